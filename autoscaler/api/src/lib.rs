@@ -1,0 +1,1 @@
+//! The ScalingPolicy custom resource: types, schema, condition and reason names.

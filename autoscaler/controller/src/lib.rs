@@ -1,0 +1,1 @@
+//! The controller: one tick per policy from evidence to the scale subresource.

@@ -1,0 +1,1 @@
+//! The decision: a pure function of policy, evidence, replicas and time.

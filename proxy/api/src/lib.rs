@@ -1,0 +1,1 @@
+//! Names that the proxy promises: metrics, labels, latency buckets, headers and ports.

@@ -1,0 +1,1 @@
+//! The mesh control plane: streams a service's ready endpoints to the proxies.

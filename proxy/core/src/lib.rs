@@ -1,0 +1,1 @@
+//! Clockless state machines of the proxy: load estimate, balancer choice, drain, rate limit.

@@ -1,0 +1,1 @@
+//! Load: an open-loop generator with planned arrivals, and the small services it is aimed at.

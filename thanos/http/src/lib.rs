@@ -1,0 +1,1 @@
+//! The querier: Prometheus' HTTP API over the global view.

@@ -1,0 +1,1 @@
+//! Receive: remote write in, hashring and replication, head and WAL, StoreAPI out.

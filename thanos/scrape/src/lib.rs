@@ -1,0 +1,1 @@
+//! Scrape: discovery, relabelling, exposition in, remote write out.

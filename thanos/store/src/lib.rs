@@ -1,0 +1,1 @@
+//! The read path: endpoints, fan-out, merge, deduplication.

@@ -1,0 +1,25 @@
+//! What every process of ours has: own metrics, exposition text, logs, admin endpoints, shutdown, exit codes.
+//!
+//! ```text
+//!  main ─► logs::init ─► part::run(args, Context) ─► RunError ─► exit code
+//!                              │ metrics::Registry ─► admin::router: /metrics /live /ready /-/healthy /-/ready
+//!                              └ shutdown::Shutdown: SIGTERM or SIGINT once drains, twice stops
+//! ```
+//!
+//! Invariants:
+//! - a configuration that is wrong ends as [`cli::RunError::Config`] before any port opens (exit 64);
+//! - `/metrics` is valid text 0.0.4 and valid OpenMetrics, whichever the scraper asks for;
+//! - nothing here knows any part.
+//!
+//! Modules in reading order: [`cli`], [`logs`], [`shutdown`], [`metrics`], [`admin`], [`exposition`].
+
+pub mod admin;
+pub mod cli;
+pub mod exposition;
+pub mod logs;
+pub mod metrics;
+pub mod shutdown;
+
+pub use cli::{Context, RunError};
+pub use metrics::Metrics;
+pub use shutdown::Shutdown;

@@ -1,0 +1,1 @@
+//! The head: chunk encodings, write-ahead log, series index.
