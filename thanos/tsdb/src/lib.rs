@@ -1,1 +1,5 @@
 //! The head: chunk encodings, write-ahead log, series index.
+//!
+//! Modules in reading order: [`chunkenc`].
+
+pub mod chunkenc;
