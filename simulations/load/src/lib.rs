@@ -1,1 +1,22 @@
 //! Load: an open-loop generator with planned arrivals, and the small services it is aimed at.
+//!
+//! ```text
+//!  stages, seed ─► schedule (pure) ─► pacer thread ─► one task per request ─► recorder ─► Outcome, Progress
+//!                                                            │ HTTP
+//!                                                            ▼
+//!                                          proxy ─► app front ─► proxy ─► proxy ─► app web
+//! ```
+//!
+//! Invariants:
+//! - arrival times are planned before anything is sent and never wait for an answer (open loop);
+//! - latency counts from the planned time, so a stall of the service or of the sender is in it;
+//! - a request that could not be sent is counted as dropped, never left out;
+//! - a run whose own send lag is above the limit is invalid, whatever its latencies say.
+//!
+//! Modules in reading order: [`schedule`], [`generator`], [`recorder`], [`command`], [`app`].
+
+pub mod app;
+pub mod command;
+pub mod generator;
+pub mod recorder;
+pub mod schedule;

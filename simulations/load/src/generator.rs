@@ -1,0 +1,275 @@
+//! The open loop: a pacer thread that only waits and hands over, and a task for every request.
+//!
+//! The pacer is a thread of its own because an executor's timers are a millisecond coarse and wait behind
+//! other tasks; the send lag that is recorded is what remains, measured inside the request's task.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use thanos_telemetry::Shutdown;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::recorder::{End, Recorder, Summary};
+use crate::schedule::{Arrivals, Schedule, Stage, rate_at};
+
+/// Due requests that wait for the executor; a longer queue is lag, and lag beyond the limit voids the run.
+const HANDOVER_QUEUE: usize = 4096;
+
+/// What to send, where, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The rate over time.
+    pub stages: Vec<Stage>,
+    /// How arrivals are spread.
+    pub arrivals: Arrivals,
+    /// Where the arrivals' randomness starts.
+    pub seed: u64,
+    /// Where to send, in turn; changes are picked up.
+    pub targets: watch::Receiver<Vec<Uri>>,
+    /// From the planned time to the last byte.
+    pub timeout: Duration,
+    /// Requests under way at once; more are dropped and counted.
+    pub max_in_flight: usize,
+}
+
+/// A second of load, as it happened.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Since the start.
+    pub at: Duration,
+    /// The rate the stages ask for now.
+    pub rate_rps: f64,
+    /// Requests that were due, ended or were dropped in this second.
+    pub second: Summary,
+}
+
+/// A running generator.
+#[derive(Debug)]
+pub struct Generator {
+    shared: Arc<Shared>,
+    done: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    total: Mutex<Recorder>,
+    second: Mutex<Recorder>,
+    stages: Vec<Stage>,
+    started: Instant,
+}
+
+impl Shared {
+    fn record(&self, f: impl Fn(&mut Recorder)) {
+        f(&mut self.second.lock());
+    }
+}
+
+impl Generator {
+    /// Starts sending at once.
+    pub fn start(plan: Plan, shutdown: Shutdown) -> Self {
+        let started = Instant::now();
+        let shared = Arc::new(Shared {
+            total: Mutex::default(),
+            second: Mutex::default(),
+            stages: plan.stages.clone(),
+            started,
+        });
+        let (due, handed_over) = mpsc::channel(HANDOVER_QUEUE);
+        let schedule = Schedule::new(plan.stages.clone(), plan.arrivals, plan.seed);
+        let pacer_shared = shared.clone();
+        let pacer_shutdown = shutdown.clone();
+        std::thread::spawn(move || pace(schedule, started, &due, &pacer_shared, &pacer_shutdown));
+        let done = tokio::spawn(send_all(plan, handed_over, shared.clone()));
+        Self { shared, done }
+    }
+
+    /// Closes the current stretch and returns its figures.
+    pub fn lap(&self) -> Progress {
+        let second = std::mem::take(&mut *self.shared.second.lock());
+        self.shared.total.lock().merge(&second);
+        let at = self.shared.started.elapsed();
+        Progress { at, rate_rps: rate_at(&self.shared.stages, at), second: second.summary() }
+    }
+
+    /// Whether every planned request has ended.
+    pub fn is_finished(&self) -> bool {
+        self.done.is_finished()
+    }
+
+    /// Waits for the last answer and returns the whole run's figures.
+    pub async fn finish(mut self) -> Summary {
+        // The sender never panics on input; if it did, what it recorded still counts.
+        if let Err(error) = (&mut self.done).await {
+            tracing::error!(%error, "the load generator broke off");
+        }
+        self.lap();
+        self.shared.total.lock().summary()
+    }
+}
+
+/// Waits for each planned time and hands the request over. Never waits for the executor.
+fn pace(
+    schedule: Schedule,
+    started: Instant,
+    due: &mpsc::Sender<Duration>,
+    shared: &Shared,
+    shutdown: &Shutdown,
+) {
+    for planned in schedule {
+        loop {
+            let now = started.elapsed();
+            if shutdown.is_started() {
+                return;
+            }
+            let Some(wait) = planned.checked_sub(now).filter(|w| !w.is_zero()) else { break };
+            #[expect(clippy::disallowed_methods, reason = "this thread exists to wait")]
+            std::thread::sleep(wait.min(Duration::from_millis(100)));
+        }
+        match due.try_send(planned) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => shared.record(Recorder::dropped),
+            Err(mpsc::error::TrySendError::Closed(_)) => return,
+        }
+    }
+}
+
+async fn send_all(plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Shared>) {
+    let client = client();
+    let room = Arc::new(Semaphore::new(plan.max_in_flight));
+    let mut turn = 0usize;
+    while let Some(planned) = due.recv().await {
+        let target = {
+            let targets = plan.targets.borrow();
+            turn = turn.wrapping_add(1);
+            targets.get(turn % targets.len().max(1)).cloned()
+        };
+        let (Ok(permit), Some(target)) = (room.clone().try_acquire_owned(), target) else {
+            shared.record(Recorder::dropped);
+            continue;
+        };
+        let (client, shared, timeout) = (client.clone(), shared.clone(), plan.timeout);
+        tokio::spawn(async move {
+            let lag = shared.started.elapsed().saturating_sub(planned);
+            shared.record(|r| r.sent(lag));
+            let left = timeout.saturating_sub(lag);
+            let end = tokio::time::timeout(left, send(&client, target)).await;
+            let latency = shared.started.elapsed().saturating_sub(planned);
+            let end = end.unwrap_or(Err(Failure::Text("timeout")));
+            match &end {
+                Ok(()) => shared.record(|r| r.ended(latency, End::Ok)),
+                Err(Failure::Text(cause)) => shared.record(|r| r.ended(latency, End::Failed(cause))),
+                Err(Failure::Status(s)) => {
+                    let cause = format!("status {}", s.as_u16());
+                    shared.record(|r| r.ended(latency, End::Failed(&cause)));
+                }
+            }
+            drop(permit);
+        });
+    }
+    // Every permit back means every request has ended.
+    let _ = room.acquire_many(u32::try_from(plan.max_in_flight).unwrap_or(u32::MAX)).await;
+}
+
+/// The client that generator and front end share: keep-alive, bounded connect time.
+pub(crate) fn client() -> Client<HttpConnector, Empty<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_secs(2)));
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build(connector)
+}
+
+#[derive(Debug)]
+enum Failure {
+    Text(&'static str),
+    Status(StatusCode),
+}
+
+async fn send(client: &Client<HttpConnector, Empty<Bytes>>, target: Uri) -> Result<(), Failure> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = target;
+    let response = client
+        .request(request)
+        .await
+        .map_err(|e| Failure::Text(if e.is_connect() { "connect" } else { "broken" }))?;
+    let status = response.status();
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        frame.map_err(|_| Failure::Text("broken"))?;
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Failure::Status(status));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, routing::get};
+
+    async fn serve(router: Router) -> (watch::Receiver<Vec<Uri>>, watch::Sender<Vec<Uri>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (tx, rx) = watch::channel(vec![uri]);
+        (rx, tx)
+    }
+
+    fn plan(targets: watch::Receiver<Vec<Uri>>, stage: &str) -> Plan {
+        Plan {
+            stages: vec![stage.parse().unwrap()],
+            arrivals: Arrivals::Even,
+            seed: 1,
+            targets,
+            timeout: Duration::from_secs(5),
+            max_in_flight: 1000,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_stall_of_the_server_is_in_the_latency_of_every_request_it_delayed() {
+        // Closed-loop generators wait with the server and report one slow request: coordinated omission.
+        let opened = Instant::now();
+        let stall_until = opened + Duration::from_millis(600);
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                tokio::time::sleep_until(stall_until.into()).await;
+                "ok"
+            }),
+        );
+        let (targets, _keep) = serve(router).await;
+        let summary = Generator::start(plan(targets, "600ms@100"), Shutdown::new()).finish().await;
+        assert_eq!((summary.planned, summary.completed), (60, 60), "{summary:?}");
+        // The requests were due evenly over the stall, so half of them waited longer than half of it.
+        assert!(summary.latency_p50_ms > 200.0 && summary.latency_max_ms > 500.0, "{summary:?}");
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart_and_nothing_is_left_out() {
+        let router = Router::new().route("/", get(async || StatusCode::SERVICE_UNAVAILABLE));
+        let (targets, set) = serve(router).await;
+        let summary = Generator::start(plan(targets.clone(), "100ms@50"), Shutdown::new()).finish().await;
+        assert_eq!((summary.planned, summary.causes["status 503"]), (5, 5));
+
+        // A port that was just closed refuses.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        set.send_replace(vec![format!("http://{free}/").parse().unwrap()]);
+        let summary = Generator::start(plan(targets.clone(), "100ms@50"), Shutdown::new()).finish().await;
+        assert_eq!((summary.planned, summary.causes["connect"]), (5, 5));
+
+        set.send_replace(vec![]);
+        let summary = Generator::start(plan(targets, "100ms@50"), Shutdown::new()).finish().await;
+        assert_eq!((summary.planned, summary.dropped), (5, 5));
+    }
+}
