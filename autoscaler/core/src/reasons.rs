@@ -1,0 +1,59 @@
+//! The one-word reasons of conditions: the HPA's where it has one (`horizontal.go`), ours after them.
+
+/// The scale subresource could be read.
+pub const SUCCEEDED_GET_SCALE: &str = "SucceededGetScale";
+/// Nothing holds the replicas back.
+pub const READY_FOR_NEW_SCALE: &str = "ReadyForNewScale";
+/// A lower recommendation in the scale-up window holds.
+pub const SCALE_UP_STABILIZED: &str = "ScaleUpStabilized";
+/// A higher recommendation in the scale-down window holds.
+pub const SCALE_DOWN_STABILIZED: &str = "ScaleDownStabilized";
+/// The scale subresource was written; set by whoever wrote it.
+pub const SUCCEEDED_RESCALE: &str = "SucceededRescale";
+/// The scale subresource could not be written; set by whoever tried.
+pub const FAILED_UPDATE_SCALE: &str = "FailedUpdateScale";
+/// A metric gave a number.
+pub const VALID_METRIC_FOUND: &str = "ValidMetricFound";
+/// The target has zero replicas and `minReplicas` is not zero.
+pub const SCALING_DISABLED: &str = "ScalingDisabled";
+/// No metric gave a number, or one that did not kept the others from lowering.
+pub const FAILED_GET_EXTERNAL_METRIC: &str = "FailedGetExternalMetric";
+/// Nothing was cut.
+pub const DESIRED_WITHIN_RANGE: &str = "DesiredWithinRange";
+/// The scale-up rate cut.
+pub const SCALE_UP_LIMIT: &str = "ScaleUpLimit";
+/// The scale-down rate cut.
+pub const SCALE_DOWN_LIMIT: &str = "ScaleDownLimit";
+/// `maxReplicas` cut.
+pub const TOO_MANY_REPLICAS: &str = "TooManyReplicas";
+/// `minReplicas` cut.
+pub const TOO_FEW_REPLICAS: &str = "TooFewReplicas";
+
+/// Ours: the policy's mode is `Paused`.
+pub const SCALING_PAUSED: &str = "ScalingPaused";
+/// Ours: the policy contradicts itself.
+pub const INVALID_POLICY: &str = "InvalidPolicy";
+/// Ours: lowering was held for want of evidence.
+pub const INSUFFICIENT_EVIDENCE: &str = "InsufficientEvidence";
+/// Ours: every metric's evidence would be good enough to lower on.
+pub const EVIDENCE_COMPLETE: &str = "EvidenceComplete";
+/// Ours: a metric of the policy was not observed.
+pub const NOT_OBSERVED: &str = "NotObserved";
+/// Ours: a query failed.
+pub const QUERY_FAILED: &str = "QueryFailed";
+/// Ours: a query returned nothing.
+pub const EMPTY_RESULT: &str = "EmptyResult";
+/// Ours: a query returned several series.
+pub const MANY_SERIES: &str = "ManySeries";
+/// Ours: a query returned NaN or an infinity.
+pub const NOT_A_NUMBER: &str = "NotANumber";
+/// Ours: a query returned less than zero.
+pub const NEGATIVE_VALUE: &str = "NegativeValue";
+/// Ours: an expected cluster has no sample in the answer, or no cluster has.
+pub const CLUSTERS_MISSING: &str = "ClustersMissing";
+/// Ours: a cluster's newest sample is too old, or from the future.
+pub const STALE_SAMPLES: &str = "StaleSamples";
+/// Ours: the querier warned that its answer is partial.
+pub const QUERY_WARNINGS: &str = "QueryWarnings";
+/// Ours: a ratio has no ready replicas to multiply.
+pub const NO_READY_REPLICAS: &str = "NoReadyReplicas";
