@@ -1,1 +1,36 @@
 //! The ScalingPolicy custom resource: types, schema, condition and reason names.
+//!
+//! ```text
+//!  ScalingPolicySpec ─ derive ─► crd() ─► manifests/crds/*.yaml ─► API server: schema and CEL
+//!        │                         └────► schema::check(document): the same schema, offline
+//!        └► validate(policy): what a schema cannot say, each problem with its field and its cure
+//! ```
+//!
+//! Invariants:
+//! - this is data: nothing here calls an API server, reads a clock or awaits;
+//! - words are HPA v2's wherever it has one; durations are Prometheus' strings, quantities Kubernetes';
+//! - the types read whatever the schema admits, so that a watch never chokes on one object; judging is
+//!   [`validate`]'s work.
+//!
+//! Modules in reading order: [`spec`], [`status`], [`conditions`], [`quantity`], [`validation`], [`schema`].
+
+pub mod conditions;
+pub mod quantity;
+pub mod schema;
+pub mod spec;
+pub mod status;
+pub mod validation;
+
+pub use quantity::Quantity;
+pub use schema::crd_yaml;
+pub use spec::{
+    Behavior, Evidence, Fallback, FallbackBehavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType,
+    RatePolicy, Ring, Rules, ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
+};
+pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
+pub use validation::{Problem, validate};
+
+/// API group of everything here.
+pub const GROUP: &str = "autoscaling.gauntlet.dev";
+/// Version of everything here.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,62 @@
+//! Condition types, reasons and event reasons: the HPA's where it has them (Kubernetes 1.35,
+//! `pkg/controller/podautoscaler/horizontal.go`), ours marked.
+
+/// Condition types.
+pub mod types {
+    /// Whether the target can be read and written.
+    pub const ABLE_TO_SCALE: &str = "AbleToScale";
+    /// Whether replicas are being computed.
+    pub const SCALING_ACTIVE: &str = "ScalingActive";
+    /// Whether a bound or rate held the result back.
+    pub const SCALING_LIMITED: &str = "ScalingLimited";
+    /// Ours: whether every metric's evidence is complete; if not, replicas do not go down.
+    pub const EVIDENCE_SUFFICIENT: &str = "EvidenceSufficient";
+    /// Ours: whether the hashring and the replicas agree.
+    pub const RING_SETTLED: &str = "RingSettled";
+}
+
+/// Condition reasons that the controller sets; those of a decision come from the decision core.
+pub mod reasons {
+    /// The scale subresource could not be read.
+    pub const FAILED_GET_SCALE: &str = "FailedGetScale";
+    /// The scale subresource could not be written.
+    pub const FAILED_UPDATE_SCALE: &str = "FailedUpdateScale";
+    /// Replicas were written.
+    pub const SUCCEEDED_RESCALE: &str = "SucceededRescale";
+    /// Ours: the target changed between reading and writing; the next evaluation decides anew.
+    pub const SCALE_CONFLICT: &str = "ScaleConflict";
+    /// Ours: several active policies name the same target; none of them writes.
+    pub const AMBIGUOUS_TARGET: &str = "AmbiguousTarget";
+    /// Ours: the spec contradicts itself or names what does not exist.
+    pub const INVALID_POLICY: &str = "InvalidPolicy";
+    /// Ours: this process no longer holds the Lease.
+    pub const NOT_LEADER: &str = "NotLeader";
+    /// Ours: ring and replicas agree.
+    pub const RING_IN_SYNC: &str = "RingInSync";
+    /// Ours: the ring shrank; replicas follow once the members had time to learn of it.
+    pub const RING_SETTLING: &str = "RingSettling";
+    /// Ours: the ring may not shrink now.
+    pub const RING_HELD: &str = "RingHeld";
+    /// Ours: fewer replicas were wanted than the replication factor.
+    pub const RING_AT_REPLICATION_FACTOR: &str = "RingAtReplicationFactor";
+    /// Ours: the ring's ConfigMap or pods could not be read, written or understood.
+    pub const RING_UNAVAILABLE: &str = "RingUnavailable";
+}
+
+/// Event reasons.
+pub mod events {
+    /// Replicas were written.
+    pub const SUCCESSFUL_RESCALE: &str = "SuccessfulRescale";
+    /// Replicas could not be written.
+    pub const FAILED_RESCALE: &str = "FailedRescale";
+    /// The target could not be read.
+    pub const FAILED_GET_SCALE: &str = "FailedGetScale";
+    /// No replicas could be computed.
+    pub const FAILED_COMPUTE_METRICS_REPLICAS: &str = "FailedComputeMetricsReplicas";
+    /// Ours: evidence became insufficient.
+    pub const EVIDENCE_INSUFFICIENT: &str = "EvidenceInsufficient";
+    /// Ours: evidence is complete again.
+    pub const EVIDENCE_SUFFICIENT: &str = "EvidenceSufficient";
+    /// Ours: the hashring changed.
+    pub const RING_CHANGED: &str = "RingChanged";
+}

@@ -1,0 +1,329 @@
+//! What a user asks for: HPA v2's vocabulary, and a query with the evidence that makes its answer complete.
+
+#![allow(unreachable_pub, reason = "KubeSchema's derive emits a private copy of each struct, `pub` included")]
+#![allow(clippy::duplicated_attributes, reason = "every print column has a type_")]
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Quantity, ScalingPolicyStatus};
+
+const DURATION_PATTERN: &str = r"^(0|([0-9]+(ms|s|m|h|d|w|y))+)$";
+
+/// Scales one workload on PromQL queries, and never down on incomplete evidence.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "autoscaling.gauntlet.dev",
+    version = "v1alpha1",
+    kind = "ScalingPolicy",
+    plural = "scalingpolicies",
+    shortname = "scp",
+    category = "all",
+    namespaced,
+    status = "ScalingPolicyStatus",
+    derive = "PartialEq",
+    doc = "Scales one workload on PromQL queries, and never down on incomplete evidence.",
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.scaleTargetRef.name"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Min", type_ = "integer", json_path = ".spec.minReplicas"),
+    printcolumn(name = "Max", type_ = "integer", json_path = ".spec.maxReplicas"),
+    printcolumn(name = "Current", type_ = "integer", json_path = ".status.currentReplicas"),
+    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.desiredReplicas"),
+    printcolumn(
+        name = "Evidence",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"EvidenceSufficient\")].status"
+    ),
+    printcolumn(name = "Why", type_ = "string", priority = 1, json_path = ".status.lastDecisions[0].cause"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.minReplicas <= self.maxReplicas")
+        .message("minReplicas must not be above maxReplicas"),
+    validation = Rule::new("!has(self.ring) || self.scaleTargetRef.kind == 'StatefulSet'")
+        .message("ring needs a scaleTargetRef of kind StatefulSet: members are removed by ordinal")
+)]
+pub struct ScalingPolicySpec {
+    /// The workload, in the policy's own namespace; anything with a scale subresource.
+    pub scale_target_ref: ScaleTargetRef,
+    /// Replicas never go below this.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub min_replicas: i32,
+    /// Replicas never go above this.
+    #[schemars(range(min = 1))]
+    pub max_replicas: i32,
+    /// Evaluation period, 100ms to 1h.
+    #[serde(default = "default_interval")]
+    #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
+    pub interval: String,
+    /// Whether decisions are written.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Each proposes a number of replicas; the highest counts.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub metrics: Vec<Metric>,
+    /// How fast and how far, in each direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<Behavior>,
+    /// For a Thanos Receive StatefulSet: the hashring file that follows its ready members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Ring>,
+}
+
+/// Names the scaled workload.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleTargetRef {
+    /// API group and version, for example `apps/v1`.
+    #[serde(default = "default_api_version")]
+    #[schemars(length(min = 1, max = 317))]
+    pub api_version: String,
+    /// Kind, for example `Deployment`.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Whether decisions are written.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(
+    description = "Active writes decisions; Shadow decides and shows, writes no replicas; Paused holds."
+)]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum Mode {
+    #[default]
+    Active,
+    Shadow,
+    Paused,
+}
+
+/// One query and what its value means.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metric {
+    /// Unique within the policy; appears in status, events and records.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    pub name: String,
+    /// PromQL that gives one series or a scalar.
+    #[schemars(length(min = 1, max = 16384))]
+    pub query: String,
+    /// What one value of the query asks for.
+    pub target: MetricTarget,
+    /// What a complete answer is.
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// What to do once evidence has been insufficient for long; absent: hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+}
+
+/// HPA v2's external metric target.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type == 'Value' ? has(self.value) && !has(self.averageValue) : has(self.averageValue) && !has(self.value)")
+        .message("set value for type Value, averageValue for type AverageValue, not both")
+)]
+pub struct MetricTarget {
+    /// Which of the two applies.
+    #[serde(rename = "type")]
+    pub type_: MetricTargetType,
+    /// The query's value should be this; replicas follow its ratio to the ready pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Quantity>,
+    /// The query's value divided by the replicas should be this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_value: Option<Quantity>,
+}
+
+/// How a value compares with its target.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(description = "Value compares the whole value, AverageValue the value per replica.")]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum MetricTargetType {
+    Value,
+    AverageValue,
+}
+
+/// What a complete answer is. Anything less may hold or raise replicas, never lower them.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// Oldest that the newest sample of each expected cluster may be.
+    #[serde(default = "default_max_age")]
+    #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
+    pub max_age: String,
+    /// Values of the cluster label that must all be present. Empty: any answer with a fresh sample will do.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    pub clusters: Vec<String>,
+}
+
+/// What to do once evidence has been insufficient for long.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fallback {
+    /// How long evidence must have been insufficient.
+    #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
+    pub after: String,
+    /// Replicas to fall back to.
+    #[schemars(range(min = 1))]
+    pub replicas: i32,
+    /// How `replicas` and the current number combine.
+    #[serde(default)]
+    pub behavior: FallbackBehavior,
+}
+
+/// How a fallback and the current number combine.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(
+    description = "IfHigher only raises; Static goes to replicas from either side, the user's own choice \
+                          to lower without evidence; CurrentReplicas holds and says so."
+)]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum FallbackBehavior {
+    #[default]
+    IfHigher,
+    Static,
+    CurrentReplicas,
+}
+
+/// HPA v2's behavior. A missing direction has the HPA's defaults.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Behavior {
+    /// Rules upwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_up: Option<Rules>,
+    /// Rules downwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_down: Option<Rules>,
+}
+
+/// HPA v2's rules for one direction.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rules {
+    /// How far back recommendations still count, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub stabilization_window_seconds: Option<i32>,
+    /// Which of several policies applies; `Max` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select_policy: Option<SelectPolicy>,
+    /// How much may change in how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub policies: Option<Vec<RatePolicy>>,
+    /// How far the ratio to the target may be off before anything moves; 0.1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<Quantity>,
+}
+
+/// Which of several policies applies.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(description = "Max allows the largest change, Min the smallest, Disabled none.")]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum SelectPolicy {
+    #[default]
+    Max,
+    Min,
+    Disabled,
+}
+
+/// One limit on change.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RatePolicy {
+    /// What `value` counts.
+    #[serde(rename = "type")]
+    pub type_: PolicyType,
+    /// Pods, or percent of the replicas at the period's start.
+    #[schemars(range(min = 1))]
+    pub value: i32,
+    /// The period in seconds.
+    #[schemars(range(min = 1, max = 1800))]
+    pub period_seconds: i32,
+}
+
+/// What a rate policy's value counts.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(description = "Pods counts replicas, Percent a share of the replicas at the period's start.")]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum PolicyType {
+    Pods,
+    Percent,
+}
+
+/// The hashring file of a Thanos Receive StatefulSet: members join when ready, and leave before their pod does.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ring {
+    /// Name of the ConfigMap, in the policy's own namespace; created if absent.
+    #[schemars(length(min = 1, max = 253))]
+    pub config_map: String,
+    /// Key of the file in the ConfigMap.
+    #[serde(default = "default_ring_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+    /// gRPC port of the members.
+    #[serde(default = "default_ring_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Name of the hashring in the file.
+    #[serde(default = "default_hashring")]
+    #[schemars(length(min = 1, max = 63))]
+    pub hashring: String,
+    /// The receivers' replication factor: neither ring nor replicas go below it.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 9))]
+    pub replication_factor: i32,
+    /// How long the members that stay may take to learn of a smaller ring, before pods go; up to 10m.
+    #[serde(default = "default_settle")]
+    #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
+    pub settle: String,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self { max_age: default_max_age(), clusters: Vec::new() }
+    }
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn default_interval() -> String {
+    "15s".into()
+}
+
+fn default_max_age() -> String {
+    "1m".into()
+}
+
+fn default_api_version() -> String {
+    "apps/v1".into()
+}
+
+fn default_ring_key() -> String {
+    "hashrings.json".into()
+}
+
+fn default_ring_port() -> u16 {
+    10901
+}
+
+fn default_hashring() -> String {
+    "default".into()
+}
+
+fn default_settle() -> String {
+    "10s".into()
+}

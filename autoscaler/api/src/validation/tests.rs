@@ -1,0 +1,134 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn policy(change: impl FnOnce(&mut Value)) -> ScalingPolicy {
+    let mut document = json!({
+        "apiVersion": "autoscaling.gauntlet.dev/v1alpha1", "kind": "ScalingPolicy", "metadata": {"name": "receive"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "receive"},
+            "minReplicas": 2, "maxReplicas": 4,
+            "metrics": [{"name": "ingest", "query": "sum(up)",
+                         "target": {"type": "AverageValue", "averageValue": "50"}}],
+            "ring": {"configMap": "receive-ring", "replicationFactor": 2}
+        }
+    });
+    change(&mut document["spec"]);
+    serde_json::from_value(document).unwrap()
+}
+
+#[test]
+fn a_sound_policy_has_no_problems() {
+    assert_eq!(validate(&policy(|_| {})), []);
+}
+
+#[test]
+fn each_contradiction_is_named_with_its_cure() {
+    let metric = |spec: &mut Value, key: &str, value: Value| spec["metrics"][0][key] = value;
+    let cases: Vec<(&str, ScalingPolicy, &str)> = vec![
+        ("min", policy(|s| s["minReplicas"] = json!(0)), "spec.minReplicas: 0 is below 1; scaling to zero"),
+        ("max", policy(|s| s["minReplicas"] = json!(5)), "spec.maxReplicas: 4 is below minReplicas 5; raise"),
+        (
+            "interval",
+            policy(|s| s["interval"] = json!("10ms")),
+            "spec.interval: 10ms is out of range; write a duration from 100ms to 1h",
+        ),
+        (
+            "interval form",
+            policy(|s| s["interval"] = json!("1s1h")),
+            "spec.interval: not a duration: \"1s1h\"",
+        ),
+        ("no metrics", policy(|s| s["metrics"] = json!([])), "spec.metrics: is empty"),
+        ("empty query", policy(|s| metric(s, "query", json!("  "))), "spec.metrics[0].query: is empty"),
+        (
+            "both targets",
+            policy(|s| s["metrics"][0]["target"]["value"] = json!("1")),
+            "keep averageValue only",
+        ),
+        (
+            "zero target",
+            policy(|s| s["metrics"][0]["target"]["averageValue"] = json!("0")),
+            "spec.metrics[0].target.averageValue: 0 is out of range; write a quantity above zero",
+        ),
+        (
+            "garbage target",
+            policy(|s| s["metrics"][0]["target"]["averageValue"] = json!("many")),
+            "\"many\" is not a quantity",
+        ),
+        (
+            "missing target",
+            policy(|s| s["metrics"][0]["target"] = json!({"type": "Value"})),
+            "spec.metrics[0].target.value: is missing for type Value",
+        ),
+        (
+            "max age",
+            policy(|s| metric(s, "evidence", json!({"maxAge": "2h"}))),
+            "evidence.maxAge: 2h is out of range",
+        ),
+        (
+            "clusters",
+            policy(|s| metric(s, "evidence", json!({"clusters": ["east", "east"]}))),
+            "evidence.clusters[1]: \"east\" is empty or named twice",
+        ),
+        (
+            "fallback",
+            policy(|s| metric(s, "fallback", json!({"after": "0", "replicas": 0}))),
+            "fallback.after: 0 is out of range",
+        ),
+        (
+            "window",
+            policy(|s| s["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": 3601}})),
+            "write a number from 0 to 3600",
+        ),
+        (
+            "period",
+            policy(|s| {
+                s["behavior"] =
+                    json!({"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 0}]}})
+            }),
+            "policies[0].periodSeconds: 0 is out of range; write a number from 1 to 1800",
+        ),
+        (
+            "no policies",
+            policy(|s| s["behavior"] = json!({"scaleUp": {"policies": []}})),
+            "spec.behavior.scaleUp.policies: is an empty list",
+        ),
+        (
+            "tolerance",
+            policy(|s| s["behavior"] = json!({"scaleUp": {"tolerance": "-1"}})),
+            "spec.behavior.scaleUp.tolerance: -1 is out of range",
+        ),
+        (
+            "ring kind",
+            policy(|s| s["scaleTargetRef"]["kind"] = json!("Deployment")),
+            "spec.ring: needs a StatefulSet",
+        ),
+        (
+            "ring above max",
+            policy(|s| s["ring"]["replicationFactor"] = json!(5)),
+            "spec.maxReplicas: 4 is below ring.replicationFactor 5",
+        ),
+        ("settle", policy(|s| s["ring"]["settle"] = json!("1d")), "spec.ring.settle: 1d is out of range"),
+        (
+            "target name",
+            policy(|s| s["scaleTargetRef"]["name"] = json!("")),
+            "spec.scaleTargetRef.name: \"\" names nothing",
+        ),
+    ];
+    for (case, policy, expected) in cases {
+        let problems: Vec<String> = validate(&policy).iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|p| p.contains(expected)), "{case}: {problems:?}");
+    }
+}
+
+#[test]
+fn metric_names_are_unique() {
+    let twice = policy(|s| {
+        let first = s["metrics"][0].clone();
+        s["metrics"].as_array_mut().unwrap().push(first);
+    });
+    assert!(
+        validate(&twice)[0]
+            .to_string()
+            .starts_with("spec.metrics[1].name: \"ingest\" is empty or used twice")
+    );
+}
