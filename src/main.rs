@@ -1,1 +1,120 @@
-fn main() {}
+//! One binary, all parts. Without arguments it runs the demo.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use thanos_telemetry::{Context, RunError, Shutdown, cli, logs};
+
+#[derive(Debug, Parser)]
+#[command(name = "gauntlet", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Watch two meshed clusters take real load and scale (the default)
+    Demo(simulations_harness::demo::Args),
+    /// The controller that evaluates ScalingPolicies
+    #[command(subcommand)]
+    Autoscaler(autoscaler_controller::Command),
+    /// The service mesh
+    #[command(subcommand)]
+    Proxy(Proxy),
+    /// The metrics plane
+    #[command(subcommand)]
+    Thanos(Thanos),
+    /// Send planned load to a URL and report latency
+    Load(simulations_load::command::Args),
+    /// Small services to aim load at
+    #[command(subcommand)]
+    App(simulations_load::app::App),
+    /// An embedded Kubernetes cluster whose pods are local processes
+    Cluster(simulations_cluster::command::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Proxy {
+    /// The data plane: a sidecar in front of an app port
+    Sidecar(proxy_dataplane::Args),
+    /// The control plane: streams a service's endpoints to the sidecars
+    Control(proxy_control::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Thanos {
+    /// Scrape targets and remote-write what they say
+    Scrape(thanos_scrape::Args),
+    /// Take remote writes, replicate them over the ring, serve them by StoreAPI
+    Receive(thanos_receive::Args),
+    /// The global view: PromQL over every store
+    Query(thanos_http::Args),
+}
+
+impl Part {
+    /// A laptop runs a hundred of these; only what computes on many series gets a thread per core.
+    fn wants_many_threads(&self) -> bool {
+        matches!(self, Self::Demo(_) | Self::Cluster(_) | Self::Load(_) | Self::Thanos(_))
+    }
+
+    async fn run(self, ctx: Context) -> Result<(), RunError> {
+        match self {
+            Self::Demo(args) => simulations_harness::demo::run(args, ctx).await,
+            Self::Autoscaler(command) => autoscaler_controller::run(command, ctx).await,
+            Self::Proxy(Proxy::Sidecar(args)) => proxy_dataplane::run(args, ctx).await,
+            Self::Proxy(Proxy::Control(args)) => proxy_control::run(args, ctx).await,
+            Self::Thanos(Thanos::Scrape(args)) => thanos_scrape::run(args, ctx).await,
+            Self::Thanos(Thanos::Receive(args)) => thanos_receive::run(args, ctx).await,
+            Self::Thanos(Thanos::Query(args)) => thanos_http::run(args, ctx).await,
+            Self::Load(args) => simulations_load::command::run(args, ctx).await,
+            Self::App(app) => simulations_load::app::run(app, ctx).await,
+            Self::Cluster(args) => simulations_cluster::command::run(args, ctx).await,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let part = match Cli::try_parse() {
+        Ok(cli) => cli.part.unwrap_or_else(|| Part::Demo(Default::default())),
+        Err(e) => {
+            let usage = e.use_stderr();
+            // Fails only where the terminal is gone.
+            let _ = e.print();
+            return if usage { ExitCode::from(cli::EXIT_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
+    die_with_parent();
+    logs::init();
+    // The one TLS provider; a second call is the only way to fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut builder = if part.wants_many_threads() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let result = builder.enable_all().build().map_err(|e| RunError::Failed(e.into())).and_then(|runtime| {
+        runtime.block_on(async {
+            let shutdown = Shutdown::on_signals().map_err(|e| RunError::Failed(e.into()))?;
+            part.run(Context { shutdown }).await
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            #[expect(clippy::print_stderr, reason = "the one line that says why it ended")]
+            {
+                eprintln!("gauntlet: {e}");
+            }
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// A pod's process ends with the node that runs it, even if the node is killed.
+fn die_with_parent() {
+    if std::env::var_os("GAUNTLET_DIE_WITH_PARENT").is_some() {
+        // Fails only on a kernel without it; then an orphan has to be ended by hand.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+}

@@ -1,0 +1,202 @@
+//! A run: load and faults by one clock, then the verdict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http::Uri;
+use simulations_cluster::{Cluster, Signal};
+use simulations_load::generator::{Generator, Plan};
+use thanos_telemetry::Shutdown;
+use tokio::sync::watch;
+
+use crate::judge::{Row, judge};
+use crate::observe::{Journal, observe};
+use crate::scenario::{Fault, FaultKind, Scenario};
+use crate::timeline::{Event, Timeline};
+use crate::world::{World, names, pods};
+
+/// A request that takes longer has failed its user.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Requests under way at once, per cluster.
+const MAX_IN_FLIGHT: usize = 8_000;
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The verdict, a row an expectation.
+    pub rows: Vec<Row>,
+    /// What happened.
+    pub timeline: Timeline,
+    /// Whether it was broken off, so that the rows judge only a part.
+    pub interrupted: bool,
+}
+
+impl Outcome {
+    /// Whether everything held.
+    pub fn passed(&self) -> bool {
+        !self.interrupted && self.rows.iter().all(|r| r.held)
+    }
+}
+
+/// Runs a scenario in a world. `each_second` sees the journal while it grows.
+///
+/// # Errors
+/// The world could not be driven; a scenario that went badly is an [`Outcome`], not an error.
+pub async fn run(
+    scenario: &Scenario,
+    world: &World,
+    shutdown: &Shutdown,
+    mut each_second: impl FnMut(&Journal),
+) -> anyhow::Result<Outcome> {
+    let journal = Journal::start();
+    let watching = shutdown.child();
+    for cluster in world.clusters() {
+        observe(cluster, &journal, &watching);
+    }
+
+    let mut loads = Vec::new();
+    for (i, cluster) in world.clusters().iter().enumerate() {
+        let (set, targets) = watch::channel(world.front_targets(cluster).await?);
+        let plan = Plan {
+            stages: scenario.phases.iter().map(|p| p.stage).collect(),
+            arrivals: scenario.arrivals,
+            seed: scenario.seed.wrapping_add(i as u64),
+            targets,
+            timeout: REQUEST_TIMEOUT,
+            max_in_flight: MAX_IN_FLIGHT,
+        };
+        loads.push(Load { cluster, set, generator: Generator::start(plan, watching.clone()) });
+    }
+
+    let mut agenda = agenda(scenario);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let end = scenario.duration();
+    loop {
+        let now = journal.elapsed();
+        while let Some(item) = agenda.pop_if(|item| item.at <= now) {
+            act(&item, world, &journal).await?;
+        }
+        if now >= end || shutdown.is_started() {
+            break;
+        }
+        let next = agenda.last().map_or(end, |item| item.at.min(end)).saturating_sub(now);
+        tokio::select! {
+            () = tokio::time::sleep(next) => {}
+            () = shutdown.started() => {}
+            _ = second.tick() => {
+                for load in &loads {
+                    load.second(world, &journal).await;
+                }
+                each_second(&journal);
+            }
+        }
+    }
+    let interrupted = shutdown.is_started();
+    // What is still paused must not stay so.
+    for item in agenda {
+        if let Step::End { .. } = item.step {
+            act(&item, world, &journal).await?;
+        }
+    }
+    for load in loads {
+        let cluster = load.cluster.name().to_owned();
+        let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, load.generator.finish());
+        let summary = finish.await.context("the load generator did not finish")?;
+        journal.write(Event::LoadTotal { cluster, summary });
+    }
+    journal.write(Event::Mark("end".into()));
+    watching.start();
+    let timeline = journal.read(Timeline::clone);
+    Ok(Outcome { rows: judge(&scenario.expectations, &timeline), timeline, interrupted })
+}
+
+struct Load<'a> {
+    cluster: &'a Cluster,
+    set: watch::Sender<Vec<Uri>>,
+    generator: Generator,
+}
+
+impl Load<'_> {
+    async fn second(&self, world: &World, journal: &Journal) {
+        let cluster = self.cluster.name().to_owned();
+        journal.write(Event::Load { cluster, progress: self.generator.lap() });
+        // The front end may move; an API server that is away for a moment changes nothing.
+        if let Ok(targets) = world.front_targets(self.cluster).await
+            && !targets.is_empty()
+        {
+            self.set.send_if_modified(|now| {
+                let changed = *now != targets;
+                *now = targets;
+                changed
+            });
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    at: Duration,
+    step: Step,
+}
+
+/// A fault's end hits the process that its beginning hit.
+#[derive(Clone, Debug)]
+enum Step {
+    Phase(&'static str),
+    Begin { fault: Arc<Fault>, hit: Arc<parking_lot::Mutex<Option<String>>> },
+    End { fault: Arc<Fault>, hit: Arc<parking_lot::Mutex<Option<String>>> },
+}
+
+/// Everything that is due, latest first, so that the next is popped from the end.
+fn agenda(scenario: &Scenario) -> Vec<Item> {
+    let mut items: Vec<Item> =
+        scenario.phase_marks().into_iter().map(|(name, at)| Item { at, step: Step::Phase(name) }).collect();
+    for fault in &scenario.faults {
+        let (fault, hit) = (Arc::new(fault.clone()), Arc::default());
+        if fault.kind == FaultKind::Pause {
+            let (fault, hit) = (Arc::clone(&fault), Arc::clone(&hit));
+            items.push(Item { at: fault.at + fault.lasts, step: Step::End { fault, hit } });
+        }
+        items.push(Item { at: fault.at, step: Step::Begin { fault, hit } });
+    }
+    items.sort_by_key(|i| std::cmp::Reverse(i.at));
+    items
+}
+
+async fn act(item: &Item, world: &World, journal: &Journal) -> anyhow::Result<()> {
+    match &item.step {
+        Step::Phase(name) => journal.write(Event::Mark((*name).to_owned())),
+        Step::Begin { fault, hit } => {
+            let cluster = cluster_of(world, fault)?;
+            let pod = pods(cluster, fault.namespace, fault.app).await?.into_iter().next();
+            let pod = pod.with_context(|| format!("fault {:?}: no pod of {}", fault.name, fault.app))?;
+            let (_, pod) = names(&pod);
+            let signal = match fault.kind {
+                FaultKind::Kill => Signal::Kill,
+                FaultKind::Pause => Signal::Stop,
+            };
+            journal.write(Event::Mark(fault.name.to_owned()));
+            cluster.signal_container(fault.namespace, &pod, fault.container, signal)?;
+            *hit.lock() = Some(pod);
+        }
+        Step::End { fault, hit } => {
+            let Some(pod) = hit.lock().take() else { return Ok(()) };
+            let cluster = cluster_of(world, fault)?;
+            // The container may have been replaced meanwhile; then there is nothing to wake.
+            if let Err(error) = cluster.signal_container(fault.namespace, &pod, fault.container, Signal::Cont) {
+                tracing::warn!(%error, fault = fault.name, "could not end the fault");
+            }
+            journal.write(Event::Mark(format!("{} ended", fault.name)));
+        }
+    }
+    Ok(())
+}
+
+fn cluster_of<'a>(world: &'a World, fault: &Fault) -> anyhow::Result<&'a Cluster> {
+    world
+        .cluster(fault.cluster)
+        .with_context(|| format!("fault {:?} names the unknown cluster {:?}", fault.name, fault.cluster))
+}

@@ -1,0 +1,223 @@
+//! The clusters of a run: started, filled with the manifests, and waited for.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use http::Uri;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use simulations_cluster::{Cluster, ClusterConfig, Dns, write_kubeconfig};
+
+/// Long enough for a busy two-core machine to start every first pod.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// The manifests, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
+const MESH: &str = include_str!("../../scenarios/demo/mesh.yaml");
+const METRICS: &str = include_str!("../../scenarios/demo/metrics.yaml");
+const SERVICES: &str = include_str!("../../scenarios/demo/services.yaml");
+const GLOBAL: &str = include_str!("../../scenarios/demo/global.yaml");
+const POLICIES: &str = include_str!("../../scenarios/demo/policies.yaml");
+
+/// Running clusters.
+#[derive(Debug)]
+pub struct World {
+    clusters: Vec<Cluster>,
+    dns: Dns,
+    kubeconfig: PathBuf,
+}
+
+impl World {
+    /// Starts `names` under `dir`; pods run `program`. The first cluster also holds the querier and the
+    /// controller. `tell` hears what is being waited for.
+    ///
+    /// # Errors
+    /// A cluster could not start, or a workload was not ready in time; the error has the end of its log.
+    pub async fn start(
+        dir: &Path,
+        program: &Path,
+        names: &[&str],
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Self> {
+        let mut clusters = Vec::new();
+        let kubeconfig = dir.join("kubeconfig");
+        for name in names {
+            tell(&format!("starting cluster {name}"));
+            let config = ClusterConfig {
+                name: (*name).to_owned(),
+                dir: dir.join(name),
+                programs: BTreeMap::from([("gauntlet".to_owned(), program.to_owned())]),
+                kubeconfig: Some(dir.join(format!("kubeconfig-{name}"))),
+                ..ClusterConfig::default()
+            };
+            clusters.push(Cluster::start(config).await.with_context(|| format!("cluster {name}"))?);
+        }
+        write_kubeconfigs(dir, &kubeconfig, &clusters)?;
+        let zones = clusters.iter().map(|c| (format!("{}.local", c.name()), c.client())).collect();
+        let first = clusters.first().ok_or_else(|| anyhow!("a world has at least one cluster"))?;
+        let dns = Dns::serve(SocketAddr::new(first.address(10), 5353), zones).await?;
+        let world = Self { clusters, dns, kubeconfig };
+        if let Err(e) = world.fill(tell).await {
+            let logs = world.logs_of_the_unready().await;
+            world.stop().await;
+            return Err(e.context(logs));
+        }
+        Ok(world)
+    }
+
+    async fn fill(&self, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
+        let crd = autoscaler_api::crd_yaml();
+        for cluster in &self.clusters {
+            cluster.apply_yaml(&crd).await.context("the ScalingPolicy definition")?;
+            cluster.apply_yaml(MESH).await.context("mesh.yaml")?;
+        }
+        for (i, cluster) in self.clusters.iter().enumerate() {
+            tell(&format!("{}: the mesh", cluster.name()));
+            self.wait_ready(cluster, "mesh", "destination", 1).await?;
+            let destination = pods(cluster, "mesh", "destination")
+                .await?
+                .into_iter()
+                .find_map(|p| p.status?.pod_ip)
+                .ok_or_else(|| anyhow!("the destination pod has no address"))?;
+            let fill = |text: &str| {
+                text.replace("${CLUSTER}", cluster.name())
+                    .replace("${DESTINATION}", &destination)
+                    .replace("${DNS}", &self.dns.address().to_string())
+            };
+            cluster.apply_yaml(&fill(METRICS)).await.context("metrics.yaml")?;
+            cluster.apply_yaml(&fill(SERVICES)).await.context("services.yaml")?;
+            cluster.apply_yaml(&fill(POLICIES)).await.context("policies.yaml")?;
+            if i == 0 {
+                cluster.apply_yaml(&fill(GLOBAL)).await.context("global.yaml")?;
+            }
+        }
+        for (i, cluster) in self.clusters.iter().enumerate() {
+            tell(&format!("{}: metrics plane and services", cluster.name()));
+            if i == 0 {
+                self.wait_ready(cluster, "monitoring", "query", 1).await?;
+                self.wait_ready(cluster, "gauntlet-system", "autoscaler", 1).await?;
+            }
+            self.wait_ready(cluster, "monitoring", "scrape", 1).await?;
+            self.wait_ready(cluster, "default", "web", 2).await?;
+            self.wait_ready(cluster, "default", "front", 2).await?;
+        }
+        // Receive is ready once the controller has written the ring.
+        for cluster in &self.clusters {
+            tell(&format!("{}: the receive ring", cluster.name()));
+            self.wait_ready(cluster, "monitoring", "receive", 2).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_ready(&self, cluster: &Cluster, ns: &str, app: &str, want: usize) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            let ready = pods(cluster, ns, app).await?.iter().filter(|p| is_ready(p)).count();
+            if ready >= want {
+                return Ok(());
+            }
+            if started.elapsed() > READY_WITHIN {
+                bail!("{}: {ready} of {want} pods of {ns}/{app} ready after {READY_WITHIN:?}", cluster.name());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The last log lines of containers in pods that are not ready, for an error that explains itself.
+    async fn logs_of_the_unready(&self) -> String {
+        let mut text = String::from("a workload did not become ready; the logs of those that are not:");
+        for cluster in &self.clusters {
+            let all: Api<Pod> = Api::all(cluster.client());
+            let Ok(list) = all.list(&ListParams::default()).await else { continue };
+            for pod in list.items.iter().filter(|p| !is_ready(p)) {
+                let (ns, name) = names(pod);
+                for container in pod.spec.iter().flat_map(|s| &s.containers) {
+                    let log = cluster.log_tail(&ns, &name, &container.name, 5);
+                    text.push_str(&format!("\n--- {}/{ns}/{name}/{}\n{log}", cluster.name(), container.name));
+                }
+            }
+        }
+        text
+    }
+
+    /// In the order given.
+    pub fn clusters(&self) -> &[Cluster] {
+        &self.clusters
+    }
+
+    /// One by name.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|c| c.name() == name)
+    }
+
+    /// A context for every cluster.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Where the ready pods of a Service's app take traffic.
+    ///
+    /// # Errors
+    /// The API server did not answer.
+    pub async fn front_targets(&self, cluster: &Cluster) -> anyhow::Result<Vec<Uri>> {
+        let ready = pods(cluster, "default", "front").await?;
+        let uri = |p: &Pod| format!("http://{}:4143/", p.status.as_ref()?.pod_ip.as_ref()?).parse().ok();
+        Ok(ready.iter().filter(|p| is_ready(p)).filter_map(uri).collect())
+    }
+
+    /// The querier's address.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn query_url(&self) -> anyhow::Result<String> {
+        let first = self.clusters.first().ok_or_else(|| anyhow!("no cluster"))?;
+        let ip: Option<IpAddr> = pods(first, "monitoring", "query")
+            .await?
+            .into_iter()
+            .filter(is_ready)
+            .find_map(|p| p.status?.pod_ip?.parse().ok());
+        Ok(format!("http://{}:9090", ip.ok_or_else(|| anyhow!("no querier is ready"))?))
+    }
+
+    /// Ends every process.
+    pub async fn stop(self) {
+        self.dns.stop().await;
+        futures::future::join_all(self.clusters.into_iter().map(Cluster::stop)).await;
+    }
+}
+
+/// Pods with the label `app`, by name.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn pods(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<Pod>> {
+    let api: Api<Pod> = Api::namespaced(cluster.client(), ns);
+    let mut list = api.list(&ListParams::default().labels(&format!("app={app}"))).await?.items;
+    list.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    Ok(list)
+}
+
+/// Whether a pod takes traffic: Ready and not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// Namespace and name.
+pub fn names(pod: &Pod) -> (String, String) {
+    (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default())
+}
+
+/// One file for the user, and one per cluster whose current context is that cluster, for its pods.
+fn write_kubeconfigs(dir: &Path, all: &Path, clusters: &[Cluster]) -> anyhow::Result<()> {
+    let list: Vec<(&str, String)> = clusters.iter().map(|c| (c.name(), c.api_url())).collect();
+    let first = clusters.first().map_or("", |c| c.name());
+    write_kubeconfig(all, &list, first)?;
+    for c in clusters {
+        write_kubeconfig(&dir.join(format!("kubeconfig-{}", c.name())), &list, c.name())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Every wrong flag and file ends in one clear line that names it, exit 64, before any port opens.
+
+use std::process::Command;
+
+fn gauntlet(args: &[&str]) -> (i32, String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_gauntlet"))
+        .args(args)
+        .env_remove("KUBECONFIG")
+        .env("GAUNTLET_LOG", "error")
+        .output()
+        .expect("the binary runs");
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    (out.status.code().unwrap_or(-1), text(&out.stdout), text(&out.stderr))
+}
+
+#[test]
+fn wrong_usage_is_named_and_exits_64() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let unknown_key = file("scrape.yml", "global: {scrape_intervall: 1s}\n");
+    let bad_policy = file(
+        "policy.yaml",
+        "apiVersion: autoscaling.gauntlet.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {name: web}\nspec:\n  \
+         scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  minReplicas: 9\n  maxReplicas: 3\n  \
+         metrics:\n  - name: m\n    query: sum(rate(x[\n    target: {type: Value, value: \"1\"}\n",
+    );
+    let data = dir.path().join("data").display().to_string();
+    let cases: &[(&[&str], &str)] = &[
+        (&["nonsense"], "nonsense"),
+        (&["load", "--url", "ftp://host/", "--stage", "1s@1"], "--url"),
+        (&["load", "--url", "http://127.0.0.1:1/", "--stage", "1s"], "30s@200"),
+        (&["thanos", "scrape", "--config.file", "/does/not/exist.yml"], "/does/not/exist.yml"),
+        (&["thanos", "scrape", "--config.file", &unknown_key], "scrape_intervall"),
+        (&["thanos", "receive", "--tsdb.path", &data], "label"),
+        (&["thanos", "query", "--endpoint", "no port"], "no port"),
+        (&["proxy", "sidecar", "--inbound-listen", "nowhere"], "--inbound-listen"),
+        (&["proxy", "sidecar", "--inbound-listen", "127.0.0.1:0"], "--inbound-forward"),
+        (&["autoscaler", "run", "--query-url", "not a url"], "--query-url"),
+        (&["autoscaler", "check", "/does/not/exist.yaml"], "/does/not/exist.yaml"),
+        (&["autoscaler", "check", &bad_policy], "minReplicas"),
+    ];
+    for (args, named) in cases {
+        let (code, stdout, stderr) = gauntlet(args);
+        assert_eq!(code, 64, "{args:?}: {stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains(named), "{args:?} does not name {named:?}: {stdout}{stderr}");
+    }
+}
+
+#[test]
+fn every_part_explains_itself() {
+    let parts: &[&[&str]] = &[
+        &[],
+        &["demo"],
+        &["autoscaler"],
+        &["autoscaler", "run"],
+        &["autoscaler", "check"],
+        &["autoscaler", "crd"],
+        &["proxy", "sidecar"],
+        &["proxy", "control"],
+        &["thanos", "scrape"],
+        &["thanos", "receive"],
+        &["thanos", "query"],
+        &["load"],
+        &["app", "web"],
+        &["app", "front"],
+        &["cluster"],
+    ];
+    for part in parts {
+        let (code, stdout, stderr) = gauntlet(&[part, &["--help"][..]].concat());
+        assert_eq!(code, 0, "{part:?}: {stderr}");
+        assert!(stdout.contains("Usage: gauntlet"), "{part:?}: {stdout}");
+    }
+}
+
+#[test]
+fn the_demo_s_own_policies_pass_the_check_that_users_run() {
+    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/simulations/scenarios/demo/policies.yaml");
+    let (code, stdout, stderr) = gauntlet(&["autoscaler", "check", policies]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+}

@@ -1,0 +1,4 @@
+//! The binary as a user runs it, and whole worlds of its processes.
+
+mod cli;
+mod heal;
