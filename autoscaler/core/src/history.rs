@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::normalize::store_scale_event;
+use crate::policy::Policy;
+
 /// What one decision hands to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -45,3 +48,73 @@ pub struct ScaleEvent {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outdated: bool,
 }
+
+impl History {
+    /// Remembers a change that was written to the target, for the rate policies. A write that failed is not
+    /// reported, so it uses up no rate. Without behaviour there are no rates, and nothing is kept.
+    pub fn record_written(&mut self, policy: &Policy, now_ms: i64, from: i32, to: i32) {
+        let Some(behavior) = &policy.behavior else { return };
+        let behavior = behavior.with_defaults();
+        let (events, rules) = if to > from {
+            (&mut self.scale_up_events, behavior.scale_up)
+        } else {
+            (&mut self.scale_down_events, behavior.scale_down)
+        };
+        let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
+        store_scale_event(events, &rules.unwrap_or_default(), now_ms, change);
+        events.retain(|event| !event.outdated);
+    }
+
+    /// Remembers that replicas were held for want of evidence: for one window after evidence returns, its
+    /// first, often still climbing, values do not lower.
+    pub(crate) fn record_hold(&mut self, now_ms: i64, replicas: i32) {
+        let hold = Recommendation { at_ms: now_ms, replicas, hold: true };
+        self.recommendations.get_or_insert_default().push(hold);
+    }
+
+    /// Moves what is dated after `now_ms` to `now_ms`. After a clock was set back, such entries would hold
+    /// replicas until the old time comes round again; dropping them instead could lower at once.
+    pub(crate) fn clamp_to(&mut self, now_ms: i64) {
+        for rec in self.recommendations.iter_mut().flatten() {
+            rec.at_ms = rec.at_ms.min(now_ms);
+        }
+        for event in self.scale_up_events.iter_mut().chain(&mut self.scale_down_events) {
+            event.at_ms = event.at_ms.min(now_ms);
+        }
+        for since_ms in self.insufficient_since_ms.values_mut() {
+            *since_ms = (*since_ms).min(now_ms);
+        }
+    }
+
+    /// Forgets recommendations that cannot matter again: older than the longest window, or outlived by a
+    /// newer one that is at least as high and a newer one that is at least as low. Loses nothing, since
+    /// windows look only at the highest and the lowest and always end now; keeps records small however short
+    /// the interval and however long the window.
+    pub(crate) fn compact(&mut self, now_ms: i64, longest_window_ms: i64) {
+        let Some(recommendations) = &mut self.recommendations else { return };
+        let cutoff = now_ms.saturating_sub(longest_window_ms);
+        recommendations.sort_by_key(|rec| rec.at_ms);
+        let (mut highest, mut lowest) = (None, None);
+        let mut kept: Vec<_> = recommendations
+            .iter()
+            .rev()
+            .filter(|rec| {
+                let is_highest = highest.is_none_or(|highest| rec.replicas > highest);
+                let is_lowest = !rec.hold && lowest.is_none_or(|lowest| rec.replicas < lowest);
+                if is_highest {
+                    highest = Some(rec.replicas);
+                }
+                if is_lowest {
+                    lowest = Some(rec.replicas);
+                }
+                rec.at_ms >= cutoff && (is_highest || is_lowest)
+            })
+            .copied()
+            .collect();
+        kept.reverse();
+        *recommendations = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! From one metric's value to replicas: `replica_calculator.go` for External metrics.
+//!
+//! Arithmetic is upstream's: values and targets are integer thousandths, ratios are 64-bit floats of them,
+//! and casts to integers saturate (upstream's are undefined beyond the range).
+
+use crate::input::Scale;
+use crate::policy::Target;
+
+/// Relative distances from the target that are left alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerances {
+    /// Below the target.
+    pub down: f64,
+    /// Above the target.
+    pub up: f64,
+}
+
+impl Tolerances {
+    /// Whether `ratio` is close enough to one, bounds included. NaN never is.
+    #[must_use]
+    pub fn is_within(self, ratio: f64) -> bool {
+        1.0 - self.down <= ratio && ratio <= 1.0 + self.up
+    }
+}
+
+/// What one value asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Close enough to the target: leave things alone.
+    WithinTolerance,
+    /// This many.
+    Replicas(i32),
+    /// The ratio would multiply ready replicas, and there are none.
+    NoneReady,
+}
+
+/// What a value asks for (`GetExternalMetricReplicas`, `GetExternalPerPodMetricReplicas`).
+///
+/// One deviation: upstream lets a ratio multiply zero ready replicas, so that an outage of readiness scales
+/// down to the minimum; here that is [`Answer::NoneReady`].
+#[must_use]
+pub fn replicas(value_milli: i64, target: Target, scale: &Scale, tolerances: Tolerances) -> Answer {
+    let usage = value_milli as f64;
+    match target {
+        Target::Value { value_milli } => {
+            let ratio = usage / value_milli as f64;
+            if scale.spec_replicas == 0 {
+                Answer::Replicas(ratio.ceil() as i32)
+            } else if tolerances.is_within(ratio) {
+                Answer::WithinTolerance
+            } else if scale.ready_replicas <= 0 {
+                Answer::NoneReady
+            } else {
+                Answer::Replicas((ratio * f64::from(scale.ready_replicas)).ceil() as i32)
+            }
+        }
+        Target::AverageValue { average_value_milli } => {
+            let target = average_value_milli as f64;
+            if tolerances.is_within(usage / (target * f64::from(scale.status_replicas))) {
+                Answer::WithinTolerance
+            } else {
+                Answer::Replicas((usage / target).ceil() as i32)
+            }
+        }
+    }
+}
+
+/// The value per replica, rounded up, in thousandths: what a status shows for an average. Saturates where
+/// there are no replicas.
+#[must_use]
+pub fn average_milli(value_milli: i64, status_replicas: i32) -> i64 {
+    if value_milli == 0 {
+        return 0;
+    }
+    (value_milli as f64 / f64::from(status_replicas)).ceil() as i64
+}
+
+/// A finite value in thousandths, rounded to the nearest, saturating; but what is above zero stays above
+/// zero, so that a trickle of demand does not scale to nothing.
+#[must_use]
+pub fn to_milli(value: f64) -> i64 {
+    let milli = (value * 1000.0).round() as i64;
+    if milli == 0 && value > 0.0 { 1 } else { milli }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN_PERCENT: Tolerances = Tolerances { down: 0.1, up: 0.1 };
+
+    fn scale(spec: i32, status: i32, ready: i32) -> Scale {
+        Scale { spec_replicas: spec, status_replicas: status, ready_replicas: ready }
+    }
+
+    #[test]
+    fn edges_that_upstream_leaves_undefined() {
+        let value = Target::Value { value_milli: 1 };
+        let average = Target::AverageValue { average_value_milli: 1 };
+        for (milli, target, scale, expected) in [
+            (i64::MAX, value, scale(1, 1, i32::MAX), Answer::Replicas(i32::MAX)),
+            (i64::MAX, average, scale(1, 1, 1), Answer::Replicas(i32::MAX)),
+            // No replicas in the status: the ratio is infinite or NaN, never within.
+            (5, average, scale(3, 0, 0), Answer::Replicas(5)),
+            (0, average, scale(3, 0, 0), Answer::Replicas(0)),
+            (5, value, scale(3, 3, 0), Answer::NoneReady),
+            (1, value, scale(3, 3, 0), Answer::WithinTolerance),
+            (3, value, scale(0, 0, 0), Answer::Replicas(3)),
+        ] {
+            assert_eq!(
+                replicas(milli, target, &scale, TEN_PERCENT),
+                expected,
+                "{milli} {target:?} {scale:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn milli_rounds_but_keeps_a_trickle() {
+        for (value, milli) in [
+            (8.6, 8600),
+            (0.07, 70),
+            (1.0014, 1001),
+            (1e-9, 1),
+            (0.0, 0),
+            (1e300, i64::MAX),
+            (-1e300, i64::MIN),
+        ] {
+            assert_eq!(to_milli(value), milli, "{value}");
+        }
+        assert_eq!(average_milli(8600, 3), 2867);
+        assert_eq!(average_milli(1, 0), i64::MAX);
+        assert_eq!(average_milli(0, 0), 0);
+    }
+}
