@@ -1,0 +1,258 @@
+//! One metric's replicas, and whole syncs that use External metrics only.
+
+use std::collections::BTreeMap;
+
+use autoscaler_core::replicas::{Answer, Tolerances, average_milli, replicas};
+use autoscaler_core::{
+    Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Observation, Policy, Reading,
+    Recommendation, Scale, Target, decide,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cases::{AgedRecommendation, NOW_MS, each, same};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplicaCalc {
+    function: String,
+    current_replicas: Option<i32>,
+    status_replicas: Option<i32>,
+    target_usage_milli: i64,
+    tolerance_up: f64,
+    tolerance_down: f64,
+    metric_call: MetricCall,
+    pods: Vec<Pod>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MetricCall {
+    values_milli: Vec<i64>,
+    error: Option<String>,
+}
+
+impl MetricCall {
+    fn sum_milli(&self) -> i64 {
+        self.values_milli.iter().fold(0, |sum: i64, value| sum.saturating_add(*value))
+    }
+}
+
+#[derive(Deserialize)]
+struct Pod {
+    phase: String,
+    ready: Option<Ready>,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    status: String,
+}
+
+fn ready_count(pods: &[Pod]) -> i32 {
+    let is_ready =
+        |pod: &&Pod| pod.phase == "Running" && pod.ready.as_ref().is_some_and(|ready| ready.status == "True");
+    pods.iter().filter(is_ready).count() as i32
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Calculated {
+    replicas: i32,
+    usage_milli: i64,
+}
+
+fn is_external_calc(input: &Value) -> bool {
+    input["function"].as_str().is_some_and(|function| function.starts_with("GetExternal"))
+}
+
+#[test]
+fn replica_calc_external() {
+    each::<ReplicaCalc, Calculated>("replica_calc.json", 7, is_external_calc, |case| {
+        let input = &case.input;
+        let (milli, usage) = (input.target_usage_milli, input.metric_call.sum_milli());
+        let count = input.status_replicas.or(input.current_replicas).ok_or("no replicas")?;
+        let scale =
+            Scale { spec_replicas: count, status_replicas: count, ready_replicas: ready_count(&input.pods) };
+        let per_pod = input.function == "GetExternalPerPodMetricReplicas";
+        let target = match per_pod {
+            true => Target::AverageValue { average_value_milli: milli },
+            false => Target::Value { value_milli: milli },
+        };
+        let tolerances = Tolerances { down: input.tolerance_down, up: input.tolerance_up };
+        let found = match replicas(usage, target, &scale, tolerances) {
+            Answer::WithinTolerance => count,
+            Answer::Replicas(replicas) => replicas,
+            Answer::NoneReady => return Err("no ready replicas".to_owned()),
+        };
+        let shown = if per_pod { average_milli(usage, count) } else { usage };
+        same(&(found, shown), &(case.expected.replicas, case.expected.usage_milli))
+    });
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reconcile {
+    config: Config,
+    policy: VectorPolicy,
+    scale_gets: Vec<ScaleGet>,
+    metric_calls: Vec<MetricCall>,
+    pods: Vec<Pod>,
+    state: State,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    tolerance: f64,
+    scale_up_limit_factor: i32,
+    scale_up_limit_minimum: i32,
+    downscale_stabilisation_window_seconds: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VectorPolicy {
+    min_replicas: i32,
+    max_replicas: i32,
+    metrics: Vec<VectorMetric>,
+}
+
+#[derive(Deserialize)]
+struct VectorMetric {
+    metric: String,
+    target: VectorTarget,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VectorTarget {
+    value_milli: Option<i64>,
+    average_value_milli: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ScaleGet {
+    spec_replicas: i32,
+    status_replicas: i32,
+}
+
+#[derive(Deserialize)]
+struct State {
+    recommendations: Option<Vec<AgedRecommendation>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reconciled {
+    scale_updates: Vec<ScaleUpdate>,
+    recommendations: Vec<AgedRecommendation>,
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct ScaleUpdate {
+    replicas: i32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    desired_replicas: i32,
+    conditions: Vec<VectorCondition>,
+}
+
+#[derive(Deserialize)]
+struct VectorCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    reason: String,
+}
+
+fn is_external_sync(input: &Value) -> bool {
+    let metrics = input["policy"]["metrics"].as_array();
+    metrics.is_some_and(|metrics| metrics.iter().all(|metric| metric["type"] == "External"))
+}
+
+#[test]
+fn reconcile_external() {
+    each::<Reconcile, Reconciled>("reconcile.json", 8, is_external_sync, |case| {
+        let input = input_of(&case.input).ok_or("the case has no scale or target")?;
+        let decision = decide(&input);
+        let expected = &case.expected;
+        let write = expected.scale_updates.first().map(|update| update.replicas);
+        let replicas =
+            same(&(decision.write, decision.desired_replicas), &(write, expected.status.desired_replicas));
+        // What upstream says after the write is the writer's to say here.
+        let mut conditions = expected.status.conditions.iter().filter(|c| c.reason != "SucceededRescale");
+        let conditions = conditions.try_for_each(|condition| {
+            let found = decision.conditions.iter().find(|found| found.kind.to_string() == condition.kind);
+            let found = found.map(|found| (found.status, found.reason.as_str()));
+            same(&found, &Some((condition.status == "True", condition.reason.as_str())))
+        });
+        let highest = |these: &[Recommendation]| these.iter().map(|rec| rec.replicas).max();
+        let lowest = |these: &[Recommendation]| these.iter().map(|rec| rec.replicas).min();
+        let found = decision.history.recommendations.clone().unwrap_or_default();
+        let kept = AgedRecommendation::all(&expected.recommendations);
+        // Ours are compacted: only the highest and the lowest matter.
+        let remembered = same(&(highest(&found), lowest(&found)), &(highest(&kept), lowest(&kept)));
+        replicas.and(conditions).and(remembered)
+    });
+}
+
+/// The sync as an input of ours.
+fn input_of(case: &Reconcile) -> Option<Input> {
+    let name = |index: usize, metric: &VectorMetric| format!("{}-{index}", metric.metric);
+    let metrics = case.policy.metrics.iter().enumerate().map(|(index, metric)| {
+        Some(MetricSpec {
+            name: name(index, metric),
+            target: match metric.target.value_milli {
+                Some(value_milli) => Target::Value { value_milli },
+                None => Target::AverageValue { average_value_milli: metric.target.average_value_milli? },
+            },
+            evidence: EvidenceSpec::default(),
+            fallback: None,
+        })
+    });
+    let observations = case.policy.metrics.iter().zip(&case.metric_calls).enumerate();
+    let observations = observations.map(|(index, (metric, call))| Observation {
+        name: name(index, metric),
+        reading: match &call.error {
+            Some(message) => Reading::Failed { kind: FailureKind::Unreachable, message: message.clone() },
+            None => Reading::Value(Float::new(call.sum_milli() as f64 / 1000.0)),
+        },
+        series_count: 1,
+        newest_sample_age_ms: BTreeMap::from([("east".to_owned(), Some(0))]),
+        timeless: false,
+        warnings: Vec::new(),
+    });
+    let scale = case.scale_gets.first()?;
+    Some(Input {
+        now_ms: NOW_MS,
+        policy: Policy {
+            min_replicas: case.policy.min_replicas,
+            max_replicas: case.policy.max_replicas,
+            metrics: metrics.collect::<Option<_>>()?,
+            behavior: None,
+            mode: Default::default(),
+            defaults: Defaults {
+                tolerance: Float::new(case.config.tolerance),
+                downscale_window_ms: case.config.downscale_stabilisation_window_seconds * 1000,
+                scale_up_limit_factor: case.config.scale_up_limit_factor,
+                scale_up_limit_minimum: case.config.scale_up_limit_minimum,
+            },
+        },
+        scale: Scale {
+            spec_replicas: scale.spec_replicas,
+            status_replicas: scale.status_replicas,
+            ready_replicas: ready_count(&case.pods),
+        },
+        observations: observations.collect(),
+        history: History {
+            recommendations: case.state.recommendations.as_deref().map(AgedRecommendation::all),
+            ..History::default()
+        },
+    })
+}
