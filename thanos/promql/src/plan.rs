@@ -1,16 +1,25 @@
 //! The typed plan: what a query reads and how it computes, with everything static resolved once.
 
 use std::fmt;
-use std::sync::Arc;
 
-use thanos_model::{METRIC_NAME, MatchOp, Matcher, TimestampMs, format_duration};
+use thanos_model::{MatchOp, Matcher, TimestampMs, format_duration};
 
+use self::expr::Expr;
+pub use self::expr::ValueType;
 use crate::error::QueryError;
+
+mod cursor;
+pub(crate) mod expr;
+pub(crate) mod func;
+mod guard;
+mod lex;
+mod lower;
 
 /// A parsed and checked query.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) text: String,
+    pub(crate) root: Expr,
     pub(crate) selectors: Vec<Selector>,
 }
 
@@ -42,6 +51,11 @@ impl Plan {
     /// The query as it was given.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The type of the result.
+    pub fn value_type(&self) -> ValueType {
+        self.root.value_type()
     }
 
     /// What the query reads, in source order.
@@ -121,9 +135,18 @@ impl fmt::Display for Quoted<'_> {
 /// Parses and checks a query.
 ///
 /// # Errors
-/// [`QueryError::BadData`] for text that is not PromQL or too long or too deeply nested;
+/// [`QueryError::BadData`] for text that is not PromQL, too long or too deeply nested;
 /// [`QueryError::Unsupported`] for PromQL that this engine cannot do yet.
 pub fn parse(text: &str) -> Result<Plan, QueryError> {
-    let _: Arc<str> = METRIC_NAME.into();
-    Err(QueryError::unsupported(text))
+    guard::length(text)?;
+    let tokens = lex::scan(text);
+    guard::nesting(&tokens)?;
+    guard::durations(&tokens)?;
+    let tree = promql_parser::parser::parse(text).map_err(QueryError::parse)?;
+    let mut lower = lower::Lower { cursor: cursor::Cursor::new(&tokens), selectors: Vec::new() };
+    let root = lower.expr(&tree)?;
+    Ok(Plan { text: text.into(), root, selectors: lower.selectors })
 }
+
+#[cfg(test)]
+mod tests;

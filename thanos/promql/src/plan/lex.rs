@@ -1,0 +1,144 @@
+//! A light scan of the query text. promql-parser keeps neither positions nor nesting limits, so both come
+//! from here: the guard reads the tokens before the parser runs, the lowering walks them beside its tree.
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// Starts with a letter, `_` or `:`.
+    Word,
+    /// Starts with a digit, or with a dot before one: a number or a duration.
+    Number,
+    /// A quoted string, quotes included.
+    Text,
+    /// An operator or bracket.
+    Symbol,
+}
+
+/// A piece of the query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token<'a> {
+    /// What it is.
+    pub(super) kind: TokenKind,
+    /// As written.
+    pub(super) text: &'a str,
+    /// Byte offset in the query.
+    pub(super) at: usize,
+}
+
+impl Token<'_> {
+    pub(super) fn is(&self, symbol: &str) -> bool {
+        self.kind == TokenKind::Symbol && self.text == symbol
+    }
+
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
+    }
+}
+
+const SYMBOLS: [&str; 9] = ["</", ">/", "==", "!=", ">=", "<=", "=~", "!~", "->"];
+
+/// Never fails: what no grammar knows becomes a one-character symbol and is refused by the parser.
+pub(super) fn scan(text: &str) -> Vec<Token<'_>> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    // Between brackets a colon separates range and step; elsewhere it is a letter.
+    let mut in_brackets = false;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let run = |keep: fn(char) -> bool| rest.find(|c| !keep(c)).unwrap_or(rest.len());
+        let (kind, len) = match c {
+            c if c.is_whitespace() => {
+                at += c.len_utf8();
+                continue;
+            }
+            '#' => {
+                at += rest.find(['\n', '\r']).unwrap_or(rest.len());
+                continue;
+            }
+            '"' | '\'' | '`' => (TokenKind::Text, quoted_len(rest, c)),
+            c if c.is_ascii_digit() => (TokenKind::Number, number_len(rest)),
+            '.' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+                (TokenKind::Number, number_len(rest))
+            }
+            c if c.is_ascii_alphabetic() || c == '_' || c == ':' && !in_brackets => {
+                (TokenKind::Word, run(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+            }
+            c => {
+                in_brackets = c == '[' || in_brackets && c != ']';
+                let two = SYMBOLS.iter().find(|s| rest.starts_with(**s));
+                (TokenKind::Symbol, two.map_or(c.len_utf8(), |s| s.len()))
+            }
+        };
+        out.push(Token { kind, text: &rest[..len], at });
+        at += len;
+    }
+    out
+}
+
+fn quoted_len(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (i, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return i + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// A number, with the sign of its exponent, or a duration.
+fn number_len(rest: &str) -> usize {
+    let hex = rest.starts_with("0x") || rest.starts_with("0X");
+    let mut previous = ' ';
+    for (i, c) in rest.char_indices() {
+        let exponent_sign = !hex && matches!(c, '+' | '-') && matches!(previous, 'e' | 'E');
+        if !(c.is_ascii_alphanumeric() || c == '.' || c == '_' || exponent_sign) {
+            return i;
+        }
+        previous = c;
+    }
+    rest.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_as_the_grammar_does() {
+        let texts = |q| scan(q).iter().map(|t| t.text).collect::<Vec<_>>();
+        assert_eq!(
+            texts("sum by(a)(rate(x{b=~\"c\\\"}\"}[5m:1e-3] offset -1h)) # end\n>=1.5"),
+            [
+                "sum",
+                "by",
+                "(",
+                "a",
+                ")",
+                "(",
+                "rate",
+                "(",
+                "x",
+                "{",
+                "b",
+                "=~",
+                "\"c\\\"}\"",
+                "}",
+                "[",
+                "5m",
+                ":",
+                "1e-3",
+                "]",
+                "offset",
+                "-",
+                "1h",
+                ")",
+                ")",
+                ">=",
+                "1.5"
+            ]
+        );
+    }
+}
