@@ -1,1 +1,149 @@
 //! The sidecar: inbound in front of an app port, outbound by authority, admin on 4191.
+//!
+//! ```text
+//!  other pods ─► :4143 server ─► inbound: rate limit, in-flight limit ─► client pool ─► the app
+//!  the app    ─► :4140 server ─► outbound: route by authority ─► P2C ─► client pool ─► endpoint's :4143
+//!                                            ▲ endpoints
+//!                                  discovery: control plane's stream, or a file
+//!  scraper    ─► :4191 admin  ─► metrics (recorded by all of the above)
+//! ```
+//!
+//! Invariants:
+//! - a request is sent to a second target only if it was not sent to the first, or if it has no body and its method
+//!   is idempotent;
+//! - an endpoint that left discovery, and a proxy that ends, finish what is in flight;
+//! - while discovery is away, the last known endpoints stay;
+//! - the request path takes no lock that another thread holds for long, and records nothing by name;
+//! - bodies stream: nothing is buffered beyond the flow-control windows.
+//!
+//! Modules in reading order: [`args`], [`server`], [`inbound`], [`outbound`], [`discovery`], [`forward`],
+//! [`client`], [`body`], [`headers`], [`refusal`], [`io`], [`metrics`], [`admin`].
+#![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
+
+mod admin;
+mod args;
+mod body;
+mod client;
+mod discovery;
+mod forward;
+mod headers;
+mod inbound;
+mod io;
+pub mod metrics;
+mod outbound;
+mod refusal;
+mod server;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use proxy_core::drain::{self, Drain, Phase};
+use thanos_telemetry::admin::{Readiness, bind};
+use thanos_telemetry::{Context, RunError};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use args::Args;
+pub use inbound::RateLimit;
+
+use args::Lookup;
+use discovery::Source;
+use inbound::Inbound;
+use metrics::{Direction, Peer, Registry};
+use outbound::Outbound;
+use server::{Server, Side};
+
+/// How often a drain looks whether its last requests are over.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Runs the sidecar until the context's shutdown, then drains.
+///
+/// # Errors
+/// [`RunError::Config`]: a flag, the endpoints file, or an address that cannot be listened on.
+pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+    let config = args.config()?;
+    let seed = args.seed.unwrap_or_else(seed_from_clock);
+    let registry = Arc::new(Registry::default());
+    let readiness = Readiness::default();
+
+    let admin = bind("--admin-listen", args.admin_listen).await?;
+    let inbound_listener = match &config.inbound {
+        Some((listen, _)) => Some(bind("--inbound-listen", *listen).await?),
+        None => None,
+    };
+    let outbound_listener = match &config.outbound {
+        Some((outbound, _)) => Some(bind("--outbound-listen", outbound.listen).await?),
+        None => None,
+    };
+
+    let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
+    let _admin = AbortOnDropHandle::new(admin);
+    let (inbound_phase, outbound_phase) =
+        (watch::Sender::new(Phase::Serving), watch::Sender::new(Phase::Serving));
+    let inbound = config.inbound.zip(inbound_listener).map(|((_, inbound), listener)| {
+        let side = Side::Inbound(Arc::new(Inbound::new(inbound, registry.clone())));
+        let transport = registry.transport(Direction::Inbound, Peer::Src);
+        Server::start(listener, side, config.limits, transport, inbound_phase.subscribe())
+    });
+    let outbound = config.outbound.zip(outbound_listener).map(|((outbound, lookup), listener)| {
+        let source = match lookup {
+            Lookup::Destination(client) => Source::Destination(client),
+            Lookup::File(path, first) => Source::File(discovery::file::Watched::start(path, first)),
+            Lookup::Nowhere => Source::Nowhere,
+        };
+        let side = Side::Outbound(Arc::new(Outbound::new(outbound, source, registry.clone(), seed)));
+        let transport = registry.transport(Direction::Outbound, Peer::Src);
+        Server::start(listener, side, config.limits, transport, outbound_phase.subscribe())
+    });
+    readiness.set(true);
+    tracing::info!(inbound = ?args.inbound_listen, forward = ?args.inbound_forward,
+        outbound = ?args.outbound_listen, admin = %args.admin_listen, seed, "proxying");
+
+    ctx.shutdown.started().await;
+    readiness.set(false);
+    let began_ms = registry.now_ms();
+    if let Some(server) = inbound {
+        end(server, config.drain, &inbound_phase, &registry).await;
+    }
+    if let Some(server) = outbound {
+        // The app's last requests, and its own last words, still go out through us: outbound ends after inbound,
+        // and only once nobody used it for a while.
+        let used_ms = registry.now_ms().saturating_sub(began_ms);
+        let timeout_ms = config.drain.timeout_ms.saturating_sub(used_ms);
+        let drain = drain::Config { timeout_ms, until_quiet: true, ..config.drain };
+        end(server, drain, &outbound_phase, &registry).await;
+    }
+    Ok(())
+}
+
+/// Drains one side.
+async fn end(server: Server, config: drain::Config, phase: &watch::Sender<Phase>, registry: &Registry) {
+    let mut drain = Drain::new(config);
+    drain.begin(registry.now_ms());
+    loop {
+        let seen = server.observed();
+        let now = drain.step(registry.now_ms(), seen);
+        phase.send_if_modified(|p| std::mem::replace(p, now) != now);
+        let Some(wake_ms) = drain.wake_ms(seen) else { break };
+        let mut wait = Duration::from_millis(wake_ms.saturating_sub(registry.now_ms()).max(1));
+        if now == Phase::Lingering && seen.in_flight > 0 {
+            // A request's end wakes nobody.
+            wait = wait.min(LOOK_AGAIN);
+        }
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = server.closed_one(), if now == Phase::Finishing => {}
+        }
+    }
+    let left = server.observed();
+    if left.connections > 0 {
+        tracing::warn!(connections = left.connections, in_flight = left.in_flight, "drain timed out");
+    }
+}
+
+/// A seed that differs between proxies that start together.
+fn seed_from_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+    proxy_core::random::mix(now ^ u64::from(std::process::id()) << 32)
+}

@@ -1,0 +1,269 @@
+//! Response bodies on their way through: streamed frame by frame, measured, and holding what the request holds.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use proxy_core::classify::{Class, Eos, StreamError};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::client::Lease;
+use crate::metrics::Target;
+
+/// What the proxy answers with.
+#[derive(Debug)]
+pub(crate) enum ProxyBody {
+    /// Its own words.
+    Full(Option<Bytes>),
+    /// The target's.
+    Streamed(Box<Streamed>),
+}
+
+/// A request's body, or none where the request is a repetition.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Streamed(Incoming),
+    Empty,
+}
+
+/// Why a stream broke.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error(transparent)]
+    Stream(#[from] hyper::Error),
+    #[error("no data for {0:?}")]
+    Idle(Duration),
+}
+
+/// What a response holds until it is over: counts of what is in flight, which end when this is dropped.
+pub(crate) struct Held {
+    _guards: Box<dyn Send + Sync>,
+}
+
+/// A response stream.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    inner: Incoming,
+    meter: Meter,
+    /// Taken when the stream is over and the connection can serve another request.
+    lease: Option<Lease>,
+    held: Option<Held>,
+    idle: Idle,
+}
+
+/// Records what Linkerd records of one response, each once.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    target: Arc<Target>,
+    status: u16,
+    eos: Option<Eos>,
+    started: Instant,
+    latency_recorded: bool,
+}
+
+/// A deadline that moves with each frame, but touches the timer only when a wait outlasts it.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    last_frame: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Held {
+    pub(crate) fn new(guards: impl Send + Sync + 'static) -> Self {
+        Self { _guards: Box::new(guards) }
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl ProxyBody {
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        Self::Full(Some(bytes).filter(|b| !b.is_empty()))
+    }
+}
+
+impl Meter {
+    /// `grpc`: whether the request was.
+    pub(crate) fn new<B>(target: Arc<Target>, started: Instant, grpc: bool, response: &Response<B>) -> Self {
+        let status = response.status().as_u16();
+        let eos = Eos::start(status, grpc, grpc_status(response.headers()));
+        Self { target, status, eos: Some(eos), started, latency_recorded: false }
+    }
+
+    fn first_frame(&mut self) {
+        if !std::mem::replace(&mut self.latency_recorded, true) {
+            let us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.target.latency(self.status, us);
+        }
+    }
+
+    fn over(&mut self, class: impl FnOnce(Eos) -> Class) {
+        self.first_frame();
+        if let Some(eos) = self.eos.take() {
+            self.target.response(Some(self.status), class(eos));
+        }
+    }
+}
+
+impl Streamed {
+    pub(crate) fn new(inner: Incoming, meter: Meter, lease: Lease, held: Held, idle_limit: Duration) -> Self {
+        let idle = Idle { limit: idle_limit, last_frame: Instant::now(), sleep: None };
+        let mut this = Self { inner, meter, lease: Some(lease), held: Some(held), idle };
+        if this.inner.is_end_stream() {
+            this.end(None);
+        }
+        this
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
+        self.meter.over(|eos| eos.end(trailers.and_then(grpc_status)));
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+        self.held = None;
+    }
+
+    fn broke(&mut self, error: StreamError) {
+        self.meter.over(|_| Class::Error(error));
+        self.lease = None;
+        self.held = None;
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        // Dropped before its end: the client left.
+        self.meter.over(Eos::canceled);
+    }
+}
+
+impl Body for ProxyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Self::Streamed(s) => s.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Streamed(s) => s.inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Streamed(s) => s.inner.size_hint(),
+        }
+    }
+}
+
+impl Streamed {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Pending => {
+                ready!(self.idle.poll(cx));
+                self.broke(StreamError::Timeout);
+                Poll::Ready(Some(Err(BodyError::Idle(self.idle.limit))))
+            }
+            Poll::Ready(None) => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.broke(stream_error(&error));
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                self.meter.first_frame();
+                self.idle.last_frame = Instant::now();
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.end(Some(trailers));
+                } else if self.inner.is_end_stream() {
+                    // Whoever polls may know the length and never ask again.
+                    self.end(None);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+}
+
+impl Idle {
+    /// Ready once nothing came for the limit.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.last_frame + self.limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Self::Empty => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streamed(body) => body.is_end_stream(),
+            Self::Empty => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streamed(body) => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// In Linkerd's words.
+pub(crate) fn stream_error(error: &hyper::Error) -> StreamError {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = source {
+        if let Some(h2) = e.downcast_ref::<h2::Error>() {
+            return h2.reason().map_or(StreamError::Unclassified, |r| StreamError::h2(r.into()));
+        }
+        source = e.source();
+    }
+    if error.is_timeout() { StreamError::Timeout } else { StreamError::Unclassified }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get("grpc-status").map(http::HeaderValue::as_bytes)
+}

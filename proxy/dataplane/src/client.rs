@@ -1,0 +1,290 @@
+//! Connections to one address: HTTP/1.1 ones kept for the next request, one HTTP/2 connection shared.
+//!
+//! Written here rather than taken from hyper-util's client because the proxy must know whether a request that failed
+//! was ever sent (only then it may be sent elsewhere), must count its connections, and must drop those of an
+//! endpoint that left.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::body::RequestBody;
+use crate::headers::Protocol;
+use crate::io::CountedIo;
+use crate::metrics::Transport;
+
+/// Idle connections kept for one address.
+const IDLE_MAX: usize = 256;
+/// A header larger than this breaks the connection, in bytes.
+const HEAD_MAX_BYTES: usize = 64 << 10;
+/// Flow-control windows: large enough for one fast stream, small enough for many.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+/// While streams are open, the peer must answer pings.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+type H1 = http1::SendRequest<RequestBody>;
+type H2 = http2::SendRequest<RequestBody>;
+
+/// Times of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Duration,
+    /// An unused connection is closed after this. Must be shorter than what servers grant, or requests race
+    /// with their closing.
+    pub(crate) idle_timeout: Duration,
+}
+
+/// Why no response came.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The request was not sent; here it is again.
+    NotSent { request: Box<Request<RequestBody>>, error: io::Error },
+    /// It was sent, perhaps in part.
+    Broken { error: hyper::Error, reused: bool },
+}
+
+/// Connections to one address.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    addr: SocketAddr,
+    settings: Settings,
+    transport: Arc<Transport>,
+    idle: Mutex<Vec<Unused>>,
+    reaping: AtomicBool,
+    h2: Mutex<Option<H2>>,
+    h2_connecting: tokio::sync::Mutex<()>,
+    retired: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Unused {
+    sender: H1,
+    since: Instant,
+}
+
+/// A connection that a response is still using.
+#[derive(Debug)]
+pub(crate) struct Lease(Option<(Arc<Pool>, H1)>);
+
+impl Pool {
+    pub(crate) fn new(addr: SocketAddr, settings: Settings, transport: Arc<Transport>) -> Self {
+        Self {
+            addr,
+            settings,
+            transport,
+            idle: Mutex::default(),
+            reaping: AtomicBool::new(false),
+            h2: Mutex::default(),
+            h2_connecting: tokio::sync::Mutex::default(),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a request; resolves with the response's head. `on_send` is called once, just before the first
+    /// attempt to write it.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        protocol: Protocol,
+        on_send: impl FnOnce(),
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        match protocol {
+            Protocol::H1 => self.send_h1(request, on_send).await,
+            Protocol::H2 => self.send_h2(request, on_send).await,
+        }
+    }
+
+    /// The endpoint left: nothing new is sent, what is in flight finishes, unused connections close.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.idle.lock().clear();
+        *self.h2.lock() = None;
+    }
+
+    async fn send_h1(
+        self: &Arc<Self>,
+        mut request: Request<RequestBody>,
+        on_send: impl FnOnce(),
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        let mut on_send = Some(on_send);
+        loop {
+            let (mut sender, reused) = match self.take_unused() {
+                Some(sender) => (sender, true),
+                None => match self.connect_h1().await {
+                    Ok(sender) => (sender, false),
+                    Err(error) => return Err(SendError::NotSent { request: Box::new(request), error }),
+                },
+            };
+            if let Some(on_send) = on_send.take() {
+                on_send();
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, Lease(Some((self.clone(), sender))))),
+                Err(mut failed) => match failed.take_message() {
+                    // Closed while it was unused: another one, or at last a fresh one.
+                    Some(back) if reused => request = back,
+                    Some(back) => return Err(not_sent(back)),
+                    None => return Err(SendError::Broken { error: failed.into_error(), reused }),
+                },
+            }
+        }
+    }
+
+    async fn send_h2(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        on_send: impl FnOnce(),
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        let mut request = request;
+        let mut on_send = Some(on_send);
+        // The shared connection may be closing; the second try opens another.
+        for last in [false, true] {
+            let (mut sender, reused) = match self.h2_sender().await {
+                Ok(s) => s,
+                Err(error) => return Err(SendError::NotSent { request: Box::new(request), error }),
+            };
+            if let Some(on_send) = on_send.take() {
+                on_send();
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, Lease(None))),
+                Err(mut failed) => match failed.take_message() {
+                    Some(back) if !last => {
+                        self.forget_h2();
+                        request = back;
+                    }
+                    Some(back) => return Err(not_sent(back)),
+                    None => return Err(SendError::Broken { error: failed.into_error(), reused }),
+                },
+            }
+        }
+        unreachable!("the last round returns")
+    }
+
+    /// The most recently used connection that is free, so that the others can go idle and close.
+    fn take_unused(&self) -> Option<H1> {
+        let mut idle = self.idle.lock();
+        idle.retain(|c| !c.sender.is_closed());
+        let free = idle.iter().rposition(|c| c.sender.is_ready())?;
+        Some(idle.remove(free).sender)
+    }
+
+    async fn connect(&self) -> io::Result<TokioIo<CountedIo>> {
+        let stream = timeout(self.settings.connect_timeout, TcpStream::connect(self.addr))
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;
+        Ok(TokioIo::new(CountedIo::new(stream, self.transport.open())))
+    }
+
+    async fn connect_h1(&self) -> io::Result<H1> {
+        let io = self.connect().await?;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_MAX_BYTES)
+            .handshake(io)
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(async move {
+            // Its request, if any, sees the error.
+            let _ = connection.await;
+        });
+        Ok(sender)
+    }
+
+    async fn h2_sender(&self) -> io::Result<(H2, bool)> {
+        if let Some(sender) = self.h2_open() {
+            return Ok((sender, true));
+        }
+        // One connects, the others wait for it.
+        let _connecting = self.h2_connecting.lock().await;
+        if let Some(sender) = self.h2_open() {
+            return Ok((sender, true));
+        }
+        let io = self.connect().await?;
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_header_list_size(HEAD_MAX_BYTES as u32)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .handshake(io)
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        if !self.retired.load(Ordering::Acquire) {
+            *self.h2.lock() = Some(sender.clone());
+        }
+        Ok((sender, false))
+    }
+
+    fn h2_open(&self) -> Option<H2> {
+        self.h2.lock().as_ref().filter(|s| !s.is_closed()).cloned()
+    }
+
+    fn forget_h2(&self) {
+        *self.h2.lock() = None;
+    }
+
+    fn keep(self: &Arc<Self>, sender: H1) {
+        if sender.is_closed() || self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        {
+            let mut idle = self.idle.lock();
+            if idle.len() >= IDLE_MAX {
+                idle.remove(0);
+            }
+            idle.push(Unused { sender, since: Instant::now() });
+        }
+        self.reap();
+    }
+
+    /// Closes what stayed unused. Runs only while there is something to close, so that a quiet proxy sleeps.
+    fn reap(self: &Arc<Self>) {
+        if self.reaping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (pool, limit) = (Arc::downgrade(self), self.settings.idle_timeout);
+        tokio::spawn(async move {
+            loop {
+                sleep(limit).await;
+                let Some(pool) = pool.upgrade() else { return };
+                let mut idle = pool.idle.lock();
+                idle.retain(|c| !c.sender.is_closed() && c.since.elapsed() < limit);
+                if idle.is_empty() {
+                    // Under the lock, so that a connection kept next starts the next reaper.
+                    pool.reaping.store(false, Ordering::Release);
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Lease {
+    /// The response is over: the connection may serve another request.
+    pub(crate) fn give_back(self) {
+        if let Some((pool, sender)) = self.0 {
+            pool.keep(sender);
+        }
+    }
+}
+
+fn not_sent(request: Request<RequestBody>) -> SendError {
+    let error = io::Error::new(io::ErrorKind::ConnectionAborted, "the peer closed the connection at once");
+    SendError::NotSent { request: Box::new(request), error }
+}

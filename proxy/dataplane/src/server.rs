@@ -1,0 +1,316 @@
+//! A listening side: accepts, tells HTTP/1 from HTTP/2, serves, and ends politely.
+//!
+//! ```text
+//!  accept ─► detect (prior knowledge or not) ─► hyper h1 / h2 ─► Side::serve
+//!     │ at most max_connections; more wait in the kernel's queue
+//!     └ Finishing: takes what the kernel already accepted, closes the port; idle connections close,
+//!       busy ones after their response (Connection: close, GOAWAY)
+//! ```
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use proxy_core::drain::{Observed, Phase};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::body::ProxyBody;
+use crate::headers::Protocol;
+use crate::inbound::Inbound;
+use crate::io::CountedIo;
+use crate::metrics::Transport;
+use crate::outbound::Outbound;
+
+/// Largest head of a request, and most fields in it: beyond, 431.
+const HEAD_MAX_BYTES: usize = 64 << 10;
+const HEADERS_MAX: usize = 128;
+const H2_STREAMS_MAX: u32 = 1_000;
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+/// A connection that said nothing yet when the port closes may have its first request on the way.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// After accepting failed, most likely for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What HTTP/2 starts with (RFC 9113 §3.4).
+const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What TLS starts with: a handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// What is being served.
+#[derive(Clone)]
+pub(crate) enum Side {
+    Inbound(Arc<Inbound>),
+    Outbound(Arc<Outbound>),
+}
+
+/// Limits of connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections_max: usize,
+    /// Until the first bytes.
+    pub(crate) detect_timeout: Duration,
+    /// For a request's head; on a connection kept alive this is also how long it may be unused.
+    pub(crate) header_timeout: Duration,
+}
+
+/// A running side.
+pub(crate) struct Server {
+    side: Side,
+    open: Arc<OpenCount>,
+    abort: CancellationToken,
+}
+
+/// Connections open; the listener counts as one.
+#[derive(Debug, Default)]
+struct OpenCount {
+    count: AtomicUsize,
+    fell: Notify,
+}
+
+struct OpenGuard(Arc<OpenCount>);
+
+struct Connections {
+    side: Side,
+    limits: Limits,
+    transport: Arc<Transport>,
+    phase: watch::Receiver<Phase>,
+    open: Arc<OpenCount>,
+    abort: CancellationToken,
+}
+
+impl Side {
+    async fn serve(&self, request: Request<Incoming>) -> Response<ProxyBody> {
+        match self {
+            Self::Inbound(inbound) => inbound.serve(request).await,
+            Self::Outbound(outbound) => outbound.serve(request).await,
+        }
+    }
+}
+
+impl Server {
+    /// Serves until the phase says otherwise.
+    pub(crate) fn start(
+        listener: TcpListener,
+        side: Side,
+        limits: Limits,
+        transport: Arc<Transport>,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let (open, abort) = (Arc::new(OpenCount::default()), CancellationToken::new());
+        let connections = Connections {
+            side: side.clone(),
+            limits,
+            transport,
+            phase,
+            open: open.clone(),
+            abort: abort.clone(),
+        };
+        tokio::spawn(Arc::new(connections).accept(listener, OpenGuard::new(&open)));
+        Self { side, open, abort }
+    }
+
+    /// What a drain wants to know.
+    pub(crate) fn observed(&self) -> Observed {
+        let (in_flight, last_used_ms) = match &self.side {
+            Side::Inbound(inbound) => (inbound.in_flight(), 0),
+            Side::Outbound(outbound) => (outbound.in_flight(), outbound.last_used_ms()),
+        };
+        Observed { connections: self.open.count.load(Ordering::Acquire), in_flight, last_used_ms }
+    }
+
+    /// Resolves when a connection closed since the last call.
+    pub(crate) async fn closed_one(&self) {
+        self.open.fell.notified().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.abort.cancel();
+    }
+}
+
+impl OpenGuard {
+    fn new(open: &Arc<OpenCount>) -> Self {
+        open.count.fetch_add(1, Ordering::AcqRel);
+        Self(open.clone())
+    }
+}
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.fell.notify_one();
+    }
+}
+
+/// Resolves once the phase is at least `Finishing`; never if nobody can say so any more.
+async fn finishing(phase: &mut watch::Receiver<Phase>) {
+    if phase.wait_for(|p| *p >= Phase::Finishing).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Connections {
+    async fn accept(self: Arc<Self>, listener: TcpListener, _listening: OpenGuard) {
+        let room = Arc::new(Semaphore::new(self.limits.connections_max));
+        let mut phase = self.phase.clone();
+        loop {
+            let next = async {
+                // Before accepting, so that what does not fit waits in the kernel's queue.
+                let permit = room.clone().acquire_owned().await.ok();
+                (permit, listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                next = next => next,
+                () = finishing(&mut phase) => break,
+                () = self.abort.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => self.spawn(stream, permit),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Clients of these believe that they are connected; closing the port would reset them.
+        for stream in accepted_by_kernel(listener) {
+            self.spawn(stream, None);
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, stream: TcpStream, permit: Option<tokio::sync::OwnedSemaphorePermit>) {
+        let (this, guard) = (self.clone(), OpenGuard::new(&self.open));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = this.clone().connection(stream) => {}
+                () = this.abort.cancelled() => {}
+            }
+            drop((guard, permit));
+        });
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream) {
+        let mut io = CountedIo::new(stream, self.transport.open());
+        let mut phase = self.phase.clone();
+        let protocol = {
+            let mut detect = pin!(timeout(self.limits.detect_timeout, detect(&mut io)));
+            let detected = tokio::select! {
+                biased;
+                detected = &mut detect => detected,
+                () = finishing(&mut phase) => timeout(LAST_WORDS, detect).await.unwrap_or_else(Err),
+            };
+            match detected {
+                Ok(Ok(Some(protocol))) => protocol,
+                Ok(Ok(None)) => return,
+                Ok(Err(error)) => return tracing::debug!(%error, "connection failed before a request"),
+                Err(_) => return tracing::debug!("no request in time"),
+            }
+        };
+        let this = self.clone();
+        let service = service_fn(move |request| {
+            let this = this.clone();
+            async move { Ok::<_, Infallible>(this.serve(request).await) }
+        });
+        let io = TokioIo::new(io);
+        let ended = match protocol {
+            Protocol::H1 => {
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new());
+                builder.header_read_timeout(self.limits.header_timeout);
+                builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_MAX_BYTES);
+                drive(builder.serve_connection(io, service), &mut phase, |c| c.graceful_shutdown()).await
+            }
+            Protocol::H2 => {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.timer(TokioTimer::new());
+                builder.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(HEAD_MAX_BYTES as u32);
+                builder.initial_stream_window_size(STREAM_WINDOW_BYTES);
+                builder.initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+                drive(builder.serve_connection(io, service), &mut phase, |c| c.graceful_shutdown()).await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+
+    async fn serve(&self, request: Request<Incoming>) -> Response<ProxyBody> {
+        let version = request.version();
+        let mut response = self.side.serve(request).await;
+        // From the first moment of a drain: whoever still uses this connection should find another proxy.
+        if version < Version::HTTP_2 && *self.phase.borrow() > Phase::Serving {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Runs a connection; once finishing, asks it to end after what is in flight.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    phase: &mut watch::Receiver<Phase>,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // First the connection: a request that is already here counts as in flight.
+        biased;
+        ended = &mut connection => return ended,
+        () = finishing(phase) => {}
+    }
+    shut_down(connection.as_mut());
+    connection.await
+}
+
+/// `None`: nothing that we speak, or nothing at all.
+async fn detect(io: &mut CountedIo) -> io::Result<Option<Protocol>> {
+    let mut seen = [0u8; H2_PREFACE.len()];
+    let mut len = 0;
+    while let Some(rest) = seen.get_mut(len..).filter(|r| !r.is_empty()) {
+        let n = io.read(rest).await?;
+        len += n;
+        let so_far = seen.get(..len).unwrap_or_default();
+        if n == 0 && len == 0 {
+            return Ok(None);
+        }
+        if so_far.first() == Some(&TLS_HANDSHAKE) {
+            tracing::debug!("refused a TLS connection: this proxy speaks plain HTTP");
+            return Ok(None);
+        }
+        if n == 0 || !H2_PREFACE.starts_with(so_far) {
+            io.unread(Bytes::copy_from_slice(so_far));
+            return Ok(Some(Protocol::H1));
+        }
+    }
+    io.unread(Bytes::copy_from_slice(&seen));
+    Ok(Some(Protocol::H2))
+}
+
+/// Connections that were accepted by the kernel and not yet by us. Closes the port.
+fn accepted_by_kernel(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    // Non-blocking, as tokio left it: ends with WouldBlock.
+    std::iter::from_fn(|| listener.accept().ok())
+        .filter_map(|(stream, _)| {
+            stream.set_nonblocking(true).ok()?;
+            TcpStream::from_std(stream).ok()
+        })
+        .collect()
+}
