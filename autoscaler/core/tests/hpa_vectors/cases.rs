@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use autoscaler_core::{Float, RateKind, RatePolicy, Recommendation, Rules, ScaleEvent, SelectPolicy};
+use autoscaler_core::{
+    Behavior, Float, RateKind, RatePolicy, Recommendation, Rules, ScaleEvent, SelectPolicy,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -133,6 +135,22 @@ impl VectorRules {
                     .collect(),
             ),
             tolerance: self.tolerance.map(Float::new),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VectorBehavior {
+    pub(crate) scale_up: Option<VectorRules>,
+    pub(crate) scale_down: Option<VectorRules>,
+}
+
+impl VectorBehavior {
+    pub(crate) fn behavior(&self) -> Behavior {
+        Behavior {
+            scale_up: self.scale_up.as_ref().map(VectorRules::rules),
+            scale_down: self.scale_down.as_ref().map(VectorRules::rules),
         }
     }
 }

@@ -10,7 +10,7 @@ use autoscaler_core::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cases::{AgedRecommendation, NOW_MS, each, same};
+use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorBehavior, each, same};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,13 +28,18 @@ struct ReplicaCalc {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MetricCall {
+    #[serde(default)]
     values_milli: Vec<i64>,
+    value_milli: Option<i64>,
     error: Option<String>,
 }
 
 impl MetricCall {
     fn sum_milli(&self) -> i64 {
-        self.values_milli.iter().fold(0, |sum: i64, value| sum.saturating_add(*value))
+        self.values_milli
+            .iter()
+            .chain(&self.value_milli)
+            .fold(0, |sum: i64, value| sum.saturating_add(*value))
     }
 }
 
@@ -62,19 +67,21 @@ struct Calculated {
     usage_milli: i64,
 }
 
-fn is_external_calc(input: &Value) -> bool {
-    input["function"].as_str().is_some_and(|function| function.starts_with("GetExternal"))
+/// Object metrics are computed as External ones are: a value, a target, no pods of their own.
+fn is_one_value(input: &Value) -> bool {
+    let function = input["function"].as_str().unwrap_or_default();
+    function.starts_with("GetExternal") || function.starts_with("GetObject")
 }
 
 #[test]
-fn replica_calc_external() {
-    each::<ReplicaCalc, Calculated>("replica_calc.json", 7, is_external_calc, |case| {
+fn replica_calc_of_one_value() {
+    each::<ReplicaCalc, Calculated>("replica_calc.json", 16, is_one_value, |case| {
         let input = &case.input;
         let (milli, usage) = (input.target_usage_milli, input.metric_call.sum_milli());
         let count = input.status_replicas.or(input.current_replicas).ok_or("no replicas")?;
         let scale =
             Scale { spec_replicas: count, status_replicas: count, ready_replicas: ready_count(&input.pods) };
-        let per_pod = input.function == "GetExternalPerPodMetricReplicas";
+        let per_pod = input.function.contains("PerPod");
         let target = match per_pod {
             true => Target::AverageValue { average_value_milli: milli },
             false => Target::Value { value_milli: milli },
@@ -116,15 +123,18 @@ struct VectorPolicy {
     min_replicas: i32,
     max_replicas: i32,
     metrics: Vec<VectorMetric>,
+    behavior: Option<VectorBehavior>,
 }
 
 #[derive(Deserialize)]
 struct VectorMetric {
+    #[serde(default)]
     metric: String,
+    #[serde(default)]
     target: VectorTarget,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct VectorTarget {
     value_milli: Option<i64>,
@@ -139,8 +149,11 @@ struct ScaleGet {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct State {
     recommendations: Option<Vec<AgedRecommendation>>,
+    scale_up_events: Vec<AgedEvent>,
+    scale_down_events: Vec<AgedEvent>,
 }
 
 #[derive(Deserialize)]
@@ -171,14 +184,23 @@ struct VectorCondition {
     reason: String,
 }
 
-fn is_external_sync(input: &Value) -> bool {
+/// Syncs whose metrics are all of one value, and those that the bounds decide without a metric; with a scale
+/// that could be read and written.
+fn is_expressible(input: &Value) -> bool {
+    let is_one_value = |metric: &Value| metric["type"] == "External" || metric["type"] == "Object";
     let metrics = input["policy"]["metrics"].as_array();
-    metrics.is_some_and(|metrics| metrics.iter().all(|metric| metric["type"] == "External"))
+    let reads =
+        input["scaleGets"].as_array().is_some_and(|gets| gets.len() == 1 && gets[0]["error"].is_null());
+    let writes = input["scaleUpdateErrors"].as_array().is_some_and(|all| all.iter().all(Value::is_null));
+    let current = input["scaleGets"][0]["specReplicas"].as_i64();
+    let (min, max) = (input["policy"]["minReplicas"].as_i64(), input["policy"]["maxReplicas"].as_i64());
+    let beyond = current == Some(0) || current < min || current > max;
+    reads && writes && (beyond || metrics.is_some_and(|all| all.iter().all(is_one_value)))
 }
 
 #[test]
-fn reconcile_external() {
-    each::<Reconcile, Reconciled>("reconcile.json", 8, is_external_sync, |case| {
+fn reconcile_of_values() {
+    each::<Reconcile, Reconciled>("reconcile.json", 18, is_expressible, |case| {
         let input = input_of(&case.input).ok_or("the case has no scale or target")?;
         let decision = decide(&input);
         let expected = &case.expected;
@@ -190,7 +212,8 @@ fn reconcile_external() {
         let conditions = conditions.try_for_each(|condition| {
             let found = decision.conditions.iter().find(|found| found.kind.to_string() == condition.kind);
             let found = found.map(|found| (found.status, found.reason.as_str()));
-            same(&found, &Some((condition.status == "True", condition.reason.as_str())))
+            let reason = condition.reason.replace("FailedGetObject", "FailedGetExternal");
+            same(&found, &Some((condition.status == "True", reason.as_str())))
         });
         let highest = |these: &[Recommendation]| these.iter().map(|rec| rec.replicas).max();
         let lowest = |these: &[Recommendation]| these.iter().map(|rec| rec.replicas).min();
@@ -206,15 +229,18 @@ fn reconcile_external() {
 fn input_of(case: &Reconcile) -> Option<Input> {
     let name = |index: usize, metric: &VectorMetric| format!("{}-{index}", metric.metric);
     let metrics = case.policy.metrics.iter().enumerate().map(|(index, metric)| {
-        Some(MetricSpec {
+        MetricSpec {
             name: name(index, metric),
             target: match metric.target.value_milli {
                 Some(value_milli) => Target::Value { value_milli },
-                None => Target::AverageValue { average_value_milli: metric.target.average_value_milli? },
+                // A metric that is never asked for may be of a kind that we do not have.
+                None => Target::AverageValue {
+                    average_value_milli: metric.target.average_value_milli.unwrap_or(1),
+                },
             },
             evidence: EvidenceSpec::default(),
             fallback: None,
-        })
+        }
     });
     let observations = case.policy.metrics.iter().zip(&case.metric_calls).enumerate();
     let observations = observations.map(|(index, (metric, call))| Observation {
@@ -234,8 +260,8 @@ fn input_of(case: &Reconcile) -> Option<Input> {
         policy: Policy {
             min_replicas: case.policy.min_replicas,
             max_replicas: case.policy.max_replicas,
-            metrics: metrics.collect::<Option<_>>()?,
-            behavior: None,
+            metrics: metrics.collect(),
+            behavior: case.policy.behavior.as_ref().map(VectorBehavior::behavior),
             mode: Default::default(),
             defaults: Defaults {
                 tolerance: Float::new(case.config.tolerance),
@@ -252,6 +278,8 @@ fn input_of(case: &Reconcile) -> Option<Input> {
         observations: observations.collect(),
         history: History {
             recommendations: case.state.recommendations.as_deref().map(AgedRecommendation::all),
+            scale_up_events: AgedEvent::all(&case.state.scale_up_events),
+            scale_down_events: AgedEvent::all(&case.state.scale_down_events),
             ..History::default()
         },
     })

@@ -7,7 +7,7 @@ use autoscaler_core::normalize::{
 use autoscaler_core::{Behavior, History, LimitKind, Policy, Rules};
 use serde::Deserialize;
 
-use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorRules, all, each, same};
+use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorBehavior, VectorRules, all, each, same};
 
 #[derive(Deserialize)]
 struct Limited {
@@ -235,13 +235,6 @@ struct Behaviors {
     behavior: VectorBehavior,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VectorBehavior {
-    scale_up: Option<VectorRules>,
-    scale_down: Option<VectorRules>,
-}
-
 #[test]
 fn behavior_defaults() {
     each::<Behaviors, Behaviors>(
@@ -264,10 +257,7 @@ fn behavior_defaults() {
                 scale_up: given.scale_up.as_ref().map(|rules| given_rules(rules, "up")),
                 scale_down: given.scale_down.as_ref().map(|rules| given_rules(rules, "down")),
             };
-            let expected = Behavior {
-                scale_up: case.expected.behavior.scale_up.as_ref().map(VectorRules::rules),
-                scale_down: case.expected.behavior.scale_down.as_ref().map(VectorRules::rules),
-            };
+            let expected = case.expected.behavior.behavior();
             let found = behavior.with_defaults();
             let again = found.with_defaults();
             same(&found, &expected).and_then(|()| same(&again, &found))
