@@ -1,0 +1,243 @@
+//! The API server's verbs over the store, without HTTP.
+//!
+//! ```text
+//!  http ─► Api (lock, tell watches) ─► State: create · update · patch · delete · scale · list
+//!                                        │ incoming form → checks → ownership → store
+//!                                        └ after a removal: dependents, finalizers, namespaces, definitions
+//! ```
+//!
+//! [`State`] is pure: the time is an argument, identifiers come from a seed.
+
+mod delete;
+mod events;
+mod ids;
+mod scale;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+pub(crate) use delete::DeleteOptions;
+pub(crate) use write::PatchKind;
+
+use crate::error::{ApiError, Result};
+use crate::object;
+use crate::resources::{Registry, Resource};
+use crate::selector::Selector;
+use crate::store::{Id, Store};
+
+/// Changes remembered a collection; a watch that falls further behind must list again.
+const HISTORY_LEN: usize = 4096;
+/// Events kept; the oldest go first.
+const EVENTS_MAX: usize = 3000;
+
+/// What a write addresses, and how it wants to be treated.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) resource: Arc<Resource>,
+    /// "" for cluster-scoped resources.
+    pub(crate) namespace: String,
+    /// "" for a create.
+    pub(crate) name: String,
+    pub(crate) subresource: Subresource,
+    pub(crate) manager: String,
+    pub(crate) dry_run: bool,
+    pub(crate) force: bool,
+    pub(crate) validation: FieldValidation,
+    /// Text for `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Which part of an object is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subresource {
+    None,
+    Status,
+    Scale,
+}
+
+/// What to do about unknown fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+impl Call {
+    pub(crate) fn not_found(&self) -> ApiError {
+        ApiError::not_found(&self.resource.group, &self.resource.plural, &self.name)
+    }
+
+    fn conflict(&self, why: &str) -> ApiError {
+        ApiError::conflict(&self.resource.group, &self.resource.plural, &self.name, why)
+    }
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Arc<Value>>,
+    pub(crate) revision: u64,
+    /// "" on the last page.
+    pub(crate) next: String,
+    pub(crate) remaining: Option<usize>,
+}
+
+/// Everything the cluster is.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    uids: HashSet<String>,
+    ids: ids::Ids,
+}
+
+impl State {
+    /// An empty cluster with its standing namespaces; `seed` makes identifiers, revisions start at `revision`.
+    pub(crate) fn new(seed: u64, revision: u64, now: Timestamp) -> Self {
+        let mut this = Self {
+            store: Store::new(revision, HISTORY_LEN),
+            registry: Registry::new(),
+            uids: HashSet::new(),
+            ids: ids::Ids::new(seed),
+        };
+        if let Some(namespaces) = this.registry.get("", "v1", "namespaces").cloned() {
+            for name in ["default", "kube-system", "kube-public"] {
+                let mut call = Call {
+                    resource: namespaces.clone(),
+                    namespace: String::new(),
+                    name: String::new(),
+                    subresource: Subresource::None,
+                    manager: "kube-apiserver".into(),
+                    dry_run: false,
+                    force: false,
+                    validation: FieldValidation::Ignore,
+                    warnings: Vec::new(),
+                };
+                if let Err(error) = this.create(&mut call, json!({"metadata": {"name": name}}), now) {
+                    tracing::error!(%error, name, "standing namespace was refused");
+                }
+            }
+        }
+        this
+    }
+
+    /// The stored object, or 404.
+    pub(crate) fn get(&self, call: &Call) -> Result<&Arc<Value>> {
+        self.store.get(&call.resource.collection, &call.namespace, &call.name).ok_or_else(|| call.not_found())
+    }
+
+    /// One page of matching objects.
+    ///
+    /// Pages are read from the present state, but all carry the first page's revision: a watch from there tells
+    /// of what changed between the pages.
+    pub(crate) fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: &Selector,
+        limit: usize,
+        token: &str,
+    ) -> Result<Page> {
+        let (revision, after) = if token.is_empty() {
+            (self.store.revision(), None)
+        } else {
+            let (revision, id) =
+                parse_token(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?;
+            if self.store.changes_after(&resource.collection, revision).is_err() {
+                return Err(ApiError::expired(
+                    "The provided continue parameter is too old to display a consistent list result. \
+                     You must start a new list without the continue parameter.",
+                ));
+            }
+            (revision, Some(id))
+        };
+        let mut items = Vec::new();
+        let mut last: Option<&Id> = None;
+        let mut remaining = 0usize;
+        let found = self.store.list(&resource.collection, namespace, after.as_ref());
+        for (id, object) in found.filter(|(_, o)| selector.matches(o)) {
+            if limit == 0 || items.len() < limit {
+                items.push(object.clone());
+                last = Some(id);
+            } else {
+                remaining += 1;
+            }
+        }
+        let next = match last {
+            Some((ns, name)) if remaining > 0 => format!("{revision}:{ns}/{name}"),
+            _ => String::new(),
+        };
+        Ok(Page { items, revision, remaining: (remaining > 0).then_some(remaining), next })
+    }
+}
+
+fn parse_token(token: &str) -> Option<(u64, Id)> {
+    let (revision, id) = token.split_once(':')?;
+    let (namespace, name) = id.split_once('/')?;
+    Some((revision.parse().ok()?, (namespace.to_owned(), name.to_owned())))
+}
+
+/// The object in the version that was asked for.
+pub(crate) fn in_version<'a>(resource: &Resource, object: &'a Value) -> Cow<'a, Value> {
+    if resource.group == "events.k8s.io" {
+        return Cow::Owned(events::from_core(object));
+    }
+    let wanted = resource.api_version();
+    if object::text(object, &["apiVersion"]) == wanted {
+        return Cow::Borrowed(object);
+    }
+    let mut converted = object.clone();
+    object::map_mut(&mut converted).insert("apiVersion".into(), Value::String(wanted));
+    Cow::Owned(converted)
+}
+
+/// The state behind its lock, and the bell that watches hear.
+#[derive(Debug)]
+pub(crate) struct Api {
+    state: Mutex<State>,
+    revision: watch::Sender<u64>,
+    /// Where the node keeps container logs (`NAMESPACE_POD_UID/CONTAINER/N.log`).
+    pub(crate) logs_dir: PathBuf,
+}
+
+impl Api {
+    pub(crate) fn new(state: State, logs_dir: PathBuf) -> Self {
+        let (revision, _) = watch::channel(state.store.revision());
+        Self { state: Mutex::new(state), revision, logs_dir }
+    }
+
+    /// Runs with the state locked; wakes the watches if it changed.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let (result, now_at) = {
+            let mut state = self.state.lock();
+            let result = f(&mut state);
+            (result, state.store.revision())
+        };
+        // Two writers may ring in either order: the revision never goes back.
+        self.revision.send_if_modified(|last| {
+            let newer = now_at > *last;
+            if newer {
+                *last = now_at;
+            }
+            newer
+        });
+        result
+    }
+
+    /// Tells the newest revision.
+    pub(crate) fn bell(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+}

@@ -1,0 +1,297 @@
+//! Deletion and what follows from it: grace, finalizers, dependents, namespaces, definitions.
+//!
+//! Garbage collection happens within the deletion itself: "background" is merely soon in Kubernetes, and here
+//! at once, so that nothing can be seen half collected.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::write::time_text;
+use super::{Call, State};
+use crate::error::{ApiError, Result};
+use crate::object;
+use crate::selector::Selector;
+
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// The body of a deletion.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeleteOptions {
+    pub(crate) grace_seconds: Option<i64>,
+    /// `Background` (default), `Foreground` or `Orphan`.
+    pub(crate) propagation: String,
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+    pub(crate) dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// From a body (or nothing) as `metav1.DeleteOptions`.
+    pub(crate) fn from_body(body: &Value) -> Result<Self> {
+        let text = |path: &[&str]| {
+            object::at(body, path).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned)
+        };
+        let propagation = match (text(&["propagationPolicy"]), body.get("orphanDependents")) {
+            (Some(policy), _) if matches!(&*policy, "Background" | "Foreground" | "Orphan") => policy,
+            (Some(other), _) => {
+                return Err(ApiError::bad_request(format!("propagationPolicy {other:?} is none of Background, Foreground, Orphan")));
+            }
+            (None, Some(Value::Bool(true))) => "Orphan".into(),
+            (None, _) => "Background".into(),
+        };
+        Ok(Self {
+            grace_seconds: body.get("gracePeriodSeconds").and_then(Value::as_i64),
+            propagation,
+            uid: text(&["preconditions", "uid"]),
+            resource_version: text(&["preconditions", "resourceVersion"]),
+            dry_run: !object::list(body, &["dryRun"]).is_empty(),
+        })
+    }
+}
+
+impl State {
+    /// Deletes an object, or begins to; `None`: it is gone at once.
+    pub(crate) fn delete(&mut self, call: &Call, options: &DeleteOptions, now: Timestamp) -> Result<(Arc<Value>, bool)> {
+        let old = self.get(call)?.clone();
+        if options.uid.as_deref().is_some_and(|uid| uid != object::uid(&old)) {
+            return Err(call.conflict("the UID in the precondition does not match the UID in record"));
+        }
+        if options.resource_version.as_deref().is_some_and(|rv| rv != object::resource_version(&old)) {
+            return Err(call.conflict("the resourceVersion in the precondition does not match the one in record"));
+        }
+        if call.resource.kind == "Namespace" && matches!(&*call.name, "default" | "kube-system" | "kube-public") {
+            return Err(ApiError::forbidden(format!(
+                "namespaces \"{}\" is forbidden: this namespace may not be deleted",
+                call.name
+            )));
+        }
+        if call.dry_run || options.dry_run {
+            return Ok((old, false));
+        }
+        let removed = self.begin_deletion(&call.resource.collection.clone(), &old, options, now);
+        match self.store.get(&call.resource.collection, &call.namespace, &call.name) {
+            Some(still) if !removed => Ok((still.clone(), false)),
+            _ => Ok((old, true)),
+        }
+    }
+
+    /// Deletes all that match; returns them as they were.
+    pub(crate) fn delete_collection(
+        &mut self,
+        call: &Call,
+        namespace: Option<&str>,
+        selector: &Selector,
+        options: &DeleteOptions,
+        now: Timestamp,
+    ) -> Vec<Arc<Value>> {
+        let collection = call.resource.collection.clone();
+        let found: Vec<Arc<Value>> = self
+            .store
+            .list(&collection, namespace, None)
+            .filter(|(_, o)| selector.matches(o))
+            .map(|(_, o)| o.clone())
+            .collect();
+        if !(call.dry_run || options.dry_run) {
+            for object in &found {
+                self.begin_deletion(&collection, object, options, now);
+            }
+        }
+        found
+    }
+
+    /// Whether the object is gone already.
+    fn begin_deletion(&mut self, collection: &str, old: &Arc<Value>, options: &DeleteOptions, now: Timestamp) -> bool {
+        let mut new = Value::clone(old);
+        match options.propagation.as_str() {
+            "Orphan" => self.orphan_dependents(object::uid(old)),
+            "Foreground" if self.has_dependents(object::uid(old)) => {
+                let mut finalizers = object::finalizers(old).to_vec();
+                if !finalizers.contains(&json!(FOREGROUND)) {
+                    finalizers.push(json!(FOREGROUND));
+                }
+                object::meta_mut(&mut new).insert("finalizers".into(), Value::Array(finalizers));
+            }
+            _ => {}
+        }
+        let grace = grace_seconds(collection, old, options);
+        let running = object::int(old, &["metadata", "deletionGracePeriodSeconds"]);
+        // A second deletion may shorten the grace, never lengthen it.
+        let grace = running.filter(|_| object::is_deleting(old)).map_or(grace, |r| r.min(grace));
+        let blocked = grace > 0 || !object::finalizers(&new).is_empty() || collection == "namespaces";
+        if !blocked {
+            self.remove(collection, old, now);
+            return true;
+        }
+        let ends = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+        let meta = object::meta_mut(&mut new);
+        if running != Some(grace) || !meta.contains_key("deletionTimestamp") {
+            meta.insert("deletionTimestamp".into(), json!(time_text(ends)));
+            meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
+        }
+        if collection == "namespaces" {
+            object::child_mut(&mut new, "status").insert("phase".into(), json!("Terminating"));
+        }
+        if new != **old {
+            self.store.put(collection, new);
+        }
+        if collection == "namespaces" {
+            return self.empty_namespace(object::name(old), now);
+        }
+        if options.propagation == "Foreground" {
+            self.delete_dependents(object::uid(old), now);
+            return self.store.get(collection, object::namespace(old), object::name(old)).is_none();
+        }
+        false
+    }
+
+    /// Takes an object out if nothing holds it any more; the object as it is or was.
+    pub(super) fn finish_if_deleted(&mut self, collection: &str, object: &Arc<Value>, now: Timestamp) -> Arc<Value> {
+        let grace = object::int(object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
+        let done = object::is_deleting(object)
+            && object::finalizers(object).is_empty()
+            && grace == 0
+            && collection != "namespaces";
+        if done {
+            self.remove(collection, object, now);
+        }
+        object.clone()
+    }
+
+    fn remove(&mut self, collection: &str, object: &Arc<Value>, now: Timestamp) {
+        let (namespace, name) = (object::namespace(object).to_owned(), object::name(object).to_owned());
+        if self.store.remove(collection, &namespace, &name).is_none() {
+            return;
+        }
+        self.uids.remove(object::uid(object));
+        if collection == "customresourcedefinitions.apiextensions.k8s.io" {
+            self.remove_definition(object, now);
+        }
+        self.delete_dependents(object::uid(object), now);
+        self.release_foreground_owners(object, now);
+        self.finish_namespace(&namespace);
+    }
+
+    fn remove_definition(&mut self, crd: &Value, now: Timestamp) {
+        let collection = self.registry.undefine(crd);
+        let objects: Vec<Arc<Value>> = self.store.list(&collection, None, None).map(|(_, o)| o.clone()).collect();
+        for object in objects {
+            self.remove(&collection, &object, now);
+        }
+        self.store.forget_history(&collection);
+    }
+
+    fn owned_by(&self, uid: &str) -> Vec<(Arc<str>, Arc<Value>)> {
+        if uid.is_empty() {
+            return Vec::new();
+        }
+        self.store
+            .everything()
+            .filter(|(_, _, o)| owner_uids(o).any(|u| u == uid))
+            .map(|(collection, _, o)| (collection.clone(), o.clone()))
+            .collect()
+    }
+
+    fn has_dependents(&self, uid: &str) -> bool {
+        !self.owned_by(uid).is_empty()
+    }
+
+    fn delete_dependents(&mut self, uid: &str, now: Timestamp) {
+        let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
+        for (collection, dependent) in self.owned_by(uid) {
+            let others = owner_uids(&dependent).any(|u| u != uid && self.uids.contains(u));
+            if others {
+                self.disown(&collection, &dependent, uid);
+            } else {
+                self.begin_deletion(&collection, &dependent, &options, now);
+            }
+        }
+    }
+
+    fn orphan_dependents(&mut self, uid: &str) {
+        for (collection, dependent) in self.owned_by(uid) {
+            self.disown(&collection, &dependent, uid);
+        }
+    }
+
+    fn disown(&mut self, collection: &str, dependent: &Value, uid: &str) {
+        let mut new = dependent.clone();
+        if let Some(Value::Array(owners)) = object::meta_mut(&mut new).get_mut("ownerReferences") {
+            owners.retain(|o| object::text(o, &["uid"]) != uid);
+        }
+        self.store.put(collection, new);
+    }
+
+    /// An owner deleted in the foreground goes when its last dependent has gone.
+    fn release_foreground_owners(&mut self, gone: &Value, now: Timestamp) {
+        let uids: Vec<String> = owner_uids(gone).map(str::to_owned).collect();
+        for uid in uids {
+            let owner = self
+                .store
+                .everything()
+                .find(|(_, _, o)| object::uid(o) == uid && object::finalizers(o).contains(&json!(FOREGROUND)))
+                .map(|(collection, _, o)| (collection.clone(), o.clone()));
+            let Some((collection, owner)) = owner.filter(|_| !self.has_dependents(&uid)) else { continue };
+            let mut new = Value::clone(&owner);
+            if let Some(Value::Array(finalizers)) = object::meta_mut(&mut new).get_mut("finalizers") {
+                finalizers.retain(|f| f != FOREGROUND);
+            }
+            let stored = self.store.put(&collection, new);
+            self.finish_if_deleted(&collection, &stored, now);
+        }
+    }
+
+    /// A new object whose owners have all gone meanwhile is garbage.
+    pub(super) fn collect_if_orphan(&mut self, call: &Call, object: &Arc<Value>, now: Timestamp) {
+        let mut owners = owner_uids(object).peekable();
+        if owners.peek().is_some() && !owners.any(|uid| self.uids.contains(uid)) {
+            let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
+            self.begin_deletion(&call.resource.collection.clone(), object, &options, now);
+        }
+    }
+
+    fn empty_namespace(&mut self, namespace: &str, now: Timestamp) -> bool {
+        let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
+        let contents: Vec<(Arc<str>, Arc<Value>)> = self
+            .store
+            .everything()
+            .filter(|(_, (ns, _), _)| ns == namespace)
+            .map(|(collection, _, o)| (collection.clone(), o.clone()))
+            .collect();
+        for (collection, object) in contents {
+            // It may have gone with its owner already.
+            let now_there = self.store.get(&collection, namespace, object::name(&object)).cloned();
+            if let Some(object) = now_there {
+                self.begin_deletion(&collection, &object, &options, now);
+            }
+        }
+        self.finish_namespace(namespace);
+        self.store.get("namespaces", "", namespace).is_none()
+    }
+
+    fn finish_namespace(&mut self, namespace: &str) {
+        let ending = self.store.get("namespaces", "", namespace).is_some_and(|n| object::is_deleting(n));
+        if ending && !self.store.everything().any(|(_, (ns, _), _)| ns == namespace) {
+            if let Some(gone) = self.store.remove("namespaces", "", namespace) {
+                self.uids.remove(object::uid(&gone));
+            }
+        }
+    }
+}
+
+fn owner_uids(object: &Value) -> impl Iterator<Item = &str> {
+    object::list(object, &["metadata", "ownerReferences"]).iter().map(|o| object::text(o, &["uid"]))
+}
+
+/// Only pods that a node runs have time to end.
+fn grace_seconds(collection: &str, object: &Value, options: &DeleteOptions) -> i64 {
+    let runs = collection == "pods"
+        && !object::text(object, &["spec", "nodeName"]).is_empty()
+        && !matches!(object::text(object, &["status", "phase"]), "Succeeded" | "Failed");
+    if !runs {
+        return 0;
+    }
+    let own = object::int(object, &["spec", "terminationGracePeriodSeconds"]).unwrap_or(30);
+    options.grace_seconds.unwrap_or(own).max(0)
+}

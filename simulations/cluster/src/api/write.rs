@@ -1,0 +1,499 @@
+//! Create, update, patch: a body becomes a stored object, or an error and nothing changed.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Call, EVENTS_MAX, FieldValidation, State, Subresource, events, in_version};
+use crate::builtin;
+use crate::error::{ApiError, Cause, Result};
+use crate::object;
+use crate::patch::{self, apply};
+use crate::resources::Source;
+use crate::schema;
+
+/// How a patch body is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PatchKind {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+/// RFC 3339, whole seconds, as Kubernetes writes times.
+pub(super) fn time_text(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+impl State {
+    /// Creates an object.
+    pub(crate) fn create(&mut self, call: &mut Call, body: Value, now: Timestamp) -> Result<Arc<Value>> {
+        let object = incoming(call, body)?;
+        self.create_incoming(call, object, now, true)
+    }
+
+    fn create_incoming(&mut self, call: &mut Call, mut object: Value, now: Timestamp, track: bool) -> Result<Arc<Value>> {
+        let resource = call.resource.clone();
+        let generate = object::text(&object, &["metadata", "generateName"]).to_owned();
+        if object::name(&object).is_empty() && !generate.is_empty() {
+            let name = format!("{}{}", generate.chars().take(58).collect::<String>(), self.ids.suffix());
+            object::meta_mut(&mut object).insert("name".into(), json!(name));
+        }
+        call.name = object::name(&object).to_owned();
+        check_name(call)?;
+        if resource.namespaced {
+            self.check_namespace(call)?;
+        }
+        if self.store.get(&resource.collection, &call.namespace, &call.name).is_some() {
+            return Err(ApiError::already_exists(&resource.group, &resource.plural, &call.name));
+        }
+        let uid = self.ids.uid();
+        {
+            let meta = object::meta_mut(&mut object);
+            for server_owned in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+                meta.remove(server_owned);
+            }
+            if track {
+                meta.remove("managedFields");
+            }
+            meta.insert("uid".into(), json!(uid));
+            meta.insert("creationTimestamp".into(), json!(time_text(now)));
+            if resource.namespaced {
+                meta.insert("namespace".into(), json!(call.namespace));
+            }
+            if resource.has_status {
+                meta.insert("generation".into(), json!(1));
+            }
+        }
+        if resource.has_status && resource.kind != "Node" {
+            object::map_mut(&mut object).remove("status");
+        }
+        let mut object = judge(call, object, None)?;
+        if resource.kind == "PersistentVolumeClaim" {
+            // Storage is a folder that the node makes on first use: every claim is bound at once.
+            object::child_mut(&mut object, "status").insert("phase".into(), json!("Bound"));
+        }
+        if resource.kind == "CustomResourceDefinition" {
+            establish(&mut object, now);
+        }
+        if track {
+            let manager = manager(call, "Update");
+            apply::track_update(None, &mut object, resource.typing(), &manager, &time_text(now));
+        }
+        if call.dry_run {
+            return Ok(Arc::new(object));
+        }
+        self.uids.insert(uid);
+        let stored = self.store.put(&resource.collection, object);
+        if resource.kind == "CustomResourceDefinition" {
+            self.registry.define(&stored);
+        }
+        if resource.collection == "events" {
+            self.forget_oldest_event();
+        }
+        self.collect_if_orphan(call, &stored, now);
+        Ok(stored)
+    }
+
+    /// Replaces an object, or its status.
+    pub(crate) fn update(&mut self, call: &mut Call, body: Value, now: Timestamp) -> Result<Arc<Value>> {
+        let object = incoming(call, body)?;
+        if object::name(&object) != call.name {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({})",
+                object::name(&object),
+                call.name
+            )));
+        }
+        let old = self.get(call)?.clone();
+        self.replace(call, &old, object, now, true)
+    }
+
+    /// Changes an object; with server-side apply it may also come to be (`true`).
+    pub(crate) fn patch(
+        &mut self,
+        call: &mut Call,
+        kind: PatchKind,
+        body: Value,
+        now: Timestamp,
+    ) -> Result<(Arc<Value>, bool)> {
+        let resource = call.resource.clone();
+        let old = match self.get(call) {
+            Ok(old) => old.clone(),
+            Err(_) if kind == PatchKind::Apply && call.subresource == Subresource::None => {
+                let wanted = applied(call, body)?;
+                let manager = manager(call, "Apply");
+                let object = apply::apply(None, &wanted, resource.typing(), &manager, call.force, &time_text(now))?;
+                return Ok((self.create_incoming(call, object, now, false)?, true));
+            }
+            Err(error) => return Err(error),
+        };
+        if kind == PatchKind::Apply {
+            let mut wanted = applied(call, body)?;
+            let given = object::resource_version(&wanted);
+            if !given.is_empty() && given != object::resource_version(&old) {
+                return Err(call.conflict(MODIFIED));
+            }
+            if call.subresource == Subresource::None && resource.has_status {
+                object::map_mut(&mut wanted).remove("status");
+            }
+            let manager = manager(call, "Apply");
+            let merged =
+                apply::apply(Some(&old), &wanted, resource.typing(), &manager, call.force, &time_text(now))?;
+            return Ok((self.replace(call, &old, merged, now, false)?, false));
+        }
+        // The patch speaks of the version on the URL.
+        let shown = in_version(&resource, &old).into_owned();
+        let patched = match kind {
+            PatchKind::Json => patch::json_patch(&shown, body)?,
+            PatchKind::Merge => patch::merge_patch(&shown, &body)?,
+            _ if matches!(resource.source, Source::Custom(_)) => {
+                return Err(ApiError::unsupported_media_type("application/strategic-merge-patch+json"));
+            }
+            _ => patch::strategic::strategic_merge(&shown, &body, resource.typing())?,
+        };
+        let mut object = incoming(call, patched)?;
+        if object::name(&object) != call.name {
+            return Err(ApiError::bad_request("a patch may not change metadata.name"));
+        }
+        if object::at(&object, &["metadata", "resourceVersion"]).is_none() {
+            let meta = object::meta_mut(&mut object);
+            meta.insert("resourceVersion".into(), json!(object::resource_version(&old)));
+        }
+        Ok((self.replace(call, &old, object, now, true)?, false))
+    }
+
+    /// The common end of update and patch.
+    pub(super) fn replace(
+        &mut self,
+        call: &mut Call,
+        old: &Arc<Value>,
+        mut new: Value,
+        now: Timestamp,
+        track: bool,
+    ) -> Result<Arc<Value>> {
+        let resource = call.resource.clone();
+        let given = object::resource_version(&new);
+        if !given.is_empty() && given != object::resource_version(old) {
+            return Err(call.conflict(MODIFIED));
+        }
+        let given = object::uid(&new);
+        if !given.is_empty() && given != object::uid(old) {
+            return Err(call.conflict("the UID in the precondition does not match the UID in record"));
+        }
+        if call.subresource == Subresource::Status {
+            let mut kept = Value::clone(old);
+            object::set_or_remove(object::map_mut(&mut kept), "status", new.get("status"));
+            if !track {
+                let fields = object::at(&new, &["metadata", "managedFields"]);
+                object::set_or_remove(object::meta_mut(&mut kept), "managedFields", fields);
+            }
+            new = kept;
+        } else if resource.has_status {
+            object::set_or_remove(object::map_mut(&mut new), "status", old.get("status"));
+        }
+        {
+            let meta = object::meta_mut(&mut new);
+            for key in SERVER_OWNED {
+                object::set_or_remove(meta, key, object::at(old, &["metadata", key]));
+            }
+            if track {
+                object::set_or_remove(meta, "managedFields", object::at(old, &["metadata", "managedFields"]));
+            }
+        }
+        let mut new = judge(call, new, Some(old))?;
+        if same_but_for(&new, old, &["metadata", "status"]) {
+        } else if resource.has_status {
+            let generation = object::int(old, &["metadata", "generation"]).unwrap_or(0).saturating_add(1);
+            object::meta_mut(&mut new).insert("generation".into(), json!(generation));
+        }
+        if resource.kind == "CustomResourceDefinition" && call.subresource == Subresource::None {
+            establish(&mut new, now);
+        }
+        if unchanged(&new, old) {
+            return Ok(old.clone());
+        }
+        if track {
+            let manager = manager(call, "Update");
+            apply::track_update(Some(old), &mut new, resource.typing(), &manager, &time_text(now));
+        }
+        if call.dry_run {
+            return Ok(Arc::new(new));
+        }
+        let stored = self.store.put(&resource.collection, new);
+        if resource.kind == "CustomResourceDefinition" {
+            self.registry.define(&stored);
+        }
+        Ok(self.finish_if_deleted(&resource.collection, &stored, now))
+    }
+
+    fn check_namespace(&self, call: &Call) -> Result<()> {
+        let namespace = self
+            .store
+            .get("namespaces", "", &call.namespace)
+            .ok_or_else(|| ApiError::not_found("", "namespaces", &call.namespace))?;
+        if object::is_deleting(namespace) {
+            return Err(ApiError::forbidden(format!(
+                "unable to create new content in namespace {} because it is being terminated",
+                call.namespace
+            )));
+        }
+        Ok(())
+    }
+
+    fn forget_oldest_event(&mut self) {
+        while self.store.len("events") > EVENTS_MAX {
+            let oldest = self
+                .store
+                .list("events", None, None)
+                .min_by_key(|(_, e)| object::resource_version(e).parse::<u64>().unwrap_or(0))
+                .map(|(id, _)| id.clone());
+            let Some((namespace, name)) = oldest else { return };
+            if let Some(gone) = self.store.remove("events", &namespace, &name) {
+                self.uids.remove(object::uid(&gone));
+            }
+        }
+    }
+}
+
+const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+/// Metadata that a write cannot change.
+const SERVER_OWNED: &[&str] = &[
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "resourceVersion",
+    "generateName",
+];
+
+/// The body as an object of the addressed resource, in its stored form.
+fn incoming(call: &Call, mut body: Value) -> Result<Value> {
+    let resource = &call.resource;
+    if !body.is_object() {
+        return Err(ApiError::bad_request("the body must be a JSON object"));
+    }
+    let wanted = resource.api_version();
+    for (field, expected) in [("apiVersion", wanted.as_str()), ("kind", resource.kind.as_str())] {
+        match body.get(field) {
+            None | Some(Value::Null) => {
+                object::map_mut(&mut body).insert(field.to_owned(), json!(expected));
+            }
+            Some(Value::String(given)) if given == expected => {}
+            Some(other) => {
+                return Err(ApiError::bad_request(format!("{field} in the body is {other}, the URL expects {expected:?}")));
+            }
+        }
+    }
+    if body.get("metadata").is_some_and(|m| !m.is_object()) {
+        return Err(ApiError::bad_request("metadata must be an object"));
+    }
+    let namespace = object::namespace(&body);
+    if resource.namespaced && !namespace.is_empty() && namespace != call.namespace {
+        return Err(ApiError::bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({namespace} != {})",
+            call.namespace
+        )));
+    }
+    if !resource.namespaced && !namespace.is_empty() {
+        object::meta_mut(&mut body).remove("namespace");
+    }
+    if resource.group == "events.k8s.io" {
+        return Ok(events::to_core(body));
+    }
+    object::map_mut(&mut body).insert("apiVersion".into(), json!(resource.storage_api_version()));
+    Ok(body)
+}
+
+/// An applied configuration: checked for unknown fields alone, since those of others are not in it.
+fn applied(call: &mut Call, body: Value) -> Result<Value> {
+    if object::text(&body, &["kind"]).is_empty() || object::text(&body, &["apiVersion"]).is_empty() {
+        return Err(ApiError::bad_request("an applied configuration must have apiVersion and kind"));
+    }
+    let mut body = incoming(call, body)?;
+    let given = object::name(&body);
+    if !given.is_empty() && given != call.name {
+        return Err(ApiError::bad_request(format!("metadata.name {given:?} does not match the URL ({:?})", call.name)));
+    }
+    let name = call.name.clone();
+    object::meta_mut(&mut body).insert("name".into(), json!(name));
+    match &call.resource.clone().source {
+        Source::Builtin(b) => {
+            builtin::normalise(&mut body);
+            let kept = (b.typed)(&body).map_err(|e| ApiError::bad_request(format!("{} cannot be read: {e}", b.kind)))?;
+            let mut unknown = Vec::new();
+            builtin::unknown_fields(&body, &kept, "", &mut unknown);
+            report_unknown(call, &unknown)?;
+            Ok(intersect(body, &kept))
+        }
+        Source::Custom(custom) => {
+            let mut unknown = Vec::new();
+            schema::prune(&mut body, &custom.schema, "", &mut unknown);
+            report_unknown(call, &unknown)?;
+            Ok(body)
+        }
+    }
+}
+
+/// `given` without what `kept` lacks: typing may also add empty required fields, which nobody applied.
+fn intersect(given: Value, kept: &Value) -> Value {
+    match (given, kept) {
+        (Value::Object(given), Value::Object(kept)) => Value::Object(
+            given.into_iter().filter_map(|(k, v)| kept.get(&k).map(|kept| (k, intersect(v, kept)))).collect(),
+        ),
+        (Value::Array(given), Value::Array(kept)) if given.len() == kept.len() => {
+            Value::Array(given.into_iter().zip(kept).map(|(v, k)| intersect(v, k)).collect())
+        }
+        (given, _) => given,
+    }
+}
+
+fn report_unknown(call: &mut Call, unknown: &[String]) -> Result<()> {
+    match call.validation {
+        _ if unknown.is_empty() => {}
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => call.warnings.extend(unknown.iter().map(|f| format!("unknown field {f:?}"))),
+        FieldValidation::Strict => {
+            let listed: Vec<String> = unknown.iter().map(|f| format!("unknown field {f:?}")).collect();
+            return Err(ApiError::bad_request(format!("strict decoding error: {}", listed.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+/// Types, defaults and checks; the object as it will be stored.
+fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> Result<Value> {
+    let resource = call.resource.clone();
+    let mut causes = Vec::new();
+    let object = match &resource.source {
+        Source::Builtin(b) => {
+            builtin::normalise(&mut object);
+            let mut kept = (b.typed)(&object)
+                .map_err(|e| ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: {e}", b.kind, b.version, b.kind)))?;
+            let mut unknown = Vec::new();
+            builtin::unknown_fields(&object, &kept, "", &mut unknown);
+            report_unknown(call, &unknown)?;
+            builtin::default(b.kind, &mut kept);
+            builtin::validate(b.kind, &kept, &mut causes);
+            if let Some(old) = old {
+                builtin::validate_update(b.kind, old, &kept, &mut causes);
+            }
+            kept
+        }
+        Source::Custom(custom) => {
+            builtin::typed_metadata(&mut object)
+                .map_err(|e| ApiError::bad_request(format!("metadata cannot be read: {e}")))?;
+            let mut unknown = Vec::new();
+            schema::prune(&mut object, &custom.schema, "", &mut unknown);
+            report_unknown(call, &unknown)?;
+            schema::default(&mut object, &custom.schema);
+            schema::validate(&object, &custom.schema, "", &mut causes);
+            object
+        }
+    };
+    check_labels(&object, &mut causes);
+    if causes.is_empty() {
+        Ok(object)
+    } else {
+        Err(ApiError::invalid(&resource.group, &resource.kind, &call.name, &causes))
+    }
+}
+
+fn check_labels(object: &Value, causes: &mut Vec<Cause>) {
+    let labels = object::at(object, &["metadata", "labels"]).and_then(Value::as_object);
+    for (key, value) in labels.into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
+        let fine = value.len() <= 63 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if !fine {
+            causes.push(Cause::invalid(format!("metadata.labels[{key}]"), format!("{value:?}: not a label value")));
+        }
+    }
+}
+
+/// A DNS subdomain; RBAC names may hold colons.
+fn check_name(call: &Call) -> Result<()> {
+    let name = &call.name;
+    let kind = (&call.resource.group, &call.resource.kind);
+    let rbac = call.resource.group == "rbac.authorization.k8s.io";
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b) || rbac && b > b' ' && b != b'/' && b != b'%';
+    let edges = |c: char| rbac || c.is_ascii_lowercase() || c.is_ascii_digit();
+    if name.is_empty() {
+        let cause = Cause::new("FieldValueRequired", "metadata.name", "Required value: name or generateName is required");
+        return Err(ApiError::invalid(kind.0, kind.1, name, &[cause]));
+    }
+    if name.len() > 253 || !name.bytes().all(allowed) || !name.starts_with(edges) || !name.ends_with(edges) {
+        let cause = Cause::invalid(
+            "metadata.name",
+            format!("{name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"),
+        );
+        return Err(ApiError::invalid(kind.0, kind.1, name, &[cause]));
+    }
+    Ok(())
+}
+
+fn manager(call: &Call, operation: &'static str) -> apply::Manager {
+    let subresource = match call.subresource {
+        Subresource::None => "",
+        Subresource::Status => "status",
+        Subresource::Scale => "scale",
+    };
+    apply::Manager { name: call.manager.clone(), operation, subresource: subresource.into() }
+}
+
+fn same_but_for(a: &Value, b: &Value, fields: &[&str]) -> bool {
+    let rest = |v: &Value| -> Vec<(String, Value)> {
+        v.as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(k, _)| !fields.contains(&k.as_str()))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
+    };
+    rest(a) == rest(b)
+}
+
+/// Equal, but for when managers wrote.
+fn unchanged(new: &Value, old: &Value) -> bool {
+    let timeless = |v: &Value| {
+        let mut v = v.clone();
+        if let Some(Value::Array(entries)) = object::meta_mut(&mut v).get_mut("managedFields") {
+            entries.iter_mut().for_each(|e| {
+                object::map_mut(e).remove("time");
+            });
+        }
+        v
+    };
+    timeless(new) == timeless(old)
+}
+
+/// A definition is served at once, and says so.
+fn establish(crd: &mut Value, now: Timestamp) {
+    let names = crd.get("spec").and_then(|s| s.get("names")).cloned().unwrap_or_default();
+    let stored: Vec<Value> = object::list(crd, &["spec", "versions"])
+        .iter()
+        .filter(|v| v.get("storage") == Some(&json!(true)))
+        .filter_map(|v| v.get("name").cloned())
+        .collect();
+    let since = object::list(crd, &["status", "conditions"])
+        .first()
+        .and_then(|c| c.get("lastTransitionTime").cloned())
+        .unwrap_or_else(|| json!(time_text(now)));
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since})
+    };
+    let status = json!({
+        "acceptedNames": names, "storedVersions": stored,
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+    });
+    object::map_mut(crd).insert("status".into(), status);
+}

@@ -1,0 +1,163 @@
+//! What the API answers instead of an object: Kubernetes' `Status`.
+
+use serde_json::{Value, json};
+
+pub(crate) type Result<T> = std::result::Result<T, ApiError>;
+
+/// An error in the API's own words (`metav1.Status`).
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ApiError {
+    pub(crate) code: u16,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    details: Value,
+}
+
+/// One field that a 422 complains about.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) reason: &'static str,
+    pub(crate) field: String,
+    pub(crate) message: String,
+}
+
+impl Cause {
+    pub(crate) fn new(reason: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason, field: field.into(), message: message.into() }
+    }
+
+    pub(crate) fn required(field: impl Into<String>) -> Self {
+        Self::new("FieldValueRequired", field, "Required value")
+    }
+
+    pub(crate) fn invalid(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        Self::new("FieldValueInvalid", field, format!("Invalid value: {message}"))
+    }
+}
+
+impl ApiError {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    fn about(mut self, group: &str, plural: &str, name: &str) -> Self {
+        self.details = json!({"group": group, "kind": plural, "name": name});
+        self
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, "Forbidden", message)
+    }
+
+    pub(crate) fn not_found(group: &str, plural: &str, name: &str) -> Self {
+        let shown = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        Self::new(404, "NotFound", format!("{shown} \"{name}\" not found")).about(group, plural, name)
+    }
+
+    /// The path itself is not served.
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    }
+
+    pub(crate) fn not_acceptable() -> Self {
+        Self::new(
+            406,
+            "NotAcceptable",
+            "only the following media types are accepted: application/json, application/json;stream=watch",
+        )
+    }
+
+    pub(crate) fn already_exists(group: &str, plural: &str, name: &str) -> Self {
+        let shown = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        Self::new(409, "AlreadyExists", format!("{shown} \"{name}\" already exists")).about(group, plural, name)
+    }
+
+    pub(crate) fn conflict(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let shown = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {shown} \"{name}\": {why}"))
+            .about(group, plural, name)
+    }
+
+    /// Server-side apply met fields of other managers.
+    pub(crate) fn apply_conflict(conflicts: &[(String, String)]) -> Self {
+        let listed: Vec<String> = conflicts.iter().map(|(m, f)| format!("conflict with \"{m}\": {f}")).collect();
+        let mut error = Self::new(
+            409,
+            "Conflict",
+            format!("Apply failed with {} conflict(s): {}", conflicts.len(), listed.join(", ")),
+        );
+        let causes: Vec<Value> = conflicts
+            .iter()
+            .map(|(manager, field)| {
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\""), "field": field})
+            })
+            .collect();
+        error.details = json!({ "causes": causes });
+        error
+    }
+
+    pub(crate) fn expired(message: impl Into<String>) -> Self {
+        Self::new(410, "Expired", message)
+    }
+
+    pub(crate) fn too_large(limit_bytes: usize) -> Self {
+        Self::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("Request entity too large: limit is {limit_bytes} bytes"),
+        )
+    }
+
+    pub(crate) fn unsupported_media_type(got: &str) -> Self {
+        Self::new(
+            415,
+            "UnsupportedMediaType",
+            format!(
+                "the body of the request was in an unknown format ({got}); accepted media types include: \
+                 application/json, application/yaml, application/json-patch+json, application/merge-patch+json, \
+                 application/strategic-merge-patch+json, application/apply-patch+yaml"
+            ),
+        )
+    }
+
+    pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
+        let listed: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let shown = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let body = match listed.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let mut error = Self::new(422, "Invalid", format!("{shown} \"{name}\" is invalid: {body}"));
+        let causes: Vec<Value> = causes
+            .iter()
+            .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
+            .collect();
+        error.details = json!({"group": group, "kind": kind, "name": name, "causes": causes});
+        error
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "InternalError", message)
+    }
+
+    /// The `Status` object.
+    pub(crate) fn to_status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}
