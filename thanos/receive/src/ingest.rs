@@ -1,0 +1,137 @@
+//! The one writer of this replica's storage: batches queue up and are committed together.
+//!
+//! ```text
+//!  write ─┐
+//!  write ─┼─► bounded queue ─► writer thread: as many as wait, one log write ─► answers
+//!  write ─┘
+//! ```
+
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use thanos_tsdb::{Db, Outcome, SampleError, SeriesSamples};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Kind, WriteError};
+use crate::metrics::ReceiveMetrics;
+
+/// Batches that may wait.
+const QUEUE_BATCHES: usize = 256;
+/// Batches that one commit takes at most, so that the first of them does not wait for ever.
+const COMMIT_BATCHES: usize = 64;
+
+struct Job {
+    batch: Vec<SeriesSamples>,
+    answer: oneshot::Sender<Result<Outcome, WriteError>>,
+}
+
+/// Storage that opens after the ports do. Until then everything is "not ready".
+#[derive(Debug, Default)]
+pub(crate) struct Storage(OnceLock<Arc<Db>>);
+
+impl Storage {
+    pub(crate) fn db(&self) -> Option<&Arc<Db>> {
+        self.0.get()
+    }
+
+    pub(crate) fn set(&self, db: Arc<Db>) {
+        let _ = self.0.set(db);
+    }
+}
+
+/// The way into this replica's storage.
+#[derive(Clone)]
+pub(crate) struct Ingest {
+    storage: Arc<Storage>,
+    queue: mpsc::Sender<Job>,
+}
+
+/// The thread behind it. It ends when every [`Ingest`] is dropped, having stored what was queued.
+pub(crate) struct IngestThread(JoinHandle<()>);
+
+impl Ingest {
+    pub(crate) fn start(
+        storage: Arc<Storage>,
+        metrics: ReceiveMetrics,
+    ) -> std::io::Result<(Self, IngestThread)> {
+        let (queue, jobs) = mpsc::channel(QUEUE_BATCHES);
+        let of_thread = storage.clone();
+        let thread = std::thread::Builder::new()
+            .name("ingest".into())
+            .spawn(move || commit_all(jobs, &of_thread, &metrics))?;
+        Ok((Self { storage, queue }, IngestThread(thread)))
+    }
+
+    /// Stores a batch; when this returns `Ok`, what was accepted survives kill −9.
+    pub(crate) async fn store(&self, batch: Vec<SeriesSamples>) -> Result<Outcome, WriteError> {
+        if self.storage.db().is_none() {
+            return Err(Kind::Unavailable.error("storage is not ready: the log is being replayed"));
+        }
+        let (answer, answered) = oneshot::channel();
+        let full = || Kind::Overloaded.error("the ingest queue is full");
+        self.queue.try_send(Job { batch, answer }).map_err(|_| full())?;
+        answered.await.unwrap_or_else(|_| Err(Kind::Unavailable.error("shutting down")))
+    }
+}
+
+impl IngestThread {
+    pub(crate) fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the ingest thread panicked");
+        }
+    }
+}
+
+fn commit_all(mut jobs: mpsc::Receiver<Job>, storage: &Storage, metrics: &ReceiveMetrics) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < COMMIT_BATCHES
+            && let Ok(job) = jobs.try_recv()
+        {
+            group.push(job);
+        }
+        // Nothing is queued before the storage is there.
+        let Some(db) = storage.db() else { continue };
+        let batches: Vec<&[SeriesSamples]> = group.iter().map(|j| j.batch.as_slice()).collect();
+        match db.append(now_ms(), &batches) {
+            Ok(outcomes) => {
+                for (job, outcome) in group.into_iter().zip(outcomes) {
+                    metrics.count(&outcome);
+                    // A sender that has gone needs no answer.
+                    let _ = job.answer.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                metrics.wal_writes_failed.inc();
+                tracing::error!(%error, "the write-ahead log takes nothing; samples are refused until it does");
+                for job in group {
+                    let _ =
+                        job.answer.send(Err(Kind::Unavailable.error(format!("write-ahead log: {error}"))));
+                }
+            }
+        }
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What an outcome with refusals is, told by its first refusal.
+pub(crate) fn verdict(batch_label: impl Fn(usize) -> String, outcome: &Outcome) -> Option<WriteError> {
+    let worst =
+        outcome.rejected.iter().max_by_key(|r| matches!(r.error, SampleError::TooManySeries { .. }))?;
+    let kind = match worst.error {
+        SampleError::TooManySeries { .. } => Kind::Overloaded,
+        _ => Kind::Conflict,
+    };
+    let more = match outcome.rejected.len() - 1 {
+        0 => String::new(),
+        n => format!(" (and {n} more samples refused)"),
+    };
+    let series = batch_label(worst.series);
+    Some(kind.error(format!("{series} at {}: {}{more}", worst.t_ms, worst.error)))
+}
