@@ -21,19 +21,10 @@ pub(crate) fn got_scale() -> Condition {
 /// Whether a window holds.
 pub(crate) fn able(stabilized: Option<LimitKind>) -> Condition {
     let (reason, message) = match stabilized {
-        Some(LimitKind::ScaleUpStabilized) => (reasons::SCALE_UP_STABILIZED, stabilized_message(false)),
-        Some(_) => (reasons::SCALE_DOWN_STABILIZED, stabilized_message(true)),
+        Some(kind) => (kind.reason(), kind.message()),
         None => (reasons::READY_FOR_NEW_SCALE, "recommended size matches current size"),
     };
     condition(ConditionType::AbleToScale, true, reason, message)
-}
-
-fn stabilized_message(down: bool) -> &'static str {
-    if down {
-        "recent recommendations were higher than current one, applying the highest recent recommendation"
-    } else {
-        "recent recommendations were lower than current one, applying the lowest recent recommendation"
-    }
 }
 
 /// The metrics are not what decides.
@@ -75,7 +66,7 @@ impl LimitKind {
         match self {
             Self::InsufficientEvidence => reasons::INSUFFICIENT_EVIDENCE,
             Self::ScaleUpStabilized => reasons::SCALE_UP_STABILIZED,
-            Self::ScaleDownStabilized => reasons::SCALE_DOWN_STABILIZED,
+            Self::ScaleDownStabilized | Self::EvidenceRecovering => reasons::SCALE_DOWN_STABILIZED,
             Self::ScaleUpLimit => reasons::SCALE_UP_LIMIT,
             Self::ScaleDownLimit => reasons::SCALE_DOWN_LIMIT,
             Self::TooManyReplicas => reasons::TOO_MANY_REPLICAS,
@@ -88,8 +79,15 @@ impl LimitKind {
     pub fn message(self) -> &'static str {
         match self {
             Self::InsufficientEvidence => "replicas are not lowered on insufficient evidence",
-            Self::ScaleUpStabilized => stabilized_message(false),
-            Self::ScaleDownStabilized => stabilized_message(true),
+            Self::EvidenceRecovering => {
+                "evidence is back; lowering waits for as long as it was away, at most one scale-down window"
+            }
+            Self::ScaleUpStabilized => {
+                "recent recommendations were lower than current one, applying the lowest recent recommendation"
+            }
+            Self::ScaleDownStabilized => {
+                "recent recommendations were higher than current one, applying the highest recent recommendation"
+            }
             Self::ScaleUpLimit => {
                 "the desired replica count is increasing faster than the maximum scale rate"
             }
@@ -133,7 +131,7 @@ fn first_doubt(verdicts: &[Verdict]) -> String {
 }
 
 /// Why nothing is changed for want of evidence.
-pub(crate) fn cause_of_hold(current: i32, proposals: &Proposals) -> String {
+pub(crate) fn cause_of_hold(proposals: &Proposals) -> String {
     let would = match &proposals.highest {
         Some((replicas, metric)) => format!("{metric} asks for {replicas}, but "),
         None => String::new(),
@@ -147,7 +145,7 @@ pub(crate) fn cause_of_hold(current: i32, proposals: &Proposals) -> String {
             format!("{} ({doubt})", verdict.name)
         })
         .collect();
-    format!("held at {current}: {would}evidence is insufficient for {}", names.join(", "))
+    format!("{would}evidence is insufficient for {}", names.join(", "))
 }
 
 /// Why this number: the metric that asked for the most, and the last limit that changed it.

@@ -1,5 +1,6 @@
 //! The order in which things are decided.
 
+use crate::behavior::{Behavior, Rules};
 use crate::conditions;
 use crate::decision::{Condition, Decision, Limit, LimitKind};
 use crate::history::{History, Recommendation};
@@ -22,22 +23,18 @@ pub fn decide(input: &Input) -> Decision {
     // finds count as one.
     history
         .recommendations
-        .get_or_insert_with(|| vec![Recommendation { at_ms: input.now_ms, replicas: current, hold: false }]);
+        .get_or_insert_with(|| vec![Recommendation { at_ms: input.now_ms, replicas: current }]);
     let proposals = propose(input, &mut history);
+    history.update_gap(input.now_ms, windows(&input.policy).down_ms, proposals.sufficient);
 
     let outcome = if let Some(problem) = input.policy.problem() {
-        held(
-            input,
-            conditions::inactive(reasons::INVALID_POLICY, &problem),
-            format!("held at {current}: {problem}"),
-        )
+        held(input, reasons::INVALID_POLICY, format!("the policy contradicts itself: {problem}"))
     } else if input.policy.mode == Mode::Paused {
         history.recommendations = None;
-        let cause = format!("held at {current}: the policy is paused");
-        held(input, conditions::inactive(reasons::SCALING_PAUSED, "the policy's mode is Paused"), cause)
+        held(input, reasons::SCALING_PAUSED, "the policy is paused".to_owned())
     } else if current == 0 && input.policy.min_replicas != 0 {
-        let message = "scaling is disabled since the replica count of the target is zero";
-        held(input, conditions::inactive(reasons::SCALING_DISABLED, message), format!("held at 0: {message}"))
+        let cause = "scaling is disabled since the replica count of the target is zero";
+        held(input, reasons::SCALING_DISABLED, cause.to_owned())
     } else if let Some(outcome) = beyond_bounds(input) {
         outcome
     } else {
@@ -66,13 +63,17 @@ struct Outcome {
     conditions: Vec<Condition>,
 }
 
-/// No change, and no number to change to.
-fn held(input: &Input, why: Condition, cause: String) -> Outcome {
+/// No change, and no metric that could bring one.
+fn held(input: &Input, reason: &str, cause: String) -> Outcome {
     Outcome {
         desired: input.scale.spec_replicas,
+        conditions: vec![
+            conditions::got_scale(),
+            conditions::inactive(reason, &cause),
+            conditions::limited(None),
+        ],
         cause,
         limits: Vec::new(),
-        conditions: vec![conditions::got_scale(), why, conditions::limited(None)],
     }
 }
 
@@ -99,12 +100,11 @@ fn by_metrics(input: &Input, proposals: &Proposals, history: &mut History) -> Ou
     let current = input.scale.spec_replicas;
     let would_lower = proposals.highest.as_ref().is_none_or(|(replicas, _)| *replicas < current);
     if proposals.highest.is_none() || (proposals.blocked && would_lower) {
-        history.record_hold(input.now_ms, current);
         let kind = LimitKind::InsufficientEvidence;
         let held_from = proposals.highest.as_ref().map(|(replicas, _)| *replicas);
         return Outcome {
             desired: current,
-            cause: conditions::cause_of_hold(current, proposals),
+            cause: conditions::cause_of_hold(proposals),
             limits: held_from.map(|from| Limit { kind, from, to: current }).into_iter().collect(),
             conditions: vec![
                 conditions::got_scale(),
@@ -114,7 +114,9 @@ fn by_metrics(input: &Input, proposals: &Proposals, history: &mut History) -> Ou
         };
     }
     let (proposed, metric) = proposals.highest.clone().unwrap_or((current, String::new()));
-    let (desired, steps) = normalize(input, proposed, history);
+    // A static fallback that is in force is the user's word and waits for nothing.
+    let recovering = proposals.sufficient && history.gap.is_some();
+    let (desired, steps) = normalize(input, proposed, recovering, history);
     // Windows and rates cannot lower what was not proposed to be lowered; the rule does not lean on that.
     let desired = if proposals.blocked { desired.max(current) } else { desired };
     let stabilized = steps.stabilized.as_ref();
@@ -137,43 +139,50 @@ struct Steps {
 }
 
 /// Stabilization, rates, bounds.
-fn normalize(input: &Input, proposed: i32, history: &mut History) -> (i32, Steps) {
+fn normalize(input: &Input, proposed: i32, recovering: bool, history: &mut History) -> (i32, Steps) {
     let Policy { min_replicas: min, max_replicas: max, defaults, behavior, .. } = &input.policy;
     let current = input.scale.spec_replicas;
-    let recommendations = history.recommendations.get_or_insert_default();
+    let behavior = behavior.as_ref().map(Behavior::with_defaults);
+
     let windows = windows(&input.policy);
-    let (stabilized, (desired, kind)) = match behavior {
+    let recommendations = history.recommendations.get_or_insert_default();
+    let (mut stabilized, mut stabilized_by) = match &behavior {
+        // The only window is the downscale one, whichever way the proposal points.
         None => {
             let stabilized = stabilize(recommendations, input.now_ms, windows.down_ms, proposed);
-            let factor = (defaults.scale_up_limit_factor, defaults.scale_up_limit_minimum);
-            // A factor below one must not turn a limit on raising into a reason to lower.
-            let up_limit = scale_up_limit_without_behavior(current, factor.0, factor.1).max(current);
-            (stabilized, limit(stabilized, *min, *max, up_limit))
+            (stabilized, LimitKind::ScaleDownStabilized)
         }
-        Some(behavior) => {
-            let behavior = behavior.with_defaults();
-            let (up, down) = (behavior.scale_up.unwrap_or_default(), behavior.scale_down.unwrap_or_default());
+        Some(_) => {
+            let up = proposed >= current;
             let stabilized =
                 stabilize_with_behavior(recommendations, input.now_ms, windows, current, proposed);
+            (stabilized, if up { LimitKind::ScaleUpStabilized } else { LimitKind::ScaleDownStabilized })
+        }
+    };
+    if recovering && stabilized < current {
+        (stabilized, stabilized_by) = (current, LimitKind::EvidenceRecovering);
+    }
+    let (desired, limited_by) = match behavior {
+        None => {
+            let (factor, minimum) = (defaults.scale_up_limit_factor, defaults.scale_up_limit_minimum);
+            // A factor below one must not turn a limit on raising into a reason to lower.
+            let up_limit = scale_up_limit_without_behavior(current, factor, minimum).max(current);
+            limit(stabilized, *min, *max, up_limit)
+        }
+        Some(Behavior { scale_up, scale_down }) => {
+            let (up, down) = (scale_up.unwrap_or_default(), scale_down.unwrap_or_default());
             let changes = Changes {
                 now_ms: input.now_ms,
                 up: &history.scale_up_events,
                 down: &history.scale_down_events,
             };
-            (stabilized, limit_with_behavior(stabilized, current, (*min, *max), (&up, &down), changes))
+            limit_with_behavior(stabilized, current, (*min, *max), (&up, &down), changes)
         }
     };
-    let stabilized_kind =
-        if proposed >= current { LimitKind::ScaleUpStabilized } else { LimitKind::ScaleDownStabilized };
-    // Without behaviour the only window is the downscale one, whichever way the proposal points.
-    let stabilized_kind = if behavior.is_none() { LimitKind::ScaleDownStabilized } else { stabilized_kind };
+    let changed = |kind, from, to| Limit { kind, from, to };
     let steps = Steps {
-        stabilized: (stabilized != proposed).then_some(Limit {
-            kind: stabilized_kind,
-            from: proposed,
-            to: stabilized,
-        }),
-        limited: kind.map(|kind| Limit { kind, from: stabilized, to: desired }),
+        stabilized: (stabilized != proposed).then(|| changed(stabilized_by, proposed, stabilized)),
+        limited: limited_by.map(|kind| changed(kind, stabilized, desired)),
     };
     // Both limits keep the bounds for every replica count within them; this says so for all inputs.
     (desired.max(*min).min(*max), steps)
@@ -182,7 +191,7 @@ fn normalize(input: &Input, proposed: i32, history: &mut History) -> (i32, Steps
 /// The windows in force.
 fn windows(policy: &Policy) -> Windows {
     let behavior = policy.behavior.as_ref();
-    let window_ms = |rules: Option<&crate::behavior::Rules>| {
+    let window_ms = |rules: Option<&Rules>| {
         rules.and_then(|rules| rules.stabilization_window_seconds).map(|seconds| i64::from(seconds) * 1000)
     };
     Windows {
@@ -227,6 +236,3 @@ impl Policy {
         None
     }
 }
-
-#[cfg(test)]
-mod tests;

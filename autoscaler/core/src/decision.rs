@@ -181,6 +181,8 @@ pub enum LimitKind {
     ScaleUpStabilized,
     /// A higher recommendation in the scale-down window.
     ScaleDownStabilized,
+    /// Evidence is sufficient again, but not yet for as long as it was away ([`crate::history::Gap`]).
+    EvidenceRecovering,
     /// The scale-up rate.
     ScaleUpLimit,
     /// The scale-down rate.

@@ -183,4 +183,13 @@ pub(crate) fn seconds(ms: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    #[test]
+    fn seconds_are_short() {
+        for (ms, text) in
+            [(0, "0s"), (999, "0.9s"), (20_000, "20s"), (-1_500, "-1.5s"), (i64::MIN, "-9223372036854775.8s")]
+        {
+            assert_eq!(super::seconds(ms), text);
+        }
+    }
+}

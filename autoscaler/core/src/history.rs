@@ -20,6 +20,29 @@ pub struct History {
     pub scale_down_events: Vec<ScaleEvent>,
     /// By metric, when its evidence became insufficient (milliseconds since the epoch).
     pub insufficient_since_ms: BTreeMap<String, i64>,
+    /// The last gap in the evidence, until lowering has waited it out.
+    pub gap: Option<Gap>,
+}
+
+/// A time without sufficient evidence, for any metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gap {
+    /// First decision without, in milliseconds since the epoch.
+    pub from_ms: i64,
+    /// Last decision without, in milliseconds since the epoch.
+    pub to_ms: i64,
+}
+
+impl Gap {
+    /// Whether lowering has to wait: for as long as evidence was away, at most one window. The first values
+    /// after a gap are often low, rates over a window that is only beginning to fill; but a single failed
+    /// query must not cost a whole window each time, or a busy querier would keep replicas up for ever.
+    #[must_use]
+    pub fn is_recent(self, now_ms: i64, window_ms: i64) -> bool {
+        let away_ms = self.to_ms.saturating_sub(self.from_ms);
+        now_ms.saturating_sub(self.to_ms) <= away_ms.min(window_ms)
+    }
 }
 
 /// One remembered proposal.
@@ -30,10 +53,6 @@ pub struct Recommendation {
     pub at_ms: i64,
     /// What was proposed, before stabilization and limits.
     pub replicas: i32,
-    /// Nothing was proposed: replicas were held for want of evidence. Counts against lowering, never
-    /// against raising.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub hold: bool,
 }
 
 /// One written change.
@@ -62,14 +81,15 @@ impl History {
         };
         let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
         store_scale_event(events, &rules.unwrap_or_default(), now_ms, change);
-        events.retain(|event| !event.outdated);
     }
 
-    /// Remembers that replicas were held for want of evidence: for one window after evidence returns, its
-    /// first, often still climbing, values do not lower.
-    pub(crate) fn record_hold(&mut self, now_ms: i64, replicas: i32) {
-        let hold = Recommendation { at_ms: now_ms, replicas, hold: true };
-        self.recommendations.get_or_insert_default().push(hold);
+    /// Begins, prolongs or closes the gap in the evidence.
+    pub(crate) fn update_gap(&mut self, now_ms: i64, window_ms: i64, is_sufficient: bool) {
+        if !is_sufficient {
+            self.gap.get_or_insert(Gap { from_ms: now_ms, to_ms: now_ms }).to_ms = now_ms;
+        } else if self.gap.is_some_and(|gap| !gap.is_recent(now_ms, window_ms)) {
+            self.gap = None;
+        }
     }
 
     /// Moves what is dated after `now_ms` to `now_ms`. After a clock was set back, such entries would hold
@@ -80,6 +100,9 @@ impl History {
         }
         for event in self.scale_up_events.iter_mut().chain(&mut self.scale_down_events) {
             event.at_ms = event.at_ms.min(now_ms);
+        }
+        if let Some(gap) = &mut self.gap {
+            gap.to_ms = gap.to_ms.min(now_ms);
         }
         for since_ms in self.insufficient_since_ms.values_mut() {
             *since_ms = (*since_ms).min(now_ms);
@@ -100,7 +123,7 @@ impl History {
             .rev()
             .filter(|rec| {
                 let is_highest = highest.is_none_or(|highest| rec.replicas > highest);
-                let is_lowest = !rec.hold && lowest.is_none_or(|lowest| rec.replicas < lowest);
+                let is_lowest = lowest.is_none_or(|lowest| rec.replicas < lowest);
                 if is_highest {
                     highest = Some(rec.replicas);
                 }

@@ -1,4 +1,65 @@
-//! The decision: a pure function of policy, evidence, replicas and time.
+//! The decision: how many replicas, from policy, evidence, replicas and time, and why; a pure function.
+//!
+//! ```text
+//!  Input {policy, scale, observations, history, now}
+//!    │
+//!    ├─► evidence    is each answer fresh, complete, one finite number? what speaks against it?
+//!    ├─► replicas    value ÷ target, tolerance                          per metric
+//!    ├─► proposals   what may be counted: insufficient only if it raises; fallbacks; the highest wins
+//!    ├─► normalize   stabilization windows ─► rate policies ─► bounds
+//!    ▼
+//!  Decision {desired, write, cause, limits, conditions, verdicts, next history} ─► Record ─► replay
+//! ```
+//!
+//! # Invariants
+//!
+//! - [`decide`] is total and deterministic: any input gives a decision, the same input the same bytes. No
+//!   clock, no I/O, no randomness, no hash order; floats are compared and stored by their bits.
+//! - Replicas within the bounds are never lowered while any metric's evidence is insufficient, except by a
+//!   [`FallbackBehavior::Static`] that the user wrote down.
+//! - What is written is within `minReplicas..=maxReplicas`.
+//! - Everything that a decision depends on is in its [`Input`]; what the next one needs is in
+//!   [`Decision::history`].
+//!
+//! # The order of things
+//!
+//! 1. **First sight.** Without a history, the replicas found count as a recommendation: a restarted controller
+//!    lowers nothing for one window. Rate history is lost, as it is upstream.
+//! 2. **What is not for metrics to say.** A policy that contradicts itself ([`Policy::problem`]) and a paused
+//!    one change nothing; zero replicas with `minReplicas` above zero mean that somebody switched scaling off;
+//!    replicas beyond the bounds go to the bound at once, past metrics, windows and rates, for bounds are the
+//!    user's word and not evidence.
+//! 3. **Evidence.** A metric's answer is sufficient if it is one series, finite, not negative, without
+//!    warnings, and every expected cluster's newest sample is at most `maxAge` old. Anything else is a named
+//!    [`Doubt`], with its cure.
+//! 4. **Proposals.** `AverageValue`: `⌈value ÷ target⌉`, unless `value ÷ (target × status.replicas)` is within
+//!    tolerance. `Value`: `⌈value ÷ target × ready⌉`, unless the ratio is within tolerance. The highest wins.
+//!    Insufficient metrics are counted only where they raise, or through their [`Fallback`] once it is due.
+//! 5. **Holding.** If an insufficient metric forbids lowering and the highest proposal would lower, or there is
+//!    none, replicas stay. When evidence returns, lowering waits for as long as it was away, at most one
+//!    window ([`history::Gap`]): the first values after a gap are often too low.
+//! 6. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]).
+//!
+//! # Where this departs from the HPA
+//!
+//! Arithmetic is upstream's (Kubernetes 1.35, `pkg/controller/podautoscaler`) to the letter, its floats and
+//! ties included: 50 replicas and ten percent allow 56. It departs, beside the rule on evidence, only where
+//! upstream's answer is unsafe:
+//!
+//! - a negative value is no evidence; upstream takes a negative average for an overflow and goes to the maximum;
+//! - an average within tolerance never asks for less than what is already ordered; upstream answers with
+//!   `status.replicas`, and so takes back a raise whose replicas have not appeared yet;
+//! - a ratio does not multiply zero ready replicas; upstream goes to the minimum when readiness breaks;
+//! - a stale ratio does not raise: it would multiply what it already raised, every tick. Stale averages may;
+//! - sums, changes and casts saturate, where upstream's wrap or are undefined;
+//! - an empty list of rate policies allows no change in its direction, whatever `selectPolicy` says;
+//! - what is dated after now, because a clock was set back, counts as now;
+//! - a value above zero is at least one thousandth, so that a trickle does not scale to zero.
+//!
+//! # Modules in reading order
+//!
+//! [`input`] and [`policy`] with [`behavior`]; `decide`; `evidence`, [`replicas`], `proposals`;
+//! [`normalize`], [`history`]; [`decision`], `conditions`, [`reasons`], `explain`; [`record`], [`number`].
 
 pub mod behavior;
 mod conditions;
@@ -20,7 +81,7 @@ pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
 pub use decide::decide;
 pub use decision::{Condition, ConditionType, Decision, Doubt, Evidence, Limit, LimitKind, Verdict};
 pub use explain::explain;
-pub use history::{History, Recommendation, ScaleEvent};
+pub use history::{Gap, History, Recommendation, ScaleEvent};
 pub use input::{FailureKind, Input, Observation, Reading, Scale};
 pub use number::Float;
 pub use policy::{

@@ -27,8 +27,6 @@ pub fn stabilize(
 
 /// Pulls `current` between the lowest recommendation of the up window and the highest of the down window;
 /// remembers `desired` (`stabilizeRecommendationWithBehaviors`).
-///
-/// Recommendations that only held replicas for want of evidence do not keep from raising.
 pub fn stabilize_with_behavior(
     recommendations: &mut Vec<Recommendation>,
     now_ms: i64,
@@ -40,7 +38,7 @@ pub fn stabilize_with_behavior(
     let down_cutoff = now_ms.saturating_sub(windows.down_ms);
     let (mut lowest, mut highest) = (desired, desired);
     for rec in recommendations.iter() {
-        if rec.at_ms > up_cutoff && !rec.hold {
+        if rec.at_ms > up_cutoff {
             lowest = lowest.min(rec.replicas);
         }
         if rec.at_ms > down_cutoff {
@@ -68,7 +66,7 @@ fn remember(
     now_ms: i64,
     replicas: i32,
 ) {
-    let fresh = Recommendation { at_ms: now_ms, replicas, hold: false };
+    let fresh = Recommendation { at_ms: now_ms, replicas };
     match recommendations.iter_mut().rev().find(|rec| obsolete(rec)) {
         Some(slot) => *slot = fresh,
         None => recommendations.push(fresh),

@@ -26,6 +26,8 @@ pub(crate) struct Proposals {
     pub(crate) highest: Option<(i32, String)>,
     /// An insufficient metric forbids lowering.
     pub(crate) blocked: bool,
+    /// Every metric may lower.
+    pub(crate) sufficient: bool,
 }
 
 /// Judges every metric; updates since when each is insufficient.
@@ -50,7 +52,8 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
             highest = Some((counted, verdict.name.clone()));
         }
     }
-    Proposals { verdicts, highest, blocked }
+    let sufficient = !verdicts.iter().any(|verdict| verdict.evidence.is_insufficient());
+    Proposals { verdicts, highest, blocked, sufficient }
 }
 
 fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &mut History) -> Verdict {

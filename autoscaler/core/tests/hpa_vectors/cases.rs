@@ -72,11 +72,8 @@ pub(crate) struct AgedRecommendation {
 
 impl AgedRecommendation {
     pub(crate) fn all(these: &[Self]) -> Vec<Recommendation> {
-        let dated = |rec: &Self| Recommendation {
-            at_ms: NOW_MS - rec.age_seconds * 1000,
-            replicas: rec.replicas,
-            hold: false,
-        };
+        let dated =
+            |rec: &Self| Recommendation { at_ms: NOW_MS - rec.age_seconds * 1000, replicas: rec.replicas };
         these.iter().map(dated).collect()
     }
 }

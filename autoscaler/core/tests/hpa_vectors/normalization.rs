@@ -174,7 +174,7 @@ fn store_scale_events() {
     });
 }
 
-/// [`History::record_written`] keeps the same events, less the outdated.
+/// [`History::record_written`] finds the direction and the change.
 fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) -> Result<(), String> {
     let is_up = input.direction == "up";
     let rules = input.rules.as_ref().map(VectorRules::rules);
@@ -199,8 +199,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
     }
     history.record_written(&policy, NOW_MS, input.prev_replicas, input.new_replicas);
     let found = if is_up { history.scale_up_events } else { history.scale_down_events };
-    let current: Vec<_> = expected.iter().filter(|event| !event.outdated).copied().collect();
-    same(&found, &current)
+    same(&found.as_slice(), &expected)
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,310 @@
+//! Single decisions, with the words that a user reads.
+
+use autoscaler_core::{
+    Behavior, Decision, Doubt, Evidence, FailureKind, Fallback, FallbackBehavior, Float, Input, LimitKind,
+    Mode, RateKind, RatePolicy, Reading, Rules, SelectPolicy, Target, decide, explain,
+};
+
+use crate::build::{asks_for, input, scale};
+
+/// Status and reason of `kind`, and the message.
+fn condition<'a>(decision: &'a Decision, kind: &str) -> (bool, &'a str, &'a str) {
+    let found = decision.conditions.iter().find(|condition| condition.kind.to_string() == kind);
+    let found = found.unwrap_or_else(|| panic!("no {kind} in {:?}", decision.conditions));
+    (found.status, &found.reason, &found.message)
+}
+
+#[test]
+fn sufficient_evidence_raises_lowers_and_leaves_alone() {
+    for (asked, expected) in [(15, Some(15)), (4, Some(4)), (10, None), (9, None), (11, None)] {
+        let decision = decide(&input(10, vec![asks_for("requests", asked)]));
+        assert_eq!(decision.write, expected, "asked for {asked}: {}", decision.cause);
+        assert_eq!(condition(&decision, "EvidenceSufficient").1, "EvidenceComplete");
+    }
+}
+
+#[test]
+fn the_highest_proposal_wins_and_is_named() {
+    let decision =
+        decide(&input(10, vec![asks_for("requests", 14), asks_for("queue", 17), asks_for("cpu", 3)]));
+    assert_eq!(decision.write, Some(17));
+    assert_eq!(decision.cause, "queue above target: 170 (17 a replica against 10) asks for 17");
+}
+
+/// What may be wrong with an answer, and how its condition names it.
+fn defects() -> Vec<(&'static str, fn(&mut Input), &'static str)> {
+    vec![
+        (
+            "StaleSamples",
+            |i| age(i, Some(20_001)),
+            "cluster west's newest sample is 20s old, more than 20s; check",
+        ),
+        ("StaleSamples", |i| age(i, Some(-5_000)), "cluster west's newest sample is 5s in the future; check"),
+        ("ClustersMissing", |i| age(i, None), "cluster west has no sample in the answer; check"),
+        ("ClustersMissing", |i| i.observations[0].newest_sample_age_ms.clear(), "cluster east has no sample"),
+        (
+            "QueryWarnings",
+            |i| i.observations[0].warnings = vec!["no store matched".to_owned(), "x".to_owned()],
+            "the querier warned: no store matched (and 1 more); check",
+        ),
+        ("NotANumber", |i| value(i, f64::NAN), "its value is not a finite number; guard"),
+        ("NotANumber", |i| value(i, f64::INFINITY), "its value is not a finite number; guard"),
+        ("NegativeValue", |i| value(i, -1.0), "its value is negative; correct"),
+        ("ManySeries", |i| i.observations[0].series_count = 12, "12 series instead of one; aggregate"),
+        ("EmptyResult", |i| i.observations[0].series_count = 0, "no series; check the query's labels"),
+        ("QueryFailed", |i| failed(i, FailureKind::Unreachable), "(Unreachable): told so; check the querier"),
+        ("EmptyResult", |i| failed(i, FailureKind::Empty), "(Empty): told so; check the query's labels"),
+        ("NotObserved", |i| drop(i.observations.remove(0)), "it was not observed"),
+    ]
+}
+
+fn age(input: &mut Input, age_ms: Option<i64>) {
+    input.observations[0].newest_sample_age_ms.insert("west".to_owned(), age_ms);
+}
+
+fn value(input: &mut Input, value: f64) {
+    input.observations[0].reading = Reading::Value(Float::new(value));
+}
+
+fn failed(input: &mut Input, kind: FailureKind) {
+    input.observations[0].reading = Reading::Failed { kind, message: "told so".to_owned() };
+}
+
+#[test]
+fn every_defect_blocks_lowering_and_names_cause_and_cure() {
+    for (reason, break_it, words) in defects() {
+        let mut broken = input(10, vec![asks_for("requests", 4), asks_for("queue", 5)]);
+        assert_eq!(decide(&broken).write, Some(5), "healthy, it lowers");
+        break_it(&mut broken);
+        let decision = decide(&broken);
+        assert_eq!((decision.write, decision.desired_replicas), (None, 10), "{reason}");
+        let evidence = condition(&decision, "EvidenceSufficient");
+        assert_eq!((evidence.0, evidence.1), (false, reason));
+        assert!(evidence.2.contains(words), "{} does not say {words}", evidence.2);
+        assert_eq!(condition(&decision, "ScalingLimited").1, "InsufficientEvidence");
+        let cause = "queue asks for 5, but evidence is insufficient for requests (";
+        assert!(decision.cause.starts_with(cause), "{}", decision.cause);
+        let held = decision.limits.iter().any(|limit| limit.kind == LimitKind::InsufficientEvidence);
+        assert!(held, "{:?}", decision.limits);
+    }
+}
+
+#[test]
+fn every_defect_lets_the_other_metrics_raise() {
+    for (reason, break_it, _) in defects() {
+        let mut broken = input(10, vec![asks_for("requests", 4), asks_for("queue", 15)]);
+        break_it(&mut broken);
+        let decision = decide(&broken);
+        assert_eq!(decision.write, Some(15), "{reason}: {}", decision.cause);
+        assert!(condition(&decision, "ScalingActive").0);
+    }
+}
+
+#[test]
+fn a_partial_or_stale_average_may_itself_raise() {
+    for break_it in [(|i| age(i, None)) as fn(&mut Input), |i| age(i, Some(60_000))] {
+        let mut broken = input(10, vec![asks_for("requests", 15)]);
+        break_it(&mut broken);
+        assert_eq!(decide(&broken).write, Some(15));
+    }
+}
+
+#[test]
+fn a_stale_ratio_does_not_multiply_itself() {
+    let mut stale = input(10, vec![asks_for("latency", 0)]);
+    stale.policy.metrics[0].target = Target::Value { value_milli: 100_000 };
+    value(&mut stale, 200.0);
+    assert_eq!(decide(&stale).write, Some(20), "fresh, it doubles");
+    age(&mut stale, Some(60_000));
+    assert_eq!(decide(&stale).write, None);
+}
+
+#[test]
+fn a_ratio_without_ready_replicas_holds() {
+    let mut outage = input(10, vec![asks_for("latency", 0)]);
+    outage.policy.metrics[0].target = Target::Value { value_milli: 100_000 };
+    value(&mut outage, 300.0);
+    outage.scale.ready_replicas = 0;
+    let decision = decide(&outage);
+    assert_eq!(decision.write, None);
+    assert_eq!(condition(&decision, "EvidenceSufficient").1, "NoReadyReplicas");
+}
+
+#[test]
+fn a_lagging_status_does_not_take_a_raise_back() {
+    let mut lagging = input(12, vec![asks_for("requests", 10)]);
+    lagging.scale.status_replicas = 10;
+    assert_eq!(decide(&lagging).write, None);
+}
+
+#[test]
+fn a_query_without_series_needs_no_age() {
+    let mut clock = input(10, vec![asks_for("hours", 4)]);
+    clock.observations[0].newest_sample_age_ms.clear();
+    clock.observations[0].timeless = true;
+    assert_eq!(decide(&clock).write, Some(4));
+}
+
+#[test]
+fn bounds_are_the_users_word_and_need_no_evidence() {
+    for (replicas, expected, reason) in [(150, 100, "TooManyReplicas"), (2, 3, "TooFewReplicas")] {
+        let mut bounded = input(replicas, vec![asks_for("requests", 50)]);
+        bounded.policy.min_replicas = 3;
+        failed(&mut bounded, FailureKind::Timeout);
+        let decision = decide(&bounded);
+        assert_eq!(decision.write, Some(expected));
+        assert_eq!(condition(&decision, "ScalingLimited").1, reason);
+        assert_eq!(condition(&decision, "EvidenceSufficient").1, "QueryFailed");
+    }
+}
+
+#[test]
+fn zero_replicas_disable_scaling_unless_zero_is_the_minimum() {
+    let mut zero = input(0, vec![asks_for("requests", 5)]);
+    let decision = decide(&zero);
+    assert_eq!((decision.write, condition(&decision, "ScalingActive").1), (None, "ScalingDisabled"));
+    zero.policy.min_replicas = 0;
+    assert_eq!(decide(&zero).write, Some(4), "at most four at once");
+}
+
+#[test]
+fn shadow_decides_without_writing_and_paused_does_not_decide() {
+    let mut raise = input(10, vec![asks_for("requests", 15)]);
+    raise.policy.mode = Mode::Shadow;
+    let decision = decide(&raise);
+    assert_eq!((decision.write, decision.desired_replicas), (None, 15));
+    assert!(explain(&raise, &decision)[0].starts_with("Would scale from 10 to 15 (shadow"));
+    raise.policy.mode = Mode::Paused;
+    let decision = decide(&raise);
+    assert_eq!((decision.write, decision.desired_replicas), (None, 10));
+    assert_eq!(condition(&decision, "ScalingActive").1, "ScalingPaused");
+    assert_eq!(decision.history.recommendations, None);
+}
+
+#[test]
+fn contradictions_change_nothing_and_are_named() {
+    let cases: [(fn(&mut Input), &str); 6] = [
+        (|i| i.policy.min_replicas = -1, "minReplicas is -1; make it 0 or more"),
+        (|i| i.policy.max_replicas = 0, "maxReplicas is 0; make it 1 or more"),
+        (|i| i.policy.min_replicas = 101, "minReplicas 101 is above maxReplicas 100"),
+        (|i| i.policy.metrics.clear(), "metrics is empty; name at least one"),
+        (
+            |i| i.policy.metrics[0].target = Target::Value { value_milli: 0 },
+            "requests's target is not above zero",
+        ),
+        (|i| i.policy.metrics.push(i.policy.metrics[0].clone()), "two metrics are named requests"),
+    ];
+    for (contradict, words) in cases {
+        let mut contradictory = input(10, vec![asks_for("requests", 50)]);
+        contradict(&mut contradictory);
+        let decision = decide(&contradictory);
+        assert_eq!((decision.write, decision.desired_replicas), (None, 10));
+        let (_, reason, message) = condition(&decision, "ScalingActive");
+        assert!(reason == "InvalidPolicy" && message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn fallback_waits_then_proposes_as_it_says() {
+    for (behavior, replicas, expected) in [
+        (FallbackBehavior::IfHigher, 20, Some(20)),
+        (FallbackBehavior::IfHigher, 5, None),
+        (FallbackBehavior::Static, 20, Some(20)),
+        (FallbackBehavior::Static, 5, Some(5)),
+        (FallbackBehavior::CurrentReplicas, 5, None),
+    ] {
+        let mut missing = input(10, vec![asks_for("requests", 4)]);
+        missing.policy.metrics[0].fallback = Some(Fallback { after_ms: 180_000, replicas, behavior });
+        age(&mut missing, None);
+        for (waited_ms, expected) in [(0, None), (179_999, None), (180_000, expected)] {
+            let since_ms = missing.now_ms - waited_ms;
+            missing.history.insufficient_since_ms.insert("requests".to_owned(), since_ms);
+            let decision = decide(&missing);
+            assert_eq!(
+                decision.write, expected,
+                "{behavior:?} {replicas} after {waited_ms} ms: {}",
+                decision.cause
+            );
+        }
+    }
+}
+
+#[test]
+fn a_static_fallback_settles_only_its_own_metric() {
+    let mut two = input(10, vec![asks_for("requests", 4), asks_for("queue", 4)]);
+    two.policy.metrics[0].fallback =
+        Some(Fallback { after_ms: 0, replicas: 5, behavior: FallbackBehavior::Static });
+    age(&mut two, None);
+    assert_eq!(decide(&two).write, Some(5));
+    two.observations[1].warnings.push("store lost".to_owned());
+    assert_eq!(decide(&two).write, None);
+}
+
+#[test]
+fn limits_are_listed_in_the_order_applied() {
+    let mut limited = input(10, vec![asks_for("requests", 50)]);
+    let rate = |value| Rules {
+        policies: Some(vec![RatePolicy { kind: RateKind::Pods, value, period_seconds: 60 }]),
+        ..Rules::default()
+    };
+    limited.policy.behavior = Some(Behavior { scale_up: Some(rate(3)), scale_down: None });
+    let decision = decide(&limited);
+    assert_eq!(decision.write, Some(13));
+    assert_eq!(decision.limits.iter().map(|limit| limit.kind).collect::<Vec<_>>(), [LimitKind::ScaleUpLimit]);
+    assert_eq!(
+        decision.cause,
+        "requests above target: 500 (50 a replica against 10) asks for 50; 13 by ScaleUpLimit"
+    );
+    limited.policy.behavior = Some(Behavior {
+        scale_up: Some(Rules { select_policy: Some(SelectPolicy::Disabled), ..Rules::default() }),
+        scale_down: None,
+    });
+    assert_eq!(decide(&limited).write, None);
+}
+
+#[test]
+fn tolerance_is_per_direction() {
+    let mut tight = input(10, vec![asks_for("requests", 0)]);
+    value(&mut tight, 105.0);
+    assert_eq!(decide(&tight).write, None);
+    let rules = Rules { tolerance: Some(Float::new(0.01)), ..Rules::default() };
+    tight.policy.behavior = Some(Behavior { scale_up: Some(rules), scale_down: None });
+    assert_eq!(decide(&tight).write, Some(11));
+}
+
+#[test]
+fn explains_itself_in_sentences() {
+    let mut partial = input(8, vec![asks_for("requests", 4)]);
+    age(&mut partial, None);
+    partial.history.insufficient_since_ms.insert("requests".to_owned(), partial.now_ms - 3_500);
+    let decision = decide(&partial);
+    assert_eq!(
+        explain(&partial, &decision),
+        [
+            "Stay at 8: evidence is insufficient for requests (cluster west has no sample in the \
+             answer).",
+            "Metric requests is 40 (5 a replica against 10) and asks for 4 replicas, on evidence insufficient \
+             for 3.5s, so it may not lower and is not counted (metric requests: cluster west has no sample in \
+             the answer; check that cluster's scrape, receive and store).",
+        ]
+    );
+    assert_eq!(
+        decision.metrics[0].evidence,
+        Evidence::Insufficient {
+            doubts: vec![Doubt::ClusterMissing { cluster: "west".to_owned() }],
+            since_ms: partial.now_ms - 3_500
+        }
+    );
+}
+
+#[test]
+fn an_average_divides_by_the_status_and_a_ratio_multiplies_the_ready() {
+    let mut surge = input(10, vec![asks_for("requests", 12)]);
+    surge.scale.status_replicas = 12;
+    assert_eq!(decide(&surge).write, Some(12), "within tolerance of what the status counts");
+    let mut half_ready = input(10, vec![asks_for("latency", 0)]);
+    half_ready.policy.metrics[0].target = Target::Value { value_milli: 100_000 };
+    value(&mut half_ready, 300.0);
+    half_ready.scale = autoscaler_core::Scale { ready_replicas: 5, ..scale(10) };
+    assert_eq!(decide(&half_ready).write, Some(15));
+}
