@@ -85,7 +85,7 @@ pub(crate) fn read(path: &Path) -> Result<Endpoints, String> {
     let endpoints: Endpoints = thanos_telemetry::cli::load_yaml(path).map_err(|e| e.to_string())?;
     for authority in endpoints.keys() {
         let port = authority.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
-        if !port.is_some_and(|p| p.parse::<u16>().is_ok()) || *authority != authority.to_ascii_lowercase() {
+        if port.is_none_or(|p| p.parse::<u16>().is_err()) || *authority != authority.to_ascii_lowercase() {
             return Err(format!("{}: {authority:?}: expected host:port in lower case", path.display()));
         }
     }

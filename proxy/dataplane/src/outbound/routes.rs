@@ -66,7 +66,8 @@ impl Routes {
             entry.route.used();
             return Ok(entry.route.clone());
         }
-        let name = canonical(authority)?;
+        let (host, port) = canonical(authority)?;
+        let name = format!("{host}:{port}");
         let _one_at_a_time = self.writing.lock();
         let mut table = HashMap::clone(&self.table.load());
         let entry = match table.get(&name) {
@@ -76,7 +77,7 @@ impl Routes {
                 if table.len() >= ROUTES_MAX {
                     return Err(Refusal::TooManyAuthorities);
                 }
-                let entry = self.open(authority, &name)?;
+                let entry = self.open(&host, port, &name)?;
                 table.insert(name, entry.clone());
                 entry
             }
@@ -90,9 +91,9 @@ impl Routes {
         Ok(entry.route)
     }
 
-    fn open(&self, authority: &Authority, name: &str) -> Result<Entry, Refusal> {
-        let ip = authority.host().trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        let literal = ip.map(|ip| SocketAddr::new(ip, authority.port_u16().unwrap_or(DEFAULT_PORT)));
+    fn open(&self, host: &str, port: u16, name: &str) -> Result<Entry, Refusal> {
+        let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        let literal = ip.map(|ip| SocketAddr::new(ip, port));
         if literal.is_some_and(|addr| self.is_own(addr)) {
             return Err(Refusal::Loop);
         }
@@ -119,18 +120,20 @@ impl Routes {
     }
 }
 
-/// `host:port`, lower case, no trailing dot.
-fn canonical(authority: &Authority) -> Result<String, Refusal> {
-    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
-    let port = match authority.port() {
-        Some(port) if port.as_str().is_empty() => DEFAULT_PORT,
-        Some(port) => port.as_str().parse().map_err(|_| Refusal::BadRequest("the port is not a number"))?,
-        None => DEFAULT_PORT,
+/// Host in lower case without trailing dot, and port.
+fn canonical(authority: &Authority) -> Result<(String, u16), Refusal> {
+    let spelled = authority.host();
+    let host = spelled.trim_end_matches('.').to_ascii_lowercase();
+    // Not `Authority::port`, which takes a port that is no number for none.
+    let port = match authority.as_str().strip_prefix(spelled) {
+        Some("" | ":") => DEFAULT_PORT,
+        Some(rest) => rest.strip_prefix(':').and_then(|p| p.parse().ok()).unwrap_or(0),
+        None => 0,
     };
     if host.is_empty() || port == 0 {
-        return Err(Refusal::BadRequest("the authority has no host or port 0"));
+        return Err(Refusal::BadRequest("the authority is not a host and a port"));
     }
-    Ok(format!("{host}:{port}"))
+    Ok((host, port))
 }
 
 #[cfg(test)]
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn spellings_of_one_authority() {
-        let name = |a: &str| canonical(&a.parse().unwrap()).ok();
+        let name = |a: &str| canonical(&a.parse().unwrap()).ok().map(|(host, port)| format!("{host}:{port}"));
         for spelling in ["Web.default.svc:80", "web.default.svc", "web.default.svc.", "web.default.svc.:80"] {
             assert_eq!(name(spelling).as_deref(), Some("web.default.svc:80"), "{spelling}");
         }

@@ -1,0 +1,11 @@
+//! The sidecar over real sockets: an app behind it, clients before it, and what it says of both.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
+
+mod balance;
+mod discovery;
+mod drain;
+mod forwarding;
+mod limits;
+mod malformed;
+mod metrics;
+mod support;

@@ -1,0 +1,153 @@
+//! Requests that are wrong, hostile, or not for us.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::support::*;
+
+/// An app that writes down what reaches it.
+async fn recording() -> (App, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let s = seen.clone();
+    let app = App::start(move |r: http::Request<hyper::body::Incoming>| {
+        let seen = s.clone();
+        async move {
+            use http_body_util::BodyExt;
+            let (head, body) = r.into_parts();
+            let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+            let length = head.headers.get("content-length").map(|v| v.to_str().unwrap().to_owned());
+            seen.lock().push(format!("{} {} {length:?} {body:?}", head.method, head.uri));
+            text("ok")
+        }
+    })
+    .await;
+    (app, seen)
+}
+
+#[tokio::test]
+async fn wrong_requests_are_refused_and_never_reach_the_app() {
+    let (app, seen) = recording().await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let long = "a".repeat(100_000);
+    let many: String = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect();
+    let table = [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: a b\r\n\r\n".to_owned(), "400"),
+        ("CONNECT web:443 HTTP/1.1\r\nhost: web:443\r\n\r\n".to_owned(), "501"),
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n\r\n"
+                .to_owned(),
+            "501",
+        ),
+        ("garbage\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: a\r\nbad header: 1\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: a\r\n folded: 1\r\n\r\n".to_owned(), "400"),
+        (format!("GET / HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n"), "431"),
+        (format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"), "431"),
+        // Lengths that two parsers could read differently.
+        ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +1\r\n\r\na".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), "400"),
+    ];
+    for (request, expected) in table {
+        let answer = raw(proxy.inbound(), request.as_bytes()).await;
+        let start: String = request.chars().take(70).collect();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {expected}"))
+                || answer.starts_with(&format!("HTTP/1.0 {expected}")),
+            "{start:?}: {answer:?}"
+        );
+    }
+    assert_eq!(*seen.lock(), Vec::<String>::new());
+}
+
+/// Both lengths: RFC 9112 §6.1 lets a server refuse, or go by the chunks alone and close. Going by the chunks is
+/// safe only if the other length goes no further and nothing after the message is taken for a request.
+#[tokio::test]
+async fn a_second_length_smuggles_nothing() {
+    for lengths in
+        ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"]
+    {
+        let (app, seen) = recording().await;
+        let proxy = Proxy::inbound_to(app.addr, "").await;
+        let request = format!(
+            "POST /first HTTP/1.1\r\nhost: a\r\n{lengths}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"
+        );
+        let answer = raw(proxy.inbound(), request.as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        let seen = seen.lock();
+        assert!(seen.iter().all(|s| s.starts_with("POST /first None")), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn tls_and_broken_http2_are_hung_up_on() {
+    let (app, seen) = recording().await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    assert_eq!(raw(proxy.inbound(), b"\x16\x03\x01\x02\x00\x01\x00").await, "");
+    // A preface and then no frame.
+    let answer =
+        raw(proxy.inbound(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff").await;
+    assert!(!answer.contains("HTTP/1.1"));
+    assert!(seen.lock().is_empty());
+    // And it still serves.
+    assert_eq!(send(&h1(), get(proxy.inbound(), "a", "/")).await.2, "ok");
+}
+
+#[tokio::test]
+async fn an_offer_of_http2_is_ignored() {
+    let (app, _) = recording().await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let offer = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings, close\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n";
+    let answer = raw(proxy.inbound(), offer).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_broken_response_is_a_bad_gateway() {
+    for broken in
+        ["", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", "HTTP/1.1 99 Low\r\n\r\n"]
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            while let Ok((mut s, _)) = listener.accept().await {
+                let mut head = [0u8; 4096];
+                let _ = s.read(&mut head).await;
+                let _ = s.write_all(broken.as_bytes()).await;
+            }
+        });
+        let proxy = Proxy::inbound_to(addr, "").await;
+        let (status, headers, _) = send(&h1(), get(proxy.inbound(), "a", "/")).await;
+        assert_eq!(status.as_u16(), 502, "{broken:?}");
+        assert!(headers.contains_key("l5d-proxy-error"));
+        let m = proxy.metrics().await;
+        assert_eq!(
+            m.sum("response_total", &[r#"tls="disabled",classification="failure",error="unclassified""#]),
+            1.0
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_a_configuration_error_that_names_the_flag() {
+    use clap::Parser;
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: proxy_dataplane::Args,
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let cli =
+        Cli::try_parse_from(["x", "--outbound-listen", &addr, "--admin-listen", "127.0.0.1:0"]).unwrap();
+    let context = thanos_telemetry::Context { shutdown: thanos_telemetry::Shutdown::new() };
+    let error = proxy_dataplane::run(cli.args, context).await.unwrap_err();
+    assert_eq!(error.exit_code(), 64);
+    assert!(error.to_string().contains("--outbound-listen"), "{error}");
+}
