@@ -9,12 +9,12 @@
 //! The rule of this crate is kept here: what an insufficient metric asks for is counted only where it raises,
 //! and while there is one, nothing is lowered.
 
-use crate::behavior::Behavior;
+use crate::behavior::Rules;
 use crate::decision::{Doubt, Evidence, Verdict};
 use crate::evidence::judge;
 use crate::history::History;
 use crate::input::Input;
-use crate::policy::{FallbackBehavior, MetricSpec, Policy};
+use crate::policy::{FallbackBehavior, MetricSpec, Policy, Target};
 use crate::replicas::{Answer, Tolerances, replicas, to_milli};
 
 /// All metrics' verdicts, and what they come to.
@@ -94,10 +94,8 @@ fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &m
 /// what is ordered.
 fn unchanged(spec: &MetricSpec, input: &Input) -> i32 {
     match spec.target {
-        crate::policy::Target::Value { .. } => input.scale.spec_replicas,
-        crate::policy::Target::AverageValue { .. } => {
-            input.scale.status_replicas.max(input.scale.spec_replicas)
-        }
+        Target::Value { .. } => input.scale.spec_replicas,
+        Target::AverageValue { .. } => input.scale.status_replicas.max(input.scale.spec_replicas),
     }
 }
 
@@ -113,11 +111,14 @@ fn fallback(spec: &MetricSpec, insufficient_ms: i64, current: i32) -> Option<i32
 
 /// The behaviour's tolerance in each direction, else the controller's.
 fn tolerances(policy: &Policy) -> Tolerances {
-    let Behavior { scale_up, scale_down } = policy.behavior.clone().unwrap_or_default();
-    let or_default = |rules: Option<crate::behavior::Rules>| {
+    let behavior = policy.behavior.as_ref();
+    let or_default = |rules: Option<&Rules>| {
         rules.and_then(|rules| rules.tolerance).unwrap_or(policy.defaults.tolerance).get()
     };
-    Tolerances { down: or_default(scale_down), up: or_default(scale_up) }
+    Tolerances {
+        down: or_default(behavior.and_then(|behavior| behavior.scale_down.as_ref())),
+        up: or_default(behavior.and_then(|behavior| behavior.scale_up.as_ref())),
+    }
 }
 
 impl Evidence {

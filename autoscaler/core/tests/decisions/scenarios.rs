@@ -31,8 +31,11 @@ fn the_highest_proposal_wins_and_is_named() {
     assert_eq!(decision.cause, "queue above target: 170 (17 a replica against 10) asks for 17");
 }
 
-/// What may be wrong with an answer, and how its condition names it.
-fn defects() -> Vec<(&'static str, fn(&mut Input), &'static str)> {
+/// A change to an input that was sound.
+type Change = fn(&mut Input);
+
+/// What may be wrong with an answer: the condition's reason, how to get there, the words.
+fn defects() -> Vec<(&'static str, Change, &'static str)> {
     vec![
         (
             "StaleSamples",
@@ -102,7 +105,7 @@ fn every_defect_lets_the_other_metrics_raise() {
 
 #[test]
 fn a_partial_or_stale_average_may_itself_raise() {
-    for break_it in [(|i| age(i, None)) as fn(&mut Input), |i| age(i, Some(60_000))] {
+    for break_it in [(|i| age(i, None)) as Change, |i| age(i, Some(60_000))] {
         let mut broken = input(10, vec![asks_for("requests", 15)]);
         break_it(&mut broken);
         assert_eq!(decide(&broken).write, Some(15));
@@ -183,7 +186,7 @@ fn shadow_decides_without_writing_and_paused_does_not_decide() {
 
 #[test]
 fn contradictions_change_nothing_and_are_named() {
-    let cases: [(fn(&mut Input), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (|i| i.policy.min_replicas = -1, "minReplicas is -1; make it 0 or more"),
         (|i| i.policy.max_replicas = 0, "maxReplicas is 0; make it 1 or more"),
         (|i| i.policy.min_replicas = 101, "minReplicas 101 is above maxReplicas 100"),
