@@ -26,6 +26,12 @@ struct Job {
     answer: oneshot::Sender<Result<Outcome, WriteError>>,
 }
 
+enum Message {
+    Store(Job),
+    /// What was queued before is stored, what comes after is refused.
+    Stop,
+}
+
 /// Storage that opens after the ports do. Until then everything is "not ready".
 #[derive(Debug, Default)]
 pub(crate) struct Storage(OnceLock<Arc<Db>>);
@@ -44,11 +50,14 @@ impl Storage {
 #[derive(Clone)]
 pub(crate) struct Ingest {
     storage: Arc<Storage>,
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<Message>,
 }
 
-/// The thread behind it. It ends when every [`Ingest`] is dropped, having stored what was queued.
-pub(crate) struct IngestThread(JoinHandle<()>);
+/// The thread behind it.
+pub(crate) struct IngestThread {
+    thread: JoinHandle<()>,
+    queue: mpsc::Sender<Message>,
+}
 
 impl Ingest {
     pub(crate) fn start(
@@ -60,7 +69,8 @@ impl Ingest {
         let thread = std::thread::Builder::new()
             .name("ingest".into())
             .spawn(move || commit_all(jobs, &of_thread, &metrics))?;
-        Ok((Self { storage, queue }, IngestThread(thread)))
+        let ingest_thread = IngestThread { thread, queue: queue.clone() };
+        Ok((Self { storage, queue }, ingest_thread))
     }
 
     /// Stores a batch; when this returns `Ok`, what was accepted survives kill −9.
@@ -70,26 +80,34 @@ impl Ingest {
         }
         let (answer, answered) = oneshot::channel();
         let full = || Kind::Overloaded.error("the ingest queue is full");
-        self.queue.try_send(Job { batch, answer }).map_err(|_| full())?;
+        self.queue.try_send(Message::Store(Job { batch, answer })).map_err(|_| full())?;
         answered.await.unwrap_or_else(|_| Err(Kind::Unavailable.error("shutting down")))
     }
 }
 
 impl IngestThread {
-    pub(crate) fn join(self) {
-        if self.0.join().is_err() {
+    /// Stores what is queued and ends, whoever may still hold an [`Ingest`].
+    pub(crate) fn stop(self) {
+        let _ = self.queue.blocking_send(Message::Stop);
+        drop(self.queue);
+        if self.thread.join().is_err() {
             tracing::error!("the ingest thread panicked");
         }
     }
 }
 
-fn commit_all(mut jobs: mpsc::Receiver<Job>, storage: &Storage, metrics: &ReceiveMetrics) {
-    while let Some(first) = jobs.blocking_recv() {
+fn commit_all(mut jobs: mpsc::Receiver<Message>, storage: &Storage, metrics: &ReceiveMetrics) {
+    let mut stop = false;
+    while !stop && let Some(Message::Store(first)) = jobs.blocking_recv() {
         let mut group = vec![first];
         while group.len() < COMMIT_BATCHES
-            && let Ok(job) = jobs.try_recv()
+            && !stop
+            && let Ok(next) = jobs.try_recv()
         {
-            group.push(job);
+            match next {
+                Message::Store(job) => group.push(job),
+                Message::Stop => stop = true,
+            }
         }
         // Nothing is queued before the storage is there.
         let Some(db) = storage.db() else { continue };

@@ -53,7 +53,7 @@ use ring_file::{RingFile, Rings};
 use write::Writer;
 
 /// At shutdown each stage may take this long.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The three ports, open.
@@ -192,16 +192,15 @@ pub async fn serve(args: Args, listeners: Listeners, shutdown: Shutdown) -> Resu
     if tokio::time::timeout(DRAIN_DEADLINE, stragglers.wait()).await.is_err() {
         tracing::warn!("copies for peers still under way at shutdown");
     }
-    if let Some(db) = storage.db().cloned() {
-        let synced = tokio::task::spawn_blocking(move || db.sync()).await;
-        if let Ok(Err(error)) = synced {
-            tracing::error!(%error, "the log could not be synced");
-        }
-    }
-    // Every sender is gone with the servers and their tasks, unless one of those had to be left behind.
-    let joined = tokio::task::spawn_blocking(move || ingest_thread.join());
-    if tokio::time::timeout(DRAIN_DEADLINE, joined).await.is_err() {
-        tracing::warn!("writes still queued at shutdown");
+    let closed = tokio::task::spawn_blocking(move || {
+        ingest_thread.stop();
+        storage.db().map_or(Ok(()), |db| db.sync())
+    });
+    match tokio::time::timeout(DRAIN_DEADLINE, closed).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::error!(%error, "the log could not be synced"),
+        Ok(Err(error)) => tracing::error!(%error, "storage ended badly"),
+        Err(_) => tracing::error!("writes still queued at shutdown"),
     }
     admin_stop.start();
     let _ = tokio::time::timeout(DRAIN_DEADLINE, admin).await;

@@ -150,7 +150,10 @@ impl Writer {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(e)) => return vec![(which.to_vec(), Err(e))],
             Err(_) => {
-                return vec![(which.to_vec(), Err(Kind::Unavailable.error("storage did not answer in time")))];
+                return vec![(
+                    which.to_vec(),
+                    Err(Kind::Unavailable.error("storage did not answer in time")),
+                )];
             }
         };
         let name = |i: usize| {
