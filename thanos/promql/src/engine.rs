@@ -1,13 +1,17 @@
 //! From a plan to a result: fetch every selector at once, then evaluate without waiting for anything.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use thanos_model::TimestampMs;
+use thanos_model::{Sample, TimestampMs};
 
+use crate::annotations::Annotations;
 use crate::error::{QueryError, Stop};
-use crate::plan::Plan;
-use crate::result::QueryResult;
-use crate::source::{Budget, Series, SeriesSource};
+use crate::eval::{Evaluator, Grid, subquery_grid, without_metadata};
+use crate::plan::expr::{Expr, Kind, Range};
+use crate::plan::{At, Plan, ValueType};
+use crate::result::{MatrixSeries, QueryResult, QueryValue, VectorSample};
+use crate::source::{Budget, SelectHints, SelectRequest, Series, SeriesSource};
 
 /// What an engine's queries have in common.
 #[derive(Clone, Debug)]
@@ -102,7 +106,7 @@ impl Engine {
         check: &Check<'_>,
     ) -> Result<QueryResult, QueryError> {
         let fetched = self.fetch(plan, steps, source, budget.clone()).await?;
-        self.evaluate(plan, steps, fetched, &budget, check)
+        self.evaluate(plan, steps, &fetched, &budget, check)
     }
 
     /// Reads all selectors at once.
@@ -112,11 +116,26 @@ impl Engine {
     pub async fn fetch(
         &self,
         plan: &Plan,
-        _steps: Steps,
-        _source: &dyn SeriesSource,
-        _budget: Arc<Budget>,
+        steps: Steps,
+        source: &dyn SeriesSource,
+        budget: Arc<Budget>,
     ) -> Result<Fetched, QueryError> {
-        Err(QueryError::unsupported(plan.text()))
+        let reads = reads(plan, steps, &self.options)?;
+        let selects = reads.into_iter().zip(&plan.selectors).map(|(read, selector)| {
+            source.select(SelectRequest {
+                matchers: selector.matchers.clone(),
+                start_ms: read.start_ms,
+                end_ms: read.end_ms,
+                hints: read.hints,
+                budget: budget.clone(),
+            })
+        });
+        let mut fetched = Fetched { series: Vec::new(), warnings: Vec::new() };
+        for set in futures::future::try_join_all(selects).await? {
+            fetched.series.push(Arc::new(set.series));
+            fetched.warnings.extend(set.warnings);
+        }
+        Ok(fetched)
     }
 
     /// Evaluates over what was fetched. Pure: the same input gives the same result.
@@ -126,12 +145,160 @@ impl Engine {
     pub fn evaluate(
         &self,
         plan: &Plan,
-        _steps: Steps,
-        _fetched: Fetched,
-        _budget: &Budget,
-        _check: &Check<'_>,
+        steps: Steps,
+        fetched: &Fetched,
+        budget: &Budget,
+        check: &Check<'_>,
     ) -> Result<QueryResult, QueryError> {
-        let _ = &self.options;
-        Err(QueryError::unsupported(plan.text()))
+        let evaluator = Evaluator {
+            plan,
+            options: &self.options,
+            fetched,
+            query: steps,
+            budget,
+            check,
+            notes: Annotations::default(),
+            work: Cell::new(0),
+        };
+        let value = value(&evaluator, Grid::of(steps))?;
+        let (warnings, infos) = evaluator.notes.finish(&plan.text);
+        let warnings = fetched.warnings.iter().cloned().chain(warnings).collect();
+        Ok(QueryResult { value, warnings, infos: infos.into_iter().collect() })
+    }
+}
+
+fn value(evaluator: &Evaluator<'_>, grid: Grid) -> Result<QueryValue, QueryError> {
+    let (plan, steps) = (evaluator.plan, evaluator.query);
+    let t_ms = steps.start_ms;
+    if !steps.instant {
+        if !matches!(plan.value_type(), ValueType::Vector | ValueType::Scalar) {
+            return Err(QueryError::BadData(format!(
+                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+                plan.value_type().documented()
+            )));
+        }
+        let frame = evaluator.result(grid)?;
+        let series = frame.series.iter().filter(|s| !s.row.is_empty()).map(|s| MatrixSeries {
+            labels: s.labels.clone(),
+            samples: (s.row.present().iter())
+                .filter_map(|i| Some(Sample { t_ms: grid.time(i), value: s.row.get(i)? }))
+                .collect(),
+        });
+        return Ok(sorted(series.collect()));
+    }
+    Ok(match &plan.root.kind {
+        Kind::Text(text) => QueryValue::String { t_ms, value: text.clone() },
+        Kind::Range(range) => {
+            let windows = evaluator.range_result(range, grid)?;
+            let series = windows.collect(grid).into_iter().map(|(labels, drop_name, samples)| MatrixSeries {
+                labels: if drop_name { without_metadata(&labels) } else { labels },
+                samples,
+            });
+            sorted(series.collect())
+        }
+        _ if plan.value_type() == ValueType::Scalar => {
+            let value = evaluator.scalar(&plan.root, grid)?.first().copied().unwrap_or(f64::NAN);
+            QueryValue::Scalar { t_ms, value }
+        }
+        _ => QueryValue::Vector(
+            (evaluator.result(grid)?.series.into_iter())
+                .filter_map(|s| Some(VectorSample { value: s.row.get(0)?, labels: s.labels, t_ms }))
+                .collect(),
+        ),
+    })
+}
+
+fn sorted(mut series: Vec<MatrixSeries>) -> QueryValue {
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    QueryValue::Matrix(series)
+}
+
+/// What one selector has to read.
+struct Read {
+    start_ms: TimestampMs,
+    end_ms: TimestampMs,
+    hints: SelectHints,
+}
+
+/// The reads of a plan's selectors, in their order.
+fn reads(plan: &Plan, steps: Steps, options: &Options) -> Result<Vec<Read>, QueryError> {
+    let mut reads: Vec<Option<Read>> = plan.selectors.iter().map(|_| None).collect();
+    let step_ms = if steps.instant { 0 } else { steps.step_ms };
+    let reach = Reach { start_ms: steps.start_ms, end_ms: steps.end_ms, step_ms, func: "" };
+    walk(plan, steps, options, &plan.root, reach, &mut reads)?;
+    reads.into_iter().collect::<Option<_>>().ok_or_else(|| QueryError::exec("a selector is in no expression"))
+}
+
+/// The evaluation times around an expression, and the function around it.
+#[derive(Clone, Copy)]
+struct Reach<'r> {
+    start_ms: TimestampMs,
+    end_ms: TimestampMs,
+    step_ms: i64,
+    func: &'r str,
+}
+
+fn walk(
+    plan: &Plan,
+    steps: Steps,
+    options: &Options,
+    e: &Expr,
+    reach: Reach<'_>,
+    reads: &mut [Option<Read>],
+) -> Result<(), QueryError> {
+    let pinned = |at: Option<At>| match at.map(|at| at.resolve(steps.start_ms, steps.end_ms)) {
+        Some(t) => (t, t),
+        None => (reach.start_ms, reach.end_ms),
+    };
+    match &e.kind {
+        Kind::Number(_) | Kind::Text(_) => Ok(()),
+        Kind::Instant(id) | Kind::Range(Range::Selector(id)) => {
+            let Some((selector, read)) = plan.selectors.get(*id).zip(reads.get_mut(*id)) else {
+                return Ok(());
+            };
+            let (start, end) = pinned(selector.at);
+            // Both the lookback and a range leave out the sample at their far end.
+            let back = selector.range_ms.unwrap_or(options.lookback_delta_ms) - 1;
+            *read = Some(Read {
+                start_ms: start.saturating_sub(selector.offset_ms).saturating_sub(back),
+                end_ms: end.saturating_sub(selector.offset_ms),
+                hints: SelectHints {
+                    step_ms: reach.step_ms,
+                    range_ms: selector.range_ms.unwrap_or(0),
+                    func: reach.func.into(),
+                    skip_samples: false,
+                },
+            });
+            Ok(())
+        }
+        Kind::Range(Range::Subquery(s)) => {
+            let (start, end) = pinned(s.at);
+            let grid = subquery_grid(s, options.default_subquery_step_ms, |last| {
+                if last { end } else { start }.saturating_sub(s.offset_ms)
+            })?;
+            let (start_ms, end_ms, step_ms) = (grid.start_ms, grid.last(), grid.step_ms);
+            let inner = Reach { start_ms, end_ms: end_ms.max(start_ms), step_ms, func: "" };
+            walk(plan, steps, options, &s.expr, inner, reads)
+        }
+        Kind::Negate(inner) => walk(plan, steps, options, inner, reach, reads),
+        Kind::Binary(b) => {
+            let reach = Reach { func: "", ..reach };
+            walk(plan, steps, options, &b.lhs, reach, reads)?;
+            walk(plan, steps, options, &b.rhs, reach, reads)
+        }
+        Kind::Aggregate(a) => {
+            let reach = Reach { func: a.op.name(), ..reach };
+            a.param.iter().try_for_each(|p| walk(plan, steps, options, p, reach, reads))?;
+            walk(plan, steps, options, &a.expr, reach, reads)
+        }
+        Kind::RangeCall(c) => {
+            let reach = Reach { func: c.name, ..reach };
+            c.params.iter().try_for_each(|p| walk(plan, steps, options, p, reach, reads))?;
+            walk(plan, steps, options, &c.range, reach, reads)
+        }
+        Kind::Call(c) => {
+            let reach = Reach { func: c.name, ..reach };
+            c.args.iter().try_for_each(|a| walk(plan, steps, options, a, reach, reads))
+        }
     }
 }

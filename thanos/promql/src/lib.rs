@@ -1,4 +1,18 @@
 //! PromQL: promql-parser's tree lowered into our own plan and evaluated over a series source.
+//!
+//! ```text
+//!  text ─► guard ─► promql-parser ─► Plan ──┐
+//!                                           ├─► Engine::fetch ─► Engine::evaluate ─► QueryResult
+//!  SeriesSource (head, blocks, stores) ─────┘      (async)             (pure)
+//! ```
+//!
+//! Invariants:
+//! - no text and no data panics: what promql-parser would choke on is refused before it;
+//! - evaluation neither waits, nor reads a clock, nor draws randomness; its times and its deadline are arguments;
+//! - what a query holds is charged to its [`source::Budget`];
+//! - a construct that cannot be evaluated is an error that names it, never a wrong number.
+//!
+//! Modules in reading order: [`source`], [`plan`], [`engine`], [`result`], [`error`].
 
 pub mod engine;
 pub mod error;
@@ -6,7 +20,14 @@ pub mod plan;
 pub mod result;
 pub mod source;
 
-pub use engine::{Engine, Options, Steps};
+mod annotations;
+mod civil;
+mod eval;
+mod histogram;
+mod kahan;
+mod row;
+
+pub use engine::{Check, Engine, Fetched, Options, Steps};
 pub use error::{QueryError, Stop};
-pub use plan::{Plan, Selector, parse};
+pub use plan::{Plan, Selector, ValueType, parse};
 pub use result::{MatrixSeries, QueryResult, QueryValue, VectorSample};

@@ -74,16 +74,18 @@ pub(crate) struct Subquery {
 #[derive(Clone, Debug)]
 pub(crate) struct RangeCall {
     pub(crate) func: RangeFn,
+    pub(crate) name: &'static str,
     pub(crate) range: Expr,
     /// The scalar arguments, in order.
     pub(crate) params: Vec<Expr>,
-    /// Whether the first scalar came before the range, as in `quantile_over_time`.
+    /// Where the first argument starts, which annotations point at.
     pub(crate) first_arg_pos: usize,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) func: Func,
+    pub(crate) name: &'static str,
     pub(crate) args: Vec<Expr>,
 }
 
@@ -103,6 +105,27 @@ pub(crate) enum AggregateOp {
     LimitK,
     LimitRatio,
     CountValues,
+}
+
+impl AggregateOp {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Count => "count",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::Quantile => "quantile",
+            Self::TopK => "topk",
+            Self::BottomK => "bottomk",
+            Self::LimitK => "limitk",
+            Self::LimitRatio => "limit_ratio",
+            Self::CountValues => "count_values",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -5,11 +5,11 @@ use super::lex::{Token, TokenKind};
 use crate::error::QueryError;
 
 /// Longest query in bytes.
-pub const MAX_QUERY_BYTES: usize = 64 << 10;
+pub(super) const MAX_QUERY_BYTES: usize = 64 << 10;
 /// Deepest nesting of brackets.
-pub const MAX_NESTING: usize = 64;
+pub(super) const MAX_NESTING: usize = 64;
 /// Most operators; a chain of them nests as deep as it is long.
-pub const MAX_OPERATORS: usize = 200;
+pub(super) const MAX_OPERATORS: usize = 200;
 /// Longest duration: 1,000 years, as no timestamp overflows with it.
 const MAX_DURATION_S: f64 = 1000.0 * 365.0 * 86_400.0;
 

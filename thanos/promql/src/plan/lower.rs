@@ -171,10 +171,16 @@ impl Lower<'_> {
             let at =
                 at.ok_or_else(|| QueryError::parse(format!("no range vector in call to function {name:?}")))?;
             let range = args.remove(at);
-            return Ok(Kind::RangeCall(Box::new(RangeCall { func, range, params: args, first_arg_pos })));
+            return Ok(Kind::RangeCall(Box::new(RangeCall {
+                func,
+                name,
+                range,
+                params: args,
+                first_arg_pos,
+            })));
         }
         match Func::named(name) {
-            Some(func) => Ok(Kind::Call(Call { func, args })),
+            Some(func) => Ok(Kind::Call(Call { func, name, args })),
             None => Err(QueryError::unsupported(format!("{name}()"))),
         }
     }
