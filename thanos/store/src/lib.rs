@@ -14,7 +14,7 @@
 //! - deduplication drops samples, it never changes or invents one.
 //!
 //! Modules in reading order: [`endpoint`], [`dns`], [`discovery`], [`registry`], [`dial`], [`set`], [`frames`],
-//! [`merge`], [`decode`], [`dedup`], [`fanout`], [`metrics`].
+//! [`merge`], [`decode`], [`dedup`], [`fanout`], [`proxy`], [`metrics`].
 
 pub mod endpoint;
 pub mod metrics;
@@ -27,10 +27,12 @@ mod dns;
 mod fanout;
 mod frames;
 mod merge;
+mod proxy;
 mod registry;
 mod set;
 
 pub use endpoint::EndpointSpec;
 pub use fanout::{Fanout, Querier, QueryOptions};
 pub use metrics::Metrics;
+pub use proxy::{ProxyLimits, serve};
 pub use set::{Config, EndpointSet, StoreStatus};

@@ -9,7 +9,9 @@ use std::time::Duration;
 use fake::{Behaviour, FakeDns, FakeStore, SOON, Script};
 use thanos_model::{Matcher, Value};
 use thanos_promql::source::{Budget, SelectHints, SelectRequest, SeriesSet, SeriesSource, SourceError};
-use thanos_store::{Config, EndpointSet, EndpointSpec, Fanout, Metrics, Querier, QueryOptions};
+use thanos_store::{
+    Config, EndpointSet, EndpointSpec, Fanout, Metrics, ProxyLimits, Querier, QueryOptions, serve,
+};
 use thanos_telemetry::Shutdown;
 use tokio::time::Instant;
 
@@ -314,6 +316,46 @@ async fn label_names_and_values_are_united_and_flagged() {
     let (values, warnings) = plane.querier(true).label_values("__name__", &[], 0, 1).await.unwrap();
     assert_eq!(values.into_iter().collect::<Vec<_>>(), ["up"]);
     assert!(warnings[0].contains(&b.addr.to_string()) && warnings[0].contains("on fire"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn queriers_stack_and_pass_on_what_is_missing() {
+    let east = FakeStore::start(store("east", "a", &[("up", UP), ("load", UP)]));
+    let twin = FakeStore::start(Script {
+        removes_replica_labels: false,
+        ..store("east", "b", &[("load", &UP[1..]), ("up", UP)])
+    });
+    let west = FakeStore::start(store("west", "a", &[("up", UP)]));
+    let below = Plane::over(&[east.addr, twin.addr, west.addr]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let limits = ProxyLimits {
+        timeout: SOON,
+        response_timeout: Duration::from_millis(200),
+        max_memory_bytes: 1 << 20,
+        max_series: 100,
+    };
+    let (fanout, shutdown) = (below.fanout.clone(), below.shutdown.clone());
+    tokio::spawn(async move { serve(listener, fanout, limits, shutdown).await });
+    let above = Plane::over(&[addr]).await;
+    above.until_problems(0).await;
+    let (direct, stacked) = (below.select(vec![]).await.unwrap(), above.select(vec![]).await.unwrap());
+    assert_eq!(text(&stacked), text(&direct));
+    assert_eq!((stacked.series.len(), stacked.warnings.len()), (3, 0));
+
+    west.change(|s| s.behaviour = Behaviour::Hangs);
+    let set = above.select(vec![]).await.unwrap();
+    assert_eq!((set.series.len(), set.warnings.len()), (2, 1));
+    let both = [addr, west.addr].map(|a| a.to_string());
+    assert!(both.iter().all(|a| set.warnings[0].contains(a)), "both hops are named: {:?}", set.warnings);
+    let strict = above.querier(false).select(request(vec![])).await.unwrap_err().to_string();
+    assert!(strict.contains(&both[1]), "{strict}");
+    let (values, warnings) = above.querier(true).label_values("cluster", &[], 0, 1).await.unwrap();
+    assert_eq!((values.len(), warnings.len()), (2, 0));
+    west.change(|s| s.info_hangs = true);
+    below.until_problems(1).await;
+    let set = above.select(vec![]).await.unwrap();
+    assert!(set.warnings[0].contains("does not answer"), "{:?}", set.warnings);
 }
 
 #[test]
