@@ -1,1 +1,79 @@
 //! The controller: one tick per policy from evidence to the scale subresource.
+//!
+//! ```text
+//!  ScalingPolicies ─ watch ─► scheduler ─ one batch ─► Prometheus HTTP API
+//!                                │ answers
+//!                                ▼
+//!           tick: evidence ─► autoscaler-core decides ─► record ─► ring ─► PUT /scale ─► status, events
+//!                                                                    ▲
+//!  Lease ─► fence ───────────────────────────────────────────────────┘ nothing is written without it
+//! ```
+//!
+//! Invariants:
+//! - one place writes `/scale` ([`cluster`]), fenced by the Lease, with the resourceVersion that was decided on;
+//! - every value comes with its evidence, asked for in the same batch at the same evaluation time;
+//! - what goes wrong with one policy, query or cluster stays there, becomes a condition with cause and cure,
+//!   and changes no replicas;
+//! - metrics are reached through the Prometheus HTTP API alone.
+//!
+//! Modules in reading order: [`run`], [`policies`], [`plan`], [`promql`], [`scheduler`], [`schedule`],
+//! [`querier`], [`evidence`], [`tick`], [`ring`], [`cluster`], [`status`], [`lease`], [`records`], [`metrics`],
+//! [`shared`]; beside the controller [`check`].
+
+mod check;
+mod cluster;
+mod evidence;
+mod lease;
+mod metrics;
+mod plan;
+mod policies;
+mod promql;
+mod querier;
+mod records;
+mod ring;
+mod run;
+mod schedule;
+mod scheduler;
+mod shared;
+mod status;
+mod tick;
+
+pub use check::Args as CheckArgs;
+pub use run::Args as RunArgs;
+
+use thanos_telemetry::{Context, RunError};
+
+/// Who we are in managedFields and events.
+const FIELD_MANAGER: &str = "gauntlet-autoscaler";
+
+/// What `gauntlet autoscaler` can do.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Evaluate ScalingPolicies and scale their targets
+    Run(RunArgs),
+    /// Judge policy files without a cluster; exit 64 if anything is wrong
+    Check(CheckArgs),
+    /// Print the ScalingPolicy CustomResourceDefinition
+    Crd,
+}
+
+/// Does it.
+///
+/// # Errors
+/// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems.
+pub async fn run(command: Command, ctx: Context) -> Result<(), RunError> {
+    match command {
+        Command::Run(args) => run::run(args, ctx).await,
+        Command::Check(args) => check::run(&args),
+        Command::Crd => print(&autoscaler_api::crd_yaml().map_err(RunError::config)?),
+    }
+}
+
+/// Writes to standard output; a reader that went away is no failure.
+fn print(text: &str) -> Result<(), RunError> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(RunError::Failed(e.into())),
+        _ => Ok(()),
+    }
+}

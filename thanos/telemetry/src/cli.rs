@@ -83,6 +83,14 @@ pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_saphyr::from_str(text).map_err(|e| e.to_string())
 }
 
+/// Parses a stream of YAML documents; empty ones are left out.
+///
+/// # Errors
+/// A message with the line.
+pub fn parse_yaml_documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, String> {
+    serde_saphyr::from_multiple(text).map_err(|e| e.to_string())
+}
+
 /// Prints `T` as YAML.
 ///
 /// # Errors

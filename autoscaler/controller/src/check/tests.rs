@@ -1,0 +1,106 @@
+use super::*;
+
+const SOUND: &str = r#"
+apiVersion: autoscaling.gauntlet.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: web, namespace: default}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  minReplicas: 2
+  maxReplicas: 40
+  interval: 1s
+  mode: Active
+  metrics:
+  - name: requests
+    query: sum(rate(request_total{deployment="web",direction="inbound"}[30s]))
+    target: {type: AverageValue, averageValue: "50"}
+    evidence: {maxAge: 20s, clusters: [east, west]}
+    fallback: {after: 3m, replicas: 10, behavior: IfHigher}
+  behavior:
+    scaleUp: {policies: [{type: Percent, value: 100, periodSeconds: 15}]}
+    scaleDown: {stabilizationWindowSeconds: 30, selectPolicy: Max}
+"#;
+
+fn report(files: &[&str]) -> Report {
+    let files: Vec<(String, String)> =
+        files.iter().enumerate().map(|(i, text)| (format!("f{i}.yaml"), (*text).to_owned())).collect();
+    judge(&files, "cluster")
+}
+
+#[test]
+fn a_sound_policy_beside_other_documents_passes() {
+    let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\n---{SOUND}");
+    assert_eq!(report(&[&text]), Report { policies: 1, problems: Vec::new() });
+}
+
+#[test]
+fn each_problem_is_one_line_with_file_document_field_and_cure() {
+    let cases = [
+        ("maxReplicas: 40", "maxReplicas: 1", "f0.yaml:1/spec.maxReplicas: 1 is below minReplicas 2; raise"),
+        (
+            "maxReplicas",
+            "maxReplica",
+            "f0.yaml:1/spec.maxReplica: is an unknown field; did you mean maxReplicas?",
+        ),
+        ("interval: 1s", "interval: 1x", "f0.yaml:1/spec.interval: \"1x\" has the wrong form"),
+        (
+            "[30s]))",
+            "[30s])",
+            "spec.metrics[0].query: the '(' at column 4 is never closed; correct the PromQL",
+        ),
+        ("sum(rate(", "sum(rat(", "rat"),
+        ("[30s]", "[1e30]", "is no duration"),
+        (
+            "sum(rate(request_total",
+            "sum(rate(up{cluster=\"east\"}[1m])) + sum(rate(request_total",
+            "a selector excludes cluster west",
+        ),
+        (
+            "v1alpha1",
+            "v1",
+            "f0.yaml:1/apiVersion: \"autoscaling.gauntlet.dev/v1\" is not known; write autoscaling.gauntlet.dev/v1alpha1",
+        ),
+        (
+            "stabilizationWindowSeconds: 30",
+            "stabilizationWindowSeconds: 7200",
+            "stabilizationWindowSeconds: 7200 is too large; write at most 3600",
+        ),
+        ("kind: ScalingPolicy", "kind: Policy", "f0.yaml: has no ScalingPolicy"),
+        ("metadata: {", "metadata: [", "f0.yaml: not YAML"),
+    ];
+    for (from, to, expected) in cases {
+        let problems = report(&[&SOUND.replacen(from, to, 1)]).problems;
+        assert!(problems.iter().any(|p| p.contains(expected)), "{to}: {problems:?}");
+        assert!(problems.iter().all(|p| !p.contains('\n')), "{to}: {problems:?}");
+    }
+}
+
+#[test]
+fn two_active_policies_on_one_target_are_found_across_files() {
+    let second = SOUND.replace("name: web, namespace", "name: other, namespace");
+    let problems = report(&[SOUND, &second]).problems;
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with(
+        "f1.yaml:1/spec.scaleTargetRef: Deployment web is already the target of the policy at f0.yaml:1"
+    ));
+    let shadow = second.replace("mode: Active", "mode: Shadow");
+    assert_eq!(report(&[SOUND, &shadow]).problems, Vec::<String>::new());
+    let elsewhere = second.replace("namespace: default", "namespace: other");
+    assert_eq!(report(&[SOUND, &elsewhere]).problems, Vec::<String>::new());
+}
+
+#[test]
+fn garbage_is_a_problem_never_a_panic() {
+    for text in [
+        "",
+        "\0",
+        "{",
+        "- 1\n- 2",
+        "kind: ScalingPolicy",
+        "kind: ScalingPolicy\nspec: 3",
+        "&a [*a]",
+        "---\n---\n",
+    ] {
+        assert!(!report(&[text]).problems.is_empty(), "{text:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Leadership of one cluster by a `coordination.k8s.io/v1` Lease, and the fence before every write.
+//!
+//! ```text
+//!  observe(lease, now) ─► Step: Acquire | Renew | Wait ─► PUT with the resourceVersion just read
+//!                                                              │ accepted
+//!  Fence.holds(now) ◄── valid until (time before the PUT) + renew deadline ◄┘
+//! ```
+//!
+//! Invariants:
+//! - clocks of different machines are never compared: a lease has expired when *this* process has watched it
+//!   unchanged for its whole duration (as client-go's `leaderelection` does);
+//! - the fence closes before anybody else may take over: it counts from before the request, and with the
+//!   renew deadline, which is shorter than the lease;
+//! - a lease is only ever written with the resourceVersion that was read, so of two takers one gets a conflict.
+
+mod elector;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
+pub(crate) use elector::Elector;
+
+/// How long things take. `retry < renew < lease`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// How long a lease is respected after its last renewal.
+    pub lease: Duration,
+    /// How long the holder believes in it without a successful renewal.
+    pub renew: Duration,
+    /// Time between attempts.
+    pub retry: Duration,
+}
+
+/// Whether writes are allowed right now. Cheap to clone and to ask.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fence(Arc<RwLock<Option<Instant>>>);
+
+impl Fence {
+    /// Time that is left to write in; `None` if there is none.
+    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
+        let left = (*self.0.read())?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Whether this process leads.
+    pub(crate) fn holds(&self, now: Instant) -> bool {
+        self.left(now).is_some()
+    }
+
+    /// Opens it until then, or closes it.
+    pub(crate) fn set(&self, until: Option<Instant>) {
+        *self.0.write() = until;
+    }
+}
+
+/// What to do about the lease now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is free, expired or absent: take it.
+    Acquire,
+    /// It is ours: renew it.
+    Renew,
+    /// Somebody else has it.
+    Wait,
+}
+
+/// What this process knows of the lease. Time is an argument.
+#[derive(Debug)]
+pub(crate) struct Election {
+    identity: String,
+    timing: Timing,
+    /// The version of the lease last seen, and when it was first seen.
+    seen: Option<(String, Instant)>,
+}
+
+impl Election {
+    pub(crate) fn new(identity: String, timing: Timing) -> Self {
+        Self { identity, timing, seen: None }
+    }
+
+    /// Looks at the lease as just read; `None`: there is none.
+    pub(crate) fn observe(&mut self, lease: Option<&Lease>, now: Instant) -> Step {
+        let Some(lease) = lease else {
+            self.seen = None;
+            return Step::Acquire;
+        };
+        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        let since = match &self.seen {
+            Some((seen, since)) if *seen == version => *since,
+            _ => {
+                self.seen = Some((version, now));
+                now
+            }
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        match spec.holder_identity.as_deref() {
+            None | Some("") => Step::Acquire,
+            Some(holder) if holder == self.identity => Step::Renew,
+            Some(_) => {
+                // The holder's own duration counts, within reason: garbage must not lock everybody out.
+                let seconds = spec.lease_duration_seconds.unwrap_or(0).clamp(1, 600);
+                let respected = Duration::from_secs(u64::from(seconds.unsigned_abs())).max(self.timing.lease);
+                if now.saturating_duration_since(since) >= respected { Step::Acquire } else { Step::Wait }
+            }
+        }
+    }
+
+    /// Until when a write that was sent at `sent` and accepted gives the right to act.
+    pub(crate) fn valid_until(&self, sent: Instant) -> Instant {
+        sent + self.timing.renew
+    }
+}
+
+#[cfg(test)]
+mod tests;

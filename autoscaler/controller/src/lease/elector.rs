@@ -1,0 +1,137 @@
+//! Keeps one cluster's lease: reads, takes, renews, and gives it back at the end.
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use thanos_telemetry::Shutdown;
+use tokio::time::{Instant, timeout};
+
+use super::{Election, Fence, Step, Timing};
+
+/// The task that keeps one lease.
+pub(crate) struct Elector {
+    /// For logs.
+    pub cluster: String,
+    /// The cluster's API.
+    pub client: Client,
+    /// Where the lease lives.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Who we are; unique per process.
+    pub identity: String,
+    /// How long things take.
+    pub timing: Timing,
+    /// What it opens.
+    pub fence: Fence,
+}
+
+impl Elector {
+    /// Runs until `stop`, then releases the lease so that a successor need not wait for it to expire.
+    pub(crate) async fn run(self, stop: Shutdown) {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut election = Election::new(self.identity.clone(), self.timing);
+        let mut led = false;
+        let mut failing = false;
+        while !stop.is_started() {
+            match timeout(self.timing.renew, self.attempt(&api, &mut election)).await {
+                Ok(Ok(())) => failing = false,
+                Ok(Err(error)) if !failing => {
+                    failing = true;
+                    tracing::warn!(cluster = self.cluster, %error, "lease could not be kept");
+                }
+                Err(_) if !failing => {
+                    failing = true;
+                    tracing::warn!(
+                        cluster = self.cluster,
+                        "lease could not be kept: the API server does not answer"
+                    );
+                }
+                _ => {}
+            }
+            let leads = self.fence.holds(Instant::now());
+            if leads != led {
+                led = leads;
+                let now = if leads { "leading" } else { "not leading" };
+                tracing::info!(cluster = self.cluster, identity = self.identity, "{now}");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.timing.retry) => {}
+                () = stop.started() => {}
+            }
+        }
+        let held = self.fence.holds(Instant::now());
+        self.fence.set(None);
+        if held && let Err(error) = timeout(self.timing.retry, self.release(&api)).await {
+            tracing::info!(cluster = self.cluster, %error, "lease not released; it will expire");
+        }
+    }
+
+    /// One look and, if due, one write.
+    async fn attempt(&self, api: &Api<Lease>, election: &mut Election) -> Result<(), kube::Error> {
+        let current = api.get_opt(&self.name).await?;
+        let step = election.observe(current.as_ref(), Instant::now());
+        if step == Step::Wait {
+            // Lost to somebody else, or never had.
+            self.fence.set(None);
+            return Ok(());
+        }
+        let sent = Instant::now();
+        let next = self.next(current.as_ref(), &step);
+        let params = PostParams::default();
+        let written = match current {
+            None => api.create(&params, &next).await,
+            Some(_) => api.replace(&self.name, &params, &next).await,
+        };
+        match written {
+            Ok(_) => self.fence.set(Some(election.valid_until(sent))),
+            // Somebody wrote in between; the next look tells who. A fence that is open closes by itself.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    fn next(&self, current: Option<&Lease>, step: &Step) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        let old = current.and_then(|l| l.spec.clone()).unwrap_or_default();
+        let acquired = *step == Step::Acquire;
+        let changed_hands = acquired && old.holder_identity.as_deref().is_some_and(|h| !h.is_empty());
+        let metadata = current.map_or_else(
+            || ObjectMeta {
+                name: Some(self.name.clone()),
+                namespace: Some(self.namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            |l| l.metadata.clone(),
+        );
+        let seconds = self.timing.lease.as_secs().max(1);
+        Lease {
+            metadata,
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.identity.clone()),
+                lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
+                acquire_time: if acquired { Some(now.clone()) } else { old.acquire_time },
+                renew_time: Some(now),
+                lease_transitions: Some(
+                    old.lease_transitions.unwrap_or(0).saturating_add(i32::from(changed_hands)),
+                ),
+                ..old
+            }),
+        }
+    }
+
+    async fn release(&self, api: &Api<Lease>) -> Result<(), kube::Error> {
+        let Some(mut lease) = api.get_opt(&self.name).await? else { return Ok(()) };
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return Ok(());
+        }
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(1);
+        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
+    }
+}

@@ -1,0 +1,134 @@
+//! What the controller says about itself: `gauntlet_autoscaler_…`.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PolicyLabels {
+    pub cluster: String,
+    pub namespace: String,
+    pub policy: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct MetricLabels {
+    pub cluster: String,
+    pub namespace: String,
+    pub policy: String,
+    pub metric: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OutcomeLabels {
+    pub cluster: String,
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct KindLabels {
+    pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ClusterLabels {
+    pub cluster: String,
+}
+
+type Float = Gauge<f64, AtomicU64>;
+
+/// All of them; clones share the same numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub decisions: Family<OutcomeLabels, Counter>,
+    pub evaluation: Histogram,
+    pub missed_ticks: Counter,
+    pub queries: Counter,
+    pub query_errors: Family<KindLabels, Counter>,
+    pub leader: Family<ClusterLabels, Gauge>,
+    pub policies: Family<ClusterLabels, Gauge>,
+    pub desired: Family<PolicyLabels, Gauge>,
+    pub current: Family<PolicyLabels, Gauge>,
+    pub evidence_sufficient: Family<PolicyLabels, Gauge>,
+    pub ring_version: Family<PolicyLabels, Gauge>,
+    pub evidence_age: Family<MetricLabels, Float>,
+    pub status_writes: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let this = Self {
+            decisions: Family::default(),
+            evaluation: Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
+            missed_ticks: Counter::default(),
+            queries: Counter::default(),
+            query_errors: Family::default(),
+            leader: Family::default(),
+            policies: Family::default(),
+            desired: Family::default(),
+            current: Family::default(),
+            evidence_sufficient: Family::default(),
+            ring_version: Family::default(),
+            evidence_age: Family::default(),
+            status_writes: Counter::default(),
+        };
+        let r = registry.sub_registry_with_prefix("gauntlet_autoscaler");
+        r.register("decisions", "Evaluations by what became of them", this.decisions.clone());
+        r.register_with_unit(
+            "evaluation",
+            "Time from an evaluation's start to its end, writes included",
+            Unit::Seconds,
+            this.evaluation.clone(),
+        );
+        r.register(
+            "missed_ticks",
+            "Evaluations left out because the one before was not done",
+            this.missed_ticks.clone(),
+        );
+        r.register("queries", "Distinct queries sent", this.queries.clone());
+        r.register("query_errors", "Queries without an answer, by kind", this.query_errors.clone());
+        r.register("leader", "1 where this process holds the Lease", this.leader.clone());
+        r.register("policies", "Policies known", this.policies.clone());
+        r.register("desired_replicas", "Replicas that the last decision wants", this.desired.clone());
+        r.register(
+            "current_replicas",
+            "Replicas that the target asked for when last read",
+            this.current.clone(),
+        );
+        r.register(
+            "evidence_sufficient",
+            "1 if every metric's evidence would allow fewer replicas",
+            this.evidence_sufficient.clone(),
+        );
+        r.register("ring_version", "Version of the hashring", this.ring_version.clone());
+        r.register_with_unit(
+            "evidence_age",
+            "Age of the newest sample of the cluster that lags most",
+            Unit::Seconds,
+            this.evidence_age.clone(),
+        );
+        r.register("status_writes", "Status patches sent", this.status_writes.clone());
+        this
+    }
+
+    /// Drops a policy's own series, lest the last value of what is gone looks alive.
+    pub(crate) fn forget(&self, labels: &PolicyLabels, metrics: impl Iterator<Item = String>) {
+        self.desired.remove(labels);
+        self.current.remove(labels);
+        self.evidence_sufficient.remove(labels);
+        self.ring_version.remove(labels);
+        for metric in metrics {
+            self.evidence_age.remove(&MetricLabels {
+                cluster: labels.cluster.clone(),
+                namespace: labels.namespace.clone(),
+                policy: labels.policy.clone(),
+                metric,
+            });
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The policies of one cluster, followed by a watch.
+//!
+//! While the API server is away the last known policies stay: a policy is not gone because nobody could say
+//! that it is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, validate};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::watch;
+
+use crate::plan::Plan;
+
+/// Namespace and name.
+pub(crate) type Name = (String, String);
+/// All policies of a cluster.
+pub(crate) type Snapshot = Arc<BTreeMap<Name, Arc<Policy>>>;
+
+/// A policy as read.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub generation: Option<i64>,
+    /// For events.
+    pub reference: ObjectReference,
+    /// As written; `None` if it could not be read at all.
+    pub spec: Option<ScalingPolicySpec>,
+    /// As understood, or everything that is wrong.
+    pub plan: Result<Plan, Vec<Problem>>,
+    /// As it was when this process first saw the spec.
+    pub status: ScalingPolicyStatus,
+}
+
+impl Policy {
+    fn read(object: DeserializeGuard<ScalingPolicy>, cluster_label: &str) -> Self {
+        let mut reference = object.object_ref(&());
+        // Events are found by them, and a list leaves them out.
+        reference.api_version = Some(ScalingPolicy::api_version(&()).into_owned());
+        reference.kind = Some(ScalingPolicy::kind(&()).into_owned());
+        let meta = object.meta().clone();
+        let (spec, status, plan) = match object.0 {
+            Ok(policy) => {
+                let problems = validate(&policy);
+                let plan =
+                    if problems.is_empty() { Plan::new(&policy.spec, cluster_label) } else { Err(problems) };
+                (Some(policy.spec), policy.status.unwrap_or_default(), plan)
+            }
+            Err(invalid) => {
+                let problem =
+                    Problem::new("spec", invalid.error, "apply a policy that the CRD's schema accepts");
+                (None, ScalingPolicyStatus::default(), Err(vec![problem]))
+            }
+        };
+        Self {
+            namespace: meta.namespace.unwrap_or_else(|| "default".into()),
+            name: meta.name.unwrap_or_default(),
+            uid: meta.uid.unwrap_or_default(),
+            generation: meta.generation,
+            reference,
+            spec,
+            plan,
+            status,
+        }
+    }
+
+    /// Group, kind and name of the target: the version does not make another workload of it.
+    fn target(&self) -> Option<(&str, &str, &str)> {
+        let target = &self.spec.as_ref()?.scale_target_ref;
+        let group = target.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        Some((group, &target.kind, &target.name))
+    }
+}
+
+/// Names of the other active policies with the same target. Shadow and Paused policies write nothing, so they
+/// may stand beside an active one.
+pub(crate) fn rivals(policy: &Policy, all: &BTreeMap<Name, Arc<Policy>>) -> Vec<String> {
+    let active = |p: &Policy| p.spec.as_ref().is_some_and(|s| s.mode == autoscaler_api::Mode::Active);
+    if !active(policy) {
+        return Vec::new();
+    }
+    let rival = |p: &&Arc<Policy>| {
+        p.namespace == policy.namespace
+            && p.name != policy.name
+            && active(p)
+            && p.target().is_some()
+            && p.target() == policy.target()
+    };
+    all.values().filter(rival).map(|p| p.name.clone()).collect()
+}
+
+/// Follows the policies until the task is dropped. `None` is published until the first list is complete.
+pub(crate) async fn follow(
+    cluster: String,
+    client: Client,
+    cluster_label: String,
+    publish: watch::Sender<Option<Snapshot>>,
+) {
+    let api: Api<DeserializeGuard<ScalingPolicy>> = Api::all(client);
+    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut known: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
+    let mut listing: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
+    let mut failing = false;
+    while let Some(event) = events.next().await {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(cluster, %error, "policies cannot be watched; going on with those known");
+                }
+                failing = true;
+                continue;
+            }
+        };
+        if failing {
+            failing = false;
+            tracing::info!(cluster, "policies are watched again");
+        }
+        match event {
+            watcher::Event::Init => {
+                listing.clear();
+                continue;
+            }
+            watcher::Event::InitApply(object) => {
+                take(&mut listing, &known, object, &cluster_label);
+                continue;
+            }
+            watcher::Event::InitDone => known = std::mem::take(&mut listing),
+            watcher::Event::Apply(object) => {
+                let before = known.clone();
+                take(&mut known, &before, object, &cluster_label);
+            }
+            watcher::Event::Delete(object) => {
+                known.remove(&(object.namespace().unwrap_or_default(), object.name_any()));
+            }
+        }
+        publish.send_replace(Some(Arc::new(known.clone())));
+    }
+}
+
+/// Takes an object in. One whose spec is as before keeps what was understood of it: our own writes to its
+/// status come back here.
+fn take(
+    into: &mut BTreeMap<Name, Arc<Policy>>,
+    before: &BTreeMap<Name, Arc<Policy>>,
+    object: DeserializeGuard<ScalingPolicy>,
+    cluster_label: &str,
+) {
+    let key = (object.namespace().unwrap_or_default(), object.name_any());
+    if object.meta().deletion_timestamp.is_some() {
+        into.remove(&key);
+        return;
+    }
+    let old = before.get(&key).filter(|old| {
+        let spec = object.0.as_ref().ok().map(|p| &p.spec);
+        Some(&old.uid) == object.meta().uid.as_ref()
+            && old.generation == object.meta().generation
+            && spec.is_some()
+            && old.spec.as_ref() == spec
+    });
+    let policy = old.cloned().unwrap_or_else(|| Arc::new(Policy::read(object, cluster_label)));
+    into.insert(key, policy);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Decision records on disk: one file per decision that was news, named by its digest, the oldest removed.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use autoscaler_core::{Decision, Input, Record, canonical_json};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+/// Where records go.
+#[derive(Debug)]
+pub(crate) struct Records {
+    /// `None` computes digests only.
+    dir: Option<PathBuf>,
+    /// Most files.
+    max_files: usize,
+    /// Files there are, oldest first.
+    files: Mutex<Vec<PathBuf>>,
+}
+
+impl Records {
+    /// Uses `dir`, creating it, and counts what is already there.
+    ///
+    /// # Errors
+    /// The directory cannot be created or read.
+    pub(crate) fn open(dir: Option<&Path>, max_files: usize) -> std::io::Result<Self> {
+        let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
+        if let Some(dir) = dir {
+            std::fs::create_dir_all(dir)?;
+            for entry in std::fs::read_dir(dir)? {
+                let entry = entry?;
+                let path = entry.path();
+                if path.extension().is_some_and(|e| e == "json") {
+                    found.push((entry.metadata()?.modified()?, path));
+                }
+            }
+        }
+        found.sort();
+        let files = Mutex::new(found.into_iter().map(|(_, path)| path).collect());
+        Ok(Self { dir: dir.map(Path::to_owned), max_files: max_files.max(1), files })
+    }
+
+    /// Keeps a decision; gives its digest.
+    pub(crate) fn keep(&self, input: &Input, decision: &Decision) -> String {
+        let record = Record::new(input.clone(), decision.clone());
+        let bytes = match canonical_json(&record) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, "a decision could not be recorded");
+                return String::new();
+            }
+        };
+        let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        if let Some(dir) = &self.dir
+            && let Err(error) = self.write(&dir.join(format!("{digest}.json")), &bytes)
+        {
+            tracing::warn!(%error, dir = %dir.display(), "a decision record could not be written");
+        }
+        digest
+    }
+
+    /// Small files on a local disk, seldom: not worth a thread of their own.
+    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let partial = path.with_extension("partial");
+        std::fs::write(&partial, bytes)?;
+        std::fs::rename(&partial, path)?;
+        let mut files = self.files.lock();
+        files.retain(|f| f != path);
+        files.push(path.to_owned());
+        while files.len() > self.max_files {
+            // Gone already is as good as removed.
+            let _ = std::fs::remove_file(files.remove(0));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use autoscaler_core::{Defaults, History, Mode, Policy, Scale, decide, replay};
+
+    use super::*;
+
+    fn input(now_ms: i64) -> Input {
+        Input {
+            now_ms,
+            policy: Policy {
+                min_replicas: 2,
+                max_replicas: 4,
+                metrics: Vec::new(),
+                behavior: None,
+                mode: Mode::Active,
+                defaults: Defaults::default(),
+            },
+            scale: Scale { spec_replicas: 1, status_replicas: 1, ready_replicas: 1 },
+            observations: Vec::new(),
+            history: History::default(),
+        }
+    }
+
+    #[test]
+    fn records_replay_are_named_by_their_content_and_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(Some(dir.path()), 3).unwrap();
+        let digests: Vec<String> = (0..5).map(|t| records.keep(&input(t), &decide(&input(t)))).collect();
+        let path = dir.path().join(format!("{}.json", digests[4]));
+        let bytes = std::fs::read(path).unwrap();
+        assert!(replay(&bytes).unwrap().identical);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert_eq!(
+            records.keep(&input(4), &decide(&input(4))),
+            digests[4],
+            "the same content, the same name"
+        );
+        // A new process goes on counting.
+        let records = Records::open(Some(dir.path()), 2).unwrap();
+        records.keep(&input(9), &decide(&input(9)));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,35 @@
+//! What every evaluation uses.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::metrics::Metrics;
+use crate::querier::Querier;
+use crate::records::Records;
+
+/// What every evaluation uses.
+pub(crate) struct Shared {
+    /// The managed clusters, in the order of the flags.
+    pub clusters: Vec<Cluster>,
+    /// Answers queries.
+    pub querier: Box<dyn Querier>,
+    /// Deadline of one batch.
+    pub query_timeout: Duration,
+    /// The label that tells clusters apart in the metrics.
+    pub cluster_label: String,
+    /// Where decisions are kept.
+    pub records: Records,
+    /// Own metrics.
+    pub metrics: Metrics,
+    /// When the process started.
+    pub started: Instant,
+}
+
+impl Shared {
+    /// Milliseconds since the process started, by a clock that nobody sets.
+    pub(crate) fn steady_ms(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,171 @@
+//! A policy's status: what is said, and how often it is worth a write.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use autoscaler_api::status::MAX_DECISIONS;
+use autoscaler_api::{DecisionSummary, MetricStatus, ScalingPolicyStatus};
+use autoscaler_core::{Decision, Doubt, Evidence, Observation};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::plan::MetricPlan;
+
+/// Shortest time between two writes of one policy's status.
+const MIN_GAP: Duration = Duration::from_secs(1);
+/// Longest that values and ages in a status may lag.
+const REFRESH: Duration = Duration::from_secs(10);
+/// Longest message of a condition; the API refuses more than 32768 characters.
+const MAX_MESSAGE: usize = 2_000;
+
+/// One condition to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub kind: String,
+    pub status: bool,
+    pub reason: String,
+    pub message: String,
+}
+
+impl Said {
+    pub(crate) fn new(kind: &str, status: bool, reason: &str, message: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), status, reason: reason.to_owned(), message: message.into() }
+    }
+
+    /// The decision's own conditions.
+    pub(crate) fn by_decision(decision: &Decision) -> Vec<Self> {
+        let said = |c: &autoscaler_core::Condition| {
+            Self::new(&c.kind.to_string(), c.status, &c.reason, c.message.clone())
+        };
+        decision.conditions.iter().map(said).collect()
+    }
+}
+
+/// Sets conditions in place; the others stay. Returns those whose status or reason changed.
+pub(crate) fn say(
+    conditions: &mut Vec<Condition>,
+    said: Vec<Said>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Said> {
+    let mut changed = Vec::new();
+    for s in said {
+        let status = if s.status { "True" } else { "False" };
+        let message: String = s.message.chars().take(MAX_MESSAGE).collect();
+        let old = conditions.iter_mut().find(|c| c.type_ == s.kind);
+        let (same_status, same_reason) =
+            old.as_ref().map_or((false, false), |c| (c.status == status, c.reason == s.reason));
+        let since =
+            old.as_ref().filter(|_| same_status).map_or(Time(now), |c| c.last_transition_time.clone());
+        let condition = Condition {
+            last_transition_time: since,
+            message,
+            observed_generation: generation,
+            reason: s.reason.clone(),
+            status: status.to_owned(),
+            type_: s.kind.clone(),
+        };
+        match old {
+            Some(old) => *old = condition,
+            None => conditions.push(condition),
+        }
+        if !(same_status && same_reason) {
+            changed.push(s);
+        }
+    }
+    changed
+}
+
+/// Each metric's value with its evidence.
+pub(crate) fn metrics(
+    plans: &[MetricPlan],
+    observations: &[Observation],
+    decision: &Decision,
+) -> Vec<MetricStatus> {
+    let verdicts: BTreeMap<&str, _> = decision.metrics.iter().map(|v| (v.name.as_str(), v)).collect();
+    plans
+        .iter()
+        .filter_map(|plan| {
+            let verdict = verdicts.get(plan.name.as_str())?;
+            let observation = observations.iter().find(|o| o.name == plan.name)?;
+            let doubts: &[Doubt] = match &verdict.evidence {
+                Evidence::Sufficient => &[],
+                Evidence::Insufficient { doubts, .. } => doubts,
+            };
+            let doubtful = |cluster: &str| {
+                doubts.iter().any(|d| match d {
+                    Doubt::ClusterMissing { cluster: c }
+                    | Doubt::Stale { cluster: c, .. }
+                    | Doubt::FromTheFuture { cluster: c, .. } => c == cluster,
+                    _ => false,
+                })
+            };
+            let fresh = |c: &&String| {
+                observation.newest_sample_age_ms.get(*c).is_some_and(Option::is_some) && !doubtful(c)
+            };
+            let (answered, missing) = plan.clusters.iter().partition::<Vec<&String>, _>(fresh);
+            Some(MetricStatus {
+                name: plan.name.clone(),
+                value: verdict.value.map(|v| v.to_string()),
+                age: oldest_ms(observation)
+                    .map(|ms| thanos_model::format_duration(Duration::from_millis(ms.max(0).unsigned_abs()))),
+                sufficient: doubts.is_empty(),
+                message: (!doubts.is_empty()).then(|| {
+                    let texts: Vec<String> = doubts.iter().map(|d| format!("{d} ({})", d.cure())).collect();
+                    texts.join("; ").chars().take(MAX_MESSAGE).collect()
+                }),
+                clusters_answered: answered.into_iter().cloned().collect(),
+                clusters_missing: missing.into_iter().cloned().collect(),
+                warnings: observation.warnings.clone(),
+                proposal: verdict.proposal,
+            })
+        })
+        .collect()
+}
+
+/// Age of the newest sample of the cluster that lags most.
+pub(crate) fn oldest_ms(observation: &Observation) -> Option<i64> {
+    observation.newest_sample_age_ms.values().copied().flatten().max()
+}
+
+/// Puts a decision in front, if it differs from the one before in more than numbers.
+pub(crate) fn remember(decisions: &mut Vec<DecisionSummary>, decision: DecisionSummary) {
+    decisions.insert(0, decision);
+    decisions.truncate(MAX_DECISIONS);
+}
+
+/// Whether a decision says something that the one before did not: another wish, a write, or other limits.
+pub(crate) fn is_news(last: Option<&DecisionSummary>, to: i32, written: bool, limits: &[String]) -> bool {
+    last.is_none_or(|last| written || last.to != to || last.limits != limits)
+}
+
+/// Whether the status should be written now: at once for what matters, seldom for values that drift.
+pub(crate) fn is_due(
+    written: Option<&(ScalingPolicyStatus, Instant)>,
+    new: &ScalingPolicyStatus,
+    now: Instant,
+) -> bool {
+    let Some((old, at)) = written else { return true };
+    let passed = now.saturating_duration_since(*at);
+    if old == new || passed < MIN_GAP {
+        return false;
+    }
+    passed >= REFRESH || material(old) != material(new)
+}
+
+/// A status without what drifts with every sample.
+fn material(status: &ScalingPolicyStatus) -> ScalingPolicyStatus {
+    let mut status = status.clone();
+    for metric in &mut status.metrics {
+        (metric.value, metric.age, metric.message, metric.proposal) = (None, None, None, None);
+        metric.warnings.clear();
+    }
+    for condition in &mut status.conditions {
+        condition.message.clear();
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests;
