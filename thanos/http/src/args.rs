@@ -18,6 +18,10 @@ pub struct Args {
     #[arg(long, default_value = "0.0.0.0:9090", value_name = "ADDR")]
     pub http_address: SocketAddr,
 
+    /// Where StoreAPI and Info are served, so that another querier can ask this one. Not served unless given.
+    #[arg(long, value_name = "ADDR")]
+    pub grpc_address: Option<SocketAddr>,
+
     /// A store: host:port, dns+host:port (A records) or dnssrv+_service._proto.name (SRV records). Repeatable.
     #[arg(long, value_name = "STORE")]
     pub endpoint: Vec<EndpointSpec>,

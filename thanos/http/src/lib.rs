@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use thanos_store::{EndpointSet, Fanout};
+use thanos_store::{EndpointSet, Fanout, ProxyLimits};
 use thanos_telemetry::{Context, RunError, admin};
 
 pub use args::Args;
@@ -44,6 +44,10 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let stores_end = thanos_telemetry::Shutdown::new();
     let set = EndpointSet::start(args.stores(), &stores_end)?;
     let listener = admin::bind("--http-address", args.http_address).await?;
+    let grpc = match args.grpc_address {
+        Some(addr) => Some(admin::bind("--grpc-address", addr).await?),
+        None => None,
+    };
 
     let store_metrics = thanos_store::Metrics::default();
     let own = metrics::Metrics::new(args.max_concurrent);
@@ -51,8 +55,24 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     store_metrics.register(&mut registry);
     own.register(&mut registry);
     let gate = gate::Gate::new(args.max_concurrent);
+    let fanout = Fanout::new(set.clone(), store_metrics.clone());
+    let proxy_limits = ProxyLimits {
+        timeout: limits.timeout,
+        response_timeout: limits.response_timeout,
+        max_memory_bytes: limits.max_memory_bytes,
+        max_series: limits.max_series,
+    };
+    let stack = {
+        let (fanout, shutdown) = (fanout.clone(), ctx.shutdown.clone());
+        async move {
+            match grpc {
+                Some(grpc) => thanos_store::serve(grpc, fanout, proxy_limits, shutdown).await,
+                None => Ok(()),
+            }
+        }
+    };
     let api = api::Api {
-        backend: Arc::new(Fanout::new(set.clone(), store_metrics.clone())),
+        backend: Arc::new(fanout),
         limits: Arc::new(limits),
         gate: gate.clone(),
         metrics: own.clone(),
@@ -64,7 +84,8 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
 
     let watch = watch(set, store_metrics, own, gate, readiness.clone(), 2 * args.info_timeout);
     let serve = async {
-        let serving = admin::serve(listener, router, ctx.shutdown.clone());
+        let http = admin::serve(listener, router, ctx.shutdown.clone());
+        let serving = async { tokio::try_join!(http, async { Ok(stack.await?) }).map(|_| ()) };
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => return ended,

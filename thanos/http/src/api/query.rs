@@ -72,7 +72,7 @@ async fn run(api: Api, params: &Params, steps: Steps) -> Result<Response, ApiErr
                 (Instant::now() >= deadline).then_some(Stop::Timeout)
             }
         };
-        let result = engine.evaluate(&plan, steps, fetched, &budget, &check)?;
+        let result = engine.evaluate(&plan, steps, &fetched, &budget, &check)?;
         Ok(render(result, limit))
     });
     let body = evaluation.await.map_err(|e| {
