@@ -23,11 +23,17 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
+/// Labels and samples.
+pub(crate) type ScriptSeries = (Vec<(&'static str, &'static str)>, Vec<(i64, f64)>);
+
+/// Names to records.
+type Table = BTreeMap<String, Vec<RData>>;
+
 /// What a store holds and how it behaves.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     pub(crate) external: Vec<(&'static str, &'static str)>,
-    pub(crate) series: Vec<(Vec<(&'static str, &'static str)>, Vec<(i64, f64)>)>,
+    pub(crate) series: Vec<ScriptSeries>,
     pub(crate) removes_replica_labels: bool,
     pub(crate) behaviour: Behaviour,
     pub(crate) info_hangs: bool,
@@ -243,7 +249,7 @@ impl Store for Fake {
 #[derive(Clone)]
 pub(crate) struct FakeDns {
     pub(crate) addr: SocketAddr,
-    table: Arc<Mutex<Option<BTreeMap<String, Vec<RData>>>>>,
+    table: Arc<Mutex<Option<Table>>>,
 }
 
 impl FakeDns {

@@ -1,5 +1,7 @@
 //! The read path against stores on real sockets: what is merged, and what is said about those that fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod fake;
 
 use std::net::SocketAddr;
