@@ -152,8 +152,9 @@ mod tests {
 
     #[test]
     fn classes() {
-        // (status, gRPC request, header, trailer) → class
-        let table: [(u16, bool, Option<&str>, Option<&str>, Class); 14] = [
+        /// Status, gRPC request, header, trailer, class.
+        type Case = (u16, bool, Option<&'static str>, Option<&'static str>, Class);
+        let table: [Case; 14] = [
             (200, false, None, None, Class::Http(Success)),
             (404, false, None, None, Class::Http(Success)),
             (499, false, None, None, Class::Http(Success)),

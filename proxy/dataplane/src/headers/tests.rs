@@ -37,7 +37,9 @@ fn targets_and_authorities() {
 
 #[test]
 fn refused() {
-    let table: [(Version, &str, &[(&str, &str)], &str); 8] = [
+    /// Version, target, header fields, part of the reason.
+    type Case = (Version, &'static str, &'static [(&'static str, &'static str)], &'static str);
+    let table: [Case; 8] = [
         (Version::HTTP_11, "/", &[], "Host"),
         (Version::HTTP_11, "/", &[("host", "a"), ("host", "a")], "more than one"),
         (Version::HTTP_11, "/", &[("host", "a b")], "not a host"),
