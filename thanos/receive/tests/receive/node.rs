@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ struct Cli {
     #[command(flatten)]
     args: Args,
 }
+
+/// A series and its samples.
+pub type Stored = (Labels, Vec<(i64, f64)>);
 
 /// A client's runtime.
 pub fn client() -> Runtime {
@@ -77,6 +80,7 @@ impl Ports {
 
 pub struct Node {
     pub ports: Ports,
+    dir: PathBuf,
     runtime: Option<Runtime>,
     shutdown: Shutdown,
     ended: mpsc::Receiver<Result<(), RunError>>,
@@ -126,12 +130,15 @@ impl Node {
         runtime.spawn(async move {
             let _ = end.send(thanos_receive::serve(args, listeners, token).await);
         });
-        Self { ports, runtime: Some(runtime), shutdown, ended }
+        Self { ports, dir: dir.to_owned(), runtime: Some(runtime), shutdown, ended }
     }
 
     /// Stops it without drain or sync, and gives its addresses to whoever comes next.
     pub fn kill(mut self) -> Ports {
         self.runtime.take().unwrap().shutdown_timeout(DEADLINE);
+        // A process would have let go of its directory by its death; here the last thread must have ended.
+        let lock = std::fs::File::open(self.dir.join("lock")).unwrap();
+        until("the directory is free", || lock.try_lock().is_ok());
         Ports { open: None, ..self.ports }
     }
 
@@ -184,7 +191,7 @@ impl Node {
     }
 
     /// Series by StoreAPI with their samples.
-    pub fn series(&self, request: SeriesRequest) -> Result<Vec<(Labels, Vec<(i64, f64)>)>, tonic::Status> {
+    pub fn series(&self, request: SeriesRequest) -> Result<Vec<Stored>, tonic::Status> {
         client().block_on(async {
             let mut stream = StoreClient::new(self.channel()).series(request).await?.into_inner();
             let mut out = Vec::new();
