@@ -57,11 +57,9 @@ impl Endpoints {
         let unready_too = spec.publish_not_ready_addresses == Some(true);
         let mut addresses = BTreeMap::new();
         for pod in pods {
-            let selected = selector.is_some_and(|s| selects(s, pod));
-            if selected && serves(pod, unready_too) {
-                if let Some(address) = address(pod, &target) {
-                    addresses.insert(address, pod_labels(pod));
-                }
+            let takes_part = selector.is_some_and(|s| selects(s, pod)) && serves(pod, unready_too);
+            if let Some(address) = address(pod, &target).filter(|_| takes_part) {
+                addresses.insert(address, pod_labels(pod));
             }
         }
         Self::Known { labels, addresses }

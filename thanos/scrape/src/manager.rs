@@ -73,14 +73,10 @@ impl Manager {
         let Prepared { config, mut connections } = prepared;
         let sink_changed =
             config.remotes != self.config.remotes || config.external_labels != self.config.external_labels;
+        let mut old_sink = None;
         if sink_changed {
-            let old = std::mem::replace(
-                &mut self.shared.sink,
-                Arc::new(Sink::start(&config, &self.shared.metrics)?),
-            );
-            let deadline = self.flush_deadline;
-            // Its samples leave while the new remotes already take others.
-            tokio::spawn(async move { old.flush(deadline).await });
+            let new = Arc::new(Sink::start(&config, &self.shared.metrics)?);
+            old_sink = Some(std::mem::replace(&mut self.shared.sink, new));
         }
         let mut jobs: BTreeMap<String, Job> =
             config.jobs.iter().map(|job| (job.job_name.clone(), job.clone())).collect();
@@ -103,6 +99,11 @@ impl Manager {
         }
         for (name, job) in jobs {
             self.start_pool(job, connections.remove(&name).unwrap_or_default(), Vec::new());
+        }
+        if let Some(sink) = old_sink {
+            // No loop writes to it any more; what it holds leaves while the new remotes already take others.
+            let deadline = self.flush_deadline;
+            tokio::spawn(async move { sink.flush(deadline).await });
         }
         self.config = config;
         self.reloaded();

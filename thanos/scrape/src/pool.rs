@@ -111,7 +111,9 @@ impl State {
                     }
                 }
                 self.sync(targets).await;
-                status.active = self.running.values().map(|r| r.status.clone()).collect();
+                let mut active: Vec<&Running> = self.running.values().collect();
+                active.sort_by(|a, b| a.target.key.cmp(&b.target.key));
+                status.active = active.into_iter().map(|r| r.status.clone()).collect();
                 self.shared.metrics.job_targets(&self.job.job_name, self.running.len(), discovered);
                 self.shared.board.set(&self.job.job_name, status);
             }

@@ -17,8 +17,6 @@
 mod client;
 mod queue;
 mod shard;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use std::sync::Arc;

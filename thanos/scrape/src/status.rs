@@ -11,6 +11,8 @@ use crate::target::Target;
 
 /// Dropped targets shown per job; all are counted.
 const DROPPED_SHOWN: usize = 100;
+/// Go's zero time, which Prometheus shows for a target that was not scraped yet.
+const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// A target and its last scrape.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl TargetStatus {
             "scrapeUrl": self.target.url.as_str(),
             "globalUrl": self.target.url.as_str(),
             "lastError": error.unwrap_or_default(),
-            "lastScrape": at.unwrap_or_default().to_string(),
+            "lastScrape": at.map_or_else(|| NEVER.to_owned(), |t| t.to_string()),
             "lastScrapeDuration": last.as_ref().map_or(0.0, |l| l.seconds),
             "health": health,
             "scrapeInterval": format_duration(self.target.interval),

@@ -119,7 +119,7 @@ fn known(pairs: &[(&str, &str)]) -> Endpoints {
 }
 
 fn told(before: Option<&Endpoints>, now: &Endpoints) -> Vec<String> {
-    let addr = |a: &linkerd2_proxy_api::net::TcpAddress| SocketAddr::try_from(a.clone()).unwrap().to_string();
+    let addr = |a: &linkerd2_proxy_api::net::TcpAddress| SocketAddr::try_from(*a).unwrap().to_string();
     let one = |update: Update| match update.update.unwrap() {
         update::Update::Add(set) => {
             let addrs: Vec<_> = set.addrs.iter().map(|w| addr(w.addr.as_ref().unwrap())).collect();

@@ -56,3 +56,28 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .and_then(|n| n.checked_mul(unit))
         .ok_or_else(|| format!("{text:?} is not a size; write for example 10MB"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_are_powers_of_two() {
+        for (text, want) in
+            [("0", 0), ("17", 17), ("1KB", 1 << 10), ("10 MiB", 10 << 20), ("2gb", 2 << 30), ("5B", 5)]
+        {
+            assert_eq!(bytes(text), Ok(want), "{text}");
+        }
+        for text in ["", "MB", "-1", "1.5MB", "99999999999GB", "1TB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r"([${}()A-Z0-9.é]|\\PC){0,20}") {
+            let _ = (bytes(&text), expand(&text, &|_| Some("x".into())));
+        }
+    }
+}
