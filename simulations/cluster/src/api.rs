@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub(crate) use delete::DeleteOptions;
+pub(crate) use ids::letters;
 pub(crate) use write::PatchKind;
 
 use crate::error::{ApiError, Result};

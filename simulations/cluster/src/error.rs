@@ -145,10 +145,6 @@ impl ApiError {
         error
     }
 
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(500, "InternalError", message)
-    }
-
     /// The `Status` object.
     pub(crate) fn to_status(&self) -> Value {
         let mut status = json!({

@@ -1,14 +1,44 @@
 //! The embedded cluster: a Kubernetes API server, workload controllers, DNS, and a node that runs pods as local
 //! processes.
+//!
+//! ```text
+//!  kubectl, kube clients ──HTTP──► http ─► api ─► store (objects, revision, history)
+//!                                             ▲ watches
+//!          workloads (Deployment, ReplicaSet, StatefulSet) ─┤ all through a kube client,
+//!          node (pods ─► processes on 127.A.y.z) ───────────┤ as on a real API server
+//!          dns (services ─► addresses of ready pods) ───────┘
+//! ```
+//!
+//! Invariants:
+//! - `store`, `api`, `patch`, `schema` and `selector` neither await, nor read a clock, nor draw randomness;
+//! - the controllers, the node and DNS know the API only as any client does;
+//! - a request changes everything it should, or nothing;
+//! - no process outlives its cluster.
+//!
+//! What a real cluster does and this one does not: authentication and authorisation, CEL rules, admission
+//! webhooks, virtual service addresses and endpoints (discovery goes by Pods; DNS answers with them), exec and
+//! port-forward, resource limits, jobs and daemons. Each is absent, not imitated.
+//!
+//! Modules in reading order: `cluster`, `store`, `api`, `patch`, `http`, `workloads`, `node`, `dns`, `run`.
 
 mod api;
 mod builtin;
+mod cluster;
+mod dns;
 mod error;
 mod http;
+mod kubeconfig;
+mod node;
 mod object;
 mod patch;
 mod resources;
+mod run;
 mod schema;
 mod selector;
 mod store;
 mod table;
+mod workloads;
+
+pub use cluster::{Cluster, ClusterConfig, write_kubeconfig};
+pub use dns::Dns;
+pub use run::{Args, run};

@@ -131,11 +131,6 @@ impl Registry {
         self.resources.values()
     }
 
-    /// Any version of the resource that keeps its objects in this collection.
-    pub(crate) fn of_collection(&self, collection: &str) -> Option<&Arc<Resource>> {
-        self.resources.values().find(|r| r.collection == collection)
-    }
-
     /// Serves what a definition describes, instead of what an earlier state of it did.
     pub(crate) fn define(&mut self, crd: &Value) {
         self.undefine(crd);

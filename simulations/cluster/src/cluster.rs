@@ -1,0 +1,256 @@
+//! One embedded cluster, started and stopped as a whole.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use kube::api::{Api as KubeApi, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, Config, ResourceExt as _, discovery};
+use rustix::process::Signal;
+use serde_json::Value;
+use thanos_telemetry::Shutdown;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::api::{Api, State};
+use crate::http::{self, Server};
+use crate::node::{self, NodeConfig, Running};
+use crate::{kubeconfig, workloads};
+
+const API_PORT: u16 = 6443;
+/// The API and the controllers end within this time, or are left.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// Its name: of its context, of its node, and the default of its domain.
+    pub name: String,
+    /// Folder of everything it writes: logs, pods' files, claims, its kubeconfig.
+    pub dir: PathBuf,
+    /// What a container's `command[0]`, or else its image's name, runs.
+    pub programs: BTreeMap<String, PathBuf>,
+    /// DNS domain; `NAME.local` by [`ClusterConfig::new`].
+    pub domain: String,
+    /// Second octet of its addresses: the first that is free from here on.
+    pub octet_from: u8,
+    /// First and longest wait before a container is started again (Kubernetes: 10 s, 5 min).
+    pub restart_backoff: (Duration, Duration),
+    /// A container's log file is begun anew beyond this (the former is kept once).
+    pub log_max_bytes: u64,
+}
+
+impl ClusterConfig {
+    /// A configuration with defaults.
+    pub fn new(name: impl Into<String>, dir: impl Into<PathBuf>) -> Self {
+        let name = name.into();
+        Self {
+            domain: format!("{name}.local"),
+            name,
+            dir: dir.into(),
+            programs: BTreeMap::new(),
+            octet_from: 64,
+            restart_backoff: (Duration::from_millis(500), Duration::from_secs(10)),
+            log_max_bytes: 1 << 20,
+        }
+    }
+
+    /// Adds a program under a name that pods may use as `command[0]` or image.
+    #[must_use]
+    pub fn program(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.programs.insert(name.into(), path.into());
+        self
+    }
+}
+
+/// A running cluster. Dropped without [`Cluster::stop`], it kills its processes.
+#[derive(Debug)]
+pub struct Cluster {
+    config: ClusterConfig,
+    octet: u8,
+    client: Client2,
+    running: Arc<Running>,
+    /// Ends the workload controllers and the node, then the API.
+    node_end: Shutdown,
+    api_end: Shutdown,
+    workloads: JoinHandle<()>,
+    node: JoinHandle<anyhow::Result<()>>,
+    api: JoinHandle<anyhow::Result<()>>,
+}
+
+/// kube's client has no `Debug`.
+#[derive(Clone)]
+struct Client2(Client);
+
+impl std::fmt::Debug for Client2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Cluster {
+    /// Starts the API server on the first free `http://127.A.0.1:6443`, the controllers and the node.
+    ///
+    /// # Errors
+    /// No second octet is free, or the folder cannot be written.
+    pub async fn start(mut config: ClusterConfig) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
+        // Containers run elsewhere: what they are told must not depend on where we are.
+        config.dir = config.dir.canonicalize().with_context(|| config.dir.display().to_string())?;
+        let (octet, listener) = find_octet(config.octet_from).await?;
+        let url = format!("http://127.{octet}.0.1:{API_PORT}");
+        let now = Timestamp::now();
+        // Revisions go on from where an earlier life of this cluster could have come to: a client of that life
+        // lists again.
+        let revision = u64::try_from(now.as_millisecond()).unwrap_or(1);
+        let seed = u64::try_from(now.as_nanosecond().unsigned_abs() & u128::from(u64::MAX)).unwrap_or(0);
+        let node_config = NodeConfig {
+            name: config.name.clone(),
+            octet,
+            dir: config.dir.clone(),
+            kubeconfig: config.dir.join("kubeconfig"),
+            programs: config.programs.clone(),
+            restart_backoff: config.restart_backoff,
+            log_max_bytes: config.log_max_bytes,
+        };
+        kubeconfig::write(&node_config.kubeconfig, &[(&config.name, &url)], &config.name)
+            .with_context(|| format!("cannot write {}", node_config.kubeconfig.display()))?;
+        let (node_end, api_end) = (Shutdown::new(), Shutdown::new());
+        let state = State::new(seed, revision, now);
+        let server =
+            Server { api: Arc::new(Api::new(state, node_config.logs_dir())), shutdown: api_end.clone() };
+        let api = tokio::spawn(thanos_telemetry::admin::serve(listener, http::router(server), api_end.clone()));
+        let client = client(&url)?;
+        let running = Arc::new(Running::default());
+        let node = tokio::spawn(node::run(node_config, client.clone(), running.clone(), node_end.clone()));
+        let workloads = tokio::spawn(workloads::run(client.clone(), node_end.clone()));
+        Ok(Self { config, octet, client: Client2(client), running, node_end, api_end, workloads, node, api })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Its DNS domain, such as `east.local`.
+    pub fn domain(&self) -> &str {
+        &self.config.domain
+    }
+
+    /// URL of its API server.
+    pub fn api_url(&self) -> String {
+        format!("http://127.{}.0.1:{API_PORT}", self.octet)
+    }
+
+    /// Where its DNS server is expected: `127.A.0.10:5353`. The address is the cluster's own; serving there is
+    /// [`crate::Dns::serve`]'s.
+    pub fn dns_addr(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::new(127, self.octet, 0, 10), 5353))
+    }
+
+    /// A client of its API server.
+    pub fn client(&self) -> Client {
+        self.client.0.clone()
+    }
+
+    /// The file that `KUBECONFIG` names in its containers; at first it knows this cluster alone.
+    pub fn kubeconfig_path(&self) -> PathBuf {
+        self.config.dir.join("kubeconfig")
+    }
+
+    /// Folder of container logs: `NAMESPACE_POD_UID/CONTAINER/RESTARTS.log`.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.config.dir.join("logs")
+    }
+
+    /// Applies a multi-document YAML, server-side, as field manager `gauntlet`; what it names without a namespace
+    /// goes to `default`. Applying again changes only what changed.
+    ///
+    /// # Errors
+    /// A document that cannot be read or that the API refuses, by kind and name. Earlier documents stay applied.
+    pub async fn apply_yaml(&self, yaml: &str) -> anyhow::Result<()> {
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(yaml).context("the manifests are not valid YAML")?;
+        for document in documents.into_iter().filter(|d| !d.is_null()) {
+            self.apply(document).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, document: Value) -> anyhow::Result<()> {
+        let object: DynamicObject =
+            serde_json::from_value(document).context("a manifest lacks apiVersion, kind or metadata")?;
+        let types = object.types.clone().context("a manifest lacks apiVersion or kind")?;
+        let title = format!("{} {}", types.kind, object.name_any());
+        let kind = GroupVersionKind::try_from(&types).with_context(|| title.clone())?;
+        let (resource, capabilities) = discovery::pinned_kind(&self.client.0, &kind)
+            .await
+            .with_context(|| format!("{title}: the cluster does not serve {}/{}", types.api_version, types.kind))?;
+        let api: KubeApi<DynamicObject> = match capabilities.scope {
+            discovery::Scope::Cluster => KubeApi::all_with(self.client(), &resource),
+            discovery::Scope::Namespaced => {
+                let namespace = object.namespace().unwrap_or_else(|| "default".into());
+                KubeApi::namespaced_with(self.client(), &namespace, &resource)
+            }
+        };
+        api.patch(&object.name_any(), &PatchParams::apply("gauntlet").force(), &Patch::Apply(&object))
+            .await
+            .with_context(|| title.clone())?;
+        Ok(())
+    }
+
+    /// Sends a signal (such as 9, or 19 to stop and 18 to go on) to all processes of a container.
+    ///
+    /// # Errors
+    /// It does not run now, or there is no such signal.
+    pub fn signal_container(&self, namespace: &str, pod: &str, container: &str, signal: i32) -> anyhow::Result<()> {
+        let signal = Signal::from_named_raw(signal).with_context(|| format!("signal {signal} does not exist"))?;
+        let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
+        if !self.running.signal(&key, signal) {
+            bail!("container {namespace}/{pod}/{container} does not run in cluster {}", self.config.name);
+        }
+        Ok(())
+    }
+
+    /// Ends everything: SIGTERM to all containers, SIGKILL to those that stay beyond their grace (at most 10 s).
+    pub async fn stop(self) {
+        self.node_end.start();
+        match self.node.await {
+            Ok(Err(error)) => tracing::error!(%error, cluster = self.config.name, "the node failed"),
+            Err(error) => tracing::error!(%error, cluster = self.config.name, "the node failed"),
+            Ok(Ok(())) => {}
+        }
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.workloads).await;
+        self.api_end.start();
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.api).await;
+    }
+}
+
+/// Writes one kubeconfig with a context for each cluster.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_kubeconfig(path: &Path, clusters: &[&Cluster], current: &str) -> std::io::Result<()> {
+    let urls: Vec<(String, String)> = clusters.iter().map(|c| (c.name().to_owned(), c.api_url())).collect();
+    let urls: Vec<(&str, &str)> = urls.iter().map(|(n, u)| (n.as_str(), u.as_str())).collect();
+    kubeconfig::write(path, &urls, current)
+}
+
+fn client(url: &str) -> anyhow::Result<Client> {
+    let config = Config::new(url.parse().context("the API server's URL")?);
+    Client::try_from(config).context("a client of the embedded API server")
+}
+
+async fn find_octet(from: u8) -> anyhow::Result<(u8, TcpListener)> {
+    for octet in (from..=254).chain(2..from) {
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, octet, 0, 1), API_PORT)).await {
+            return Ok((octet, listener));
+        }
+    }
+    bail!("no address 127.A.0.1:{API_PORT} is free for an API server, A from 2 to 254")
+}

@@ -1,0 +1,168 @@
+//! Cluster DNS: services and pods by name, for one cluster or several, over UDP and TCP.
+
+mod wire;
+mod zone;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::Api;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Resource};
+use thanos_telemetry::Shutdown;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How long an answer may be kept: pods come and go by the second.
+const TTL_S: u32 = 1;
+const TCP_CONNECTIONS_MAX: usize = 64;
+/// A TCP client that is silent this long is left.
+const TCP_IDLE: Duration = Duration::from_secs(10);
+const TCP_MESSAGE_MAX_BYTES: usize = 65_535;
+
+/// A DNS server. Dropped, it ends.
+#[derive(Debug)]
+pub struct Dns {
+    addr: SocketAddr,
+    shutdown: Shutdown,
+    // Aborted when dropped.
+    _tasks: JoinSet<()>,
+}
+
+struct Zone {
+    domain: String,
+    services: Store<Service>,
+    pods: Store<Pod>,
+}
+
+impl Dns {
+    /// Serves the given clusters, each a domain (such as `east.local`) and a client of its API, at `addr`;
+    /// port 0 finds a free one.
+    ///
+    /// A name outside these domains does not exist. Answers with pods that are ready and not being deleted,
+    /// or, for services with `publishNotReadyAddresses`, with all that have an address.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn serve(addr: SocketAddr, clusters: Vec<(String, Client)>) -> std::io::Result<Self> {
+        let udp = UdpSocket::bind(addr).await?;
+        let addr = udp.local_addr()?;
+        let tcp = TcpListener::bind(addr).await?;
+        let shutdown = Shutdown::new();
+        let mut tasks = JoinSet::new();
+        let zones: Vec<Zone> = clusters
+            .into_iter()
+            .map(|(domain, client)| Zone {
+                domain: domain.trim_matches('.').to_ascii_lowercase(),
+                services: follow(Api::all(client.clone()), &mut tasks),
+                pods: follow(Api::all(client), &mut tasks),
+            })
+            .collect();
+        let zones = Arc::new(zones);
+        tasks.spawn(serve_udp(udp, zones.clone()));
+        tasks.spawn(serve_tcp(tcp, zones, shutdown.clone()));
+        Ok(Self { addr, shutdown, _tasks: tasks })
+    }
+
+    /// Where it serves.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        self.shutdown.start();
+    }
+}
+
+fn follow<K>(api: Api<K>, tasks: &mut JoinSet<()>) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).default_backoff());
+    tasks.spawn(stream.for_each(|_| std::future::ready(())));
+    store
+}
+
+async fn serve_udp(socket: UdpSocket, zones: Arc<Vec<Zone>>) {
+    let mut buffer = vec![0; 4096];
+    loop {
+        let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+            // An earlier reply bounced; the socket is sound.
+            continue;
+        };
+        let Some(question) = buffer.get(..length).and_then(wire::parse) else { continue };
+        let reply = wire::write(&question, &resolve(&zones, &question), TTL_S, question.max_bytes);
+        let _ = socket.send_to(&reply, from).await;
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, zones: Arc<Vec<Zone>>, shutdown: Shutdown) {
+    let slots = Arc::new(Semaphore::new(TCP_CONNECTIONS_MAX));
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let stream = tokio::select! {
+            () = shutdown.started() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let (zones, shutdown) = (zones.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            let _slot = slot;
+            tokio::select! {
+                () = shutdown.started() => {}
+                _ = converse(stream, &zones) => {}
+            }
+        });
+    }
+}
+
+/// Messages led by their length (RFC 1035 §4.2.2), until the client leaves.
+async fn converse(mut stream: TcpStream, zones: &[Zone]) -> std::io::Result<()> {
+    loop {
+        let mut message = Vec::new();
+        let read = async {
+            let length = stream.read_u16().await?;
+            message.resize(usize::from(length), 0);
+            stream.read_exact(&mut message).await.map(drop)
+        };
+        tokio::time::timeout(TCP_IDLE, read).await.map_err(std::io::Error::from)??;
+        let Some(question) = wire::parse(&message) else { return Ok(()) };
+        let reply = wire::write(&question, &resolve(zones, &question), TTL_S, TCP_MESSAGE_MAX_BYTES);
+        let length = u16::try_from(reply.len()).map_err(std::io::Error::other)?;
+        let write = async {
+            stream.write_u16(length).await?;
+            stream.write_all(&reply).await
+        };
+        tokio::time::timeout(TCP_IDLE, write).await.map_err(std::io::Error::from)??;
+    }
+}
+
+fn resolve(zones: &[Zone], question: &wire::Question) -> wire::Reply {
+    for zone in zones {
+        let Some(name) = question.name.strip_suffix(&zone.domain) else { continue };
+        let Some(name) = name.strip_suffix('.').or_else(|| name.is_empty().then_some("")) else { continue };
+        let pods = zone.pods.state();
+        let service = |namespace: &str, name: &str| {
+            zone.services.get(&ObjectRef::new(name).within(namespace)).map(|s| Service::clone(&s))
+        };
+        let within = |namespace: &str| -> Vec<&Pod> {
+            pods.iter().filter(|p| p.metadata.namespace.as_deref() == Some(namespace)).map(AsRef::as_ref).collect()
+        };
+        return zone::answer(name, question.kind, &zone.domain, service, within);
+    }
+    wire::Reply::NoSuchName
+}

@@ -1,0 +1,241 @@
+//! The node: binds pending pods to itself and runs each as local process groups on its own 127.A.y.z address.
+//!
+//! ```text
+//!  pod watch ─► bind ─► pod worker ─► volumes, environment
+//!                          │            └ container ×N: spawn ─► log file · probes ─► wait ─► back-off ─► …
+//!                          └─► status (phase, conditions, containers) ─► API
+//! ```
+//!
+//! The shim against a real node: there is no file system of its own, so `mountPath`s are mapped into a private
+//! folder by rewriting them where they stand in arguments and environment (see [`command`]). Images are names
+//! of programs. Resource limits, security contexts, lifecycle hooks and host volumes are not provided.
+
+mod addresses;
+mod command;
+mod container;
+mod logfile;
+mod pod;
+mod probe;
+mod settings;
+mod spawn;
+mod status;
+mod volumes;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Node as NodeObject, Pod};
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::json;
+use thanos_telemetry::Shutdown;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use addresses::Addresses;
+use settings::Settings;
+use spawn::Spawner;
+
+/// How the node behaves.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeConfig {
+    pub(crate) name: String,
+    /// Second octet of every address.
+    pub(crate) octet: u8,
+    pub(crate) dir: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    /// What a command's or an image's name runs.
+    pub(crate) programs: BTreeMap<String, PathBuf>,
+    /// First and longest wait before a container is started again.
+    pub(crate) restart_backoff: (Duration, Duration),
+    /// A log file longer than this is begun anew (the former is kept once).
+    pub(crate) log_max_bytes: u64,
+}
+
+impl NodeConfig {
+    fn host_ip(&self) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.octet, 0, 1)
+    }
+
+    /// Where container logs are.
+    pub(crate) fn logs_dir(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+}
+
+/// Process groups that run now, by namespace, pod, container.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Mutex<HashMap<(String, String, String), Pid>>);
+
+impl Running {
+    fn started(&self, key: (String, String, String), group: Pid) {
+        self.0.lock().insert(key, group);
+    }
+
+    fn ended(&self, key: &(String, String, String)) {
+        self.0.lock().remove(key);
+    }
+
+    /// Signals a container's process group; false if it does not run.
+    pub(crate) fn signal(&self, key: &(String, String, String), signal: Signal) -> bool {
+        // The lock is held, so that the group cannot be reaped and its number reused in between.
+        self.0.lock().get(key).is_some_and(|group| kill_process_group(*group, signal).is_ok())
+    }
+}
+
+impl Drop for Running {
+    /// Nothing outlives the node, however it ended.
+    fn drop(&mut self) {
+        for group in self.0.lock().values() {
+            let _ = kill_process_group(*group, Signal::KILL);
+        }
+    }
+}
+
+/// What every pod worker shares.
+struct Shared {
+    config: NodeConfig,
+    client: Client,
+    addresses: Mutex<Addresses>,
+    settings: Settings,
+    spawner: Spawner,
+    running: Arc<Running>,
+}
+
+/// What a worker is told of its pod.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// As it stands in the API; it may be being deleted.
+    Run(Arc<Pod>),
+    /// Its object is gone: nothing is to be waited for.
+    Gone,
+}
+
+struct Worker {
+    wanted: watch::Sender<Wanted>,
+}
+
+/// Runs the node until shutdown; then ends all containers in their grace and returns.
+pub(crate) async fn run(config: NodeConfig, client: Client, running: Arc<Running>, shutdown: Shutdown) -> anyhow::Result<()> {
+    register(&config, &client).await?;
+    let settings = Settings::start(&client, &shutdown);
+    let spawner = Spawner::start()?;
+    let addresses = Mutex::new(Addresses::new(config.octet));
+    let shared = Arc::new(Shared { config, client: client.clone(), addresses, settings, spawner, running });
+    let mut workers: HashMap<String, Worker> = HashMap::new();
+    let mut tasks: JoinSet<String> = JoinSet::new();
+    let mut pods = watcher(Api::<Pod>::all(client), watcher::Config::default()).default_backoff().boxed();
+    let mut listed: Vec<String> = Vec::new();
+    loop {
+        let event = tokio::select! {
+            () = shutdown.started() => break,
+            Some(ended) = tasks.join_next() => {
+                if let Ok(uid) = ended { workers.remove(&uid); }
+                continue;
+            }
+            event = pods.next() => event,
+        };
+        match event {
+            Some(Ok(watcher::Event::Init)) => listed.clear(),
+            Some(Ok(watcher::Event::InitApply(pod))) => {
+                listed.push(pod.uid().unwrap_or_default());
+                see(pod, &shared, &mut workers, &mut tasks, &shutdown);
+            }
+            Some(Ok(watcher::Event::InitDone)) => {
+                for (uid, worker) in &workers {
+                    if !listed.contains(uid) {
+                        worker.wanted.send_replace(Wanted::Gone);
+                    }
+                }
+            }
+            Some(Ok(watcher::Event::Apply(pod))) => see(pod, &shared, &mut workers, &mut tasks, &shutdown),
+            Some(Ok(watcher::Event::Delete(pod))) => {
+                if let Some(worker) = workers.get(&pod.uid().unwrap_or_default()) {
+                    worker.wanted.send_replace(Wanted::Gone);
+                }
+            }
+            Some(Err(error)) => tracing::warn!(%error, "watching pods"),
+            None => break,
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn see(
+    pod: Pod,
+    shared: &Arc<Shared>,
+    workers: &mut HashMap<String, Worker>,
+    tasks: &mut JoinSet<String>,
+    shutdown: &Shutdown,
+) {
+    let uid = pod.uid().unwrap_or_default();
+    let node = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default();
+    if node.is_empty() {
+        if pod.metadata.deletion_timestamp.is_none() {
+            tokio::spawn(bind(shared.clone(), pod));
+        }
+        return;
+    }
+    if node != shared.config.name {
+        return;
+    }
+    if let Some(worker) = workers.get(&uid) {
+        worker.wanted.send_replace(Wanted::Run(Arc::new(pod)));
+        return;
+    }
+    let pod = Arc::new(pod);
+    let (wanted, told) = watch::channel(Wanted::Run(pod.clone()));
+    workers.insert(uid.clone(), Worker { wanted });
+    let (shared, shutdown) = (shared.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        pod::run(shared, pod, told, shutdown).await;
+        uid
+    });
+}
+
+/// There is one node: scheduling is saying so.
+async fn bind(shared: Arc<Shared>, pod: Pod) {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let body = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name, "namespace": namespace},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": shared.config.name}});
+    let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
+    let result: kube::Result<k8s_openapi::apimachinery::pkg::apis::meta::v1::Status> =
+        api.create_subresource("binding", &name, &Default::default(), &body).await;
+    if let Err(error) = result {
+        // Gone or bound meanwhile: the watch will tell.
+        tracing::debug!(%error, namespace, name, "binding");
+    }
+}
+
+async fn register(config: &NodeConfig, client: &Client) -> anyhow::Result<()> {
+    let now = status::time_now();
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": config.name, "labels": {"kubernetes.io/hostname": config.name, "kubernetes.io/os": "linux"}},
+        "spec": {},
+    });
+    let state = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": config.host_ip().to_string()}],
+            "nodeInfo": {"architecture": std::env::consts::ARCH, "bootID": "", "containerRuntimeVersion": "process://1",
+                "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": concat!("v1.35.4+gauntlet-", env!("CARGO_PKG_VERSION")),
+                "machineID": "", "operatingSystem": "linux", "osImage": "local processes", "systemUUID": ""},
+            "conditions": [{"type": "Ready", "status": "True", "reason": "NodeReady", "message": "processes can be run",
+                "lastTransitionTime": now, "lastHeartbeatTime": now}],
+        },
+    });
+    let api: Api<NodeObject> = Api::all(client.clone());
+    let params = PatchParams::apply("node").force();
+    api.patch(&config.name, &params, &Patch::Apply(&node)).await?;
+    api.patch_status(&config.name, &params, &Patch::Apply(&state)).await?;
+    Ok(())
+}
