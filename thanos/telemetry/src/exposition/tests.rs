@@ -165,3 +165,36 @@ proptest! {
         prop_assert_eq!(rows[0].0.get(&name), value);
     }
 }
+
+#[test]
+fn what_our_own_processes_expose_reads_back_in_both_formats() {
+    use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info};
+    let mut registry = prometheus_client::registry::Registry::default();
+    let hits = Family::<Vec<(String, String)>, Counter>::default();
+    hits.get_or_create(&vec![("path".into(), "a\\b\"c\nd".into())]).inc();
+    registry.register("hits", "Hits", hits);
+    let seconds = Histogram::new([0.5, 1.0]);
+    seconds.observe(0.7);
+    registry.register("took_seconds", "Took", seconds);
+    registry.register("build", "Build", Info::new(vec![("version", "1")]));
+    let metrics = crate::Metrics::new(registry);
+    for (accept, format) in
+        [(None, Format::Text), (Some("application/openmetrics-text"), Format::OpenMetrics)]
+    {
+        let mut rows = rows(&metrics.encode(accept).1, format).unwrap();
+        rows.sort();
+        assert_eq!(
+            rows,
+            [
+                r#"build_info{version="1"} 1"#,
+                r#"hits_total{path="a\\b\"c\nd"} 1"#,
+                r#"took_seconds_bucket{le="+Inf"} 1"#,
+                r#"took_seconds_bucket{le="0.5"} 0"#,
+                r#"took_seconds_bucket{le="1.0"} 1"#,
+                "took_seconds_count{} 1",
+                "took_seconds_sum{} 0.7",
+            ],
+            "{format:?}"
+        );
+    }
+}
