@@ -65,7 +65,9 @@ pub(crate) async fn resolve(spec: &EndpointSpec, dns: &Dns, known: &Found) -> Re
 /// # Errors
 /// A line naming the file and what is wrong in it.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<EndpointSpec>, String> {
-    let groups: Vec<FileGroup> = cli::load_yaml(path).map_err(|e| e.to_string())?;
+    // The first line names file, line and fault; a picture of it follows, which a warning has no room for.
+    let first_line = |e: cli::RunError| e.to_string().lines().next().unwrap_or_default().to_owned();
+    let groups: Vec<FileGroup> = cli::load_yaml(path).map_err(first_line)?;
     let parse = |t: &String| t.parse().map_err(|e| format!("{}: targets: {e}", path.display()));
     groups.iter().flat_map(|g| &g.targets).map(parse).collect()
 }

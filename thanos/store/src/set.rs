@@ -252,9 +252,12 @@ impl EndpointSet {
             None => state.problems.remove(&source),
         };
         if before != problem {
-            match &problem {
-                Some(problem) => tracing::warn!("{problem}"),
-                None => tracing::info!("discovery works again"),
+            match (&problem, before) {
+                (Some(problem), _) => tracing::warn!("{problem}"),
+                (None, Some(before)) if !before.ends_with(PENDING) => {
+                    tracing::info!(%before, "discovery works again")
+                }
+                (None, _) => {}
             }
         }
         self.reconcile(&mut state);
