@@ -66,7 +66,7 @@ impl LimitKind {
         match self {
             Self::InsufficientEvidence => reasons::INSUFFICIENT_EVIDENCE,
             Self::ScaleUpStabilized => reasons::SCALE_UP_STABILIZED,
-            Self::ScaleDownStabilized | Self::EvidenceRecovering => reasons::SCALE_DOWN_STABILIZED,
+            Self::ScaleDownStabilized | Self::EvidenceTooShort => reasons::SCALE_DOWN_STABILIZED,
             Self::ScaleUpLimit => reasons::SCALE_UP_LIMIT,
             Self::ScaleDownLimit => reasons::SCALE_DOWN_LIMIT,
             Self::TooManyReplicas => reasons::TOO_MANY_REPLICAS,
@@ -79,8 +79,8 @@ impl LimitKind {
     pub fn message(self) -> &'static str {
         match self {
             Self::InsufficientEvidence => "replicas are not lowered on insufficient evidence",
-            Self::EvidenceRecovering => {
-                "evidence is back; lowering waits for as long as it was away, at most one scale-down window"
+            Self::EvidenceTooShort => {
+                "sufficient evidence has not asked for fewer for as long as a gap in it could go unnoticed"
             }
             Self::ScaleUpStabilized => {
                 "recent recommendations were lower than current one, applying the lowest recent recommendation"

@@ -12,6 +12,7 @@ use crate::normalize::{
 use crate::policy::{Mode, Policy};
 use crate::proposals::{Proposals, propose};
 use crate::reasons;
+use crate::support::Support;
 
 /// Decides. Total: any input gives a decision, and the same input gives the same one.
 #[must_use]
@@ -25,12 +26,13 @@ pub fn decide(input: &Input) -> Decision {
         .recommendations
         .get_or_insert_with(|| vec![Recommendation { at_ms: input.now_ms, replicas: current }]);
     let proposals = propose(input, &mut history);
-    history.update_gap(input.now_ms, windows(&input.policy).down_ms, proposals.sufficient);
+    let support = history.support.get_or_insert_with(|| Support::first_sight(current));
+    support.advance(&input.policy, input.now_ms, proposals.sufficient);
 
     let outcome = if let Some(problem) = input.policy.problem() {
         held(input, reasons::INVALID_POLICY, format!("the policy contradicts itself: {problem}"))
     } else if input.policy.mode == Mode::Paused {
-        history.recommendations = None;
+        (history.recommendations, history.support) = (None, None);
         held(input, reasons::SCALING_PAUSED, "the policy is paused".to_owned())
     } else if current == 0 && input.policy.min_replicas != 0 {
         let cause = "scaling is disabled since the replica count of the target is zero";
@@ -114,9 +116,7 @@ fn by_metrics(input: &Input, proposals: &Proposals, history: &mut History) -> Ou
         };
     }
     let (proposed, metric) = proposals.highest.clone().unwrap_or((current, String::new()));
-    // A static fallback that is in force is the user's word and waits for nothing.
-    let recovering = proposals.sufficient && history.gap.is_some();
-    let (desired, steps) = normalize(input, proposed, recovering, history);
+    let (desired, steps) = normalize(input, proposed, proposals.sufficient, history);
     // Windows and rates cannot lower what was not proposed to be lowered; the rule does not lean on that.
     let desired = if proposals.blocked { desired.max(current) } else { desired };
     let stabilized = steps.stabilized.as_ref();
@@ -139,7 +139,7 @@ struct Steps {
 }
 
 /// Stabilization, rates, bounds.
-fn normalize(input: &Input, proposed: i32, recovering: bool, history: &mut History) -> (i32, Steps) {
+fn normalize(input: &Input, proposed: i32, is_sufficient: bool, history: &mut History) -> (i32, Steps) {
     let Policy { min_replicas: min, max_replicas: max, defaults, behavior, .. } = &input.policy;
     let current = input.scale.spec_replicas;
     let behavior = behavior.as_ref().map(Behavior::with_defaults);
@@ -159,9 +159,14 @@ fn normalize(input: &Input, proposed: i32, recovering: bool, history: &mut Histo
             (stabilized, if up { LimitKind::ScaleUpStabilized } else { LimitKind::ScaleDownStabilized })
         }
     };
-    if recovering && stabilized < current {
-        (stabilized, stabilized_by) = (current, LimitKind::EvidenceRecovering);
+    let support = history.support.get_or_insert_default();
+    // A static fallback that is in force is the user's word and waits for nothing.
+    let supported =
+        support.highest().filter(|_| is_sufficient).map_or(stabilized, |asked| asked.min(current));
+    if stabilized < supported {
+        (stabilized, stabilized_by) = (supported, LimitKind::EvidenceTooShort);
     }
+    support.ask(proposed);
     let (desired, limited_by) = match behavior {
         None => {
             let (factor, minimum) = (defaults.scale_up_limit_factor, defaults.scale_up_limit_minimum);

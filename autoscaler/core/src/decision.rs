@@ -158,6 +158,12 @@ pub enum Doubt {
     },
     /// A `Value` target multiplies the ready replicas, and there are none.
     NoneReady,
+    /// Every sample is fresh again, but the query's range window still holds the gap, so that rates are low.
+    #[serde(rename_all = "camelCase")]
+    Refilling {
+        /// For how much longer, in milliseconds.
+        left_ms: i64,
+    },
 }
 
 /// Something that kept the result from being the plain maximum of the proposals.
@@ -181,8 +187,8 @@ pub enum LimitKind {
     ScaleUpStabilized,
     /// A higher recommendation in the scale-down window.
     ScaleDownStabilized,
-    /// Evidence is sufficient again, but not yet for as long as it was away ([`crate::history::Gap`]).
-    EvidenceRecovering,
+    /// A higher ask in the time of sufficient evidence that a lowering needs ([`crate::support`]).
+    EvidenceTooShort,
     /// The scale-up rate.
     ScaleUpLimit,
     /// The scale-down rate.

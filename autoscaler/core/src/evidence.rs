@@ -24,6 +24,35 @@ pub(crate) struct Judgement {
     pub(crate) doubts: Vec<Doubt>,
 }
 
+/// What an answer says about the samples of the last moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// They are there.
+    Samples,
+    /// Some are missing, or may be.
+    Gap,
+    /// There was no answer, which says nothing: samples are collected all the same.
+    Nothing,
+}
+
+impl Judgement {
+    /// Whether the samples have a gap now.
+    pub(crate) fn seen(&self) -> Seen {
+        let is = |found: fn(&Doubt) -> bool| self.doubts.iter().any(found);
+        // First, since a querier that cannot be reached warns as well.
+        if is(|doubt| match doubt {
+            Doubt::Failed { kind, .. } => *kind != FailureKind::Empty,
+            doubt => *doubt == Doubt::NotObserved,
+        }) {
+            Seen::Nothing
+        } else if is(Doubt::is_gap) {
+            Seen::Gap
+        } else {
+            Seen::Samples
+        }
+    }
+}
+
 /// Judges the answer to `spec`'s query.
 pub(crate) fn judge(spec: &MetricSpec, observation: Option<&Observation>) -> Judgement {
     let Some(observation) = observation else {
@@ -95,6 +124,25 @@ fn age_doubts(spec: &MetricSpec, observation: &Observation) -> Vec<Doubt> {
 }
 
 impl Doubt {
+    /// Whether samples are missing, which a range window then holds for its whole width.
+    fn is_gap(&self) -> bool {
+        match self {
+            Self::Failed { kind, .. } => *kind == FailureKind::Empty,
+            Self::Empty
+            | Self::NoAge
+            | Self::ClusterMissing { .. }
+            | Self::Stale { .. }
+            | Self::FromTheFuture { .. }
+            | Self::Warned { .. } => true,
+            Self::NotObserved
+            | Self::ManySeries { .. }
+            | Self::NotFinite
+            | Self::Negative
+            | Self::NoneReady
+            | Self::Refilling { .. } => false,
+        }
+    }
+
     /// The condition reason.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -111,6 +159,7 @@ impl Doubt {
             Self::Stale { .. } | Self::FromTheFuture { .. } => reasons::STALE_SAMPLES,
             Self::Warned { .. } => reasons::QUERY_WARNINGS,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
+            Self::Refilling { .. } => reasons::WINDOW_REFILLING,
         }
     }
 
@@ -139,6 +188,7 @@ impl Doubt {
             Self::FromTheFuture { .. } => "check that cluster's clock",
             Self::Warned { .. } => "check the querier's stores",
             Self::NoneReady => "check why no replica becomes ready",
+            Self::Refilling { .. } => "wait, or shorten the query's range",
         }
     }
 }
@@ -168,6 +218,9 @@ impl fmt::Display for Doubt {
                 write!(f, "the querier warned: {first} (and {} more)", count.saturating_sub(1))
             }
             Self::NoneReady => f.write_str("no replica is ready for its ratio to multiply"),
+            Self::Refilling { left_ms } => {
+                write!(f, "its window refills for another {} after the gap", seconds(*left_ms))
+            }
         }
     }
 }

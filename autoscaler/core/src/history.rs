@@ -1,16 +1,18 @@
-//! What one decision hands to the next: recommendations, written changes, and since when evidence is
-//! insufficient.
+//! What one decision hands to the next: recommendations, written changes, since when evidence is
+//! insufficient, and what it supported.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Seen;
 use crate::normalize::store_scale_event;
-use crate::policy::Policy;
+use crate::policy::{MetricSpec, Policy};
+use crate::support::Support;
 
-/// What one decision hands to the next.
+/// What one decision hands to the next. Unknown fields are skipped: the first records have one more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct History {
     /// Proposals of late, for the stabilization windows; `None` before the first decision.
     pub recommendations: Option<Vec<Recommendation>>,
@@ -20,29 +22,13 @@ pub struct History {
     pub scale_down_events: Vec<ScaleEvent>,
     /// By metric, when its evidence became insufficient (milliseconds since the epoch).
     pub insufficient_since_ms: BTreeMap<String, i64>,
-    /// The last gap in the evidence, until lowering has waited it out.
-    pub gap: Option<Gap>,
-}
-
-/// A time without sufficient evidence, for any metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Gap {
-    /// First decision without, in milliseconds since the epoch.
-    pub from_ms: i64,
-    /// Last decision without, in milliseconds since the epoch.
-    pub to_ms: i64,
-}
-
-impl Gap {
-    /// Whether lowering has to wait: for as long as evidence was away, at most one window. The first values
-    /// after a gap are often low, rates over a window that is only beginning to fill; but a single failed
-    /// query must not cost a whole window each time, or a busy querier would keep replicas up for ever.
-    #[must_use]
-    pub fn is_recent(self, now_ms: i64, window_ms: i64) -> bool {
-        let away_ms = self.to_ms.saturating_sub(self.from_ms);
-        now_ms.saturating_sub(self.to_ms) <= away_ms.min(window_ms)
-    }
+    /// By metric with a gap in its samples, since when its window has been filling again (milliseconds since
+    /// the epoch); `None` while the gap lasts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refilling_since_ms: BTreeMap<String, Option<i64>>,
+    /// What sufficient evidence has asked for lately; `None` before the first decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support: Option<Support>,
 }
 
 /// One remembered proposal.
@@ -83,13 +69,28 @@ impl History {
         store_scale_event(events, &rules.unwrap_or_default(), now_ms, change);
     }
 
-    /// Begins, prolongs or closes the gap in the evidence.
-    pub(crate) fn update_gap(&mut self, now_ms: i64, window_ms: i64, is_sufficient: bool) {
-        if !is_sufficient {
-            self.gap.get_or_insert(Gap { from_ms: now_ms, to_ms: now_ms }).to_ms = now_ms;
-        } else if self.gap.is_some_and(|gap| !gap.is_recent(now_ms, window_ms)) {
-            self.gap = None;
+    /// How long the metric's range window still holds the end of a gap, in milliseconds. A gap's end is the
+    /// first decision without one, since samples may have come back just before it.
+    pub(crate) fn refill(&mut self, metric: &MetricSpec, now_ms: i64, seen: Seen) -> Option<i64> {
+        let window_ms = metric.evidence.window_ms;
+        if window_ms <= 0 {
+            self.refilling_since_ms.remove(&metric.name);
+            return None;
         }
+        if seen == Seen::Gap {
+            self.refilling_since_ms.insert(metric.name.clone(), None);
+            return None;
+        }
+        let since_ms = self.refilling_since_ms.get_mut(&metric.name)?;
+        if since_ms.is_none() && seen == Seen::Nothing {
+            return None;
+        }
+        let passed_ms = now_ms.saturating_sub(*since_ms.get_or_insert(now_ms));
+        if passed_ms >= window_ms {
+            self.refilling_since_ms.remove(&metric.name);
+            return None;
+        }
+        Some(window_ms.saturating_sub(passed_ms))
     }
 
     /// Moves what is dated after `now_ms` to `now_ms`. After a clock was set back, such entries would hold
@@ -101,10 +102,8 @@ impl History {
         for event in self.scale_up_events.iter_mut().chain(&mut self.scale_down_events) {
             event.at_ms = event.at_ms.min(now_ms);
         }
-        if let Some(gap) = &mut self.gap {
-            gap.to_ms = gap.to_ms.min(now_ms);
-        }
-        for since_ms in self.insufficient_since_ms.values_mut() {
+        let refilling_since_ms = self.refilling_since_ms.values_mut().flatten();
+        for since_ms in self.insufficient_since_ms.values_mut().chain(refilling_since_ms) {
             *since_ms = (*since_ms).min(now_ms);
         }
     }

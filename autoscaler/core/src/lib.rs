@@ -6,7 +6,7 @@
 //!    ├─► evidence    is each answer fresh, complete, one finite number? what speaks against it?
 //!    ├─► replicas    value ÷ target, tolerance                          per metric
 //!    ├─► proposals   what may be counted: insufficient only if it raises; fallbacks; the highest wins
-//!    ├─► normalize   stabilization windows ─► rate policies ─► bounds
+//!    ├─► normalize   stabilization windows ─► support ─► rate policies ─► bounds
 //!    ▼
 //!  Decision {desired, write, cause, limits, conditions, verdicts, next history} ─► Record ─► replay
 //! ```
@@ -23,22 +23,25 @@
 //!
 //! # The order of things
 //!
-//! 1. **First sight.** Without a history, the replicas found count as a recommendation: a restarted controller
-//!    lowers nothing for one window. Rate history is lost, as it is upstream.
+//! 1. **First sight.** Without a history, the replicas found count as a recommendation and as asked for: a
+//!    restarted controller lowers nothing for one window nor before evidence supports it (6), which is longer
+//!    than a gap just before it can stay in any value. Rate history is lost, as it is upstream.
 //! 2. **What is not for metrics to say.** A policy that contradicts itself ([`Policy::problem`]) and a paused
 //!    one change nothing; zero replicas with `minReplicas` above zero mean that somebody switched scaling off;
 //!    replicas beyond the bounds go to the bound at once, past metrics, windows and rates, for bounds are the
 //!    user's word and not evidence.
 //! 3. **Evidence.** A metric's answer is sufficient if it is one series, finite, not negative, without
 //!    warnings, and every expected cluster's newest sample is at most `maxAge` old. Anything else is a named
-//!    [`Doubt`], with its cure.
+//!    [`Doubt`], with its cure. After missing samples the metric stays insufficient for as long as its range
+//!    window holds the gap ([`Doubt::Refilling`]); a failed query says nothing about samples and refills nothing.
 //! 4. **Proposals.** `AverageValue`: `⌈value ÷ target⌉`, unless `value ÷ (target × status.replicas)` is within
 //!    tolerance. `Value`: `⌈value ÷ target × ready⌉`, unless the ratio is within tolerance. The highest wins.
 //!    Insufficient metrics are counted only where they raise, or through their [`Fallback`] once it is due.
 //! 5. **Holding.** If an insufficient metric forbids lowering and the highest proposal would lower, or there is
-//!    none, replicas stay. When evidence returns, lowering waits for as long as it was away, at most one
-//!    window ([`history::Gap`]): the first values after a gap are often too low.
-//! 6. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]).
+//!    none, replicas stay.
+//! 6. **Support.** Replicas fall only to what sufficient evidence has asked for throughout the time for which
+//!    a cut could go unnoticed ([`support`]): `maxAge`, the query's range window and one interval.
+//! 7. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]).
 //!
 //! # Where this departs from the HPA
 //!
@@ -59,7 +62,7 @@
 //! # Modules in reading order
 //!
 //! [`input`] and [`policy`] with [`behavior`]; `decide`; `evidence`, [`replicas`], `proposals`;
-//! [`normalize`], [`history`]; [`decision`], `conditions`, [`reasons`], `explain`; [`record`], [`number`].
+//! [`normalize`], [`support`], [`history`]; [`decision`], `conditions`, [`reasons`], `explain`; [`record`], [`number`].
 
 pub mod behavior;
 mod conditions;
@@ -76,15 +79,17 @@ mod proposals;
 pub mod reasons;
 pub mod record;
 pub mod replicas;
+pub mod support;
 
 pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
 pub use decide::decide;
 pub use decision::{Condition, ConditionType, Decision, Doubt, Evidence, Limit, LimitKind, Verdict};
 pub use explain::explain;
-pub use history::{Gap, History, Recommendation, ScaleEvent};
+pub use history::{History, Recommendation, ScaleEvent};
 pub use input::{FailureKind, Input, Observation, Reading, Scale};
 pub use number::Float;
 pub use policy::{
     DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, Policy, Target,
 };
 pub use record::{Record, RecordError, Replay, canonical_json, replay};
+pub use support::{Ask, Support};

@@ -25,6 +25,13 @@ pub struct Policy {
     pub mode: Mode,
     /// What the controller was started with, like the HPA controller's flags.
     pub defaults: Defaults,
+    /// Time between decisions, in milliseconds; 0 if unknown. Time beyond it was not observed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub interval_ms: i64,
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 /// Whether a decision is written to the target.
@@ -115,11 +122,15 @@ pub struct EvidenceSpec {
     pub max_age_ms: i64,
     /// Clusters that must all have answered. Empty: whichever answered, and at least one.
     pub clusters: Vec<String>,
+    /// How far back the query reads from its evaluation time, ranges of subqueries included, in milliseconds:
+    /// how long a gap in the samples stays in the value. 0 for queries that read only the newest samples.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub window_ms: i64,
 }
 
 impl Default for EvidenceSpec {
     fn default() -> Self {
-        Self { max_age_ms: DEFAULT_MAX_AGE_MS, clusters: Vec::new() }
+        Self { max_age_ms: DEFAULT_MAX_AGE_MS, clusters: Vec::new(), window_ms: 0 }
     }
 }
 

@@ -34,7 +34,9 @@ pub(crate) struct Proposals {
 pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
     let policy = &input.policy;
     let tolerances = tolerances(policy);
-    history.insufficient_since_ms.retain(|name, _| policy.metrics.iter().any(|metric| &metric.name == name));
+    let is_named = |name: &String| policy.metrics.iter().any(|metric| &metric.name == name);
+    history.insufficient_since_ms.retain(|name, _| is_named(name));
+    history.refilling_since_ms.retain(|name, _| is_named(name));
 
     let mut blocked = false;
     let mut verdicts = Vec::with_capacity(policy.metrics.len());
@@ -60,6 +62,9 @@ fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &m
     let scale = &input.scale;
     let current = scale.spec_replicas;
     let mut judgement = judge(spec, input.observations.iter().find(|seen| seen.name == spec.name));
+    if let Some(left_ms) = history.refill(spec, input.now_ms, judgement.seen()) {
+        judgement.doubts.push(Doubt::Refilling { left_ms });
+    }
     let answer = judgement.usable.map(|value| replicas(to_milli(value), spec.target, scale, tolerances));
     let proposal = match answer {
         None => None,

@@ -55,5 +55,7 @@ pub const CLUSTERS_MISSING: &str = "ClustersMissing";
 pub const STALE_SAMPLES: &str = "StaleSamples";
 /// Ours: the querier warned that its answer is partial.
 pub const QUERY_WARNINGS: &str = "QueryWarnings";
+/// Ours: a query's range window still holds a gap that is over.
+pub const WINDOW_REFILLING: &str = "WindowRefilling";
 /// Ours: a ratio has no ready replicas to multiply.
 pub const NO_READY_REPLICAS: &str = "NoReadyReplicas";

@@ -2,6 +2,8 @@
 
 #[path = "decisions/build.rs"]
 mod build;
+#[path = "decisions/cuts.rs"]
+mod cuts;
 #[path = "decisions/properties.rs"]
 mod properties;
 #[path = "decisions/scenarios.rs"]

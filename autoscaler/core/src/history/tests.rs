@@ -40,11 +40,12 @@ fn what_is_dated_in_the_future_happened_now() {
         scale_up_events: vec![ScaleEvent { at_ms: 50, change: 1, outdated: false }],
         scale_down_events: vec![ScaleEvent { at_ms: 500, change: 1, outdated: false }],
         insufficient_since_ms: BTreeMap::from([("a".to_owned(), 500)]),
-        gap: Some(Gap { from_ms: 20, to_ms: 500 }),
+        refilling_since_ms: BTreeMap::from([("a".to_owned(), None), ("b".to_owned(), Some(500))]),
+        support: None,
     };
     history.clamp_to(100);
     assert_eq!(history.recommendations.unwrap()[0].at_ms, 100);
     assert_eq!((history.scale_up_events[0].at_ms, history.scale_down_events[0].at_ms), (50, 100));
     assert_eq!(history.insufficient_since_ms["a"], 100);
-    assert_eq!(history.gap.unwrap().to_ms, 100);
+    assert_eq!((history.refilling_since_ms["a"], history.refilling_since_ms["b"]), (None, Some(100)));
 }

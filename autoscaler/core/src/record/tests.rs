@@ -23,6 +23,16 @@ fn replays_a_record_that_was_kept() {
     assert_eq!(canonical_json(&replayed.record).unwrap(), kept);
 }
 
+/// The first records know no range windows and no support: the decision is the same, only more is remembered.
+#[test]
+fn replays_a_record_of_the_first_form() {
+    let first = include_bytes!("../../testdata/record-v1-first.json").trim_ascii();
+    let mut replayed = replay(first).unwrap();
+    assert!(!replayed.identical, "what is remembered has grown");
+    replayed.decision.history = replayed.record.decision.history.clone();
+    assert_eq!(replayed.decision, replayed.record.decision);
+}
+
 #[test]
 fn notices_a_decision_that_the_input_does_not_give() {
     let kept = include_str!("../../testdata/record-v1.json");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use autoscaler_core::{
-    EvidenceSpec, Float, History, Input, MetricSpec, Observation, Policy, Reading, Scale, Target,
+    EvidenceSpec, Float, History, Input, MetricSpec, Observation, Policy, Reading, Scale, Support, Target,
 };
 
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
@@ -18,9 +18,14 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         behavior: None,
         mode: Default::default(),
         defaults: Default::default(),
+        interval_ms: 0,
     };
     policy.defaults.downscale_window_ms = 0;
-    let seen = History { recommendations: Some(Vec::new()), ..History::default() };
+    let seen = History {
+        recommendations: Some(Vec::new()),
+        support: Some(Support::default()),
+        ..History::default()
+    };
     Input { now_ms: NOW_MS, policy, scale: scale(replicas), observations, history: seen }
 }
 
@@ -33,10 +38,15 @@ pub(crate) fn asks_for(name: &str, replicas: i32) -> (MetricSpec, Observation) {
     let spec = MetricSpec {
         name: name.to_owned(),
         target: Target::AverageValue { average_value_milli: 10_000 },
-        evidence: EvidenceSpec { max_age_ms: 20_000, clusters: vec!["east".to_owned(), "west".to_owned()] },
+        evidence: both_within(20_000),
         fallback: None,
     };
     (spec, observed(name, f64::from(replicas) * 10.0))
+}
+
+/// Both clusters, and no range window.
+pub(crate) fn both_within(max_age_ms: i64) -> EvidenceSpec {
+    EvidenceSpec { max_age_ms, clusters: vec!["east".to_owned(), "west".to_owned()], window_ms: 0 }
 }
 
 /// A fresh answer from both clusters.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use autoscaler_core::{
-    Behavior, Defaults, EvidenceSpec, FailureKind, Fallback, FallbackBehavior, Float, History, Input,
+    Ask, Behavior, Defaults, EvidenceSpec, FailureKind, Fallback, FallbackBehavior, Float, History, Input,
     MetricSpec, Mode, Observation, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules,
-    Scale, ScaleEvent, SelectPolicy, Target, canonical_json, decide, explain, replay,
+    Scale, ScaleEvent, SelectPolicy, Support, Target, canonical_json, decide, explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::build::{NOW_MS, observed};
+use crate::build::{NOW_MS, both_within, observed};
 
 /// Ordinary numbers, edges and anything.
 fn count() -> impl Strategy<Value = i32> {
@@ -87,16 +87,16 @@ fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
         1 => kind.prop_map(|kind| Reading::Failed { kind, message: "x".to_owned() }),
     ];
     let ages = proptest::collection::btree_map(cluster(), option::of(span_ms()), 0..3);
-    let evidence = (span_ms(), vec(cluster(), 0..3));
+    let evidence = (span_ms(), vec(cluster(), 0..3), span_ms());
     let observation = (reading, prop_oneof![6 => Just(1), 1 => any::<u64>()], ages, any::<bool>(), 0..3usize);
     (target(), evidence, option::of(fallback()), observation).prop_map(
         |(target, evidence, fallback, seen)| {
             let (reading, series_count, newest_sample_age_ms, timeless, warnings) = seen;
-            let (max_age_ms, clusters) = evidence;
+            let (max_age_ms, clusters, window_ms) = evidence;
             let spec = MetricSpec {
                 name: String::new(),
                 target,
-                evidence: EvidenceSpec { max_age_ms, clusters },
+                evidence: EvidenceSpec { max_age_ms, clusters, window_ms },
                 fallback,
             };
             let warnings = vec!["w".to_owned(); warnings];
@@ -116,12 +116,31 @@ fn history() -> impl Strategy<Value = History> {
             outdated,
         })
     };
-    let gap = (time_ms(), time_ms()).prop_map(|(from_ms, to_ms)| autoscaler_core::Gap { from_ms, to_ms });
+    let refilling = proptest::collection::btree_map("[a-c]", option::of(time_ms()), 0..3);
+    let ask = (span_ms(), count()).prop_map(|(until_ms, replicas)| Ask { until_ms, replicas });
+    let support = (span_ms(), option::of(time_ms()), vec(ask, 0..4))
+        .prop_map(|(clock_ms, decided_ms, asked)| Support { clock_ms, decided_ms, asked });
     let since = proptest::collection::btree_map("[a-c]", time_ms(), 0..3);
-    (option::of(vec(recommendation, 0..5)), vec(event(), 0..4), vec(event(), 0..4), since, option::of(gap))
-        .prop_map(|(recommendations, scale_up_events, scale_down_events, insufficient_since_ms, gap)| {
-            History { recommendations, scale_up_events, scale_down_events, insufficient_since_ms, gap }
-        })
+    (
+        option::of(vec(recommendation, 0..5)),
+        vec(event(), 0..4),
+        vec(event(), 0..4),
+        since,
+        (refilling, option::of(support)),
+    )
+        .prop_map(
+            |(recommendations, scale_up_events, scale_down_events, insufficient_since_ms, since)| {
+                let (refilling_since_ms, support) = since;
+                History {
+                    recommendations,
+                    scale_up_events,
+                    scale_down_events,
+                    insufficient_since_ms,
+                    refilling_since_ms,
+                    support,
+                }
+            },
+        )
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -138,14 +157,15 @@ fn policy() -> impl Strategy<Value = Policy> {
             }
         }),
     ];
-    (bounds, behavior(), mode, defaults).prop_map(
-        |((min_replicas, max_replicas), behavior, mode, defaults)| Policy {
+    (bounds, behavior(), mode, (defaults, prop_oneof![Just(0), span_ms()])).prop_map(
+        |((min_replicas, max_replicas), behavior, mode, (defaults, interval_ms))| Policy {
             min_replicas,
             max_replicas,
             metrics: Vec::new(),
             behavior,
             mode,
             defaults,
+            interval_ms,
         },
     )
 }
@@ -244,8 +264,7 @@ proptest! {
                     _ => 0.0,
                 };
                 *seen = observed(&spec.name, value);
-                spec.evidence =
-                    EvidenceSpec { max_age_ms: 20_000, clusters: vec!["east".to_owned(), "west".to_owned()] };
+                spec.evidence = both_within(20_000);
                 spec.fallback = spec.fallback.take().filter(|f| f.behavior != FallbackBehavior::Static);
                 defect(seen);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use autoscaler_core::replicas::{Answer, Tolerances, average_milli, replicas};
 use autoscaler_core::{
     Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Observation, Policy, Reading,
-    Recommendation, Scale, Target, decide,
+    Recommendation, Scale, Support, Target, decide,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -269,6 +269,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
                 scale_up_limit_factor: case.config.scale_up_limit_factor,
                 scale_up_limit_minimum: case.config.scale_up_limit_minimum,
             },
+            interval_ms: 0,
         },
         scale: Scale {
             spec_replicas: scale.spec_replicas,
@@ -280,6 +281,8 @@ fn input_of(case: &Reconcile) -> Option<Input> {
             recommendations: case.state.recommendations.as_deref().map(AgedRecommendation::all),
             scale_up_events: AgedEvent::all(&case.state.scale_up_events),
             scale_down_events: AgedEvent::all(&case.state.scale_down_events),
+            // Nothing that upstream has no notion of holds.
+            support: Some(Support::default()),
             ..History::default()
         },
     })

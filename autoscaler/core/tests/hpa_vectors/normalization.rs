@@ -189,6 +189,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         behavior,
         mode: Default::default(),
         defaults: Default::default(),
+        interval_ms: 0,
     };
     let mut history = History::default();
     let events = AgedEvent::all(&input.events);
