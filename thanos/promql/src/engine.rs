@@ -8,8 +8,10 @@ use thanos_model::{Sample, TimestampMs};
 use crate::annotations::Annotations;
 use crate::error::{QueryError, Stop};
 use crate::eval::{Evaluator, Grid, subquery_grid, without_metadata};
-use crate::plan::expr::{Expr, Kind, Range};
-use crate::plan::{At, Plan, ValueType};
+use crate::histogram;
+use crate::plan::expr::{BinaryOp, Expr, Kind, Range};
+use crate::plan::func::{Func, HistogramFn};
+use crate::plan::{At, Extend, Plan, ValueType};
 use crate::result::{MatrixSeries, QueryResult, QueryValue, VectorSample};
 use crate::source::{Budget, SelectHints, SelectRequest, Series, SeriesSource};
 
@@ -120,7 +122,9 @@ impl Engine {
         source: &dyn SeriesSource,
         budget: Arc<Budget>,
     ) -> Result<Fetched, QueryError> {
+        let plan = &*plan.bound(steps)?;
         let reads = reads(plan, steps, &self.options)?;
+        let only_stats: Vec<bool> = reads.iter().map(|r| r.only_stats).collect();
         let selects = reads.into_iter().zip(&plan.selectors).map(|(read, selector)| {
             source.select(SelectRequest {
                 matchers: selector.matchers.clone(),
@@ -131,7 +135,11 @@ impl Engine {
             })
         });
         let mut fetched = Fetched { series: Vec::new(), warnings: Vec::new() };
-        for set in futures::future::try_join_all(selects).await? {
+        for (mut set, only_stats) in futures::future::try_join_all(selects).await?.into_iter().zip(only_stats)
+        {
+            if only_stats {
+                set.series.iter_mut().for_each(|s| histogram::keep_stats(&mut s.samples));
+            }
             fetched.series.push(Arc::new(set.series));
             fetched.warnings.extend(set.warnings);
         }
@@ -150,6 +158,7 @@ impl Engine {
         budget: &Budget,
         check: &Check<'_>,
     ) -> Result<QueryResult, QueryError> {
+        let plan = &*plan.bound(steps)?;
         let evaluator = Evaluator {
             plan,
             options: &self.options,
@@ -190,10 +199,12 @@ fn value(evaluator: &Evaluator<'_>, grid: Grid) -> Result<QueryValue, QueryError
         Kind::Text(text) => QueryValue::String { t_ms, value: text.clone() },
         Kind::Range(range) => {
             let windows = evaluator.range_result(range, grid)?;
-            let series = windows.collect(grid).into_iter().map(|(labels, drop_name, samples)| MatrixSeries {
-                labels: if drop_name { without_metadata(&labels) } else { labels },
-                samples,
-            });
+            let series = windows.collect(grid, evaluator.options.lookback_delta_ms)?.into_iter().map(
+                |(labels, drop_name, samples)| MatrixSeries {
+                    labels: if drop_name { without_metadata(&labels) } else { labels },
+                    samples,
+                },
+            );
             sorted(series.collect())
         }
         _ if plan.value_type() == ValueType::Scalar => {
@@ -218,13 +229,16 @@ struct Read {
     start_ms: TimestampMs,
     end_ms: TimestampMs,
     hints: SelectHints,
+    /// Only count, sum and resets of histograms matter.
+    only_stats: bool,
 }
 
 /// The reads of a plan's selectors, in their order.
 fn reads(plan: &Plan, steps: Steps, options: &Options) -> Result<Vec<Read>, QueryError> {
     let mut reads: Vec<Option<Read>> = plan.selectors.iter().map(|_| None).collect();
     let step_ms = if steps.instant { 0 } else { steps.step_ms };
-    let reach = Reach { start_ms: steps.start_ms, end_ms: steps.end_ms, step_ms, func: "" };
+    let reach =
+        Reach { start_ms: steps.start_ms, end_ms: steps.end_ms, step_ms, func: "", stats: Stats::default() };
     walk(plan, steps, options, &plan.root, reach, &mut reads)?;
     reads.into_iter().collect::<Option<_>>().ok_or_else(|| QueryError::exec("a selector is in no expression"))
 }
@@ -236,6 +250,16 @@ struct Reach<'r> {
     end_ms: TimestampMs,
     step_ms: i64,
     func: &'r str,
+    stats: Stats,
+}
+
+/// What the expressions around a selector want of its histograms.
+#[derive(Clone, Copy, Default)]
+struct Stats {
+    /// Count, sum or average.
+    wanted: bool,
+    /// Anything that looks at buckets, or a subquery, whose resets are found by them.
+    buckets: bool,
 }
 
 fn walk(
@@ -257,17 +281,25 @@ fn walk(
                 return Ok(());
             };
             let (start, end) = pinned(selector.at);
+            let lookback = options.lookback_delta_ms;
+            let (before, after) = match (selector.range_ms, selector.extend) {
+                (None, Extend::Smoothed) => (lookback, lookback),
+                (None, _) => (lookback, 0),
+                (Some(range), Extend::No) => (range, 0),
+                (Some(range), Extend::Anchored) => (range + lookback, 0),
+                (Some(range), Extend::Smoothed) => (range + lookback, lookback),
+            };
             // Both the lookback and a range leave out the sample at their far end.
-            let back = selector.range_ms.unwrap_or(options.lookback_delta_ms) - 1;
             *read = Some(Read {
-                start_ms: start.saturating_sub(selector.offset_ms).saturating_sub(back),
-                end_ms: end.saturating_sub(selector.offset_ms),
+                start_ms: start.saturating_sub(selector.offset_ms).saturating_sub(before - 1),
+                end_ms: end.saturating_sub(selector.offset_ms).saturating_add(after),
                 hints: SelectHints {
                     step_ms: reach.step_ms,
                     range_ms: selector.range_ms.unwrap_or(0),
                     func: reach.func.into(),
                     skip_samples: false,
                 },
+                only_stats: reach.stats.wanted && !reach.stats.buckets,
             });
             Ok(())
         }
@@ -277,12 +309,20 @@ fn walk(
                 if last { end } else { start }.saturating_sub(s.offset_ms)
             })?;
             let (start_ms, end_ms, step_ms) = (grid.start_ms, grid.last(), grid.step_ms);
-            let inner = Reach { start_ms, end_ms: end_ms.max(start_ms), step_ms, func: "" };
+            let inner = Reach {
+                start_ms,
+                end_ms: end_ms.max(start_ms),
+                step_ms,
+                func: "",
+                stats: Stats { buckets: true, ..reach.stats },
+            };
             walk(plan, steps, options, &s.expr, inner, reads)
         }
         Kind::Negate(inner) => walk(plan, steps, options, inner, reach, reads),
         Kind::Binary(b) => {
-            let reach = Reach { func: "", ..reach };
+            let trims = matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+            let stats = Stats { buckets: reach.stats.buckets || trims, ..reach.stats };
+            let reach = Reach { func: "", stats, ..reach };
             walk(plan, steps, options, &b.lhs, reach, reads)?;
             walk(plan, steps, options, &b.rhs, reach, reads)
         }
@@ -297,7 +337,17 @@ fn walk(
             walk(plan, steps, options, &c.range, reach, reads)
         }
         Kind::Call(c) => {
-            let reach = Reach { func: c.name, ..reach };
+            let Stats { wanted, buckets } = reach.stats;
+            let stats = match c.func {
+                Func::Histogram(HistogramFn::Count | HistogramFn::Sum | HistogramFn::Avg) => {
+                    Stats { wanted: true, buckets }
+                }
+                Func::HistogramQuantile | Func::HistogramQuantiles | Func::HistogramFraction => {
+                    Stats { wanted, buckets: true }
+                }
+                _ => reach.stats,
+            };
+            let reach = Reach { func: c.name, stats, ..reach };
             c.args.iter().try_for_each(|a| walk(plan, steps, options, a, reach, reads))
         }
     }

@@ -23,6 +23,7 @@ use crate::source::{Budget, OverBudget};
 mod aggregate;
 mod binary;
 mod classic;
+mod extended;
 mod function;
 mod labels;
 mod merge;

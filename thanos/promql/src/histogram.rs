@@ -22,7 +22,7 @@ mod trim;
 
 pub(crate) use buckets::describe;
 pub(crate) use quantile::{NanEffect, fraction, quantile, variance};
-pub(crate) use reset::is_reset;
+pub(crate) use reset::{is_reset, keep_stats};
 pub(crate) use trim::Keep;
 
 /// A histogram being computed with.

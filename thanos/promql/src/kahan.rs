@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(k.value(), 2.0);
         let mut m = Mean::default();
         [f64::MAX, f64::MAX, f64::MAX].into_iter().for_each(|v| m.add(v));
-        assert_eq!(m.value(), f64::MAX);
+        assert!((m.value() / f64::MAX - 1.0).abs() < 1e-15, "{}", m.value());
         let mut m = Mean::default();
         [1.0, 2.0, 6.0].into_iter().for_each(|v| m.add(v));
         assert_eq!(m.value(), 3.0);

@@ -1,18 +1,22 @@
 //! The typed plan: what a query reads and how it computes, with everything static resolved once.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thanos_model::{MatchOp, Matcher, TimestampMs, format_duration};
 
 use self::expr::Expr;
 pub use self::expr::ValueType;
+use crate::engine::Steps;
 use crate::error::QueryError;
 
 mod cursor;
+mod duration;
 pub(crate) mod expr;
 pub(crate) mod func;
 mod guard;
 mod lex;
+mod lift;
 mod lower;
 
 /// A parsed and checked query.
@@ -20,6 +24,8 @@ mod lower;
 pub struct Plan {
     pub(crate) text: String,
     pub(crate) root: Expr,
+    /// Whether a duration depends on the query's times, so that the plan has to be bound to them.
+    depends_on_steps: bool,
     pub(crate) selectors: Vec<Selector>,
 }
 
@@ -45,12 +51,36 @@ pub struct Selector {
     pub offset_ms: i64,
     /// Pinned evaluation time.
     pub at: Option<At>,
+    /// How the edges of the range are found.
+    pub extend: Extend,
+}
+
+/// How values at the edges of a range, or at the evaluation time, are found from samples beyond them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extend {
+    /// Not at all: only what is inside counts.
+    #[default]
+    No,
+    /// `anchored`: the newest sample before the range stands for its start.
+    Anchored,
+    /// `smoothed`: interpolated between the samples on both sides.
+    Smoothed,
 }
 
 impl Plan {
     /// The query as it was given.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The plan for a query at these times.
+    pub(crate) fn bound(&self, steps: Steps) -> Result<Cow<'_, Self>, QueryError> {
+        if !self.depends_on_steps {
+            return Ok(Cow::Borrowed(self));
+        }
+        let step_ms = if steps.instant { 0 } else { steps.step_ms };
+        let context = (step_ms as f64 / 1000.0, (steps.end_ms - steps.start_ms) as f64 / 1000.0);
+        parse_in(&self.text, Some(context)).map(Cow::Owned)
     }
 
     /// The type of the result.
@@ -67,7 +97,7 @@ impl Plan {
 impl Selector {
     /// `timestamp(…)` of this selector's newest samples: what a caller asks to learn their age.
     pub fn timestamp_query(&self) -> String {
-        format!("timestamp({})", Self { range_ms: None, ..self.clone() })
+        format!("timestamp({})", Self { range_ms: None, extend: Extend::No, ..self.clone() })
     }
 }
 
@@ -97,9 +127,14 @@ impl fmt::Display for Selector {
             None => {}
         }
         match self.offset_ms {
-            0 => Ok(()),
-            ms => write!(f, " offset {}{}", if ms < 0 { "-" } else { "" }, duration(ms)),
+            0 => {}
+            ms => write!(f, " offset {}{}", if ms < 0 { "-" } else { "" }, duration(ms))?,
         }
+        f.write_str(match self.extend {
+            Extend::No => "",
+            Extend::Anchored => " anchored",
+            Extend::Smoothed => " smoothed",
+        })
     }
 }
 
@@ -138,14 +173,19 @@ impl fmt::Display for Quoted<'_> {
 /// [`QueryError::BadData`] for text that is not PromQL, too long or too deeply nested;
 /// [`QueryError::Unsupported`] for PromQL that this engine cannot do yet.
 pub fn parse(text: &str) -> Result<Plan, QueryError> {
+    parse_in(text, None)
+}
+
+fn parse_in(text: &str, context: duration::Context) -> Result<Plan, QueryError> {
     guard::length(text)?;
     let tokens = lex::scan(text);
     guard::nesting(&tokens)?;
     guard::durations(&tokens)?;
-    let tree = promql_parser::parser::parse(text).map_err(QueryError::parse)?;
-    let mut lower = lower::Lower { cursor: cursor::Cursor::new(&tokens), selectors: Vec::new() };
+    let tree = promql_parser::parser::parse(&lift::lift(text, &tokens)).map_err(QueryError::parse)?;
+    let cursor = cursor::Cursor::new(&tokens);
+    let mut lower = lower::Lower { cursor, selectors: Vec::new(), context, depends_on_steps: false };
     let root = lower.expr(&tree)?;
-    Ok(Plan { text: text.into(), root, selectors: lower.selectors })
+    Ok(Plan { text: text.into(), root, selectors: lower.selectors, depends_on_steps: lower.depends_on_steps })
 }
 
 #[cfg(test)]

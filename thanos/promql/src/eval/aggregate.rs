@@ -231,7 +231,7 @@ impl Evaluator<'_> {
                 }
                 if total.bounds_reconciled {
                     self.notes.info(a.expr.pos, || {
-                        "mismatched custom buckets were reconciled during histogram aggregation".into()
+                        "mismatched custom buckets were reconciled during aggregation".into()
                     });
                 }
                 if total.has_collision() {

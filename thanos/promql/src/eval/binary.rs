@@ -112,9 +112,8 @@ impl Operator<'_> {
             self.notes.warn(self.pos, || format!("conflicting counter resets during histogram {operation}"));
         }
         if merged.bounds_reconciled {
-            self.notes.info(self.pos, || {
-                format!("mismatched custom buckets were reconciled during histogram {operation}")
-            });
+            self.notes
+                .info(self.pos, || format!("mismatched custom buckets were reconciled during {operation}"));
         }
         Some(Value::Histogram(h.finish()))
     }
@@ -247,10 +246,8 @@ impl Evaluator<'_> {
             partners[*id].push(i);
         }
         join.refuse_many_to_many(&partners, many, one)?;
-        let (fill_many, fill_one) = match swapped {
-            true => (b.matching.fill_right, b.matching.fill_left),
-            false => (b.matching.fill_left, b.matching.fill_right),
-        };
+        // As in Prometheus, with `group_right` too: left fills the many-side, right the one-side.
+        let (fill_many, fill_one) = (b.matching.fill_left, b.matching.fill_right);
         for (s, id) in many.iter().zip(&many_ids) {
             self.tick(grid.steps)?;
             let mut unmatched = s.row.present().clone();
@@ -350,9 +347,9 @@ impl Join<'_, '_> {
             for at in group {
                 for i in one[*at].row.present().iter().filter(|i| filled || any_many.get(*i)) {
                     let Some(first) = seen[i].replace(*at) else { continue };
-                    let mut pair = [one[first].labels.to_string(), one[*at].labels.to_string()];
+                    let mut pair = [all_labels(&one[first].labels), all_labels(&one[*at].labels)];
                     pair.sort();
-                    let labels = match_labels(m, &one[*at].labels);
+                    let labels = all_labels(&match_labels(m, &one[*at].labels));
                     let side = if self.swapped { "left" } else { "right" };
                     return Err(QueryError::exec(format!(
                         "found duplicate series for the match group {labels} on the {side} hand-side of the operation: \
@@ -439,6 +436,12 @@ fn match_labels(m: &Matching, labels: &Labels) -> Labels {
     } else {
         labels.filtered(|l| &*l.name != METRIC_NAME && !listed(&l.name))
     }
+}
+
+/// All labels in braces, the metric name among them.
+fn all_labels(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|l| format!("{}={:?}", l.name, l.value)).collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 fn result_labels(b: &Binary, many: &Labels, one: &Labels, drop_name: bool) -> Labels {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use thanos_model::{FloatHistogram, MatchOp, ResetHint, Value};
 
 use super::rate::Change;
-use super::window::{Columns, Window, each_window};
-use super::{Evaluator, Grid, Sink, merge};
+use super::window::{Columns, Edge, Window, each_window};
+use super::{Evaluator, Grid, Sink, extended, merge};
 use crate::annotations::Annotations;
 use crate::error::QueryError;
 use crate::histogram::{Hist, Incompatible, is_reset, same};
 use crate::kahan::{Kahan, Mean};
+use crate::plan::Extend;
 use crate::plan::expr::{Kind, Range, RangeCall};
 use crate::plan::func::RangeFn;
 use crate::row::{Bits, Row, StepSeries};
@@ -23,6 +24,7 @@ pub(super) struct Kernel<'k> {
     pub(super) pos: usize,
     pub(super) notes: &'k Annotations,
     pub(super) range_ms: i64,
+    pub(super) extend: Extend,
     /// Indices of floats that are less than the one before.
     pub(super) resets: &'k [usize],
 }
@@ -42,6 +44,8 @@ impl Evaluator<'_> {
         };
         let windows = self.windows(range, grid)?;
         let func = call.func;
+        extended::check_function(windows.extend, func, call.name)?;
+        let edge = Edge::of(windows.range_ms, windows.extend, self.options.lookback_delta_ms);
         let mut seen_anywhere = Bits::new(grid.steps);
         let mut distinct = BTreeSet::new();
         let one_name = self.selects_one_name(range);
@@ -61,13 +65,14 @@ impl Evaluator<'_> {
                 pos: call.first_arg_pos,
                 notes: &self.notes,
                 range_ms: windows.range_ms,
+                extend: windows.extend,
                 resets: &resets,
             };
             let mut row = Row::new(grid.steps);
             let same_everywhere = windows.shift.is_pinned() && params.is_empty();
             let first_only = Grid { steps: 1, ..grid };
             let computed = if same_everywhere { first_only } else { grid };
-            each_window(&columns, windows.range_ms, windows.shift, computed, |step, w| {
+            each_window(&columns, edge, windows.shift, computed, |step, w| {
                 let param = |n: usize| params.get(n).and_then(|p| p.get(step)).copied().unwrap_or(f64::NAN);
                 if let Some(v) = kernel.apply(&w, [param(0), param(1)], grid.time(step))? {
                     row.set(step, v);
@@ -161,6 +166,23 @@ impl Kernel<'_> {
         let float = |v: f64| Some(Value::Float(v));
         let floats = |f: &dyn Fn(&[f64]) -> f64| self.floats_only(w).then(|| Value::Float(f(w.floats)));
         let (counter, per_second) = (true, true);
+        let anchored;
+        let w = match self.extend {
+            Extend::No => w,
+            _ if !matches!(self.func, RangeFn::Resets | RangeFn::Changes) => {
+                let counter = self.func != RangeFn::Delta;
+                return Ok(
+                    self.extended_change(w, Change { counter, per_second: self.func == RangeFn::Rate })
+                );
+            }
+            _ => match extended::anchored(w) {
+                Some(w) => {
+                    anchored = w;
+                    &anchored
+                }
+                None => return Ok(None),
+            },
+        };
         Ok(match self.func {
             RangeFn::Rate => self.extrapolated(w, Change { counter, per_second }),
             RangeFn::Increase => self.extrapolated(w, Change { counter, per_second: false }),
@@ -309,7 +331,7 @@ impl Kernel<'_> {
             }
         }
         if total.bounds_reconciled {
-            self.info(|_| "mismatched custom buckets were reconciled during histogram aggregation".into());
+            self.info(|_| "mismatched custom buckets were reconciled during aggregation".into());
         }
         if total.has_collision() {
             self.warn(|_| "conflicting counter resets during histogram aggregation".into());

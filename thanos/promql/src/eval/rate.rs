@@ -91,13 +91,11 @@ impl Kernel<'_> {
     }
 
     /// Reports what an operation on two histograms came across.
-    fn noted<E>(&self, merged: Result<Merged, E>, operation: &str) -> Option<()> {
+    pub(super) fn noted<E>(&self, merged: Result<Merged, E>, operation: &str) -> Option<()> {
         match merged {
             Ok(merged) => {
                 if merged.bounds_reconciled {
-                    self.info(|_| {
-                        format!("mismatched custom buckets were reconciled during histogram {operation}")
-                    });
+                    self.info(|_| format!("mismatched custom buckets were reconciled during {operation}"));
                 }
                 Some(())
             }
@@ -175,7 +173,7 @@ fn extrapolation(w: &Window<'_>, times: &[TimestampMs], counter: Option<(f64, f6
     if sampled_s == 0.0 { 1.0 } else { (sampled_s + to_start_s + to_end_s) / sampled_s }
 }
 
-fn divided(v: Value, seconds: f64) -> Value {
+pub(super) fn divided(v: Value, seconds: f64) -> Value {
     match v {
         Value::Float(v) => Value::Float(v / seconds),
         Value::Histogram(h) => {

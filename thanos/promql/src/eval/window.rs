@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use thanos_model::{FloatHistogram, Labels, ResetHint, Sample, TimestampMs, Value};
 
-use super::{Evaluator, Grid, Held, Sink};
+use super::{Evaluator, Grid, Held, Sink, extended};
 use crate::error::QueryError;
-use crate::plan::At;
 use crate::plan::expr::{Range, Subquery};
+use crate::plan::{At, Extend};
 use crate::row::{Row, StepSeries};
 use crate::source::Series;
 
@@ -37,6 +37,7 @@ pub(crate) struct Windows<'a> {
     pub(super) drop_names: Vec<bool>,
     pub(super) range_ms: i64,
     pub(super) shift: Shift,
+    pub(super) extend: Extend,
     _held: Option<Held<'a>>,
 }
 
@@ -49,7 +50,8 @@ pub(super) struct Columns {
     pub(super) histograms: Vec<Arc<FloatHistogram>>,
 }
 
-/// The samples of one window: after `start_ms`, up to and with `end_ms`.
+/// The samples of one window: after `start_ms`, up to and with `end_ms`, and as far beyond as the selector's
+/// extension looks.
 #[derive(Clone, Copy)]
 pub(super) struct Window<'w> {
     pub(super) float_t: &'w [TimestampMs],
@@ -102,10 +104,29 @@ impl Edges {
     }
 }
 
+/// How wide a window is, and how far beyond its edges samples are shown.
+#[derive(Clone, Copy)]
+pub(super) struct Edge {
+    pub(super) range_ms: i64,
+    pub(super) before_ms: i64,
+    pub(super) after_ms: i64,
+}
+
+impl Edge {
+    pub(super) fn of(range_ms: i64, extend: Extend, lookback_ms: i64) -> Self {
+        let (before_ms, after_ms) = match extend {
+            Extend::No => (0, 0),
+            Extend::Anchored => (lookback_ms, 0),
+            Extend::Smoothed => (lookback_ms, lookback_ms),
+        };
+        Self { range_ms, before_ms, after_ms }
+    }
+}
+
 /// Calls `f` with each step's window.
 pub(super) fn each_window(
     columns: &Columns,
-    range_ms: i64,
+    frame: Edge,
     shift: Shift,
     grid: Grid,
     mut f: impl FnMut(usize, Window<'_>) -> Result<(), QueryError>,
@@ -113,9 +134,11 @@ pub(super) fn each_window(
     let (mut floats, mut histograms) = (Edges::default(), Edges::default());
     for step in 0..grid.steps {
         let end_ms = shift.end(&grid, step);
-        let start_ms = end_ms.saturating_sub(range_ms);
-        let (a, b) = floats.advance(&columns.float_t, start_ms, end_ms);
-        let (c, d) = histograms.advance(&columns.histogram_t, start_ms, end_ms);
+        let start_ms = end_ms.saturating_sub(frame.range_ms);
+        let (after, until) =
+            (start_ms.saturating_sub(frame.before_ms), end_ms.saturating_add(frame.after_ms));
+        let (a, b) = floats.advance(&columns.float_t, after, until);
+        let (c, d) = histograms.advance(&columns.histogram_t, after, until);
         if a == b && c == d {
             continue;
         }
@@ -139,7 +162,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The series of a selector and its windows' ends.
-    fn selected(&self, id: usize) -> Result<(&'a [Series], Shift), QueryError> {
+    pub(super) fn selected(&self, id: usize) -> Result<(&'a [Series], Shift), QueryError> {
         let (Some(selector), Some(series)) = (self.plan.selectors.get(id), self.fetched.series.get(id))
         else {
             return Err(QueryError::exec("the selectors were not fetched for this query"));
@@ -149,19 +172,22 @@ impl<'a> Evaluator<'a> {
 
     /// An instant selector: the newest sample of each series within the lookback.
     pub(super) fn instant(&self, id: usize, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
-        self.newest(id, grid, |_, s| s.value.clone(), sink)
+        if self.plan.selectors.get(id).is_some_and(|s| s.extend == Extend::Smoothed) {
+            return self.interpolated(id, grid, sink);
+        }
+        self.newest(id, grid, |s| s.value.clone(), sink)
     }
 
     /// `timestamp()` of an instant selector: the times of those samples, in seconds.
     pub(super) fn instant_times(&self, id: usize, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
-        self.newest(id, grid, |_, s| Value::Float(s.t_ms as f64 / 1000.0), sink)
+        self.newest(id, grid, |s| Value::Float(s.t_ms as f64 / 1000.0), sink)
     }
 
     fn newest(
         &self,
         id: usize,
         grid: Grid,
-        value: impl Fn(usize, &Sample) -> Value,
+        value: impl Fn(&Sample) -> Value,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         let (series, shift) = self.selected(id)?;
@@ -176,7 +202,7 @@ impl<'a> Evaluator<'a> {
                 let Some(sample) = seen.checked_sub(1).and_then(|i| s.samples.get(i)) else { continue };
                 if sample.t_ms > at.saturating_sub(self.options.lookback_delta_ms) && !sample.value.is_stale()
                 {
-                    row.set(step, value(step, sample));
+                    row.set(step, value(sample));
                 }
             }
             self.tick(s.samples.len())?;
@@ -190,12 +216,14 @@ impl<'a> Evaluator<'a> {
         match range {
             Range::Selector(id) => {
                 let (series, shift) = self.selected(*id)?;
-                let range_ms = self.plan.selectors.get(*id).and_then(|s| s.range_ms).unwrap_or(0);
+                let selector = self.plan.selectors.get(*id);
+                let range_ms = selector.and_then(|s| s.range_ms).unwrap_or(0);
                 Ok(Windows {
                     series: Cow::Borrowed(series),
                     drop_names: vec![false; series.len()],
                     range_ms,
                     shift,
+                    extend: selector.map_or(Extend::No, |s| s.extend),
                     _held: None,
                 })
             }
@@ -223,7 +251,14 @@ impl<'a> Evaluator<'a> {
             drop_names.push(s.drop_name);
             series.push(Series { labels: s.labels, samples });
         }
-        Ok(Windows { series: Cow::Owned(series), drop_names, range_ms: s.range_ms, shift, _held: Some(held) })
+        Ok(Windows {
+            series: Cow::Owned(series),
+            drop_names,
+            range_ms: s.range_ms,
+            shift,
+            extend: Extend::No,
+            _held: Some(held),
+        })
     }
 }
 
@@ -261,15 +296,29 @@ fn without_reset_hint(v: Value) -> Value {
 
 impl Windows<'_> {
     /// Labels and samples of every series at one time, for a query that asks for the range vector itself.
-    pub(crate) fn collect(&self, grid: Grid) -> Vec<(Labels, bool, Vec<Sample>)> {
+    ///
+    /// # Errors
+    /// The selector is extended and a series has histograms.
+    pub(crate) fn collect(
+        &self,
+        grid: Grid,
+        lookback_ms: i64,
+    ) -> Result<Vec<(Labels, bool, Vec<Sample>)>, QueryError> {
         let end = self.shift.end(&grid, 0);
         let start = end.saturating_sub(self.range_ms);
-        (self.series.iter().zip(&self.drop_names))
-            .map(|(s, drop)| {
-                let inside = |s: &&Sample| s.t_ms > start && s.t_ms <= end && !s.value.is_stale();
-                (s.labels.clone(), *drop, s.samples.iter().filter(inside).cloned().collect::<Vec<_>>())
-            })
-            .filter(|(_, _, samples)| !samples.is_empty())
-            .collect()
+        let edge = Edge::of(self.range_ms, self.extend, lookback_ms);
+        let (after, until) = (start.saturating_sub(edge.before_ms), end.saturating_add(edge.after_ms));
+        let mut out = Vec::new();
+        for (s, drop) in self.series.iter().zip(&self.drop_names) {
+            let inside = |s: &&Sample| s.t_ms > after && s.t_ms <= until && !s.value.is_stale();
+            let mut samples: Vec<Sample> = s.samples.iter().filter(inside).cloned().collect();
+            if self.extend != Extend::No {
+                samples = extended::edges(&samples, start, end, self.extend)?;
+            }
+            if !samples.is_empty() {
+                out.push((s.labels.clone(), *drop, samples));
+            }
+        }
+        Ok(out)
     }
 }

@@ -28,8 +28,11 @@ pub(crate) fn quantile(q: f64, h: &FloatHistogram) -> (f64, NanEffect) {
         return (f64::INFINITY, NanEffect::None);
     }
     let mut buckets = ascending(h);
-    if h.count == 0.0 || q.is_nan() || buckets.is_empty() {
+    if h.count == 0.0 || q.is_nan() {
         return (f64::NAN, NanEffect::None);
+    }
+    if buckets.is_empty() {
+        buckets.push(Bucket { lower: 0.0, upper: 0.0, count: 0.0 });
     }
     let forward = h.sum.is_nan() || q < 0.5;
     let mut rank = if forward { q } else { 1.0 - q } * h.count;

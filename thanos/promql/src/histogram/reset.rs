@@ -1,8 +1,9 @@
 //! Whether a counter histogram started over.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use thanos_model::{FloatHistogram, ResetHint};
+use thanos_model::{FloatHistogram, ResetHint, Sample, Value};
 
 use super::{Hist, common_bounds, same_bits, uses_custom_buckets};
 
@@ -42,6 +43,25 @@ pub(crate) fn is_reset(h: &FloatHistogram, previous: &FloatHistogram) -> bool {
     }
     previous.reduce(h.schema);
     h.zero.value() < previous.zero.value() || lost_any(&h, &previous)
+}
+
+/// Reduces histograms to count, sum and what their buckets told of resets. Histograms without buckets take a
+/// fraction of the memory; this is for queries that look at nothing else.
+pub(crate) fn keep_stats(samples: &mut [Sample]) {
+    let mut previous: Option<Arc<FloatHistogram>> = None;
+    for s in samples {
+        let Value::Histogram(h) = &mut s.value else { continue };
+        if thanos_model::is_stale(h.sum) {
+            continue;
+        }
+        let reset_hint = match (h.reset_hint, &previous) {
+            (ResetHint::Unknown, Some(p)) if is_reset(h, p) => ResetHint::Reset,
+            (ResetHint::Unknown, Some(_)) => ResetHint::NotReset,
+            (hint, _) => hint,
+        };
+        let stats = FloatHistogram { count: h.count, sum: h.sum, reset_hint, ..FloatHistogram::default() };
+        previous = Some(std::mem::replace(h, Arc::new(stats)));
+    }
 }
 
 fn lost_any(h: &Hist, previous: &Hist) -> bool {

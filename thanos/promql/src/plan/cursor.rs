@@ -2,6 +2,16 @@
 //! an annotation its exact position and nothing else.
 
 use super::lex::{Token, TokenKind};
+use super::{duration, lift};
+
+/// What follows a selector or subquery.
+#[derive(Default)]
+pub(super) struct Modifiers<'a> {
+    /// The tokens of the duration.
+    pub(super) offset: &'a [Token<'a>],
+    pub(super) anchored: bool,
+    pub(super) smoothed: bool,
+}
 
 pub(super) struct Cursor<'a> {
     tokens: &'a [Token<'a>],
@@ -76,12 +86,33 @@ impl<'a> Cursor<'a> {
         self.brackets("{", "}");
     }
 
-    /// `offset …` and `@ …`, in any order.
-    pub(super) fn modifiers(&mut self) {
+    /// `[range]` or `[range:step]`: the tokens of both.
+    pub(super) fn range(&mut self) -> (&'a [Token<'a>], Option<&'a [Token<'a>]>) {
+        if !self.take_symbol("[") {
+            return (&[], None);
+        }
+        let rest = self.tokens.get(self.next..).unwrap_or(&[]);
+        let inside = &rest[..lift::bracket_len(rest)];
+        self.next += inside.len();
+        self.take_symbol("]");
+        lift::split_colon(inside)
+    }
+
+    /// `offset …`, `@ …`, `anchored` and `smoothed`, in any order.
+    pub(super) fn modifiers(&mut self) -> Modifiers<'a> {
+        let mut found = Modifiers::default();
         loop {
             if self.take_word(&["offset"]) {
-                self.signs(false);
-                self.take();
+                let rest = self.tokens.get(self.next..).unwrap_or(&[]);
+                found.offset = &rest[..duration::offset_len(rest)];
+                self.next += found.offset.len();
+            } else if lift::is_extension(self.tokens, self.next) {
+                if self.take_word(&["anchored"]) {
+                    found.anchored = true;
+                } else {
+                    self.next += 1;
+                    found.smoothed = true;
+                }
             } else if self.take_symbol("@") {
                 self.signs(false);
                 if self.take_word(&["start", "end"]) {
@@ -90,7 +121,7 @@ impl<'a> Cursor<'a> {
                     self.take();
                 }
             } else {
-                return;
+                return found;
             }
         }
     }

@@ -11,7 +11,7 @@ pub(super) const MAX_NESTING: usize = 64;
 /// Most operators; a chain of them nests as deep as it is long.
 pub(super) const MAX_OPERATORS: usize = 200;
 /// Longest duration: 1,000 years, as no timestamp overflows with it.
-const MAX_DURATION_S: f64 = 1000.0 * 365.0 * 86_400.0;
+pub(super) const MAX_DURATION_S: f64 = 1000.0 * 365.0 * 86_400.0;
 
 const OPERATOR_SYMBOLS: [&str; 16] =
     ["+", "-", "*", "/", "%", "^", "==", "!=", "<", ">", "<=", ">=", "</", ">/", "@", "["];

@@ -80,7 +80,8 @@ fn quoted_len(rest: &str, quote: char) -> usize {
     for (i, c) in rest.char_indices().skip(1) {
         match c {
             _ if escaped => escaped = false,
-            '\\' => escaped = true,
+            // A raw string has no escapes.
+            '\\' => escaped = quote != '`',
             c if c == quote => return i + 1,
             _ => {}
         }

@@ -7,18 +7,24 @@ use promql_parser::label::MatchOp as AstMatchOp;
 use promql_parser::parser::{self as ast, LabelModifier, VectorMatchCardinality, token};
 use thanos_model::{METRIC_NAME, MatchOp, Matcher};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Modifiers};
+use super::duration::{self, Context};
 use super::expr::{
     Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Kind, Matching, Range,
     RangeCall, Subquery, ValueType,
 };
 use super::func::{Func, RangeFn};
-use super::{At, Selector};
+use super::lex::Token;
+use super::{At, Extend, Selector, lift};
 use crate::error::QueryError;
 
 pub(super) struct Lower<'a> {
     pub(super) cursor: Cursor<'a>,
     pub(super) selectors: Vec<Selector>,
+    /// What `step()` and `range()` are in duration expressions.
+    pub(super) context: Context,
+    /// Whether any duration depends on them.
+    pub(super) depends_on_steps: bool,
 }
 
 impl Lower<'_> {
@@ -45,14 +51,15 @@ impl Lower<'_> {
             }
             ast::Expr::VectorSelector(v) => {
                 self.cursor.selector();
-                self.cursor.modifiers();
-                Kind::Instant(self.selector(v, None)?)
+                let modifiers = self.cursor.modifiers();
+                Kind::Instant(self.selector(v, None, &modifiers)?)
             }
             ast::Expr::MatrixSelector(m) => {
                 self.cursor.selector();
-                self.cursor.brackets("[", "]");
-                self.cursor.modifiers();
-                Kind::Range(Range::Selector(self.selector(&m.vs, Some(millis(m.range)?))?))
+                let (range, _) = self.cursor.range();
+                let range_ms = self.duration(range, false)?.unwrap_or(millis(m.range)?);
+                let modifiers = self.cursor.modifiers();
+                Kind::Range(Range::Selector(self.selector(&m.vs, Some(range_ms), &modifiers)?))
             }
             ast::Expr::Subquery(s) => Kind::Range(Range::Subquery(Box::new(self.subquery(s)?))),
             ast::Expr::Unary(u) => {
@@ -67,7 +74,23 @@ impl Lower<'_> {
         Ok(Expr { pos, kind })
     }
 
-    fn selector(&mut self, v: &ast::VectorSelector, range_ms: Option<i64>) -> Result<usize, QueryError> {
+    /// A duration that promql-parser did not see, where there is one.
+    fn duration(&mut self, tokens: &[Token<'_>], may_be_negative: bool) -> Result<Option<i64>, QueryError> {
+        let sign = usize::from(tokens.first().is_some_and(|t| t.is("+") || t.is("-")));
+        if lift::is_plain(tokens.get(sign..).unwrap_or(&[])) && (sign == 0 || may_be_negative) {
+            return Ok(None);
+        }
+        let d = duration::evaluate(tokens, self.context, may_be_negative)?;
+        self.depends_on_steps |= d.depends;
+        Ok(Some(d.ms))
+    }
+
+    fn selector(
+        &mut self,
+        v: &ast::VectorSelector,
+        range_ms: Option<i64>,
+        modifiers: &Modifiers<'_>,
+    ) -> Result<usize, QueryError> {
         if !v.matchers.or_matchers.is_empty() {
             return Err(QueryError::parse("unexpected \"or\" in label matching, expected \",\" or \"}\""));
         }
@@ -87,8 +110,16 @@ impl Lower<'_> {
         if matchers.iter().all(Matcher::matches_empty) {
             return Err(QueryError::parse("vector selector must contain at least one non-empty matcher"));
         }
-        let (offset_ms, at) = (offset(&v.offset)?, at(&v.at)?);
-        self.selectors.push(Selector { matchers, range_ms, offset_ms, at });
+        let extend = match (modifiers.anchored, modifiers.smoothed) {
+            (false, false) => Extend::No,
+            (true, false) => Extend::Anchored,
+            (false, true) => Extend::Smoothed,
+            (true, true) => {
+                return Err(QueryError::parse("anchored and smoothed modifiers cannot be used together"));
+            }
+        };
+        let offset_ms = self.duration(modifiers.offset, true)?.unwrap_or(offset(&v.offset)?);
+        self.selectors.push(Selector { matchers, range_ms, offset_ms, at: at(&v.at)?, extend });
         Ok(self.selectors.len() - 1)
     }
 
@@ -114,11 +145,23 @@ impl Lower<'_> {
 
     fn binary(&mut self, b: &ast::BinaryExpr) -> Result<Kind, QueryError> {
         let lhs = self.expr(&b.lhs)?;
-        self.cursor.operator();
-        let op = binary_op(b.op)?;
+        let op = match self.cursor.operator() {
+            "</" => BinaryOp::TrimUpper,
+            ">/" => BinaryOp::TrimLower,
+            _ => binary_op(b.op)?,
+        };
         let rhs = self.expr(&b.rhs)?;
         let matching = matching(b.modifier.as_ref());
         let return_bool = b.return_bool();
+        if matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+            if return_bool {
+                return Err(QueryError::parse("bool modifier can only be used on comparison operators"));
+            }
+            if lhs.value_type() == ValueType::Scalar && rhs.value_type() == ValueType::Scalar {
+                let op = op.symbol();
+                return Err(QueryError::parse(format!("operator {op:?} not allowed for Scalar operations")));
+            }
+        }
         Ok(Kind::Binary(Box::new(Binary { op, lhs, rhs, return_bool, matching })))
     }
 
