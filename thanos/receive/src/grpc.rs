@@ -1,5 +1,7 @@
 //! The gRPC side: StoreAPI, Info, and copies from peers.
 
+mod snappy;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+use tower::util::MapRequestLayer;
 
 use crate::error::Kind;
 use crate::peers::MESSAGE_BYTES_MAX;
@@ -61,6 +64,7 @@ pub(crate) async fn serve(
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(PING_INTERVAL))
+        .layer(MapRequestLayer::new(snappy::decompress))
         .add_service(info)
         .add_service(store)
         .add_service(replica)

@@ -39,21 +39,37 @@ struct Peer {
     pause: Mutex<Pause>,
 }
 
-/// Doubling pause after failures in a row.
+/// Doubling pause after failures in a row. When one is over, a single request tries; the others go on failing at
+/// once until that one has an answer, so that a peer that is frozen costs one wait, not one for each write.
 #[derive(Debug, Default)]
 struct Pause {
     until: Option<Instant>,
     last: Duration,
 }
 
+/// A request that may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Free,
+    Probe,
+}
+
 impl Pause {
-    fn is_over(&mut self, now: Instant) -> bool {
-        self.until.is_none_or(|until| now >= until)
+    fn pass(&mut self, now: Instant, timeout: Duration) -> Option<Pass> {
+        match self.until {
+            None => Some(Pass::Free),
+            Some(until) if now < until => None,
+            Some(_) => {
+                // Should the probe never report, another may go after its time.
+                self.until = Some(now + timeout);
+                Some(Pass::Probe)
+            }
+        }
     }
 
-    fn failed(&mut self, now: Instant, max: Duration) {
+    fn failed(&mut self, pass: Pass, now: Instant, max: Duration) {
         // Requests that were under way together count as one failure.
-        if self.is_over(now) {
+        if pass == Pass::Probe || self.until.is_none() {
             self.last = (self.last * 2).clamp(FIRST_BACKOFF, max.max(FIRST_BACKOFF));
             self.until = Some(now + self.last);
         }
@@ -72,11 +88,11 @@ impl Peers {
     /// Sends one request; an answer or an error within the timeout.
     pub(crate) async fn send(&self, address: &str, request: WriteRequest) -> Result<(), WriteError> {
         let peer = self.peer(address)?;
-        if !peer.pause.lock().is_over(Instant::now()) {
+        let Some(pass) = peer.pause.lock().pass(Instant::now(), self.timeout) else {
             return Err(
                 Kind::Unavailable.error(format!("{address}: did not answer lately, asked again in a moment"))
             );
-        }
+        };
         let asked = async {
             let Ok(_permit) = peer.in_flight.acquire().await else {
                 return Err(tonic::Status::unavailable("closed"));
@@ -88,7 +104,9 @@ impl Peers {
             Err(_) => Err(Kind::Unavailable.error(format!("{address}: no answer within {:?}", self.timeout))),
         };
         match &answer {
-            Err(e) if e.kind.is_peer_down() => peer.pause.lock().failed(Instant::now(), self.backoff_max),
+            Err(e) if e.kind.is_peer_down() => {
+                peer.pause.lock().failed(pass, Instant::now(), self.backoff_max)
+            }
             _ => peer.pause.lock().answered(),
         }
         answer
@@ -125,21 +143,30 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_to_its_bound_and_ends_with_an_answer() {
-        let max = Duration::from_millis(150);
+        let (max, timeout) = (Duration::from_millis(150), Duration::from_secs(1));
         let mut now = Instant::now();
         let mut pause = Pause::default();
         let mut waits = Vec::new();
-        for _ in 0..4 {
-            assert!(pause.is_over(now));
-            pause.failed(now, max);
-            pause.failed(now, max);
+        assert_eq!(pause.pass(now, timeout), Some(Pass::Free));
+        // Two that were under way together.
+        pause.failed(Pass::Free, now, max);
+        pause.failed(Pass::Free, now, max);
+        for _ in 0..3 {
             waits.push(pause.last.as_millis());
-            assert!(!pause.is_over(now));
+            assert_eq!(pause.pass(now, timeout), None);
             now += pause.last;
+            assert_eq!(pause.pass(now, timeout), Some(Pass::Probe));
+            assert_eq!(pause.pass(now, timeout), None, "one probe at a time");
+            pause.failed(Pass::Probe, now, max);
         }
-        assert_eq!(waits, [50, 100, 150, 150]);
+        assert_eq!((waits, pause.last.as_millis()), (vec![50, 100, 150], 150));
+        // A probe that never reports is followed by another.
+        now += pause.last;
+        assert_eq!(pause.pass(now, timeout), Some(Pass::Probe));
+        assert_eq!(pause.pass(now + timeout, timeout), Some(Pass::Probe));
         pause.answered();
-        pause.failed(now, max);
+        assert_eq!(pause.pass(now, timeout), Some(Pass::Free));
+        pause.failed(Pass::Free, now, max);
         assert_eq!(pause.last, FIRST_BACKOFF);
     }
 }
