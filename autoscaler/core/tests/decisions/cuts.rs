@@ -29,6 +29,8 @@ struct World {
     /// West has no samples, nor has east if `both`.
     cut: Range<i64>,
     both: bool,
+    /// From one cut to the next, if there are several.
+    again_ms: Option<i64>,
     /// The querier cannot be reached.
     outage: Range<i64>,
     /// The controller does not run.
@@ -42,7 +44,26 @@ impl World {
     fn samples(&self, is_cut: bool, now: i64, span: i64) -> Vec<i64> {
         let first = (now - span).div_euclid(self.scrape_ms) + 1;
         let times = (first..=now.div_euclid(self.scrape_ms)).map(|scrape| scrape * self.scrape_ms);
-        times.filter(|at| !(is_cut && self.cut.contains(at))).collect()
+        times.filter(|at| !(is_cut && self.is_cut(*at))).collect()
+    }
+
+    fn is_cut(&self, at: i64) -> bool {
+        let since = at - self.cut.start;
+        let since = self.again_ms.filter(|_| since >= 0).map_or(since, |again| since % again);
+        (0..self.cut.end - self.cut.start).contains(&since)
+    }
+
+    /// Decides until `end`; the lowest that was desired, and when.
+    fn lowest(&self, end: i64) -> Option<(i32, i64)> {
+        let mut run = self.start();
+        let ticks = self.ticks(end).into_iter().map(|now| {
+            run.now_ms = NOW_MS + now;
+            run.observations = vec![self.observe(now)];
+            let decision = decide(&run);
+            run.history = decision.history;
+            (decision.desired_replicas, now)
+        });
+        ticks.min()
     }
 
     /// Prometheus' extrapolated rate of a counter that grows by `rate` a second.
@@ -96,10 +117,14 @@ impl World {
         start
     }
 
-    /// When each decision is made, until long after everything is over.
-    fn ticks(&self) -> Vec<i64> {
-        let end = self.cut.end.max(self.outage.end).max(self.stall.end)
-            + 2 * (self.window_ms + self.max_age_ms + self.interval_ms);
+    /// Long after everything is over.
+    fn end(&self) -> i64 {
+        let quiet = self.cut.end.max(self.outage.end).max(self.stall.end);
+        quiet + 2 * (self.window_ms + self.max_age_ms + self.interval_ms)
+    }
+
+    /// When each decision is made.
+    fn ticks(&self, end: i64) -> Vec<i64> {
         let late = self.jitter.iter().cycle();
         let ticks = (0..end / self.interval_ms).zip(late);
         let ticks = ticks.map(|(tick, late)| tick * self.interval_ms + late * self.interval_ms / 100);
@@ -128,6 +153,7 @@ fn world() -> impl Strategy<Value = World> {
                 user_window,
                 cut,
                 both,
+                again_ms: None,
                 outage,
                 stall,
                 jitter,
@@ -143,17 +169,8 @@ proptest! {
     /// the querier or by a controller that stood still; begun before the controller did.
     #[test]
     fn a_cut_under_constant_load_lowers_nothing(world in world()) {
-        let mut run = world.start();
-        for now in world.ticks() {
-            run.now_ms = NOW_MS + now;
-            run.observations = vec![world.observe(now)];
-            let decision = decide(&run);
-            prop_assert!(
-                decision.desired_replicas >= REPLICAS,
-                "{now} ms: {} ({:?})", decision.cause, run.observations[0]
-            );
-            run.history = decision.history;
-        }
+        let lowest = world.lowest(world.end());
+        prop_assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
     }
 }
 
@@ -167,6 +184,7 @@ fn demo(cut: Range<i64>) -> World {
         user_window: Some(0),
         cut,
         both: false,
+        again_ms: None,
         outage: 0..0,
         stall: 0..0,
         jitter: vec![0],
@@ -193,7 +211,7 @@ fn after_a_gap_the_window_refills_and_says_for_how_long() {
     let world = demo(200_000..245_000);
     let mut run = world.start();
     let mut doubts = BTreeMap::new();
-    for now in world.ticks() {
+    for now in world.ticks(world.end()) {
         run.now_ms = NOW_MS + now;
         run.observations = vec![world.observe(now)];
         let decision = decide(&run);
@@ -212,6 +230,24 @@ fn after_a_gap_the_window_refills_and_says_for_how_long() {
     ] {
         assert_eq!(doubts[&second], words, "after {second} s");
     }
+}
+
+#[test]
+fn a_cut_hidden_by_another_fault_lowers_nothing() {
+    let hidden = demo(200_000..350_000);
+    for (fault, world) in [
+        ("outage", World { outage: 219_000..360_000, ..hidden.clone() }),
+        ("stall", World { stall: 219_000..360_000, ..hidden }),
+    ] {
+        assert_eq!(world.lowest(600_000).map(|(replicas, _)| replicas), Some(REPLICAS), "{fault}");
+    }
+}
+
+/// Between cuts no window is ever full, so no answer is ever true.
+#[test]
+fn cuts_without_end_lower_nothing() {
+    let flapping = World { again_ms: Some(55_000), max_age_ms: 2_000, ..demo(200_000..235_000) };
+    assert_eq!(flapping.lowest(1_200_000).map(|(replicas, _)| replicas), Some(REPLICAS));
 }
 
 /// Seconds from the first decision that asks for less to the write.
