@@ -84,7 +84,7 @@ pub struct Args {
     pub max_samples: u64,
 
     /// Memory that one query may hold, bytes or with KiB, MiB, GiB.
-    #[arg(long = "query.max-memory", default_value = "1GiB", value_parser = bytes, value_name = "SIZE")]
+    #[arg(long = "query.max-memory", default_value = "512MiB", value_parser = bytes, value_name = "SIZE")]
     pub max_memory: u64,
 
     /// Series that one selector may match.

@@ -59,7 +59,7 @@ async fn with_no_store_that_answers_it_is_ready_and_says_so() {
     for line in [
         "http_requests_total{handler=\"query\",code=\"503\"} 1",
         "gauntlet_query_errors_total{error_type=\"unavailable\"} 1",
-        "gauntlet_query_incomplete_answers_total{cause=\"NotAnswering\"} 1",
+        "gauntlet_query_incomplete_answers_total{cause=\"not_answering\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }

@@ -1,13 +1,15 @@
 //! What the read path counts about itself.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use std::fmt::{self, Write};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Why part of an answer is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// An expected store does not answer Info.
     NotAnswering,
@@ -21,6 +23,19 @@ pub enum Cause {
     Undecodable,
     /// A name could not be resolved or a file not be read.
     Discovery,
+}
+
+impl EncodeLabelValue for Cause {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::NotAnswering => "not_answering",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+            Self::Reported => "reported",
+            Self::Undecodable => "undecodable",
+            Self::Discovery => "discovery",
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

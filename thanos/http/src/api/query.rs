@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::response::Response;
+use thanos_model::Labels;
 use thanos_promql::{Engine, Options, QueryError, QueryResult, QueryValue, Steps, Stop};
 use tokio::time::{Instant, timeout_at};
 
@@ -73,6 +74,8 @@ async fn run(api: Api, params: &Params, steps: Steps) -> Result<Response, ApiErr
             }
         };
         let result = engine.evaluate(&plan, steps, &fetched, &budget, &check)?;
+        drop(fetched);
+        budget.charge(0, text_bytes(&result.value)).map_err(QueryError::from)?;
         Ok(render(result, limit))
     });
     let body = evaluation.await.map_err(|e| {
@@ -80,6 +83,18 @@ async fn run(api: Api, params: &Params, steps: Steps) -> Result<Response, ApiErr
         ApiError::new(Kind::Internal, "internal error; the log says more")
     })??;
     Ok(ok(body))
+}
+
+/// About what the answer's text will hold: it is part of the query's memory too.
+fn text_bytes(value: &QueryValue) -> u64 {
+    const POINT: u64 = 40;
+    let labels = |l: &Labels| l.iter().map(|l| (l.name.len() + l.value.len() + 6) as u64).sum::<u64>();
+    match value {
+        QueryValue::Scalar { .. } => POINT,
+        QueryValue::String { value, .. } => POINT + value.len() as u64,
+        QueryValue::Vector(v) => v.iter().map(|s| POINT + labels(&s.labels)).sum(),
+        QueryValue::Matrix(m) => m.iter().map(|s| POINT * s.samples.len() as u64 + labels(&s.labels)).sum(),
+    }
 }
 
 fn render(mut result: QueryResult, limit: usize) -> String {

@@ -264,13 +264,14 @@ async fn dns_comes_and_goes() {
 #[tokio::test]
 async fn a_query_holds_no_more_than_it_may() {
     let a = FakeStore::start(store("east", "a", &[("up", UP), ("load", UP)]));
-    let b = FakeStore::start(store("east", "b", &[("up", UP), ("load", UP)]));
+    let b = FakeStore::start(store("east", "b", &[("up", &UP[1..]), ("load", &UP[1..])]));
     let plane = Plane::over(&[a.addr, b.addr]).await;
     let with = |budget: &Arc<Budget>| SelectRequest { budget: budget.clone(), ..request(vec![]) };
-    let budget = Budget::new(15, 1 << 20);
+    // The second series is decoded twice, five and four samples, while five of the first are held.
+    let budget = Budget::new(14, 1 << 20);
     let set = plane.querier(true).select(with(&budget)).await.unwrap();
     assert_eq!(set.series.iter().map(|s| s.samples.len()).sum::<usize>(), 10);
-    assert!(budget.charge(5, 0).is_ok() && budget.charge(1, 0).is_err(), "charged for exactly what is held");
+    assert!(budget.charge(4, 0).is_ok() && budget.charge(1, 0).is_err(), "charged for exactly what is held");
     for small in [Budget::new(9, 1 << 20), Budget::new(1000, 100)] {
         let over = plane.querier(true).select(with(&small)).await.unwrap_err();
         assert!(matches!(over, SourceError::Budget(_)), "{over}");
