@@ -160,7 +160,7 @@ impl<'a> Evaluator<'a> {
             if s.row.is_empty() { Ok(()) } else { sink(s) }
         };
         match &e.kind {
-            Kind::Instant(id) => self.instant(*id, grid, &mut sink),
+            Kind::Instant(id) => self.instant(*id, e.pos, grid, &mut sink),
             Kind::RangeCall(call) => self.range_call(call, grid, &mut sink),
             Kind::Call(call) => self.call(call, e.pos, grid, &mut sink),
             Kind::Aggregate(a) => self.aggregate(a, e.pos, grid, &mut sink),

@@ -224,7 +224,13 @@ impl Kernel<'_> {
 
 impl Evaluator<'_> {
     /// A `smoothed` instant selector: each series' value at the step, on the line between its neighbours.
-    pub(super) fn interpolated(&self, id: usize, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
+    pub(super) fn interpolated(
+        &self,
+        id: usize,
+        pos: usize,
+        grid: Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
         let (series, shift) = self.selected(id)?;
         let edge = Edge::of(0, Extend::Smoothed, self.options.lookback_delta_ms);
         let mut columns = Columns::default();
@@ -234,7 +240,7 @@ impl Evaluator<'_> {
             let kernel = Kernel {
                 func: RangeFn::Last,
                 name: s.labels.metric_name(),
-                pos: 0,
+                pos,
                 notes: &self.notes,
                 range_ms: 0,
                 extend: Extend::Smoothed,

@@ -171,9 +171,15 @@ impl<'a> Evaluator<'a> {
     }
 
     /// An instant selector: the newest sample of each series within the lookback.
-    pub(super) fn instant(&self, id: usize, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
+    pub(super) fn instant(
+        &self,
+        id: usize,
+        pos: usize,
+        grid: Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
         if self.plan.selectors.get(id).is_some_and(|s| s.extend == Extend::Smoothed) {
-            return self.interpolated(id, grid, sink);
+            return self.interpolated(id, pos, grid, sink);
         }
         self.newest(id, grid, |s| s.value.clone(), sink)
     }

@@ -59,7 +59,13 @@ pub(crate) fn keep_stats(samples: &mut [Sample]) {
             (ResetHint::Unknown, Some(_)) => ResetHint::NotReset,
             (hint, _) => hint,
         };
-        let stats = FloatHistogram { count: h.count, sum: h.sum, reset_hint, ..FloatHistogram::default() };
+        let stats = FloatHistogram {
+            schema: h.schema,
+            count: h.count,
+            sum: h.sum,
+            reset_hint,
+            ..FloatHistogram::default()
+        };
         previous = Some(std::mem::replace(h, Arc::new(stats)));
     }
 }

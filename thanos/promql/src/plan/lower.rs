@@ -131,16 +131,20 @@ impl Lower<'_> {
                 expr.value_type().documented()
             )));
         }
-        self.cursor.brackets("[", "]");
-        self.cursor.modifiers();
-        let step_ms = s.step.map(millis).transpose()?.filter(|s| *s > 0);
-        Ok(Subquery {
-            expr,
-            range_ms: millis(s.range)?,
-            step_ms,
-            offset_ms: offset(&s.offset)?,
-            at: at(&s.at)?,
-        })
+        let (range, step) = self.cursor.range();
+        let modifiers = self.cursor.modifiers();
+        for (used, name) in [(modifiers.anchored, "anchored"), (modifiers.smoothed, "smoothed")] {
+            if used {
+                return Err(QueryError::parse(format!("{name} modifier is not supported for subqueries")));
+            }
+        }
+        let range_ms = self.duration(range, false)?.unwrap_or(millis(s.range)?);
+        let step_ms = match self.duration(step.unwrap_or(&[]), false)? {
+            Some(ms) => Some(ms),
+            None => s.step.map(millis).transpose()?.filter(|ms| *ms > 0),
+        };
+        let offset_ms = self.duration(modifiers.offset, true)?.unwrap_or(offset(&s.offset)?);
+        Ok(Subquery { expr, range_ms, step_ms, offset_ms, at: at(&s.at)? })
     }
 
     fn binary(&mut self, b: &ast::BinaryExpr) -> Result<Kind, QueryError> {

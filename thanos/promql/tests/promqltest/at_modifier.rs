@@ -36,7 +36,8 @@ pub(crate) fn variants(text: &str, at_ms: i64) -> Vec<(String, i64)> {
     if !pin(&mut expr, at) {
         return Vec::new();
     }
-    let text = expr.to_string();
+    // Prometheus prints a positive infinity with its sign; positions in annotations count it.
+    let text = expr.to_string().replace(", Inf", ", +Inf").replace("(Inf", "(+Inf");
     let times =
         if at_ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * at_ms, 0, at_ms / 5, at_ms, 10 * at_ms] };
     times.into_iter().map(|t| (text.clone(), t)).collect()
