@@ -46,7 +46,10 @@ fn wrong_usage_is_named_and_exits_64() {
     for (args, named) in cases {
         let (code, stdout, stderr) = gauntlet(args);
         assert_eq!(code, 64, "{args:?}: {stdout}{stderr}");
-        assert!(format!("{stdout}{stderr}").contains(named), "{args:?} does not name {named:?}: {stdout}{stderr}");
+        assert!(
+            format!("{stdout}{stderr}").contains(named),
+            "{args:?} does not name {named:?}: {stdout}{stderr}"
+        );
     }
 }
 

@@ -85,7 +85,9 @@ async fn killing_any_process_lowers_nothing_and_loses_nothing() {
         // Before the first kill, so that the window holds only what was acknowledged before all of them.
         tokio::time::sleep(Duration::from_secs(22)).await;
         let url = world.query_url().await.expect("a querier");
-        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs() - 3;
+        let at =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs()
+                - 3;
         (at, counts(&url, at).await)
     };
     let (outcome, (at, before)) = tokio::join!(run(&scenario, &world, &shutdown, |_| {}), samples);

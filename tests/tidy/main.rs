@@ -18,7 +18,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("thanos-store", &["thanos-model", "thanos-promql", "thanos-storepb", "thanos-telemetry", "thanos-tsdb"]),
     (
         "thanos-http",
-        &["thanos-model", "thanos-promql", "thanos-store", "thanos-storepb", "thanos-telemetry", "thanos-tsdb"],
+        &[
+            "thanos-model",
+            "thanos-promql",
+            "thanos-store",
+            "thanos-storepb",
+            "thanos-telemetry",
+            "thanos-tsdb",
+        ],
     ),
     ("proxy-api", &[]),
     ("proxy-core", &["proxy-api"]),
@@ -126,7 +133,10 @@ fn files_are_short_and_modules_have_one_form() {
 #[test]
 fn every_package_has_the_workspace_lints() {
     for (name, manifest) in manifests() {
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{name} does not opt into the workspace lints");
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{name} does not opt into the workspace lints"
+        );
     }
 }
 

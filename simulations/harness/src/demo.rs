@@ -37,12 +37,12 @@ fn phase(name: &'static str, seconds: u64, rps: f64) -> Phase {
 
 /// Load steps up tenfold, holds, and drops; the west's metrics are cut while it holds.
 ///
-/// At 10 requests per second and pod, 20 rps want the minimum of 2 pods and 200 rps want 20.
+/// At 12 requests per second and pod, 20 rps want 2 pods, the minimum, and 200 rps want 17.
 pub fn scenario(seed: u64) -> Scenario {
     let cut = Fault {
         name: "west metrics cut",
-        at: Duration::from_secs(42),
-        lasts: Duration::from_secs(18),
+        at: Duration::from_secs(37),
+        lasts: Duration::from_secs(14),
         kind: FaultKind::Pause,
         cluster: "west",
         namespace: "monitoring",
@@ -53,13 +53,13 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut expectations = Vec::new();
     for target in [("east", "web"), ("west", "web")] {
         let reaches = |bound, after, within| Expectation::Reaches { target, bound, after, within };
-        expectations.push(reaches(Bound::AtLeast(18), "step", secs(25)));
-        expectations.push(reaches(Bound::AtMost(2), "drop", secs(45)));
+        expectations.push(reaches(Bound::AtLeast(15), "step", secs(25)));
+        expectations.push(reaches(Bound::AtMost(2), "drop", secs(50)));
     }
     for target in [("east", "receive"), ("west", "receive")] {
         let reaches = |bound, after, within| Expectation::Reaches { target, bound, after, within };
         expectations.push(reaches(Bound::AtLeast(3), "step", secs(30)));
-        expectations.push(reaches(Bound::AtMost(2), "drop", secs(50)));
+        expectations.push(reaches(Bound::AtMost(2), "drop", secs(60)));
     }
     expectations.push(Expectation::NeverLowered { from: "west metrics cut", to: "west metrics cut ended" });
     for policy in [("east", "web"), ("west", "web")] {
@@ -80,7 +80,11 @@ pub fn scenario(seed: u64) -> Scenario {
     Scenario {
         name: "demo",
         clusters: vec!["east", "west"],
-        phases: vec![phase("quiet", 15, QUIET_RPS), phase("step", 55, BUSY_RPS), phase("drop", 50, QUIET_RPS)],
+        phases: vec![
+            phase("quiet", 15, QUIET_RPS),
+            phase("step", 55, BUSY_RPS),
+            phase("drop", 50, QUIET_RPS),
+        ],
         arrivals: Arrivals::Poisson,
         seed,
         faults: vec![cut],
@@ -114,7 +118,8 @@ fn tempfile_dir(args: &Args) -> Result<Option<PathBuf>, RunError> {
         Some(dir) => dir.clone(),
         None => std::env::temp_dir().join(format!("gauntlet-demo-{}", std::process::id())),
     };
-    std::fs::create_dir_all(&wanted).map_err(|e| RunError::Config(format!("--dir {}: {e}", wanted.display())))?;
+    std::fs::create_dir_all(&wanted)
+        .map_err(|e| RunError::Config(format!("--dir {}: {e}", wanted.display())))?;
     Ok(args.dir.is_none().then_some(wanted))
 }
 
@@ -122,8 +127,9 @@ async fn run_in(args: &Args, dir: &std::path::Path, ctx: &Context) -> Result<(),
     let scenario = scenario(args.seed);
     let mut view = View::new();
     let program = std::env::current_exe().context("own program")?;
+    let tell = |line: &str| view.say(line);
     let world = tokio::select! {
-        world = World::start(dir, &program, &scenario.clusters, &|line| view.say(line)) => world?,
+        world = World::start(dir, &program, &scenario.clusters, &tell) => world?,
         () = ctx.shutdown.started() => return Err(broken_off()),
     };
     let url = world.query_url().await?;
@@ -131,7 +137,10 @@ async fn run_in(args: &Args, dir: &std::path::Path, ctx: &Context) -> Result<(),
     for c in world.clusters() {
         view.say(&format!("api server  {} ({})", c.api_url(), c.name()));
     }
-    view.say(&format!("kubectl     KUBECONFIG={} kubectl --context east get scalingpolicies -A", world.kubeconfig().display()));
+    view.say(&format!(
+        "kubectl     KUBECONFIG={} kubectl --context east get scalingpolicies -A",
+        world.kubeconfig().display()
+    ));
     view.say(&format!(
         "load        {QUIET_RPS} → {BUSY_RPS} → {QUIET_RPS} requests per second on each cluster, seed {}\n",
         args.seed
@@ -182,7 +191,9 @@ mod tests {
                 Expectation::Reaches { after, .. }
                 | Expectation::Recovers { after, .. }
                 | Expectation::Restarted { after, .. } => vec![*after],
-                Expectation::NeverLowered { from, to } | Expectation::Lied { from, to, .. } => vec![*from, *to],
+                Expectation::NeverLowered { from, to } | Expectation::Lied { from, to, .. } => {
+                    vec![*from, *to]
+                }
                 Expectation::FailedShare { .. } | Expectation::ValidLoad => vec![],
             };
             assert!(named.iter().all(|n| marks.iter().any(|m| m == n)), "{e:?}");

@@ -110,7 +110,10 @@ fn row(expectation: &Expectation, t: &Timeline) -> Row {
             (format!("nothing is scaled down from {from:?} to {to:?}"), never_lowered(t, from, to))
         }
         Expectation::Lied { policy, from, to, share } => (
-            format!("{}/{} sees its value fall to {share} or less, and does not believe it", policy.0, policy.1),
+            format!(
+                "{}/{} sees its value fall to {share} or less, and does not believe it",
+                policy.0, policy.1
+            ),
             lied(t, &target(*policy), from, to, *share),
         ),
         Expectation::Recovers { policy, after, within } => (
@@ -177,7 +180,11 @@ fn never_lowered(t: &Timeline, from: &str, to: &str) -> Found {
         }
         watched += 1;
     }
-    if watched == 0 { Err("no workload was watched".into()) } else { Ok(format!("{watched} workloads held or rose")) }
+    if watched == 0 {
+        Err("no workload was watched".into())
+    } else {
+        Ok(format!("{watched} workloads held or rose"))
+    }
 }
 
 fn lied(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Found {
@@ -190,7 +197,9 @@ fn lied(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Foun
     let lowest = during().filter_map(|s| s.value).fold(f64::INFINITY, f64::min);
     let doubted: Option<&PolicyState> = during().find(|s| s.sufficient == Some(false));
     match doubted {
-        _ if lowest > at_start * share => Err(format!("the value went from {at_start:.1} to {lowest:.1} only")),
+        _ if lowest > at_start * share => {
+            Err(format!("the value went from {at_start:.1} to {lowest:.1} only"))
+        }
         None => Err(format!("the value fell from {at_start:.1} to {lowest:.1} and the policy believed it")),
         Some(s) => Ok(format!("{at_start:.1} fell to {lowest:.1}; \"{}\"", s.evidence)),
     }

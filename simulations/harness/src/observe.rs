@@ -99,7 +99,7 @@ fn policy_state(policy: &ScalingPolicy) -> PolicyState {
         evidence: evidence.map(|c| c.message.clone()).unwrap_or_default(),
         value: status.metrics.first().and_then(|m| m.value.as_ref()?.parse().ok()),
         desired: status.desired_replicas,
-        cause: status.last_decisions.last().map(|d| d.cause.clone()).unwrap_or_default(),
+        cause: status.last_decisions.first().map(|d| d.cause.clone()).unwrap_or_default(),
     }
 }
 

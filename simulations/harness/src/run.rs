@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http::Uri;
-use simulations_cluster::{Cluster, Signal};
+use rustix::process::Signal;
+use simulations_cluster::Cluster;
 use simulations_load::generator::{Generator, Plan};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
@@ -175,18 +176,20 @@ async fn act(item: &Item, world: &World, journal: &Journal) -> anyhow::Result<()
             let pod = pod.with_context(|| format!("fault {:?}: no pod of {}", fault.name, fault.app))?;
             let (_, pod) = names(&pod);
             let signal = match fault.kind {
-                FaultKind::Kill => Signal::Kill,
-                FaultKind::Pause => Signal::Stop,
+                FaultKind::Kill => Signal::KILL,
+                FaultKind::Pause => Signal::STOP,
             };
             journal.write(Event::Mark(fault.name.to_owned()));
-            cluster.signal_container(fault.namespace, &pod, fault.container, signal)?;
+            cluster.signal_container(fault.namespace, &pod, fault.container, signal.as_raw())?;
             *hit.lock() = Some(pod);
         }
         Step::End { fault, hit } => {
             let Some(pod) = hit.lock().take() else { return Ok(()) };
             let cluster = cluster_of(world, fault)?;
             // The container may have been replaced meanwhile; then there is nothing to wake.
-            if let Err(error) = cluster.signal_container(fault.namespace, &pod, fault.container, Signal::Cont) {
+            if let Err(error) =
+                cluster.signal_container(fault.namespace, &pod, fault.container, Signal::CONT.as_raw())
+            {
                 tracing::warn!(%error, fault = fault.name, "could not end the fault");
             }
             journal.write(Event::Mark(format!("{} ended", fault.name)));

@@ -102,7 +102,10 @@ impl Timeline {
     }
 
     /// A policy's states.
-    pub fn policy<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = (Duration, &'a PolicyState)> + 'a {
+    pub fn policy<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> impl Iterator<Item = (Duration, &'a PolicyState)> + 'a {
         self.events.iter().filter_map(move |(at, e)| match e {
             Event::Policy { target: t, state } if t == target => Some((*at, state)),
             _ => None,

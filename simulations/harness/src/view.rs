@@ -38,9 +38,8 @@ struct State {
 impl View {
     /// A live block where standard output is a terminal.
     pub fn new() -> Self {
-        let live = std::io::stdout()
-            .is_terminal()
-            .then(|| Live { screen: MultiProgress::new(), lines: Vec::new() });
+        let live =
+            std::io::stdout().is_terminal().then(|| Live { screen: MultiProgress::new(), lines: Vec::new() });
         Self { live, told: 0, state: State::default() }
     }
 
@@ -58,8 +57,18 @@ impl View {
         let new: Vec<(Duration, Event)> =
             journal.read(|t| t.events().get(self.told..).unwrap_or_default().to_vec());
         self.told += new.len();
-        for (at, event) in new {
-            if let Some(line) = self.state.take(event) {
+        for (i, (at, event)) in new.iter().enumerate() {
+            // The replicas change first and the policy says why a moment later: look ahead for it.
+            if let Event::Replicas { target, .. } = event {
+                let said = new[i..].iter().rev().find_map(|(_, e)| match e {
+                    Event::Policy { target: t, state } if t == target => Some(state.cause.clone()),
+                    _ => None,
+                });
+                if let Some(cause) = said {
+                    self.state.policies.entry(target.clone()).or_default().cause = cause;
+                }
+            }
+            if let Some(line) = self.state.take(event.clone()) {
                 self.say(&format!("{:>6.1}s  {line}", at.as_secs_f64()));
             }
         }
@@ -141,7 +150,8 @@ impl Live {
     fn draw(&mut self, lines: &[String]) {
         while self.lines.len() < lines.len() {
             // The template is a constant; the default would only show a bar instead of the text.
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style =
+                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             self.lines.push(self.screen.add(ProgressBar::new_spinner().with_style(style)));
         }
         for (bar, line) in self.lines.iter().zip(lines) {
@@ -164,7 +174,8 @@ impl State {
             }
             Event::Policy { target, state } => {
                 let before = self.policies.insert(target.clone(), state.clone());
-                let turned = before.is_some_and(|b| b.sufficient.is_some() && b.sufficient != state.sufficient);
+                let turned =
+                    before.is_some_and(|b| b.sufficient.is_some() && b.sufficient != state.sufficient);
                 let word = if state.sufficient == Some(true) { "trusts" } else { "does not trust" };
                 turned.then(|| format!("{}/{} {word} its evidence: {}", target.0, target.1, state.evidence))
             }

@@ -1,20 +1,20 @@
 //! The clusters of a run: started, filled with the manifests, and waited for.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use http::Uri;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, LogParams};
 use simulations_cluster::{Cluster, ClusterConfig, Dns, write_kubeconfig};
 
 /// Long enough for a busy two-core machine to start every first pod.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// The manifests, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
+const NAMESPACES: &str = include_str!("../../scenarios/demo/namespaces.yaml");
 const MESH: &str = include_str!("../../scenarios/demo/mesh.yaml");
 const METRICS: &str = include_str!("../../scenarios/demo/metrics.yaml");
 const SERVICES: &str = include_str!("../../scenarios/demo/services.yaml");
@@ -45,19 +45,18 @@ impl World {
         let kubeconfig = dir.join("kubeconfig");
         for name in names {
             tell(&format!("starting cluster {name}"));
-            let config = ClusterConfig {
-                name: (*name).to_owned(),
-                dir: dir.join(name),
-                programs: BTreeMap::from([("gauntlet".to_owned(), program.to_owned())]),
-                kubeconfig: Some(dir.join(format!("kubeconfig-{name}"))),
-                ..ClusterConfig::default()
-            };
+            let config = ClusterConfig::new(*name, dir.join(name)).program("gauntlet", program);
             clusters.push(Cluster::start(config).await.with_context(|| format!("cluster {name}"))?);
         }
-        write_kubeconfigs(dir, &kubeconfig, &clusters)?;
-        let zones = clusters.iter().map(|c| (format!("{}.local", c.name()), c.client())).collect();
         let first = clusters.first().ok_or_else(|| anyhow!("a world has at least one cluster"))?;
-        let dns = Dns::serve(SocketAddr::new(first.address(10), 5353), zones).await?;
+        let all: Vec<&Cluster> = clusters.iter().collect();
+        write_kubeconfig(&kubeconfig, &all, first.name())?;
+        for c in &clusters {
+            // Pods see every cluster, and their own as the current one.
+            write_kubeconfig(&c.kubeconfig_path(), &all, c.name())?;
+        }
+        let zones = clusters.iter().map(|c| (c.domain().to_owned(), c.client())).collect();
+        let dns = Dns::serve(first.dns_addr(), zones).await?;
         let world = Self { clusters, dns, kubeconfig };
         if let Err(e) = world.fill(tell).await {
             let logs = world.logs_of_the_unready().await;
@@ -68,8 +67,9 @@ impl World {
     }
 
     async fn fill(&self, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
-        let crd = autoscaler_api::crd_yaml();
+        let crd = autoscaler_api::crd_yaml().map_err(|e| anyhow!(e))?;
         for cluster in &self.clusters {
+            cluster.apply_yaml(NAMESPACES).await.context("namespaces.yaml")?;
             cluster.apply_yaml(&crd).await.context("the ScalingPolicy definition")?;
             cluster.apply_yaml(MESH).await.context("mesh.yaml")?;
         }
@@ -84,7 +84,7 @@ impl World {
             let fill = |text: &str| {
                 text.replace("${CLUSTER}", cluster.name())
                     .replace("${DESTINATION}", &destination)
-                    .replace("${DNS}", &self.dns.address().to_string())
+                    .replace("${DNS}", &self.dns.addr().to_string())
             };
             cluster.apply_yaml(&fill(METRICS)).await.context("metrics.yaml")?;
             cluster.apply_yaml(&fill(SERVICES)).await.context("services.yaml")?;
@@ -119,7 +119,10 @@ impl World {
                 return Ok(());
             }
             if started.elapsed() > READY_WITHIN {
-                bail!("{}: {ready} of {want} pods of {ns}/{app} ready after {READY_WITHIN:?}", cluster.name());
+                bail!(
+                    "{}: {ready} of {want} pods of {ns}/{app} ready after {READY_WITHIN:?}",
+                    cluster.name()
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -134,7 +137,13 @@ impl World {
             for pod in list.items.iter().filter(|p| !is_ready(p)) {
                 let (ns, name) = names(pod);
                 for container in pod.spec.iter().flat_map(|s| &s.containers) {
-                    let log = cluster.log_tail(&ns, &name, &container.name, 5);
+                    let params = LogParams {
+                        container: Some(container.name.clone()),
+                        tail_lines: Some(5),
+                        ..LogParams::default()
+                    };
+                    let api: Api<Pod> = Api::namespaced(cluster.client(), &ns);
+                    let log = api.logs(&name, &params).await.unwrap_or_else(|e| format!("(no log: {e})"));
                     text.push_str(&format!("\n--- {}/{ns}/{name}/{}\n{log}", cluster.name(), container.name));
                 }
             }
@@ -183,7 +192,8 @@ impl World {
 
     /// Ends every process.
     pub async fn stop(self) {
-        self.dns.stop().await;
+        // First, as it watches the API servers.
+        drop(self.dns);
         futures::future::join_all(self.clusters.into_iter().map(Cluster::stop)).await;
     }
 }
@@ -209,15 +219,4 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Namespace and name.
 pub fn names(pod: &Pod) -> (String, String) {
     (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default())
-}
-
-/// One file for the user, and one per cluster whose current context is that cluster, for its pods.
-fn write_kubeconfigs(dir: &Path, all: &Path, clusters: &[Cluster]) -> anyhow::Result<()> {
-    let list: Vec<(&str, String)> = clusters.iter().map(|c| (c.name(), c.api_url())).collect();
-    let first = clusters.first().map_or("", |c| c.name());
-    write_kubeconfig(all, &list, first)?;
-    for c in clusters {
-        write_kubeconfig(&dir.join(format!("kubeconfig-{}", c.name())), &list, c.name())?;
-    }
-    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The open loop: a pacer thread that only waits and hands over, and a task for every request.
+//! The open loop: a pacer thread that only waits and hands over, and a task for every request, on a thread and
+//! executor of their own so that whatever else the process does is not in the latencies.
 //!
 //! The pacer is a thread of its own because an executor's timers are a millisecond coarse and wait behind
 //! other tasks; the send lag that is recorded is what remains, measured inside the request's task.
@@ -14,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
 use thanos_telemetry::Shutdown;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::recorder::{End, Recorder, Summary};
 use crate::schedule::{Arrivals, Schedule, Stage, rate_at};
@@ -54,7 +55,7 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Generator {
     shared: Arc<Shared>,
-    done: tokio::task::JoinHandle<()>,
+    done: oneshot::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -86,7 +87,17 @@ impl Generator {
         let pacer_shared = shared.clone();
         let pacer_shutdown = shutdown.clone();
         std::thread::spawn(move || pace(schedule, started, &due, &pacer_shared, &pacer_shutdown));
-        let done = tokio::spawn(send_all(plan, handed_over, shared.clone()));
+        let (finished, done) = oneshot::channel();
+        let sender_shared = shared.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(send_all(plan, handed_over, sender_shared)),
+                Err(error) => tracing::error!(%error, "the load generator has no runtime"),
+            }
+            // Nobody waits any more if this fails.
+            let _ = finished.send(());
+        });
         Self { shared, done }
     }
 
@@ -100,14 +111,14 @@ impl Generator {
 
     /// Whether every planned request has ended.
     pub fn is_finished(&self) -> bool {
-        self.done.is_finished()
+        !self.done.is_empty() || self.done.is_terminated()
     }
 
     /// Waits for the last answer and returns the whole run's figures.
     pub async fn finish(mut self) -> Summary {
         // The sender never panics on input; if it did, what it recorded still counts.
-        if let Err(error) = (&mut self.done).await {
-            tracing::error!(%error, "the load generator broke off");
+        if !self.done.is_terminated() && (&mut self.done).await.is_err() {
+            tracing::error!("the load generator broke off");
         }
         self.lap();
         self.shared.total.lock().summary()

@@ -38,8 +38,12 @@ fn reaching_counts_from_the_mark_and_has_a_limit() {
     assert!(held(reach(20, 6), &t));
     assert!(!held(reach(20, 5), &t));
     assert!(!held(reach(21, 60), &t));
-    let down =
-        Expectation::Reaches { target: ("east", "web"), bound: Bound::AtMost(2), after: "step", within: s(60) };
+    let down = Expectation::Reaches {
+        target: ("east", "web"),
+        bound: Bound::AtMost(2),
+        after: "step",
+        within: s(60),
+    };
     assert!(!held(down, &t), "two were ready at the step, but twenty were wanted");
     assert!(!held(
         Expectation::Reaches { target: ("east", "web"), bound: Bound::AtLeast(1), after: "no", within: s(9) },
