@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use autoscaler_api::{ScaleTargetRef, ScalingPolicy, ScalingPolicyStatus};
+use autoscaler_api::{ScaleTargetRef, ScalingPolicyStatus};
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::api::events::v1::Event;
@@ -166,7 +166,9 @@ impl Cluster {
         name: &str,
         status: &ScalingPolicyStatus,
     ) -> Result<(), CallError> {
-        let api: Api<ScalingPolicy> = Api::namespaced(self.client.clone(), namespace);
+        // Untyped: the answer need not read as ours.
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &crate::policies::resource());
         let mut fields = serde_json::to_value(status).unwrap_or_default();
         if let Some(fields) = fields.as_object_mut() {
             // A merge patch removes only what is null.
@@ -175,11 +177,7 @@ impl Cluster {
             }
         }
         let patch = Patch::Merge(serde_json::json!({ "status": fields }));
-        self.fenced(async {
-            // Bytes, not an object: the answer need not read as ours.
-            api.patch_status(name, &PatchParams::default(), &patch).await.map(drop)
-        })
-        .await
+        self.fenced(api.patch_status(name, &PatchParams::default(), &patch)).await.map(drop)
     }
 
     /// Publishes an event about a policy. Each is its own object: the note says what happened.

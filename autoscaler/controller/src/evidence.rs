@@ -25,7 +25,7 @@ pub(crate) fn observe<'a>(
 ) -> Observation {
     let queries = match &metric.evidence {
         Ok(queries) => queries,
-        Err(why) => return failed(metric, FailureKind::BadQuery, format!("the query {why}")),
+        Err(why) => return failed(metric, FailureKind::BadQuery, format!("the query is not usable: {why}")),
     };
     let unanswered = || Err(QueryError::new(FailureKind::Other, "the querier client gave no outcome"));
     let value = outcome(&metric.query).cloned().unwrap_or_else(unanswered);

@@ -50,7 +50,7 @@ const FIELD_MANAGER: &str = "gauntlet-autoscaler";
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// Evaluate ScalingPolicies and scale their targets
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Judge policy files without a cluster; exit 64 if anything is wrong
     Check(CheckArgs),
     /// Print the ScalingPolicy CustomResourceDefinition
@@ -63,7 +63,7 @@ pub enum Command {
 /// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems.
 pub async fn run(command: Command, ctx: Context) -> Result<(), RunError> {
     match command {
-        Command::Run(args) => run::run(args, ctx).await,
+        Command::Run(args) => run::run(*args, ctx).await,
         Command::Check(args) => check::run(&args),
         Command::Crd => print(&autoscaler_api::crd_yaml().map_err(RunError::config)?),
     }

@@ -132,3 +132,27 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_the_prefix_and_what_is_gone_is_not_shown() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let labels =
+            PolicyLabels { cluster: "east".into(), namespace: "default".into(), policy: "web".into() };
+        metrics.desired.get_or_create(&labels).set(3);
+        metrics.evaluation.observe(0.1);
+        let exposed = thanos_telemetry::Metrics::new(registry);
+        let text = exposed.encode(None).1;
+        let line =
+            "gauntlet_autoscaler_desired_replicas{cluster=\"east\",namespace=\"default\",policy=\"web\"} 3";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("gauntlet_autoscaler_evaluation_seconds_count 1"), "{text}");
+        assert!(text.lines().all(|l| l.starts_with('#') || l.starts_with("gauntlet_autoscaler_")), "{text}");
+        metrics.forget(&labels, std::iter::empty());
+        assert!(!exposed.encode(None).1.contains("policy=\"web\""));
+    }
+}

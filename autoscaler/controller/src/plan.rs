@@ -74,8 +74,10 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     let mut metrics = Vec::with_capacity(spec.metrics.len());
     let mut specs = Vec::with_capacity(spec.metrics.len());
     for (i, metric) in spec.metrics.iter().enumerate() {
-        specs.push(metric_spec(metric, &format!("spec.metrics[{i}]"))?);
-        let evidence = promql::parse(&metric.query).map(|query| {
+        let query = promql::parse(&metric.query);
+        let window_ms = query.as_ref().map_or(0, |q| q.window_ms);
+        specs.push(metric_spec(metric, window_ms, &format!("spec.metrics[{i}]"))?);
+        let evidence = query.map(|query| {
             let derive =
                 |s: Selector| EvidenceQuery { query: s.newest_sample_query(cluster_label), selector: s };
             query.selectors.into_iter().map(derive).collect()
@@ -106,6 +108,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
                 api::Mode::Paused => core::Mode::Paused,
             },
             defaults: core::Defaults::default(),
+            interval_ms,
         },
         interval: Duration::from_millis(interval_ms.unsigned_abs()),
         metrics,
@@ -113,7 +116,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     })
 }
 
-fn metric_spec(metric: &api::Metric, at: &str) -> Result<core::MetricSpec, Problem> {
+fn metric_spec(metric: &api::Metric, window_ms: i64, at: &str) -> Result<core::MetricSpec, Problem> {
     let (field, quantity) = match metric.target.type_ {
         api::MetricTargetType::Value => ("value", &metric.target.value),
         api::MetricTargetType::AverageValue => ("averageValue", &metric.target.average_value),
@@ -144,6 +147,7 @@ fn metric_spec(metric: &api::Metric, at: &str) -> Result<core::MetricSpec, Probl
         evidence: core::EvidenceSpec {
             max_age_ms: duration_ms(&format!("{at}.evidence.maxAge"), &metric.evidence.max_age)?,
             clusters: metric.evidence.clusters.clone(),
+            window_ms,
         },
         fallback,
     })

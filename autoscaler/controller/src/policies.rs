@@ -9,7 +9,7 @@ use std::sync::Arc;
 use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, validate};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::core::DeserializeGuard;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -31,6 +31,8 @@ pub(crate) struct Policy {
     pub generation: Option<i64>,
     /// For events.
     pub reference: ObjectReference,
+    /// As the API server has it, to tell a change.
+    raw: serde_json::Value,
     /// As written; `None` if it could not be read at all.
     pub spec: Option<ScalingPolicySpec>,
     /// As understood, or everything that is wrong.
@@ -40,23 +42,24 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    fn read(object: DeserializeGuard<ScalingPolicy>, cluster_label: &str) -> Self {
-        let mut reference = object.object_ref(&());
+    fn read(object: &DynamicObject, cluster_label: &str) -> Self {
+        let mut reference = object.object_ref(&resource());
         // Events are found by them, and a list leaves them out.
         reference.api_version = Some(ScalingPolicy::api_version(&()).into_owned());
         reference.kind = Some(ScalingPolicy::kind(&()).into_owned());
-        let meta = object.meta().clone();
-        let (spec, status, plan) = match object.0 {
-            Ok(policy) => {
+        let meta = object.metadata.clone();
+        let raw = object.data["spec"].clone();
+        let (spec, plan) = match serde_json::from_value::<ScalingPolicySpec>(raw.clone()) {
+            Ok(spec) => {
+                let policy = ScalingPolicy { metadata: meta.clone(), spec, status: None };
                 let problems = validate(&policy);
                 let plan =
                     if problems.is_empty() { Plan::new(&policy.spec, cluster_label) } else { Err(problems) };
-                (Some(policy.spec), policy.status.unwrap_or_default(), plan)
+                (Some(policy.spec), plan)
             }
-            Err(invalid) => {
-                let problem =
-                    Problem::new("spec", invalid.error, "apply a policy that the CRD's schema accepts");
-                (None, ScalingPolicyStatus::default(), Err(vec![problem]))
+            Err(e) => {
+                let cure = "apply a policy that the CRD's schema accepts";
+                (None, Err(vec![Problem::new("spec", e.to_string(), cure)]))
             }
         };
         Self {
@@ -65,9 +68,11 @@ impl Policy {
             uid: meta.uid.unwrap_or_default(),
             generation: meta.generation,
             reference,
+            raw,
             spec,
             plan,
-            status,
+            // A status that another version wrote is no reason not to scale.
+            status: serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
         }
     }
 
@@ -77,6 +82,11 @@ impl Policy {
         let group = target.api_version.rsplit_once('/').map_or("", |(group, _)| group);
         Some((group, &target.kind, &target.name))
     }
+}
+
+/// Objects are watched untyped: one that does not read as a ScalingPolicy must not end the watch of all.
+pub(crate) fn resource() -> ApiResource {
+    ApiResource::erase::<ScalingPolicy>(&())
 }
 
 /// Names of the other active policies with the same target. Shadow and Paused policies write nothing, so they
@@ -103,7 +113,7 @@ pub(crate) async fn follow(
     cluster_label: String,
     publish: watch::Sender<Option<Snapshot>>,
 ) {
-    let api: Api<DeserializeGuard<ScalingPolicy>> = Api::all(client);
+    let api: Api<DynamicObject> = Api::all_with(client, &resource());
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut known: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut listing: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
@@ -150,22 +160,20 @@ pub(crate) async fn follow(
 fn take(
     into: &mut BTreeMap<Name, Arc<Policy>>,
     before: &BTreeMap<Name, Arc<Policy>>,
-    object: DeserializeGuard<ScalingPolicy>,
+    object: DynamicObject,
     cluster_label: &str,
 ) {
     let key = (object.namespace().unwrap_or_default(), object.name_any());
-    if object.meta().deletion_timestamp.is_some() {
+    if object.metadata.deletion_timestamp.is_some() {
         into.remove(&key);
         return;
     }
     let old = before.get(&key).filter(|old| {
-        let spec = object.0.as_ref().ok().map(|p| &p.spec);
-        Some(&old.uid) == object.meta().uid.as_ref()
-            && old.generation == object.meta().generation
-            && spec.is_some()
-            && old.spec.as_ref() == spec
+        Some(&old.uid) == object.metadata.uid.as_ref()
+            && old.generation == object.metadata.generation
+            && old.raw == object.data["spec"]
     });
-    let policy = old.cloned().unwrap_or_else(|| Arc::new(Policy::read(object, cluster_label)));
+    let policy = old.cloned().unwrap_or_else(|| Arc::new(Policy::read(&object, cluster_label)));
     into.insert(key, policy);
 }
 

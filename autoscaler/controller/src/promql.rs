@@ -16,6 +16,8 @@ use promql_parser::parser::{AtModifier, Expr, Offset, VectorSelector};
 pub(crate) struct Query {
     /// Every series selector in it, in reading order, each once. Empty: a constant or a clock.
     pub selectors: Vec<Selector>,
+    /// How far back the longest range reads, those of subqueries around it included, in milliseconds.
+    pub window_ms: i64,
 }
 
 /// One series selector with the time that it looks at.
@@ -46,8 +48,8 @@ pub(crate) fn parse(text: &str) -> Result<Query, String> {
         ValueType::Matrix => return Err("gives a range of samples; wrap it, for example in rate(…)".into()),
         ValueType::String => return Err("gives a string; a metric needs a number".into()),
     }
-    let mut query = Query { selectors: Vec::new() };
-    collect(&expr, Shift::default(), &mut query.selectors)?;
+    let mut query = Query { selectors: Vec::new(), window_ms: 0 };
+    collect(&expr, Shift::default(), &mut query)?;
     Ok(query)
 }
 
@@ -84,6 +86,8 @@ impl Selector {
 struct Shift {
     at_ms: Option<i64>,
     offset_ms: i64,
+    /// Sum of the ranges.
+    range_ms: i64,
 }
 
 impl Shift {
@@ -95,11 +99,15 @@ impl Shift {
             None => 0,
         };
         match at {
-            Some(AtModifier::At(time)) => Self { at_ms: Some(epoch_ms(*time)), offset_ms: own_ms },
+            Some(AtModifier::At(time)) => Self { at_ms: Some(epoch_ms(*time)), offset_ms: own_ms, ..self },
             // start() and end() of an instant query are its evaluation time.
-            Some(AtModifier::Start | AtModifier::End) => Self { at_ms: None, offset_ms: own_ms },
-            None => Self { at_ms: self.at_ms, offset_ms: self.offset_ms.saturating_add(own_ms) },
+            Some(AtModifier::Start | AtModifier::End) => Self { at_ms: None, offset_ms: own_ms, ..self },
+            None => Self { offset_ms: self.offset_ms.saturating_add(own_ms), ..self },
         }
+    }
+
+    fn over(self, range: Duration) -> Self {
+        Self { range_ms: self.range_ms.saturating_add(millis(range)), ..self }
     }
 }
 
@@ -115,11 +123,13 @@ fn epoch_ms(time: SystemTime) -> i64 {
 }
 
 /// Depth is bounded by the scan.
-fn collect(expr: &Expr, shift: Shift, found: &mut Vec<Selector>) -> Result<(), String> {
+fn collect(expr: &Expr, shift: Shift, found: &mut Query) -> Result<(), String> {
     match expr {
         Expr::VectorSelector(v) => add(v, shift, found),
-        Expr::MatrixSelector(m) => add(&m.vs, shift, found),
-        Expr::Subquery(s) => collect(&s.expr, shift.within(s.at.as_ref(), s.offset.as_ref()), found),
+        Expr::MatrixSelector(m) => add(&m.vs, shift.over(m.range), found),
+        Expr::Subquery(s) => {
+            collect(&s.expr, shift.within(s.at.as_ref(), s.offset.as_ref()).over(s.range), found)
+        }
         Expr::Aggregate(a) => {
             a.param.iter().try_for_each(|param| collect(param, shift, found))?;
             collect(&a.expr, shift, found)
@@ -136,7 +146,7 @@ fn collect(expr: &Expr, shift: Shift, found: &mut Vec<Selector>) -> Result<(), S
     }
 }
 
-fn add(v: &VectorSelector, shift: Shift, found: &mut Vec<Selector>) -> Result<(), String> {
+fn add(v: &VectorSelector, shift: Shift, found: &mut Query) -> Result<(), String> {
     if !v.matchers.or_matchers.is_empty() {
         return Err("has `or` between label matchers, which is not PromQL; use =~\"a|b\"".into());
     }
@@ -147,8 +157,9 @@ fn add(v: &VectorSelector, shift: Shift, found: &mut Vec<Selector>) -> Result<()
         offset_ms: shift.offset_ms,
         matchers: v.matchers.matchers.clone(),
     };
-    if !found.contains(&selector) {
-        found.push(selector);
+    found.window_ms = found.window_ms.max(shift.range_ms);
+    if !found.selectors.contains(&selector) {
+        found.selectors.push(selector);
     }
     Ok(())
 }

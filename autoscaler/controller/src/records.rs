@@ -91,6 +91,7 @@ mod tests {
                 behavior: None,
                 mode: Mode::Active,
                 defaults: Defaults::default(),
+                interval_ms: 0,
             },
             scale: Scale { spec_replicas: 1, status_replicas: 1, ready_replicas: 1 },
             observations: Vec::new(),

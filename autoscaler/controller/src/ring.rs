@@ -185,7 +185,7 @@ fn bootstrap(view: &View<'_>, limit: u32, wanted: Option<i32>) -> Next {
     let members = if ready.len() >= factor { ready } else { candidates(false) };
     // Replicas may rise before there is a ring, not fall.
     let write = wanted.filter(|w| *w > view.replicas);
-    if members.len() < factor && !(view.ordered_start && !members.is_empty()) {
+    if members.len() < factor && (members.is_empty() || !view.ordered_start) {
         let message = format!("no ring yet: {} of {factor} pods have an address", members.len());
         return Next {
             members: Vec::new(),

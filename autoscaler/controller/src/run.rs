@@ -68,6 +68,9 @@ pub struct Args {
     /// Deadline of one call to an API server
     #[arg(long, default_value = "5s", value_parser = thanos_model::parse_duration)]
     pub kube_timeout: Duration,
+    /// Longest that values and ages in a status may lag; what matters is written within a second
+    #[arg(long, default_value = "5s", value_parser = thanos_model::parse_duration)]
+    pub status_refresh: Duration,
     /// Where /metrics, /live and /ready are served
     #[arg(long, default_value = "0.0.0.0:9095")]
     pub listen_address: SocketAddr,
@@ -103,6 +106,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         clusters,
         querier: Box::new(querier),
         query_timeout: args.query_timeout,
+        status_refresh: args.status_refresh,
         cluster_label: args.cluster_label.clone(),
         records,
         metrics,

@@ -17,6 +17,8 @@ pub(crate) struct Shared {
     pub querier: Box<dyn Querier>,
     /// Deadline of one batch.
     pub query_timeout: Duration,
+    /// Longest that values and ages in a status may lag.
+    pub status_refresh: Duration,
     /// The label that tells clusters apart in the metrics.
     pub cluster_label: String,
     /// Where decisions are kept.

@@ -14,8 +14,6 @@ use crate::plan::MetricPlan;
 
 /// Shortest time between two writes of one policy's status.
 const MIN_GAP: Duration = Duration::from_secs(1);
-/// Longest that values and ages in a status may lag.
-const REFRESH: Duration = Duration::from_secs(10);
 /// Longest message of a condition; the API refuses more than 32768 characters.
 const MAX_MESSAGE: usize = 2_000;
 
@@ -142,16 +140,17 @@ pub(crate) fn is_news(last: Option<&DecisionSummary>, to: i32, written: bool, li
 
 /// Whether the status should be written now: at once for what matters, seldom for values that drift.
 pub(crate) fn is_due(
-    written: Option<&(ScalingPolicyStatus, Instant)>,
+    written: Option<&ScalingPolicyStatus>,
     new: &ScalingPolicyStatus,
+    tried: Option<Instant>,
     now: Instant,
+    refresh: Duration,
 ) -> bool {
-    let Some((old, at)) = written else { return true };
-    let passed = now.saturating_duration_since(*at);
-    if old == new || passed < MIN_GAP {
+    let passed = tried.map_or(Duration::MAX, |t| now.saturating_duration_since(t));
+    if passed < MIN_GAP || written == Some(new) {
         return false;
     }
-    passed >= REFRESH || material(old) != material(new)
+    passed >= refresh || written.is_none_or(|old| material(old) != material(new))
 }
 
 /// A status without what drifts with every sample.

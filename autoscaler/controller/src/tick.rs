@@ -39,8 +39,10 @@ pub(crate) struct State {
     history: History,
     /// As it should be.
     status: ScalingPolicyStatus,
-    /// As it was last written, and when.
-    written: Option<(ScalingPolicyStatus, Instant)>,
+    /// As it was last written.
+    written: Option<ScalingPolicyStatus>,
+    /// When a write was last tried.
+    tried: Option<Instant>,
     /// A write whose answer never came: `(from, to)`.
     unanswered: Option<(i32, i32)>,
     ring: Memory,
@@ -332,14 +334,16 @@ impl Tick<'_> {
 
     async fn write_status(&self, state: &mut State, status: ScalingPolicyStatus) {
         let now = Instant::now();
-        let due = status::is_due(state.written.as_ref(), &status, now);
+        let due =
+            status::is_due(state.written.as_ref(), &status, state.tried, now, self.shared.status_refresh);
         state.status = status;
         if !due {
             return;
         }
+        state.tried = Some(now);
         self.shared.metrics.status_writes.inc();
         match self.cluster.write_status(&self.policy.namespace, &self.policy.name, &state.status).await {
-            Ok(()) => state.written = Some((state.status.clone(), now)),
+            Ok(()) => state.written = Some(state.status.clone()),
             Err(e) if is_missing(&e) => tracing::debug!(policy = self.policy.name, "the policy is gone"),
             Err(error) => {
                 tracing::debug!(cluster = self.cluster.name, policy = self.policy.name, %error, "status not written");

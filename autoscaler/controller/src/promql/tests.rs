@@ -78,6 +78,19 @@ fn ages_count_from_the_time_that_the_selector_looks_at() {
 }
 
 #[test]
+fn the_window_is_the_longest_way_back() {
+    for (query, window_ms) in [
+        ("sum(a)", 0),
+        ("sum(rate(a[30s]))", 30_000),
+        ("sum(rate(a[30s])) / sum(rate(b[1m]))", 60_000),
+        ("max_over_time(sum(rate(a[30s]))[5m:1s]) + rate(b[1m] offset 1h)", 330_000),
+        ("vector(1)", 0),
+    ] {
+        assert_eq!(parse(query).unwrap().window_ms, window_ms, "{query}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_and_placed() {
     let deep = "(".repeat(400);
     let minus = "-".repeat(400) + "1";

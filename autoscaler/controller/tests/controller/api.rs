@@ -1,0 +1,246 @@
+//! Just enough of a Kubernetes API server: objects by path, resourceVersions, conflicts, one watch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, broadcast};
+
+pub(crate) const POLICIES: &str =
+    "/apis/autoscaling.gauntlet.dev/v1alpha1/namespaces/default/scalingpolicies";
+pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+pub(crate) const STATEFULSETS: &str = "/apis/apps/v1/namespaces/default/statefulsets";
+pub(crate) const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/gauntlet-autoscaler";
+pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
+
+/// One request that changed something, or tried to.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub path: String,
+    pub body: Value,
+}
+
+/// Decides about a write before it happens: `Some` is the answer instead.
+type Hook = Box<dyn FnMut(&Method, &str) -> Option<StatusCode> + Send>;
+
+#[derive(Default)]
+struct Inner {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    writes: Vec<Write>,
+    reads: BTreeMap<String, u64>,
+    hook: Option<Hook>,
+}
+
+/// The server.
+#[derive(Clone)]
+pub(crate) struct Api {
+    inner: Arc<Mutex<Inner>>,
+    changed: Arc<Notify>,
+    policies: broadcast::Sender<Value>,
+    pub(crate) url: String,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (policies, _) = broadcast::channel(1024);
+        let api = Self { inner: Arc::default(), changed: Arc::default(), policies, url };
+        let router = Router::new().fallback(handle).with_state(api.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        api
+    }
+
+    /// Creates or replaces an object from outside.
+    pub(crate) fn put(&self, path: &str, mut object: Value) {
+        let mut inner = self.inner.lock();
+        let kind = if inner.objects.contains_key(path) { "MODIFIED" } else { "ADDED" };
+        let (name, uid) = (path.rsplit('/').next().unwrap().to_owned(), format!("uid-{path}"));
+        object["metadata"]["name"] = json!(name);
+        object["metadata"]["namespace"] = json!("default");
+        object["metadata"]["uid"] = json!(uid);
+        self.store(&mut inner, path, object, kind);
+    }
+
+    pub(crate) fn delete(&self, path: &str) {
+        let mut inner = self.inner.lock();
+        let object = inner.objects.remove(path).unwrap();
+        if path.starts_with(POLICIES) {
+            let _ = self.policies.send(json!({"type": "DELETED", "object": object}));
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        self.inner.lock().objects.get(path).cloned()
+    }
+
+    pub(crate) fn writes_to(&self, path: &str) -> Vec<Write> {
+        self.inner.lock().writes.iter().filter(|w| w.path == path).cloned().collect()
+    }
+
+    /// Paths written, in order, without statuses, events and leases.
+    pub(crate) fn order(&self) -> Vec<String> {
+        let noise = |w: &&Write| !["/status", "/events", "/leases"].iter().any(|n| w.path.contains(n));
+        self.inner.lock().writes.iter().filter(noise).map(|w| w.path.clone()).collect()
+    }
+
+    pub(crate) fn reads_of(&self, path: &str) -> u64 {
+        self.inner.lock().reads.get(path).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn on_write(&self, hook: impl FnMut(&Method, &str) -> Option<StatusCode> + Send + 'static) {
+        self.inner.lock().hook = Some(Box::new(hook));
+    }
+
+    /// Waits for something to be true; each request is a reason to look again.
+    pub(crate) async fn until<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                let notified = self.changed.notified();
+                if let Some(found) = look(self) {
+                    return found;
+                }
+                notified.await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(20), wait).await {
+            Ok(found) => found,
+            Err(_) => panic!("never: {what}; objects: {:#?}", self.inner.lock().objects),
+        }
+    }
+
+    /// A policy's condition as `status reason: message`.
+    pub(crate) fn condition(&self, policy: &str, kind: &str) -> Option<String> {
+        let object = self.get(&format!("{POLICIES}/{policy}"))?;
+        let conditions = object["status"]["conditions"].as_array()?.clone();
+        let c = conditions.into_iter().find(|c| c["type"] == kind)?;
+        Some(format!("{} {}: {}", c["status"].as_str()?, c["reason"].as_str()?, c["message"].as_str()?))
+    }
+
+    pub(crate) async fn until_condition(&self, policy: &str, kind: &str, starts: &str) -> String {
+        let what = format!("{policy} {kind} {starts}");
+        self.until(&what, |api| api.condition(policy, kind).filter(|c| c.starts_with(starts))).await
+    }
+
+    fn store(&self, inner: &mut Inner, path: &str, mut object: Value, kind: &str) -> Value {
+        inner.version += 1;
+        object["metadata"]["resourceVersion"] = json!(inner.version.to_string());
+        inner.objects.insert(path.to_owned(), object.clone());
+        if path.starts_with(POLICIES) {
+            let _ = self.policies.send(json!({"type": kind, "object": object}));
+        }
+        self.changed.notify_waiters();
+        object
+    }
+
+    fn read(&self, path: &str) -> Response {
+        let mut inner = self.inner.lock();
+        *inner.reads.entry(path.to_owned()).or_default() += 1;
+        self.changed.notify_waiters();
+        if let Some(owner) = path.strip_suffix("/scale") {
+            return inner.objects.get(owner).map_or_else(missing, |o| Json(scale(o)).into_response());
+        }
+        if let Some(object) = inner.objects.get(path) {
+            return Json(object).into_response();
+        }
+        let collection = path == "/apis/autoscaling.gauntlet.dev/v1alpha1/scalingpolicies";
+        let prefix = if collection { format!("{POLICIES}/") } else { format!("{path}/") };
+        if collection || path == PODS {
+            let items: Vec<&Value> = inner
+                .objects
+                .range(prefix.clone()..)
+                .take_while(|(p, _)| p.starts_with(&prefix))
+                .map(|(_, o)| o)
+                .collect();
+            let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": inner.version.to_string()}, "items": items});
+            return Json(list).into_response();
+        }
+        missing()
+    }
+
+    fn write(&self, method: &Method, path: &str, body: Value) -> Response {
+        let mut inner = self.inner.lock();
+        inner.writes.push(Write { path: path.to_owned(), body: body.clone() });
+        self.changed.notify_waiters();
+        if let Some(status) = inner.hook.as_mut().and_then(|hook| hook(method, path)) {
+            return refuse(status, "the hook said no");
+        }
+        if *method == Method::POST {
+            let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+            return Json(self.store(&mut inner, &path, body, "ADDED")).into_response();
+        }
+        let owner = path.strip_suffix("/scale").or_else(|| path.strip_suffix("/status")).unwrap_or(path);
+        let Some(mut object) = inner.objects.get(owner).cloned() else { return missing() };
+        let wanted = body["metadata"]["resourceVersion"].as_str();
+        if wanted.is_some() && wanted != object["metadata"]["resourceVersion"].as_str() {
+            return refuse(StatusCode::CONFLICT, "the object has been modified");
+        }
+        if path.ends_with("/scale") {
+            object["spec"]["replicas"] = body["spec"]["replicas"].clone();
+            object["status"]["replicas"] = body["spec"]["replicas"].clone();
+        } else if path.ends_with("/status") {
+            let mut status = body["status"].clone();
+            // A merge patch removes what is null.
+            status.as_object_mut().unwrap().retain(|_, v| !v.is_null());
+            object["status"] = status;
+        } else {
+            object = body;
+        }
+        let stored = self.store(&mut inner, owner, object, "MODIFIED");
+        Json(if path.ends_with("/scale") { scale(&stored) } else { stored }).into_response()
+    }
+
+    fn watch(&self) -> Response {
+        let events = self.policies.subscribe();
+        let lines = futures::stream::unfold(events, |mut events| async move {
+            let event = events.recv().await.ok()?;
+            Some((Ok::<_, std::io::Error>(format!("{event}\n")), events))
+        });
+        Body::from_stream(lines).into_response()
+    }
+}
+
+async fn handle(State(api): State<Api>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    if parts.method == Method::GET {
+        let watches = parts.uri.query().is_some_and(|q| q.contains("watch=true"));
+        return if watches { api.watch() } else { api.read(&path) };
+    }
+    let bytes = to_bytes(body, 1 << 20).await.unwrap();
+    api.write(&parts.method, &path, serde_json::from_slice(&bytes).unwrap())
+}
+
+fn scale(object: &Value) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": object["metadata"],
+        "spec": {"replicas": object["spec"]["replicas"]},
+        "status": {"replicas": object["status"]["replicas"], "selector": "app=x"},
+    })
+}
+
+fn missing() -> Response {
+    refuse(StatusCode::NOT_FOUND, "not found")
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    let code = status.as_u16();
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "Forbidden",
+    };
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message,
+                      "reason": reason, "code": code});
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,11 @@
+//! The whole controller as a process would run it, against a fake API server and a fake querier on real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod api;
+mod evidence;
+mod leadership;
+mod querier;
+mod ring;
+mod scaling;
+mod world;
