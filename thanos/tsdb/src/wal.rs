@@ -9,7 +9,7 @@
 //! series record per series and segment, a few percent at 16 MiB.
 //!
 //! A commit is handed to the operating system before it is acknowledged, so kill −9 loses nothing. What a power
-//! cut may lose is bounded by how often [`Wal::sync_handle`] is synced.
+//! cut may lose is bounded by how often `Db::sync` is called.
 
 pub(crate) mod record;
 mod replay;
