@@ -7,14 +7,14 @@
 //!       busy ones after their response (Connection: close, GOAWAY)
 //! ```
 
+mod connection;
+
 use std::convert::Infallible;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -22,7 +22,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proxy_core::drain::{Observed, Phase};
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -34,6 +33,7 @@ use crate::inbound::Inbound;
 use crate::io::CountedIo;
 use crate::metrics::Transport;
 use crate::outbound::Outbound;
+use connection::{Activity, Busy, LAST_WORDS, Tracked, detect, drive, finishing};
 
 /// Largest head of a request, and most fields in it: beyond, 431.
 const HEAD_MAX_BYTES: usize = 64 << 10;
@@ -41,15 +41,8 @@ const HEADERS_MAX: usize = 128;
 const H2_STREAMS_MAX: u32 = 1_000;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
-/// A connection that said nothing yet when the port closes may have its first request on the way.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// After accepting failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What HTTP/2 starts with (RFC 9113 §3.4).
-const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What TLS starts with: a handshake record.
-const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What is being served.
 #[derive(Clone)]
@@ -159,13 +152,6 @@ impl Drop for OpenGuard {
     }
 }
 
-/// Resolves once the phase is at least `Finishing`; never if nobody can say so any more.
-async fn finishing(phase: &mut watch::Receiver<Phase>) {
-    if phase.wait_for(|p| *p >= Phase::Finishing).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
 impl Connections {
     async fn accept(self: Arc<Self>, listener: TcpListener, _listening: OpenGuard) {
         let room = Arc::new(Semaphore::new(self.limits.connections_max));
@@ -224,18 +210,22 @@ impl Connections {
             }
         };
         let this = self.clone();
+        let activity = Arc::new(Activity::default());
+        let busy = activity.clone();
         let service = service_fn(move |request| {
-            let this = this.clone();
-            async move { Ok::<_, Infallible>(this.serve(request).await) }
+            let (this, busy) = (this.clone(), Busy::start(&busy));
+            async move { Ok::<_, Infallible>(this.serve(request).await.map(|body| Tracked::new(body, busy))) }
         });
         let io = TokioIo::new(io);
+        let limit = self.limits.header_timeout;
         let ended = match protocol {
             Protocol::H1 => {
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new());
                 builder.header_read_timeout(self.limits.header_timeout);
                 builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_MAX_BYTES);
-                drive(builder.serve_connection(io, service), &mut phase, |c| c.graceful_shutdown()).await
+                drive(builder.serve_connection(io, service), &mut phase, None, |c| c.graceful_shutdown())
+                    .await
             }
             Protocol::H2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -243,7 +233,9 @@ impl Connections {
                 builder.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(HEAD_MAX_BYTES as u32);
                 builder.initial_stream_window_size(STREAM_WINDOW_BYTES);
                 builder.initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-                drive(builder.serve_connection(io, service), &mut phase, |c| c.graceful_shutdown()).await
+                let unused = Some((&*activity, limit));
+                drive(builder.serve_connection(io, service), &mut phase, unused, |c| c.graceful_shutdown())
+                    .await
             }
         };
         if let Err(error) = ended {
@@ -260,47 +252,6 @@ impl Connections {
         }
         response
     }
-}
-
-/// Runs a connection; once finishing, asks it to end after what is in flight.
-async fn drive<C: Future<Output = hyper::Result<()>>>(
-    connection: C,
-    phase: &mut watch::Receiver<Phase>,
-    shut_down: impl FnOnce(Pin<&mut C>),
-) -> hyper::Result<()> {
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // First the connection: a request that is already here counts as in flight.
-        biased;
-        ended = &mut connection => return ended,
-        () = finishing(phase) => {}
-    }
-    shut_down(connection.as_mut());
-    connection.await
-}
-
-/// `None`: nothing that we speak, or nothing at all.
-async fn detect(io: &mut CountedIo) -> io::Result<Option<Protocol>> {
-    let mut seen = [0u8; H2_PREFACE.len()];
-    let mut len = 0;
-    while let Some(rest) = seen.get_mut(len..).filter(|r| !r.is_empty()) {
-        let n = io.read(rest).await?;
-        len += n;
-        let so_far = seen.get(..len).unwrap_or_default();
-        if n == 0 && len == 0 {
-            return Ok(None);
-        }
-        if so_far.first() == Some(&TLS_HANDSHAKE) {
-            tracing::debug!("refused a TLS connection: this proxy speaks plain HTTP");
-            return Ok(None);
-        }
-        if n == 0 || !H2_PREFACE.starts_with(so_far) {
-            io.unread(Bytes::copy_from_slice(so_far));
-            return Ok(Some(Protocol::H1));
-        }
-    }
-    io.unread(Bytes::copy_from_slice(&seen));
-    Ok(Some(Protocol::H2))
 }
 
 /// Connections that were accepted by the kernel and not yet by us. Closes the port.

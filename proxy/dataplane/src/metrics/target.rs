@@ -32,6 +32,7 @@ pub(super) struct Status {
     pub(super) code: Option<u16>,
     pub(super) latency: Shards<Latency>,
     pub(super) classes: ArcSwap<Vec<Arc<ClassTotal>>>,
+    growing: Mutex<()>,
 }
 
 /// One thread's share of a histogram.
@@ -70,31 +71,34 @@ impl Target {
 
     /// The first body frame, or the end, came `latency_us` after the request.
     pub fn latency(&self, status: u16, latency_us: u64) {
-        let series = self.status(Some(status));
-        let shard = series.latency.mine();
-        let bucket = BUCKETS_MS.partition_point(|le| le.saturating_mul(1_000) < latency_us);
-        if let Some(count) = shard.buckets.get(bucket) {
-            count.fetch_add(1, Relaxed);
-        }
-        shard.sum_us.fetch_add(latency_us, Relaxed);
+        self.with_status(Some(status), |series| {
+            let shard = series.latency.mine();
+            let bucket = BUCKETS_MS.partition_point(|le| le.saturating_mul(1_000) < latency_us);
+            if let Some(count) = shard.buckets.get(bucket) {
+                count.fetch_add(1, Relaxed);
+            }
+            shard.sum_us.fetch_add(latency_us, Relaxed);
+        });
     }
 
     /// The response is over, or broke; `status` is `None` if it never began.
     pub fn response(&self, status: Option<u16>, class: Class) {
-        let series = self.status(status);
-        if let Some(c) = series.classes.load().iter().find(|c| c.class == class) {
-            c.total.add(1);
-            return;
-        }
-        let _one_at_a_time = self.growing.lock();
-        let classes = series.classes.load_full();
-        if let Some(c) = classes.iter().find(|c| c.class == class) {
-            c.total.add(1);
-            return;
-        }
-        let new = Arc::new(ClassTotal { class, total: Counter::default() });
-        new.total.add(1);
-        series.classes.store(Arc::new(classes.iter().cloned().chain([new]).collect()));
+        self.with_status(status, |series| {
+            let count = |classes: &[Arc<ClassTotal>]| {
+                classes.iter().find(|c| c.class == class).map(|c| c.total.add(1)).is_some()
+            };
+            if count(&series.classes.load()) {
+                return;
+            }
+            let _one_at_a_time = series.growing.lock();
+            let classes = series.classes.load_full();
+            if count(&classes) {
+                return;
+            }
+            let new = Arc::new(ClassTotal { class, total: Counter::default() });
+            new.total.add(1);
+            series.classes.store(Arc::new(classes.iter().cloned().chain([new]).collect()));
+        });
     }
 
     /// When it was last used.
@@ -102,17 +106,27 @@ impl Target {
         self.used_ms.load(Relaxed)
     }
 
-    fn status(&self, code: Option<u16>) -> Arc<Status> {
+    /// By closure rather than by handle: cloning an `Arc` would write to a line that all threads share.
+    fn with_status(&self, code: Option<u16>, record: impl FnOnce(&Status)) {
         if let Some(s) = self.statuses.load().iter().find(|s| s.code == code) {
-            return s.clone();
+            return record(s);
         }
+        record(&self.grow(code));
+    }
+
+    fn grow(&self, code: Option<u16>) -> Arc<Status> {
         let _one_at_a_time = self.growing.lock();
         let statuses = self.statuses.load_full();
         let code = if statuses.len() < STATUSES_MAX { code } else { None };
         if let Some(s) = statuses.iter().find(|s| s.code == code) {
             return s.clone();
         }
-        let new = Arc::new(Status { code, latency: Shards::default(), classes: ArcSwap::default() });
+        let new = Arc::new(Status {
+            code,
+            latency: Shards::default(),
+            classes: ArcSwap::default(),
+            growing: Mutex::new(()),
+        });
         self.statuses.store(Arc::new(statuses.iter().cloned().chain([new.clone()]).collect()));
         new
     }

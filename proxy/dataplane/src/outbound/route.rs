@@ -124,17 +124,21 @@ impl Route {
         // A newcomer is assumed to be as slow as its peers, see [`Load::new`].
         let mean = old.iter().map(|e| e.load.rtt_ns(now_ns)).sum::<f64>() / old.len().max(1) as f64;
         let seed = SEED_RTT_NS.max(mean as u64);
-        let stays = |addr: &SocketAddr, labels: &BTreeMap<String, String>| {
-            old.iter().find(|e| e.addr == *addr && e.labels == *labels).cloned()
+        // Both lists are in the order of their addresses.
+        let find = |list: &[Arc<Endpoint>], addr: &SocketAddr| {
+            list.binary_search_by_key(addr, |e| e.addr).ok().and_then(|i| list.get(i).cloned())
         };
         let new: Vec<_> = addresses
             .iter()
-            .map(|(addr, labels)| {
-                stays(addr, labels).unwrap_or_else(|| Arc::new(self.make(*addr, labels, seed, now_ns)))
+            .map(|(addr, labels)| match find(&old, addr) {
+                Some(stays) if stays.labels == *labels => stays,
+                _ => Arc::new(self.make(*addr, labels, seed, now_ns)),
             })
             .collect();
-        for gone in old.iter().filter(|e| !new.iter().any(|n| Arc::ptr_eq(n, e))) {
-            gone.pool.retire();
+        for endpoint in old.iter() {
+            if !find(&new, &endpoint.addr).is_some_and(|stays| Arc::ptr_eq(&stays, endpoint)) {
+                endpoint.pool.retire();
+            }
         }
         let empty = new.is_empty();
         self.registry.discovery(&self.authority, Some(Discovery { endpoints: new.len(), stale: false }));

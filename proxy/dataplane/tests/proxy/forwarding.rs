@@ -200,3 +200,21 @@ async fn a_connection_that_the_app_closed_costs_no_request() {
         assert_eq!((status, body.as_str()), (StatusCode::OK, "ok"));
     }
 }
+
+#[tokio::test]
+async fn a_head_request_keeps_the_length_that_a_get_would_have() {
+    let app = App::named("four").await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let client = h1();
+    for _ in 0..2 {
+        let request = Request::head(format!("http://{}/", proxy.inbound())).body(full("")).unwrap();
+        let (status, headers, body) = send(&client, request).await;
+        assert_eq!(
+            (status, &headers["content-length"], body.as_str()),
+            (StatusCode::OK, &"4".parse().unwrap(), "")
+        );
+    }
+    let m = proxy.metrics_when(|m| m.sum("response_total", &[]) == 2.0).await;
+    // The connection to the app served both.
+    assert_eq!(m.sum("tcp_open_total", &[r#"peer="dst""#]), 1.0);
+}

@@ -117,10 +117,28 @@ async fn a_service_without_endpoints_fails_fast_and_then_at_once() {
 async fn slow_talkers_are_hung_up_on() {
     let app = App::named("a").await;
     let proxy = Proxy::inbound_to(app.addr, "--detect-timeout 100ms --header-timeout 100ms").await;
-    for words in ["", "P", "PRI * HTTP", "GET / HTTP/1.1\r\nhost: a\r\nx-slow:"] {
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for words in ["", "P", "PRI * HTTP", preface, "GET / HTTP/1.1\r\nhost: a\r\nx-slow:"] {
         let answer = raw(proxy.inbound(), words.as_bytes()).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{words:?}: {answer}");
+        assert!(!answer.contains("HTTP") || answer.starts_with("HTTP/1.1 408"), "{words:?}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn an_unused_http2_connection_is_closed_politely_and_a_used_one_is_not() {
+    let app = App::start(|_| async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        text("slow")
+    })
+    .await;
+    let proxy = Proxy::inbound_to(app.addr, "--header-timeout 100ms").await;
+    let (client, addr) = (h2(), proxy.inbound());
+    for _ in 0..2 {
+        let (status, _, body) = send(&client, get(addr, &addr.to_string(), "/")).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "slow"));
+        proxy.metrics_when(|m| m.sum("tcp_open_connections", &[r#"peer="src""#]) == 0.0).await;
+    }
+    assert_eq!(proxy.metrics().await.sum("tcp_open_total", &[r#"peer="src""#]), 2.0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use parking_lot::Mutex;
 
 use crate::support::*;
@@ -82,6 +83,45 @@ async fn a_second_length_smuggles_nothing() {
         let seen = seen.lock();
         assert!(seen.iter().all(|s| s.starts_with("POST /first None")), "{seen:?}");
     }
+}
+
+/// Pieces of both protocols in random order, each on a connection of its own: it goes on serving.
+#[tokio::test]
+async fn noise_harms_nobody() {
+    let (app, _) = recording().await;
+    let flags =
+        format!("--inbound-listen {{ip}}:4143 --inbound-forward {} --outbound-listen {{ip}}:4140", app.addr);
+    let proxy =
+        Proxy::start(&format!("{flags} --fail-fast-timeout 1ms --header-timeout 50ms --detect-timeout 50ms"))
+            .await;
+    let random = proxy_core::random::Seeded::new(42);
+    let pieces: [&[u8]; 12] = [
+        b"GET / HTTP/1.1\r\n",
+        b"host: a\r\n",
+        b"\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\0\0\x04\x01\x25\0\0\0\x01\x82\x86\x84\x41",
+        b"\0\0\0\x04\0\0\0\0\0",
+        b"content-length: 99999999999999999999\r\n",
+        b"transfer-encoding: chunked\r\n",
+        b"ffffffffffffffff\r\n",
+        b"\xff\xfe\0",
+        b"0\r\n\r\n",
+        b"POST http://[::1]:99999/%zz HTTP/1.1\r\n",
+    ];
+    let noise = |_| {
+        let count = 1 + random.next() as usize % 8;
+        (0..count).flat_map(|_| pieces[random.next() as usize % pieces.len()].to_vec()).collect::<Vec<u8>>()
+    };
+    let all: Vec<Vec<u8>> = (0..300).map(noise).collect();
+    let one = async |(i, bytes): (usize, &Vec<u8>)| {
+        raw(if i % 2 == 0 { proxy.inbound() } else { proxy.outbound() }, bytes).await;
+    };
+    futures::stream::iter(all.iter().enumerate().map(one)).buffer_unordered(32).for_each(|()| async {}).await;
+    assert_eq!(send(&h1(), get(proxy.inbound(), "a", "/")).await.2, "ok");
+    assert_eq!(send(&h1(), get(proxy.outbound(), &app.addr.to_string(), "/")).await.2, "ok");
+    let m = proxy.metrics_when(|m| m.sum("requests_in_flight", &[]) == 0.0).await;
+    assert!(m.sum("inbound_http_errors_total", &[]) + m.sum("request_total", &[]) > 0.0);
 }
 
 #[tokio::test]
