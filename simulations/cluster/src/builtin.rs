@@ -113,9 +113,18 @@ pub(crate) const KINDS: &[Builtin] = &[
     kind::<core::Endpoints>("", "endpoints", "Endpoints", &["ep"]),
     kind::<core::PersistentVolumeClaim>("", "persistentvolumeclaims", "PersistentVolumeClaim", &["pvc"])
         .with_status(),
-    kind::<apps::Deployment>("apps", "deployments", "Deployment", &["deploy"]).with_status().with_scale().in_all(),
-    kind::<apps::ReplicaSet>("apps", "replicasets", "ReplicaSet", &["rs"]).with_status().with_scale().in_all(),
-    kind::<apps::StatefulSet>("apps", "statefulsets", "StatefulSet", &["sts"]).with_status().with_scale().in_all(),
+    kind::<apps::Deployment>("apps", "deployments", "Deployment", &["deploy"])
+        .with_status()
+        .with_scale()
+        .in_all(),
+    kind::<apps::ReplicaSet>("apps", "replicasets", "ReplicaSet", &["rs"])
+        .with_status()
+        .with_scale()
+        .in_all(),
+    kind::<apps::StatefulSet>("apps", "statefulsets", "StatefulSet", &["sts"])
+        .with_status()
+        .with_scale()
+        .in_all(),
     kind::<coordination::Lease>("coordination.k8s.io", "leases", "Lease", &[]),
     kind::<discovery::EndpointSlice>("discovery.k8s.io", "endpointslices", "EndpointSlice", &[]),
     kind::<apiextensions::CustomResourceDefinition>(
@@ -128,9 +137,15 @@ pub(crate) const KINDS: &[Builtin] = &[
     .with_status(),
     kind::<rbac::Role>("rbac.authorization.k8s.io", "roles", "Role", &[]),
     kind::<rbac::RoleBinding>("rbac.authorization.k8s.io", "rolebindings", "RoleBinding", &[]),
-    kind::<rbac::ClusterRole>("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", &[]).cluster_scoped(),
-    kind::<rbac::ClusterRoleBinding>("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", &[])
+    kind::<rbac::ClusterRole>("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", &[])
         .cluster_scoped(),
+    kind::<rbac::ClusterRoleBinding>(
+        "rbac.authorization.k8s.io",
+        "clusterrolebindings",
+        "ClusterRoleBinding",
+        &[],
+    )
+    .cluster_scoped(),
 ];
 
 /// Paths in `given` that are not in `kept`: the fields that the type does not know.

@@ -99,7 +99,8 @@ impl Cluster {
     /// # Errors
     /// No second octet is free, or the folder cannot be written.
     pub async fn start(mut config: ClusterConfig) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.dir).with_context(|| format!("cannot make {}", config.dir.display()))?;
+        std::fs::create_dir_all(&config.dir)
+            .with_context(|| format!("cannot make {}", config.dir.display()))?;
         // Containers run elsewhere: what they are told must not depend on where we are.
         config.dir = config.dir.canonicalize().with_context(|| config.dir.display().to_string())?;
         let (octet, listener) = find_octet(config.octet_from).await?;
@@ -124,7 +125,8 @@ impl Cluster {
         let state = State::new(seed, revision, now);
         let server =
             Server { api: Arc::new(Api::new(state, node_config.logs_dir())), shutdown: api_end.clone() };
-        let api = tokio::spawn(thanos_telemetry::admin::serve(listener, http::router(server), api_end.clone()));
+        let api =
+            tokio::spawn(thanos_telemetry::admin::serve(listener, http::router(server), api_end.clone()));
         let client = client(&url)?;
         let running = Arc::new(Running::default());
         let node = tokio::spawn(node::run(node_config, client.clone(), running.clone(), node_end.clone()));
@@ -188,9 +190,10 @@ impl Cluster {
         let types = object.types.clone().context("a manifest lacks apiVersion or kind")?;
         let title = format!("{} {}", types.kind, object.name_any());
         let kind = GroupVersionKind::try_from(&types).with_context(|| title.clone())?;
-        let (resource, capabilities) = discovery::pinned_kind(&self.client.0, &kind)
-            .await
-            .with_context(|| format!("{title}: the cluster does not serve {}/{}", types.api_version, types.kind))?;
+        let (resource, capabilities) =
+            discovery::pinned_kind(&self.client.0, &kind).await.with_context(|| {
+                format!("{title}: the cluster does not serve {}/{}", types.api_version, types.kind)
+            })?;
         let api: KubeApi<DynamicObject> = match capabilities.scope {
             discovery::Scope::Cluster => KubeApi::all_with(self.client(), &resource),
             discovery::Scope::Namespaced => {
@@ -208,8 +211,15 @@ impl Cluster {
     ///
     /// # Errors
     /// It does not run now, or there is no such signal.
-    pub fn signal_container(&self, namespace: &str, pod: &str, container: &str, signal: i32) -> anyhow::Result<()> {
-        let signal = Signal::from_named_raw(signal).with_context(|| format!("signal {signal} does not exist"))?;
+    pub fn signal_container(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        signal: i32,
+    ) -> anyhow::Result<()> {
+        let signal =
+            Signal::from_named_raw(signal).with_context(|| format!("signal {signal} does not exist"))?;
         let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
         if !self.running.signal(&key, signal) {
             bail!("container {namespace}/{pod}/{container} does not run in cluster {}", self.config.name);

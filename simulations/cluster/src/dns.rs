@@ -51,9 +51,8 @@ impl Dns {
     /// # Errors
     /// The address cannot be bound.
     pub async fn serve(addr: SocketAddr, clusters: Vec<(String, Client)>) -> std::io::Result<Self> {
-        let udp = UdpSocket::bind(addr).await?;
+        let (udp, tcp) = bind_both(addr).await?;
         let addr = udp.local_addr()?;
-        let tcp = TcpListener::bind(addr).await?;
         let shutdown = Shutdown::new();
         let mut tasks = JoinSet::new();
         let zones: Vec<Zone> = clusters
@@ -82,9 +81,29 @@ impl Drop for Dns {
     }
 }
 
+/// The same port over UDP and TCP; a free one for UDP may be taken over TCP.
+async fn bind_both(addr: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+    let mut tries = if addr.port() == 0 { 16 } else { 1 };
+    loop {
+        tries -= 1;
+        let tcp = TcpListener::bind(addr).await?;
+        match UdpSocket::bind(tcp.local_addr()?).await {
+            Ok(udp) => return Ok((udp, tcp)),
+            Err(error) if tries == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
 fn follow<K>(api: Api<K>, tasks: &mut JoinSet<()>) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
 {
     let (store, writer) = reflector::store();
     let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).default_backoff());
@@ -160,7 +179,10 @@ fn resolve(zones: &[Zone], question: &wire::Question) -> wire::Reply {
             zone.services.get(&ObjectRef::new(name).within(namespace)).map(|s| Service::clone(&s))
         };
         let within = |namespace: &str| -> Vec<&Pod> {
-            pods.iter().filter(|p| p.metadata.namespace.as_deref() == Some(namespace)).map(AsRef::as_ref).collect()
+            pods.iter()
+                .filter(|p| p.metadata.namespace.as_deref() == Some(namespace))
+                .map(AsRef::as_ref)
+                .collect()
         };
         return zone::answer(name, question.kind, &zone.domain, service, within);
     }

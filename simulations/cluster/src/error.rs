@@ -78,7 +78,8 @@ impl ApiError {
 
     pub(crate) fn already_exists(group: &str, plural: &str, name: &str) -> Self {
         let shown = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-        Self::new(409, "AlreadyExists", format!("{shown} \"{name}\" already exists")).about(group, plural, name)
+        Self::new(409, "AlreadyExists", format!("{shown} \"{name}\" already exists"))
+            .about(group, plural, name)
     }
 
     pub(crate) fn conflict(group: &str, plural: &str, name: &str, why: &str) -> Self {
@@ -89,7 +90,8 @@ impl ApiError {
 
     /// Server-side apply met fields of other managers.
     pub(crate) fn apply_conflict(conflicts: &[(String, String)]) -> Self {
-        let listed: Vec<String> = conflicts.iter().map(|(m, f)| format!("conflict with \"{m}\": {f}")).collect();
+        let listed: Vec<String> =
+            conflicts.iter().map(|(m, f)| format!("conflict with \"{m}\": {f}")).collect();
         let mut error = Self::new(
             409,
             "Conflict",
@@ -124,7 +126,8 @@ impl ApiError {
             format!(
                 "the body of the request was in an unknown format ({got}); accepted media types include: \
                  application/json, application/yaml, application/json-patch+json, application/merge-patch+json, \
-                 application/strategic-merge-patch+json, application/apply-patch+yaml"
+                 application/strategic-merge-patch+json, application/apply-patch+yaml \
+                 (kubectl create KIND sends protobuf: use kubectl create -f or kubectl apply -f)"
             ),
         )
     }

@@ -75,7 +75,9 @@ fn fixed_path(server: &Server, uri: &Uri) -> Option<Response> {
         "/version" => Some(reply(200, &discovery::version(), &[])),
         path => server
             .api
-            .with(|state| discovery::answer(path, &state.registry).or_else(|| openapi::answer(path, &state.registry)))
+            .with(|state| {
+                discovery::answer(path, &state.registry).or_else(|| openapi::answer(path, &state.registry))
+            })
             .map(|value| reply(200, &value, &[])),
     }
 }
@@ -118,7 +120,9 @@ impl Exchange<'_> {
             dry_run: match self.param("dryRun") {
                 "" => false,
                 "All" => true,
-                other => return Err(ApiError::bad_request(format!("dryRun {other:?}: only All is supported"))),
+                other => {
+                    return Err(ApiError::bad_request(format!("dryRun {other:?}: only All is supported")));
+                }
             },
             force: self.is_set("force"),
             validation: match self.param("fieldValidation") {
@@ -202,7 +206,9 @@ impl Exchange<'_> {
         let selector = self.selector()?;
         let limit = match self.param("limit") {
             "" => 0,
-            text => text.parse().map_err(|_| ApiError::bad_request(format!("limit {text:?} is not a number")))?,
+            text => {
+                text.parse().map_err(|_| ApiError::bad_request(format!("limit {text:?} is not a number")))?
+            }
         };
         let namespace = self.target.namespace.as_deref();
         let page = self
@@ -245,10 +251,9 @@ impl Exchange<'_> {
             send_initial: self.is_set("sendInitialEvents"),
             timeout_s: match self.param("timeoutSeconds") {
                 "" => None,
-                text => Some(
-                    text.parse()
-                        .map_err(|_| ApiError::bad_request(format!("timeoutSeconds {text:?} is not a number")))?,
-                ),
+                text => Some(text.parse().map_err(|_| {
+                    ApiError::bad_request(format!("timeoutSeconds {text:?} is not a number"))
+                })?),
             },
         };
         let stream = request.start(self.server, self.param("resourceVersion"))?;
@@ -329,7 +334,8 @@ impl Exchange<'_> {
             let options = DeleteOptions::from_body(body.get("deleteOptions").unwrap_or(&Value::Null))?;
             self.server.api.with(|state| state.delete(&call, &options, now))?;
         }
-        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+        let status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         Ok(reply(201, &status, &[]))
     }
 }
@@ -349,7 +355,7 @@ fn reply(code: u16, value: &Value, warnings: &[String]) -> Response {
     let mut response =
         (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response();
     for warning in warnings.iter().take(20) {
-        let text = format!("299 - \"{}\"", warning.replace(['"', '\\'], "'"));
+        let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
         if let Ok(value) = HeaderValue::from_str(&text) {
             response.headers_mut().append(header::WARNING, value);
         }

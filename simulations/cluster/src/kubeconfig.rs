@@ -8,7 +8,8 @@ use serde_json::json;
 /// Name and URL of each cluster, and which is the current one.
 pub(crate) fn write(path: &Path, clusters: &[(&str, &str)], current: &str) -> io::Result<()> {
     let named = |key: &str, value: &dyn Fn(&str, &str) -> serde_json::Value| {
-        let list: Vec<_> = clusters.iter().map(|(name, url)| json!({"name": name, key: value(name, url)})).collect();
+        let list: Vec<_> =
+            clusters.iter().map(|(name, url)| json!({"name": name, key: value(name, url)})).collect();
         json!(list)
     };
     let config = json!({

@@ -123,7 +123,12 @@ struct Worker {
 }
 
 /// Runs the node until shutdown; then ends all containers in their grace and returns.
-pub(crate) async fn run(config: NodeConfig, client: Client, running: Arc<Running>, shutdown: Shutdown) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    config: NodeConfig,
+    client: Client,
+    running: Arc<Running>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     register(&config, &client).await?;
     let settings = Settings::start(&client, &shutdown);
     let spawner = Spawner::start()?;

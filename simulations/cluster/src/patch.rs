@@ -70,10 +70,12 @@ mod tests {
     #[test]
     fn json_patch_tests_and_replaces() {
         let object = json!({"spec": {"replicas": 1}});
-        let patched =
-            json_patch(&object, json!([{"op": "test", "path": "/spec/replicas", "value": 1},
-                                        {"op": "replace", "path": "/spec/replicas", "value": 3}]))
-            .unwrap();
+        let patched = json_patch(
+            &object,
+            json!([{"op": "test", "path": "/spec/replicas", "value": 1},
+                                        {"op": "replace", "path": "/spec/replicas", "value": 3}]),
+        )
+        .unwrap();
         assert_eq!(patched, json!({"spec": {"replicas": 3}}));
         let refused = json_patch(&object, json!([{"op": "test", "path": "/spec/replicas", "value": 2}]));
         assert_eq!(refused.unwrap_err().code, 400);

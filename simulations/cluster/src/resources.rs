@@ -141,10 +141,10 @@ impl Registry {
 
     /// Serves a definition's resources no longer; the collection's name.
     pub(crate) fn undefine(&mut self, crd: &Value) -> String {
-        let (group, plural) = (object::text(crd, &["spec", "group"]), object::text(crd, &["spec", "names", "plural"]));
-        self.resources.retain(|(g, _, p), r| {
-            !(g == group && p == plural && matches!(r.source, Source::Custom(_)))
-        });
+        let (group, plural) =
+            (object::text(crd, &["spec", "group"]), object::text(crd, &["spec", "names", "plural"]));
+        self.resources
+            .retain(|(g, _, p), r| !(g == group && p == plural && matches!(r.source, Source::Custom(_))));
         format!("{plural}.{group}")
     }
 }
@@ -152,7 +152,10 @@ impl Registry {
 fn custom_resources(crd: &Value) -> Vec<Resource> {
     let names = |key: &str| object::text(crd, &["spec", "names", key]).to_owned();
     let words = |key: &str| -> Vec<String> {
-        object::list(crd, &["spec", "names", key]).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        object::list(crd, &["spec", "names", key])
+            .iter()
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect()
     };
     let group = object::text(crd, &["spec", "group"]).to_owned();
     let (plural, kind) = (names("plural"), names("kind"));

@@ -43,6 +43,7 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         cluster.kubeconfig_path().display()
     );
     ctx.shutdown.started().await;
+    drop(dns);
     cluster.stop().await;
     Ok(())
 }
@@ -71,7 +72,8 @@ fn configure(args: &Args) -> Result<ClusterConfig, RunError> {
     let own = std::env::current_exe().map_err(|e| RunError::Failed(e.into()))?;
     config = config.program("gauntlet", own);
     for program in &args.programs {
-        let Some((name, path)) = program.split_once('=').filter(|(n, p)| !n.is_empty() && !p.is_empty()) else {
+        let Some((name, path)) = program.split_once('=').filter(|(n, p)| !n.is_empty() && !p.is_empty())
+        else {
             return Err(RunError::Config(format!("--program {program:?}: must be NAME=PATH")));
         };
         if !std::path::Path::new(path).is_file() {

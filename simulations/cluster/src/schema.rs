@@ -45,7 +45,8 @@ pub(crate) fn prune(value: &mut Value, schema: &Value, path: &str, unknown: &mut
             let additional = schema.get("additionalProperties").filter(|v| **v != Value::Bool(false));
             map.retain(|name, below| {
                 let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                let is_meta = (path.is_empty() || embedded) && matches!(&**name, "apiVersion" | "kind" | "metadata");
+                let is_meta =
+                    (path.is_empty() || embedded) && matches!(&**name, "apiVersion" | "kind" | "metadata");
                 if let Some(schema) = properties.and_then(|p| p.get(name)) {
                     if !is_meta {
                         prune(below, schema, &at, unknown);
@@ -145,7 +146,10 @@ pub(crate) fn validate(value: &Value, schema: &Value, path: &str, causes: &mut V
         found.is_empty()
     };
     if let Some(any) = schema.get("anyOf").and_then(Value::as_array).filter(|a| !a.iter().any(passes)) {
-        causes.push(Cause::invalid(path, format!("must validate at least one of {} schemas (anyOf)", any.len())));
+        causes.push(Cause::invalid(
+            path,
+            format!("must validate at least one of {} schemas (anyOf)", any.len()),
+        ));
     }
     if let Some(one) = schema.get("oneOf").and_then(Value::as_array)
         && one.iter().filter(|s| passes(s)).count() != 1
@@ -195,7 +199,11 @@ fn count(len: usize, schema: &Value, min: &str, max: &str, what: &str, path: &st
         causes.push(Cause::invalid(path, format!("should have at least {min} {what}")));
     }
     if let Some(max) = limit(max).filter(|max| len as u64 > *max) {
-        causes.push(Cause::new("FieldValueTooMany", path, format!("Too many: {len}: must have at most {max} {what}")));
+        causes.push(Cause::new(
+            "FieldValueTooMany",
+            path,
+            format!("Too many: {len}: must have at most {max} {what}"),
+        ));
     }
 }
 
@@ -205,13 +213,19 @@ fn bounds(number: f64, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     if let Some(min) = limit("minimum") {
         let outside = if exclusive("exclusiveMinimum") { number <= min } else { number < min };
         if outside {
-            causes.push(Cause::invalid(path, format!("{number}: {path} should be greater than or equal to {min}")));
+            causes.push(Cause::invalid(
+                path,
+                format!("{number}: {path} should be greater than or equal to {min}"),
+            ));
         }
     }
     if let Some(max) = limit("maximum") {
         let outside = if exclusive("exclusiveMaximum") { number >= max } else { number > max };
         if outside {
-            causes.push(Cause::invalid(path, format!("{number}: {path} should be less than or equal to {max}")));
+            causes.push(Cause::invalid(
+                path,
+                format!("{number}: {path} should be less than or equal to {max}"),
+            ));
         }
     }
     if let Some(step) = limit("multipleOf").filter(|step| *step != 0.0 && (number / step).fract() != 0.0) {
@@ -228,7 +242,11 @@ fn unique(items: &[Value], schema: &Value, path: &str, causes: &mut Vec<Cause>) 
     for (i, (element, _)) in elements(items, &list_type).into_iter().flatten().enumerate() {
         if !seen.insert(element.clone()) {
             let shown = element.get(2..).unwrap_or_default();
-            causes.push(Cause::new("FieldValueDuplicate", format!("{path}[{i}]"), format!("Duplicate value: {shown}")));
+            causes.push(Cause::new(
+                "FieldValueDuplicate",
+                format!("{path}[{i}]"),
+                format!("Duplicate value: {shown}"),
+            ));
         }
     }
 }

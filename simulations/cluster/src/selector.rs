@@ -85,7 +85,9 @@ fn parse_fields(text: &str) -> Result<Vec<FieldTerm>> {
         } else if let Some((f, v)) = part.split_once("==").or_else(|| part.split_once('=')) {
             (f, v, true)
         } else {
-            return Err(ApiError::bad_request(format!("invalid field selector {part:?}: expected FIELD=VALUE")));
+            return Err(ApiError::bad_request(format!(
+                "invalid field selector {part:?}: expected FIELD=VALUE"
+            )));
         };
         let field = field.trim();
         let known = field == "metadata.name"
@@ -97,7 +99,8 @@ fn parse_fields(text: &str) -> Result<Vec<FieldTerm>> {
             return Err(ApiError::bad_request(format!("field label not supported: {field}")));
         }
         // Events are kept in core/v1's form, whichever group asks.
-        let field = field.strip_prefix("regarding.").map_or(field.to_owned(), |r| format!("involvedObject.{r}"));
+        let field =
+            field.strip_prefix("regarding.").map_or(field.to_owned(), |r| format!("involvedObject.{r}"));
         out.push(FieldTerm {
             path: field.split('.').map(str::to_owned).collect(),
             value: value.trim().to_owned(),
@@ -192,7 +195,9 @@ mod tests {
             let got = Selector::parse(labels, fields).unwrap().matches(&pod);
             assert_eq!(got, expected, "{labels:?} {fields:?}");
         }
-        for (labels, fields) in [("app in web", ""), ("a b (x)", ""), ("=x", ""), ("", "spec.foo=1"), ("", "x")] {
+        for (labels, fields) in
+            [("app in web", ""), ("a b (x)", ""), ("=x", ""), ("", "spec.foo=1"), ("", "x")]
+        {
             assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels:?} {fields:?}");
         }
     }

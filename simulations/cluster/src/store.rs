@@ -191,7 +191,11 @@ mod tests {
         assert_eq!(store.changes_after("pods", 100).err(), Some(Expired));
         let kinds: Vec<_> = store.changes_after("pods", 101).unwrap().map(|c| (c.revision, c.kind)).collect();
         assert_eq!(kinds, [(102, ChangeKind::Modified), (103, ChangeKind::Deleted)]);
-        assert_eq!(store.changes_after("pods", 99).err(), Some(Expired), "before this store's first revision");
+        assert_eq!(
+            store.changes_after("pods", 99).err(),
+            Some(Expired),
+            "before this store's first revision"
+        );
         assert_eq!(store.changes_after("pods", 104).err(), Some(Expired), "from a later life");
         assert_eq!(store.changes_after("others", 103).unwrap().count(), 0);
     }

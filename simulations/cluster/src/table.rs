@@ -17,8 +17,12 @@ pub(crate) fn table(resource: &Resource, objects: &[&Value], include: &str, now:
     let (columns, cells): (Vec<Value>, Vec<Vec<Value>>) = match &resource.source {
         Source::Builtin(b) => {
             let (columns, row) = kinds::of(b.kind);
-            let definitions = columns.iter().map(|(name, wide)| definition(name, "string", i32::from(*wide))).collect();
-            (definitions, objects.iter().map(|o| row(o, now).into_iter().map(|c| json!(c)).collect()).collect())
+            let definitions =
+                columns.iter().map(|(name, wide)| definition(name, "string", i32::from(*wide))).collect();
+            (
+                definitions,
+                objects.iter().map(|o| row(o, now).into_iter().map(|c| json!(c)).collect()).collect(),
+            )
         }
         Source::Custom(custom) => custom_rows(&custom.columns, objects, now),
     };
@@ -51,7 +55,11 @@ fn custom_rows(columns: &[Value], objects: &[&Value], now: Timestamp) -> (Vec<Va
     let mut definitions = vec![definition("Name", "string", 0)];
     for column in columns {
         let priority = object::int(column, &["priority"]).and_then(|p| i32::try_from(p).ok()).unwrap_or(0);
-        definitions.push(definition(object::text(column, &["name"]), object::text(column, &["type"]), priority));
+        definitions.push(definition(
+            object::text(column, &["name"]),
+            object::text(column, &["type"]),
+            priority,
+        ));
     }
     if columns.is_empty() {
         definitions.push(definition("Age", "date", 0));

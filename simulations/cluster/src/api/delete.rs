@@ -36,7 +36,9 @@ impl DeleteOptions {
         let propagation = match (text(&["propagationPolicy"]), body.get("orphanDependents")) {
             (Some(policy), _) if matches!(&*policy, "Background" | "Foreground" | "Orphan") => policy,
             (Some(other), _) => {
-                return Err(ApiError::bad_request(format!("propagationPolicy {other:?} is none of Background, Foreground, Orphan")));
+                return Err(ApiError::bad_request(format!(
+                    "propagationPolicy {other:?} is none of Background, Foreground, Orphan"
+                )));
             }
             (None, Some(Value::Bool(true))) => "Orphan".into(),
             (None, _) => "Background".into(),
@@ -53,15 +55,24 @@ impl DeleteOptions {
 
 impl State {
     /// Deletes an object, or begins to; `None`: it is gone at once.
-    pub(crate) fn delete(&mut self, call: &Call, options: &DeleteOptions, now: Timestamp) -> Result<(Arc<Value>, bool)> {
+    pub(crate) fn delete(
+        &mut self,
+        call: &Call,
+        options: &DeleteOptions,
+        now: Timestamp,
+    ) -> Result<(Arc<Value>, bool)> {
         let old = self.get(call)?.clone();
         if options.uid.as_deref().is_some_and(|uid| uid != object::uid(&old)) {
             return Err(call.conflict("the UID in the precondition does not match the UID in record"));
         }
         if options.resource_version.as_deref().is_some_and(|rv| rv != object::resource_version(&old)) {
-            return Err(call.conflict("the resourceVersion in the precondition does not match the one in record"));
+            return Err(
+                call.conflict("the resourceVersion in the precondition does not match the one in record")
+            );
         }
-        if call.resource.kind == "Namespace" && matches!(&*call.name, "default" | "kube-system" | "kube-public") {
+        if call.resource.kind == "Namespace"
+            && matches!(&*call.name, "default" | "kube-system" | "kube-public")
+        {
             return Err(ApiError::forbidden(format!(
                 "namespaces \"{}\" is forbidden: this namespace may not be deleted",
                 call.name
@@ -102,7 +113,13 @@ impl State {
     }
 
     /// Whether the object is gone already.
-    fn begin_deletion(&mut self, collection: &str, old: &Arc<Value>, options: &DeleteOptions, now: Timestamp) -> bool {
+    fn begin_deletion(
+        &mut self,
+        collection: &str,
+        old: &Arc<Value>,
+        options: &DeleteOptions,
+        now: Timestamp,
+    ) -> bool {
         let mut new = Value::clone(old);
         match options.propagation.as_str() {
             "Orphan" => self.orphan_dependents(object::uid(old)),
@@ -147,7 +164,12 @@ impl State {
     }
 
     /// Takes an object out if nothing holds it any more; the object as it is or was.
-    pub(super) fn finish_if_deleted(&mut self, collection: &str, object: &Arc<Value>, now: Timestamp) -> Arc<Value> {
+    pub(super) fn finish_if_deleted(
+        &mut self,
+        collection: &str,
+        object: &Arc<Value>,
+        now: Timestamp,
+    ) -> Arc<Value> {
         let grace = object::int(object, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
         let done = object::is_deleting(object)
             && object::finalizers(object).is_empty()
@@ -175,7 +197,8 @@ impl State {
 
     fn remove_definition(&mut self, crd: &Value, now: Timestamp) {
         let collection = self.registry.undefine(crd);
-        let objects: Vec<Arc<Value>> = self.store.list(&collection, None, None).map(|(_, o)| o.clone()).collect();
+        let objects: Vec<Arc<Value>> =
+            self.store.list(&collection, None, None).map(|(_, o)| o.clone()).collect();
         for object in objects {
             self.remove(&collection, &object, now);
         }

@@ -29,7 +29,10 @@ impl State {
             // An absent number is zero, as in the original.
             None | Some(Value::Null) => 0,
             Some(n) => n.as_i64().filter(|n| (0..=i64::from(i32::MAX)).contains(n)).ok_or_else(|| {
-                let cause = Cause::invalid("spec.replicas", format!("{n}: must be an integer greater than or equal to 0"));
+                let cause = Cause::invalid(
+                    "spec.replicas",
+                    format!("{n}: must be an integer greater than or equal to 0"),
+                );
                 ApiError::invalid("autoscaling", "Scale", &call.name, &[cause])
             })?,
         };
@@ -43,7 +46,13 @@ impl State {
     }
 
     /// Patches the scale; an apply counts as a merge by its manager.
-    pub(crate) fn patch_scale(&mut self, call: &mut Call, kind: PatchKind, body: Value, now: Timestamp) -> Result<Value> {
+    pub(crate) fn patch_scale(
+        &mut self,
+        call: &mut Call,
+        kind: PatchKind,
+        body: Value,
+        now: Timestamp,
+    ) -> Result<Value> {
         let shown = self.get_scale(call)?;
         let patched = match kind {
             PatchKind::Json => patch::json_patch(&shown, body)?,
@@ -65,7 +74,9 @@ impl State {
             return Err(call.conflict(&format!("pod {} is already assigned to node {bound:?}", call.name)));
         }
         if object::is_deleting(&old) {
-            return Err(call.conflict(&format!("pod {} is being deleted, cannot be assigned to a host", call.name)));
+            return Err(
+                call.conflict(&format!("pod {} is being deleted, cannot be assigned to a host", call.name))
+            );
         }
         let mut new = Value::clone(&old);
         object::child_mut(&mut new, "spec").insert("nodeName".into(), json!(node));
@@ -113,7 +124,8 @@ pub(crate) fn selector_text(selector: &Value) -> String {
         .collect();
     for expression in object::list(selector, &["matchExpressions"]) {
         let key = object::text(expression, &["key"]);
-        let values: Vec<&str> = object::list(expression, &["values"]).iter().filter_map(Value::as_str).collect();
+        let values: Vec<&str> =
+            object::list(expression, &["values"]).iter().filter_map(Value::as_str).collect();
         terms.push(match object::text(expression, &["operator"]) {
             "In" => format!("{key} in ({})", values.join(",")),
             "NotIn" => format!("{key} notin ({})", values.join(",")),

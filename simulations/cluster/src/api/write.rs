@@ -10,7 +10,7 @@ use crate::builtin;
 use crate::error::{ApiError, Cause, Result};
 use crate::object;
 use crate::patch::{self, apply};
-use crate::resources::Source;
+use crate::resources::{Resource, Source};
 use crate::schema;
 
 /// How a patch body is to be read.
@@ -34,7 +34,13 @@ impl State {
         self.create_incoming(call, object, now, true)
     }
 
-    fn create_incoming(&mut self, call: &mut Call, mut object: Value, now: Timestamp, track: bool) -> Result<Arc<Value>> {
+    fn create_incoming(
+        &mut self,
+        call: &mut Call,
+        mut object: Value,
+        now: Timestamp,
+        track: bool,
+    ) -> Result<Arc<Value>> {
         let resource = call.resource.clone();
         let generate = object::text(&object, &["metadata", "generateName"]).to_owned();
         if object::name(&object).is_empty() && !generate.is_empty() {
@@ -52,7 +58,9 @@ impl State {
         let uid = self.ids.uid();
         {
             let meta = object::meta_mut(&mut object);
-            for server_owned in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            for server_owned in
+                ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"]
+            {
                 meta.remove(server_owned);
             }
             if track {
@@ -125,7 +133,15 @@ impl State {
             Err(_) if kind == PatchKind::Apply && call.subresource == Subresource::None => {
                 let wanted = applied(call, body)?;
                 let manager = manager(call, "Apply");
-                let object = apply::apply(None, &wanted, resource.typing(), &manager, call.force, &time_text(now))?;
+                let object = apply::apply(
+                    None,
+                    &wanted,
+                    resource.typing(),
+                    &manager,
+                    call.force,
+                    &time_text(now),
+                    |o| defaulted(&resource, o),
+                )?;
                 return Ok((self.create_incoming(call, object, now, false)?, true));
             }
             Err(error) => return Err(error),
@@ -140,8 +156,15 @@ impl State {
                 object::map_mut(&mut wanted).remove("status");
             }
             let manager = manager(call, "Apply");
-            let merged =
-                apply::apply(Some(&old), &wanted, resource.typing(), &manager, call.force, &time_text(now))?;
+            let merged = apply::apply(
+                Some(&old),
+                &wanted,
+                resource.typing(),
+                &manager,
+                call.force,
+                &time_text(now),
+                |o| defaulted(&resource, o),
+            )?;
             return Ok((self.replace(call, &old, merged, now, false)?, false));
         }
         // The patch speaks of the version on the URL.
@@ -288,7 +311,9 @@ fn incoming(call: &Call, mut body: Value) -> Result<Value> {
             }
             Some(Value::String(given)) if given == expected => {}
             Some(other) => {
-                return Err(ApiError::bad_request(format!("{field} in the body is {other}, the URL expects {expected:?}")));
+                return Err(ApiError::bad_request(format!(
+                    "{field} in the body is {other}, the URL expects {expected:?}"
+                )));
             }
         }
     }
@@ -320,14 +345,18 @@ fn applied(call: &mut Call, body: Value) -> Result<Value> {
     let mut body = incoming(call, body)?;
     let given = object::name(&body);
     if !given.is_empty() && given != call.name {
-        return Err(ApiError::bad_request(format!("metadata.name {given:?} does not match the URL ({:?})", call.name)));
+        return Err(ApiError::bad_request(format!(
+            "metadata.name {given:?} does not match the URL ({:?})",
+            call.name
+        )));
     }
     let name = call.name.clone();
     object::meta_mut(&mut body).insert("name".into(), json!(name));
     match &call.resource.clone().source {
         Source::Builtin(b) => {
             builtin::normalise(&mut body);
-            let kept = (b.typed)(&body).map_err(|e| ApiError::bad_request(format!("{} cannot be read: {e}", b.kind)))?;
+            let kept = (b.typed)(&body)
+                .map_err(|e| ApiError::bad_request(format!("{} cannot be read: {e}", b.kind)))?;
             let mut unknown = Vec::new();
             builtin::unknown_fields(&body, &kept, "", &mut unknown);
             report_unknown(call, &unknown)?;
@@ -368,6 +397,20 @@ fn report_unknown(call: &mut Call, unknown: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The object with the server's defaults; as it is, if it cannot be read (which is told elsewhere).
+fn defaulted(resource: &Resource, object: &Value) -> Value {
+    let mut object = object.clone();
+    match &resource.source {
+        Source::Builtin(b) => {
+            builtin::normalise(&mut object);
+            object = (b.typed)(&object).unwrap_or(object);
+            builtin::default(b.kind, &mut object);
+        }
+        Source::Custom(custom) => schema::default(&mut object, &custom.schema),
+    }
+    object
+}
+
 /// Types, defaults and checks; the object as it will be stored.
 fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> Result<Value> {
     let resource = call.resource.clone();
@@ -375,8 +418,12 @@ fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> Result<Valu
     let object = match &resource.source {
         Source::Builtin(b) => {
             builtin::normalise(&mut object);
-            let mut kept = (b.typed)(&object)
-                .map_err(|e| ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: {e}", b.kind, b.version, b.kind)))?;
+            let mut kept = (b.typed)(&object).map_err(|e| {
+                ApiError::bad_request(format!(
+                    "{} in version {:?} cannot be handled as a {}: {e}",
+                    b.kind, b.version, b.kind
+                ))
+            })?;
             let mut unknown = Vec::new();
             builtin::unknown_fields(&object, &kept, "", &mut unknown);
             report_unknown(call, &unknown)?;
@@ -410,9 +457,13 @@ fn check_labels(object: &Value, causes: &mut Vec<Cause>) {
     let labels = object::at(object, &["metadata", "labels"]).and_then(Value::as_object);
     for (key, value) in labels.into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
-        let fine = value.len() <= 63 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let fine =
+            value.len() <= 63 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         if !fine {
-            causes.push(Cause::invalid(format!("metadata.labels[{key}]"), format!("{value:?}: not a label value")));
+            causes.push(Cause::invalid(
+                format!("metadata.labels[{key}]"),
+                format!("{value:?}: not a label value"),
+            ));
         }
     }
 }
@@ -422,16 +473,27 @@ fn check_name(call: &Call) -> Result<()> {
     let name = &call.name;
     let kind = (&call.resource.group, &call.resource.kind);
     let rbac = call.resource.group == "rbac.authorization.k8s.io";
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b) || rbac && b > b' ' && b != b'/' && b != b'%';
+    let allowed = |b: u8| {
+        b.is_ascii_lowercase()
+            || b.is_ascii_digit()
+            || b"-.".contains(&b)
+            || rbac && b > b' ' && b != b'/' && b != b'%'
+    };
     let edges = |c: char| rbac || c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.is_empty() {
-        let cause = Cause::new("FieldValueRequired", "metadata.name", "Required value: name or generateName is required");
+        let cause = Cause::new(
+            "FieldValueRequired",
+            "metadata.name",
+            "Required value: name or generateName is required",
+        );
         return Err(ApiError::invalid(kind.0, kind.1, name, &[cause]));
     }
     if name.len() > 253 || !name.bytes().all(allowed) || !name.starts_with(edges) || !name.ends_with(edges) {
         let cause = Cause::invalid(
             "metadata.name",
-            format!("{name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"),
+            format!(
+                "{name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
+            ),
         );
         return Err(ApiError::invalid(kind.0, kind.1, name, &[cause]));
     }
@@ -485,9 +547,7 @@ fn establish(crd: &mut Value, now: Timestamp) {
         .first()
         .and_then(|c| c.get("lastTransitionTime").cloned())
         .unwrap_or_else(|| json!(time_text(now)));
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since})
-    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since});
     let status = json!({
         "acceptedNames": names, "storedVersions": stored,
         "conditions": [

@@ -120,9 +120,12 @@ fn default_pod_spec(spec: &mut Map<String, Value>) {
             }
             for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
                 if let Some(Value::Object(probe)) = container.get_mut(probe) {
-                    for (key, value) in
-                        [("periodSeconds", 10), ("timeoutSeconds", 1), ("failureThreshold", 3), ("successThreshold", 1)]
-                    {
+                    for (key, value) in [
+                        ("periodSeconds", 10),
+                        ("timeoutSeconds", 1),
+                        ("failureThreshold", 3),
+                        ("successThreshold", 1),
+                    ] {
                         put(probe, key, json!(value));
                     }
                     if let Some(Value::Object(get)) = probe.get_mut("httpGet") {
@@ -174,7 +177,10 @@ pub(crate) fn validate(kind: &str, object: &Value, causes: &mut Vec<Cause>) {
         "Pod" => validate_pod_spec(spec, "spec", causes),
         "Deployment" | "ReplicaSet" | "StatefulSet" => {
             if let Some(n) = object::int(spec, &["replicas"]).filter(|n| *n < 0) {
-                causes.push(Cause::invalid("spec.replicas", format!("{n}: must be greater than or equal to 0")));
+                causes.push(Cause::invalid(
+                    "spec.replicas",
+                    format!("{n}: must be greater than or equal to 0"),
+                ));
             }
             validate_selector(spec, causes);
             if let Some(pod) = object::at(spec, &["template", "spec"]) {
@@ -195,7 +201,10 @@ pub(crate) fn validate(kind: &str, object: &Value, causes: &mut Vec<Cause>) {
         "Service" => {
             for (i, port) in object::list(spec, &["ports"]).iter().enumerate() {
                 if !is_port(port.get("port")) {
-                    causes.push(Cause::invalid(format!("spec.ports[{i}].port"), "must be between 1 and 65535, inclusive"));
+                    causes.push(Cause::invalid(
+                        format!("spec.ports[{i}].port"),
+                        "must be between 1 and 65535, inclusive",
+                    ));
                 }
             }
         }
@@ -218,14 +227,19 @@ fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
     let labels = object::at(spec, &["template", "metadata", "labels"]);
     let matches = selector.into_iter().flatten().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v));
     if !matches {
-        causes.push(Cause::invalid("spec.template.metadata.labels", "`selector` does not match template `labels`"));
+        causes.push(Cause::invalid(
+            "spec.template.metadata.labels",
+            "`selector` does not match template `labels`",
+        ));
     }
 }
 
 fn validate_rollout(spec: &Value, causes: &mut Vec<Cause>) {
     let rolling = object::at(spec, &["strategy", "rollingUpdate"]);
     let zero = |key: &str| {
-        rolling.and_then(|r| r.get(key)).is_some_and(|v| *v == json!(0) || *v == json!("0") || *v == json!("0%"))
+        rolling
+            .and_then(|r| r.get(key))
+            .is_some_and(|v| *v == json!(0) || *v == json!("0") || *v == json!("0%"))
     };
     if zero("maxSurge") && zero("maxUnavailable") {
         causes.push(Cause::invalid(
@@ -240,16 +254,23 @@ fn validate_pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers")));
     }
-    let volumes: Vec<&str> = object::list(spec, &["volumes"]).iter().map(|v| object::text(v, &["name"])).collect();
+    let volumes: Vec<&str> =
+        object::list(spec, &["volumes"]).iter().map(|v| object::text(v, &["name"])).collect();
     let mut names = std::collections::BTreeSet::new();
-    for (field, list) in [("containers", containers), ("initContainers", object::list(spec, &["initContainers"]))] {
+    for (field, list) in
+        [("containers", containers), ("initContainers", object::list(spec, &["initContainers"]))]
+    {
         for (i, container) in list.iter().enumerate() {
             let at = format!("{path}.{field}[{i}]");
             let name = object::text(container, &["name"]);
             if !is_label(name) {
                 causes.push(Cause::invalid(format!("{at}.name"), format!("{name:?}: must be a DNS label")));
             } else if !names.insert(name) {
-                causes.push(Cause::new("FieldValueDuplicate", format!("{at}.name"), format!("Duplicate value: {name:?}")));
+                causes.push(Cause::new(
+                    "FieldValueDuplicate",
+                    format!("{at}.name"),
+                    format!("Duplicate value: {name:?}"),
+                ));
             }
             for (j, port) in object::list(container, &["ports"]).iter().enumerate() {
                 if !is_port(port.get("containerPort")) {
@@ -281,7 +302,10 @@ fn validate_definition(object: &Value, spec: &Value, causes: &mut Vec<Cause>) {
     let (group, plural) = (object::text(spec, &["group"]), object::text(spec, &["names", "plural"]));
     let wanted = format!("{plural}.{group}");
     if object::name(object) != wanted || group.is_empty() || plural.is_empty() {
-        causes.push(Cause::invalid("metadata.name", format!("must be spec.names.plural+\".\"+spec.group: {wanted:?}")));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            format!("must be spec.names.plural+\".\"+spec.group: {wanted:?}"),
+        ));
     }
     if object::text(spec, &["names", "kind"]).is_empty() {
         causes.push(Cause::required("spec.names.kind"));
@@ -292,7 +316,8 @@ fn validate_definition(object: &Value, spec: &Value, causes: &mut Vec<Cause>) {
     let versions = object::list(spec, &["versions"]);
     let stored = versions.iter().filter(|v| v.get("storage") == Some(&json!(true))).count();
     if stored != 1 {
-        causes.push(Cause::invalid("spec.versions", "must have exactly one version marked as storage version"));
+        causes
+            .push(Cause::invalid("spec.versions", "must have exactly one version marked as storage version"));
     }
     for (i, version) in versions.iter().enumerate() {
         if object::at(version, &["schema", "openAPIV3Schema"]).is_none() {
@@ -322,7 +347,9 @@ pub(crate) fn validate_update(kind: &str, old: &Value, new: &Value, causes: &mut
         "Pod" => {
             let frozen = |pod: &Value| {
                 let mut spec = pod.get("spec").cloned().unwrap_or_default();
-                for container in spec.get_mut("containers").and_then(Value::as_array_mut).into_iter().flatten() {
+                for container in
+                    spec.get_mut("containers").and_then(Value::as_array_mut).into_iter().flatten()
+                {
                     object::map_mut(container).remove("image");
                 }
                 let map = object::map_mut(&mut spec);

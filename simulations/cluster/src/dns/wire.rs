@@ -39,10 +39,11 @@ pub(super) enum Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
     /// Records of the type that was asked for (maybe none), and further ones as (name, address).
-    Found { answers: Vec<Record>, additional: Vec<(String, Ipv4Addr)> },
+    Found {
+        answers: Vec<Record>,
+        additional: Vec<(String, Ipv4Addr)>,
+    },
     NoSuchName,
-    /// The question is not of a kind that is answered.
-    NotImplemented,
 }
 
 /// Reads a query; `None` for anything that is not one well-formed question.
@@ -92,7 +93,8 @@ pub(super) fn write(question: &Question, reply: &Reply, ttl_s: u32, max_bytes: u
     let (code, answers, additional): (u16, &[Record], &[(String, Ipv4Addr)]) = match reply {
         Reply::Found { answers, additional } if question.class == CLASS_IN => (0, answers, additional),
         Reply::NoSuchName => (3, &[], &[]),
-        Reply::Found { .. } | Reply::NotImplemented => (4, &[], &[]),
+        // Another class than IN: not implemented.
+        Reply::Found { .. } => (4, &[], &[]),
     };
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(&[0; 12]);
@@ -181,7 +183,8 @@ mod tests {
     fn questions_are_read_and_answered() {
         let q = parse(&query("Web.Default.svc.east.local", A)).unwrap();
         assert_eq!((q.name.as_str(), q.kind, q.max_bytes), ("web.default.svc.east.local", A, 512));
-        let reply = Reply::Found { answers: vec![Record::A(Ipv4Addr::new(127, 9, 1, 1))], additional: vec![] };
+        let reply =
+            Reply::Found { answers: vec![Record::A(Ipv4Addr::new(127, 9, 1, 1))], additional: vec![] };
         let bytes = write(&q, &reply, 1, 512);
         assert_eq!(bytes[..12], [0x12, 0x34, 0x85, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
         assert_eq!(bytes[bytes.len() - 16..], [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 9, 1, 1]);

@@ -23,12 +23,16 @@ pub(super) fn answer<'a>(
     let (asked, service_name, namespace) = match labels.as_slice() {
         [service, namespace, "svc"] => (Asked::Service, *service, *namespace),
         [host, service, namespace, "svc"] => (Asked::Host(host), *service, *namespace),
-        [port, protocol, service, namespace, "svc"] => match (port.strip_prefix('_'), protocol.strip_prefix('_')) {
-            (Some(port), Some(protocol)) => (Asked::Port(port, protocol), *service, *namespace),
-            _ => return Reply::NoSuchName,
-        },
+        [port, protocol, service, namespace, "svc"] => {
+            match (port.strip_prefix('_'), protocol.strip_prefix('_')) {
+                (Some(port), Some(protocol)) => (Asked::Port(port, protocol), *service, *namespace),
+                _ => return Reply::NoSuchName,
+            }
+        }
         // The domain and what is between it and a service's name exist, and have no records.
-        [] | [""] | ["svc"] | [_, "svc"] => return Reply::Found { answers: Vec::new(), additional: Vec::new() },
+        [] | [""] | ["svc"] | [_, "svc"] => {
+            return Reply::Found { answers: Vec::new(), additional: Vec::new() };
+        }
         _ => return Reply::NoSuchName,
     };
     let Some(service) = service(namespace, service_name) else { return Reply::NoSuchName };
@@ -36,7 +40,11 @@ pub(super) fn answer<'a>(
     let suffix = format!("{service_name}.{namespace}.svc.{domain}");
     match asked {
         Asked::Service => Reply::Found {
-            answers: if wants(kind, A) { members.iter().map(|m| Record::A(m.ip)).collect() } else { Vec::new() },
+            answers: if wants(kind, A) {
+                members.iter().map(|m| Record::A(m.ip)).collect()
+            } else {
+                Vec::new()
+            },
             additional: Vec::new(),
         },
         Asked::Host(host) => {
@@ -44,7 +52,8 @@ pub(super) fn answer<'a>(
             if found.is_empty() {
                 return Reply::NoSuchName;
             }
-            let answers = if wants(kind, A) { found.iter().map(|m| Record::A(m.ip)).collect() } else { Vec::new() };
+            let answers =
+                if wants(kind, A) { found.iter().map(|m| Record::A(m.ip)).collect() } else { Vec::new() };
             Reply::Found { answers, additional: Vec::new() }
         }
         Asked::Port(name, protocol) => {
@@ -97,7 +106,8 @@ fn members<'a>(service: &Service, pods: Vec<&'a Pod>) -> Vec<Member<'a>> {
         .filter_map(|pod| {
             let ip: Ipv4Addr = pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()?;
             let own = pod.spec.as_ref().filter(|s| s.subdomain.as_deref() == Some(&service.name_any()));
-            let host = own.and_then(|s| s.hostname.clone()).unwrap_or_else(|| ip.to_string().replace('.', "-"));
+            let host =
+                own.and_then(|s| s.hostname.clone()).unwrap_or_else(|| ip.to_string().replace('.', "-"));
             Some(Member { host, ip, pod })
         })
         .collect();
@@ -164,7 +174,6 @@ mod tests {
                     .collect::<Vec<_>>()
                     .join(", "),
                 Reply::NoSuchName => "no such name".into(),
-                Reply::NotImplemented => "not implemented".into(),
             }
         };
         let srv = "10901 db-0.db.x.svc.east.local, 10901 127-9-1-2.db.x.svc.east.local";

@@ -86,7 +86,8 @@ pub(crate) async fn read_optional(headers: &HeaderMap, body: Body) -> Result<Val
     match serde_json::from_slice(&bytes) {
         Ok(value) => Ok(value),
         Err(_) if yaml => {
-            let text = std::str::from_utf8(&bytes).map_err(|e| ApiError::bad_request(format!("body: {e}")))?;
+            let text =
+                std::str::from_utf8(&bytes).map_err(|e| ApiError::bad_request(format!("body: {e}")))?;
             thanos_telemetry::cli::parse_yaml(text)
                 .map_err(|e| ApiError::bad_request(format!("the body is not valid YAML: {e}")))
         }

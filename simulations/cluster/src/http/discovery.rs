@@ -18,10 +18,13 @@ pub(super) fn version() -> Value {
 pub(super) fn answer(path: &str, registry: &Registry) -> Option<Value> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
-        [""] => Some(json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})),
+        [""] => Some(
+            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
+        ),
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})),
         ["apis"] => {
-            let groups: Vec<Value> = groups(registry).iter().map(|(g, versions)| group(g, versions)).collect();
+            let groups: Vec<Value> =
+                groups(registry).iter().map(|(g, versions)| group(g, versions)).collect();
             Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
         }
         ["apis", name] => groups(registry).get(*name).map(|versions| {
@@ -69,7 +72,9 @@ fn resources(group: &str, version: &str, registry: &Registry) -> Option<Value> {
         registry.iter().map(AsRef::as_ref).filter(|r| r.group == group && r.version == version).collect();
     let group_version = found.first()?.api_version();
     let listed: Vec<Value> = found.iter().flat_map(|r| describe(r)).collect();
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}))
+    Some(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}),
+    )
 }
 
 fn describe(resource: &Resource) -> Vec<Value> {

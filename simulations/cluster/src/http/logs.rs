@@ -35,7 +35,9 @@ pub(super) async fn answer(server: &Server, target: &Target, params: &Params) ->
     let param = |name: &str| params.get(name).map(String::as_str).filter(|s| !s.is_empty());
     let number = |name: &str| -> Result<Option<usize>> {
         param(name)
-            .map(|text| text.parse().map_err(|_| ApiError::bad_request(format!("{name} {text:?} is not a number"))))
+            .map(|text| {
+                text.parse().map_err(|_| ApiError::bad_request(format!("{name} {text:?} is not a number")))
+            })
             .transpose()
     };
     let namespace = target.namespace.clone().unwrap_or_default();
@@ -66,7 +68,10 @@ pub(super) async fn answer(server: &Server, target: &Target, params: &Params) ->
     let restarts = restarts(&pod, &container);
     let instance = if param("previous") == Some("true") {
         restarts.checked_sub(1).ok_or_else(|| {
-            ApiError::bad_request(format!("previous terminated container {container:?} in pod {:?} not found", target.name))
+            ApiError::bad_request(format!(
+                "previous terminated container {container:?} in pod {:?} not found",
+                target.name
+            ))
         })?
     } else {
         restarts
@@ -186,7 +191,8 @@ impl Follower {
         loop {
             // Asked before reading: what it wrote before it ended is still read.
             let running = self.is_running();
-            let (text, position) = read_from(&self.dir.join(format!("{}.log", self.instance)), self.position).await;
+            let (text, position) =
+                read_from(&self.dir.join(format!("{}.log", self.instance)), self.position).await;
             self.position = position;
             if !text.is_empty() {
                 let mut out = String::new();
@@ -206,7 +212,8 @@ impl Follower {
             object::uid(&pod) == self.uid
                 && restarts(&pod, &self.container) == self.instance
                 && !object::list(&pod, &["status", "containerStatuses"]).iter().any(|s| {
-                    object::text(s, &["name"]) == self.container && object::at(s, &["state", "terminated"]).is_some()
+                    object::text(s, &["name"]) == self.container
+                        && object::at(s, &["state", "terminated"]).is_some()
                 })
         })
     }

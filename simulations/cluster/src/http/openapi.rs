@@ -28,8 +28,10 @@ fn base(resource: &Resource) -> String {
 
 fn index(registry: &Registry) -> Value {
     let bases: BTreeSet<String> = registry.iter().map(|r| base(r)).collect();
-    let paths: Map<String, Value> =
-        bases.into_iter().map(|b| (b.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{b}")}))).collect();
+    let paths: Map<String, Value> = bases
+        .into_iter()
+        .map(|b| (b.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{b}")})))
+        .collect();
     json!({ "paths": paths })
 }
 
@@ -49,7 +51,10 @@ fn document(group: &str, version: &str, registry: &Registry) -> Option<Value> {
             }
             Source::Custom(custom) => {
                 let reversed: Vec<&str> = resource.group.split('.').rev().collect();
-                (format!("{}.{}.{}", reversed.join("."), resource.version, resource.kind), custom.schema.clone())
+                (
+                    format!("{}.{}.{}", reversed.join("."), resource.version, resource.kind),
+                    custom.schema.clone(),
+                )
             }
         };
         if schema.is_object() {
@@ -61,7 +66,8 @@ fn document(group: &str, version: &str, registry: &Registry) -> Option<Value> {
         } else {
             format!("/{}/{}/{{name}}", base(resource), resource.plural)
         };
-        let parameter = |name: &str, kind: &str| json!({"name": name, "in": "query", "schema": {"type": kind}});
+        let parameter =
+            |name: &str, kind: &str| json!({"name": name, "in": "query", "schema": {"type": kind}});
         let parameters = json!([
             parameter("dryRun", "string"),
             parameter("fieldManager", "string"),

@@ -19,9 +19,9 @@ pub(crate) struct Target {
 
 /// Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`.
 pub(crate) fn parse(path: &str, registry: &Registry) -> Result<Target> {
-    let segments: Option<Vec<String>> =
-        path.trim_matches('/').split('/').map(decode).collect();
-    let segments = segments.ok_or_else(|| ApiError::bad_request("the path is not valid percent-encoded UTF-8"))?;
+    let segments: Option<Vec<String>> = path.trim_matches('/').split('/').map(decode).collect();
+    let segments =
+        segments.ok_or_else(|| ApiError::bad_request("the path is not valid percent-encoded UTF-8"))?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (group, version, rest) = match segments.as_slice() {
         ["api", version, rest @ ..] => ("", *version, rest),

@@ -57,7 +57,11 @@ struct Running {
 
 impl Watch {
     /// Begins at a revision; "" and "0" begin with the present state.
-    pub(super) fn start(self, server: &Server, from: &str) -> Result<impl Stream<Item = std::result::Result<Bytes, Infallible>> + use<>> {
+    pub(super) fn start(
+        self,
+        server: &Server,
+        from: &str,
+    ) -> Result<impl Stream<Item = std::result::Result<Bytes, Infallible>> + use<>> {
         let api = server.api.clone();
         // Subscribed before the state is read: nothing is missed in between.
         let bell = api.bell();

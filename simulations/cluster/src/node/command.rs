@@ -93,7 +93,10 @@ pub(super) fn prepare(
         }
         None => {
             let program = programs.get(image_name(image)).cloned().ok_or_else(|| {
-                format!("image {image:?} is no program of this node: set `command`, or use one of {:?}", programs.keys())
+                format!(
+                    "image {image:?} is no program of this node: set `command`, or use one of {:?}",
+                    programs.keys()
+                )
             })?;
             (program, args)
         }
@@ -108,18 +111,31 @@ fn image_name(image: &str) -> &str {
 }
 
 /// Mount paths and the folders behind them, longest first.
-fn mounts(container: &Container, volumes: &BTreeMap<String, PathBuf>) -> Result<Vec<(String, PathBuf)>, String> {
+fn mounts(
+    container: &Container,
+    volumes: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<(String, PathBuf)>, String> {
     let mut out = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
-        let dir = volumes.get(&mount.name).ok_or_else(|| format!("volumeMount {:?}: no such volume", mount.name))?;
+        let dir = volumes
+            .get(&mount.name)
+            .ok_or_else(|| format!("volumeMount {:?}: no such volume", mount.name))?;
         let dir = match mount.sub_path.as_deref().unwrap_or_default() {
             "" => dir.clone(),
             sub if super::volumes::is_inside(sub) => dir.join(sub),
-            sub => return Err(format!("volumeMount {:?}: subPath {sub:?} must stay within the volume", mount.name)),
+            sub => {
+                return Err(format!(
+                    "volumeMount {:?}: subPath {sub:?} must stay within the volume",
+                    mount.name
+                ));
+            }
         };
         let path = mount.mount_path.trim_end_matches('/');
         if !path.starts_with('/') {
-            return Err(format!("volumeMount {:?}: mountPath {:?} must be absolute and not /", mount.name, mount.mount_path));
+            return Err(format!(
+                "volumeMount {:?}: mountPath {:?} must be absolute and not /",
+                mount.name, mount.mount_path
+            ));
         }
         out.push((path.to_owned(), dir));
     }
@@ -229,7 +245,12 @@ fn out_char_before(text: &str, at: usize) -> Option<char> {
 }
 
 /// The process command: in its own group, with nothing of our environment but what finds programs.
-pub(super) fn process(prepared: &Prepared, program: &Path, args: &[String], dir: &Path) -> std::process::Command {
+pub(super) fn process(
+    prepared: &Prepared,
+    program: &Path,
+    args: &[String],
+    dir: &Path,
+) -> std::process::Command {
     use std::os::unix::process::CommandExt as _;
     let mut command = std::process::Command::new(program);
     command.args(args).env_clear().current_dir(dir).process_group(0).stdin(std::process::Stdio::null());
@@ -263,7 +284,8 @@ mod tests {
 
     #[test]
     fn mount_paths_are_rewritten_where_a_path_begins() {
-        let mounts = [("/data/deep".to_owned(), PathBuf::from("/r/2")), ("/data".to_owned(), PathBuf::from("/r/1"))];
+        let mounts =
+            [("/data/deep".to_owned(), PathBuf::from("/r/2")), ("/data".to_owned(), PathBuf::from("/r/1"))];
         for (text, expected) in [
             ("/data", "/r/1"),
             ("--dir=/data/x", "--dir=/r/1/x"),

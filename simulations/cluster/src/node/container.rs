@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::command::{self, Facts, Prepared};
 use super::logfile::{self, LogFile};
-use super::probe::{self, Check, Checker, Probe};
+use super::probe::{self, Check, Checker, Pace, Probe};
 use super::status::{ContainerState, Ended, Phase};
 
 /// A command that could not be worked out is tried again this often.
@@ -146,8 +146,14 @@ async fn sleep_or_stop(time: Duration, stop: &mut watch::Receiver<Option<Duratio
 fn prepare(context: &Context, container: &Container) -> Result<(Prepared, Probes), String> {
     let config = &context.shared.config;
     let settings = |kind, name: &str| context.shared.settings.get(kind, &context.namespace, name);
-    let prepared =
-        command::prepare(container, &context.pod, &context.facts, &context.volumes, &config.programs, settings)?;
+    let prepared = command::prepare(
+        container,
+        &context.pod,
+        &context.facts,
+        &context.volumes,
+        &config.programs,
+        settings,
+    )?;
     let probe = |spec: &Option<_>| spec.as_ref().map(|s| Probe::new(s, container, context.ip)).transpose();
     let probes = Probes {
         startup: probe(&container.startup_probe)?,
@@ -205,9 +211,14 @@ fn ended(status: io::Result<ExitStatus>, started: Timestamp) -> Ended {
             let reason = if exit_code == 0 { "Completed" } else { "Error" };
             Ended { exit_code, signal, reason, message: String::new(), started, finished }
         }
-        Err(error) => {
-            Ended { exit_code: 137, signal: None, reason: "ContainerStatusUnknown", message: error.to_string(), started, finished }
-        }
+        Err(error) => Ended {
+            exit_code: 137,
+            signal: None,
+            reason: "ContainerStatusUnknown",
+            message: error.to_string(),
+            started,
+            finished,
+        },
     }
 }
 
@@ -258,7 +269,12 @@ async fn wait(
     }
 }
 
-async fn start(context: &Context, container: &Container, prepared: &Prepared, instance: u64) -> io::Result<Child> {
+async fn start(
+    context: &Context,
+    container: &Container,
+    prepared: &Prepared,
+    instance: u64,
+) -> io::Result<Child> {
     let log_dir = context.logs_dir.join(&container.name);
     let log = LogFile::begin(&log_dir, instance, context.shared.config.log_max_bytes)?;
     let dir = work_dir(context, container, prepared)?;
@@ -300,7 +316,7 @@ fn start_probes(
         if let Some(startup) = &probes.startup {
             let mut passed = false;
             startup
-                .run(&check, |verdict| {
+                .run(Pace::Eager, &check, |verdict| {
                     passed = verdict;
                     false
                 })
@@ -317,7 +333,7 @@ fn start_probes(
                         context.board.set(&name, |s| s.ready = ready);
                         true
                     };
-                    probe.run(&check, tell).await;
+                    probe.run(Pace::Eager, &check, tell).await;
                 }
                 None => context.board.set(&name, |s| s.ready = true),
             }
@@ -330,7 +346,7 @@ fn start_probes(
                     }
                     alive
                 };
-                probe.run(&check, tell).await;
+                probe.run(Pace::Own, &check, tell).await;
             }
         };
         tokio::join!(readiness, liveness);

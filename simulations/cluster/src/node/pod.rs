@@ -33,7 +33,12 @@ const OLD_LOGS_MAX: usize = 200;
 const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 
 /// Runs a pod until it is gone.
-pub(super) async fn run(shared: Arc<Shared>, pod: Arc<Pod>, wanted: watch::Receiver<Wanted>, shutdown: Shutdown) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    pod: Arc<Pod>,
+    wanted: watch::Receiver<Wanted>,
+    shutdown: Shutdown,
+) {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let uid = pod.uid().unwrap_or_default();
     let sticky = pod.labels().contains_key(POD_NAME_LABEL).then(|| format!("{namespace}/{name}"));
@@ -161,17 +166,20 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
     let mut bell = context.shared.settings.bell();
     let mut former = None;
     loop {
-        let ready = Volumes::prepare(spec, &context.dir, &claims, &context.namespace).and_then(|mut volumes| {
-            volumes.project(&context.shared.settings, &context.namespace)?;
-            Ok(volumes)
-        });
+        let ready =
+            Volumes::prepare(spec, &context.dir, &claims, &context.namespace).and_then(|mut volumes| {
+                volumes.project(&context.shared.settings, &context.namespace)?;
+                Ok(volumes)
+            });
         let problem = match ready {
             Ok(volumes) => return volumes,
             Err(problem) => problem,
         };
         for container in &spec.containers {
             let message = problem.clone();
-            context.board.set(&container.name, |s| s.phase = Phase::Waiting { reason: "ContainerCreating", message });
+            context
+                .board
+                .set(&container.name, |s| s.phase = Phase::Waiting { reason: "ContainerCreating", message });
         }
         reporter.write(&context.board, false, &mut former).await;
         tokio::select! {
@@ -189,7 +197,12 @@ async fn follow_settings(context: &Context, mut volumes: Volumes) {
     let mut bell = context.shared.settings.bell();
     while bell.changed().await.is_ok() {
         if let Err(problem) = volumes.project(&context.shared.settings, &context.namespace) {
-            tracing::warn!(namespace = context.namespace, pod = context.pod_name, problem, "projected volume");
+            tracing::warn!(
+                namespace = context.namespace,
+                pod = context.pod_name,
+                problem,
+                "projected volume"
+            );
         }
     }
     std::future::pending().await
@@ -255,7 +268,8 @@ impl Reporter {
     /// Whether the status in the API is what it should be.
     async fn write(&self, board: &Board, initialized: bool, former: &mut Option<Value>) -> bool {
         let now = Timestamp::now();
-        let status = pod_status(&self.pod, &self.identity, &board.states(), initialized, former.as_ref(), now);
+        let status =
+            pod_status(&self.pod, &self.identity, &board.states(), initialized, former.as_ref(), now);
         if former.as_ref() == Some(&status) {
             return true;
         }
@@ -298,7 +312,8 @@ async fn remove_object(shared: &Shared, namespace: &str, name: &str, uid: &str) 
 
 fn forget_old_logs(dir: &Path) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
-    let mut dirs: Vec<_> = entries.flatten().filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path()))).collect();
+    let mut dirs: Vec<_> =
+        entries.flatten().filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path()))).collect();
     if dirs.len() > OLD_LOGS_MAX {
         dirs.sort();
         // A running pod's folder is touched when a container starts only, so the oldest could be in use: its open

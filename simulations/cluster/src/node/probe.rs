@@ -9,7 +9,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Until it first succeeds, a probe is repeated this often, so that a pod is ready when it is ready.
+/// How often a probe is repeated until it first succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Readiness and start-up: soon again, so that a pod is ready when it is ready. Until the first success,
+    /// failure is a matter of the time that the probe's own period and threshold allow.
+    Eager,
+    /// Liveness: its own period.
+    Own,
+}
+
+/// The period of [`Pace::Eager`].
 const EAGER_PERIOD: Duration = Duration::from_millis(200);
 /// How long that goes on; then its own period counts.
 const EAGER_FOR: Duration = Duration::from_secs(30);
@@ -55,7 +65,9 @@ impl Probe {
         let check = if let Some(get) = &spec.http_get {
             let address = address(get.host.as_deref(), &get.port)?;
             let path = get.path.as_deref().filter(|p| !p.is_empty()).unwrap_or("/");
-            let mut request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\nUser-Agent: kube-probe/1.35\r\nAccept: */*\r\n");
+            let mut request = format!(
+                "GET {path} HTTP/1.1\r\nConnection: close\r\nUser-Agent: kube-probe/1.35\r\nAccept: */*\r\n"
+            );
             let mut host = address.to_string();
             for header in get.http_headers.iter().flatten() {
                 if header.name.eq_ignore_ascii_case("host") {
@@ -91,27 +103,35 @@ impl Probe {
         })
     }
 
-    /// Probes on, telling whenever the verdict changes; the first verdict is the first that a threshold allows.
+    /// Probes on, telling whenever the verdict changes; there is none before a threshold allows one.
     /// Ends when `tell` says so.
-    pub(super) async fn run(&self, checker: &impl Checker, mut tell: impl FnMut(bool) -> bool + Send) {
+    pub(super) async fn run(
+        &self,
+        pace: Pace,
+        checker: &impl Checker,
+        mut tell: impl FnMut(bool) -> bool + Send,
+    ) {
         tokio::time::sleep(self.initial_delay).await;
         let began = Instant::now();
         let (mut successes, mut failures) = (0u32, 0u32);
         let mut verdict: Option<bool> = None;
         loop {
-            let passed = tokio::time::timeout(self.timeout, checker.check(&self.check)).await.unwrap_or(false);
+            let passed =
+                tokio::time::timeout(self.timeout, checker.check(&self.check)).await.unwrap_or(false);
             if passed {
                 (successes, failures) = (successes.saturating_add(1), 0);
             } else {
                 (successes, failures) = (0, failures.saturating_add(1));
             }
-            let eager = verdict != Some(true) && began.elapsed() < EAGER_FOR;
-            let new = if successes >= self.success_threshold {
-                Some(true)
-            } else if failures >= self.failure_threshold && (verdict.is_some() || !eager) {
-                Some(false)
+            let failed = if pace == Pace::Eager && verdict.is_none() {
+                !passed && began.elapsed() >= self.period * self.failure_threshold
             } else {
-                verdict
+                failures >= self.failure_threshold
+            };
+            let new = match (successes >= self.success_threshold, failed) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => verdict,
             };
             if let Some(now) = new.filter(|_| new != verdict)
                 && !tell(now)
@@ -119,14 +139,16 @@ impl Probe {
                 return;
             }
             verdict = new;
-            let eager = verdict != Some(true) && began.elapsed() < EAGER_FOR;
+            let eager = pace == Pace::Eager && verdict != Some(true) && began.elapsed() < EAGER_FOR;
             tokio::time::sleep(if eager { self.period.min(EAGER_PERIOD) } else { self.period }).await;
         }
     }
 }
 
 fn port_number(port: &IntOrString, container: &Container) -> Result<u16, String> {
-    let bad = || format!("probe port {port:?} is neither a number nor a named port of container {:?}", container.name);
+    let bad = || {
+        format!("probe port {port:?} is neither a number nor a named port of container {:?}", container.name)
+    };
     match port {
         IntOrString::Int(n) => u16::try_from(*n).ok().filter(|n| *n > 0).ok_or_else(bad),
         IntOrString::String(name) => {

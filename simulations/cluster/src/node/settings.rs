@@ -67,7 +67,8 @@ impl Settings {
             Kind::Secret => {
                 let secret = self.secrets.get(&ObjectRef::new(name).within(namespace))?;
                 let data = secret.data.iter().flatten().map(|(k, v)| (k.clone(), v.0.clone()));
-                let text = secret.string_data.iter().flatten().map(|(k, v)| (k.clone(), v.clone().into_bytes()));
+                let text =
+                    secret.string_data.iter().flatten().map(|(k, v)| (k.clone(), v.clone().into_bytes()));
                 Some(data.chain(text).collect())
             }
         }
@@ -76,7 +77,13 @@ impl Settings {
 
 fn follow<K>(api: Api<K>, ring: Arc<watch::Sender<u64>>, shutdown: Shutdown) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
 {
     let (store, writer) = reflector::store();
     let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).default_backoff());

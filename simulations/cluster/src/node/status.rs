@@ -79,8 +79,11 @@ pub(super) fn pod_status(
     let inits = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let unknown = ContainerState::default();
     let state = |c: &Container| states.get(&c.name).unwrap_or(&unknown);
-    let unready: Vec<&str> =
-        containers.iter().filter(|c| !(state(c).ready && state(c).is_running())).map(|c| c.name.as_str()).collect();
+    let unready: Vec<&str> = containers
+        .iter()
+        .filter(|c| !(state(c).ready && state(c).is_running()))
+        .map(|c| c.name.as_str())
+        .collect();
     let all_ready = unready.is_empty() && initialized;
     let condition = |kind: &str, met: bool, reason: &str, message: String| {
         let status = if met { "True" } else { "False" };
@@ -89,7 +92,8 @@ pub(super) fn pod_status(
             .into_iter()
             .flatten()
             .find(|c| c.get("type") == Some(&json!(kind)) && c.get("status") == Some(&json!(status)));
-        let since = same.and_then(|c| c.get("lastTransitionTime").cloned()).unwrap_or_else(|| json!(time(now)));
+        let since =
+            same.and_then(|c| c.get("lastTransitionTime").cloned()).unwrap_or_else(|| json!(time(now)));
         let mut value = json!({"type": kind, "status": status, "lastTransitionTime": since});
         if !met {
             value["reason"] = json!(reason);
@@ -98,7 +102,8 @@ pub(super) fn pod_status(
         value
     };
     let not_ready = format!("containers with unready status: [{}]", unready.join(" "));
-    let describe = |list: &[Container]| -> Vec<Value> { list.iter().map(|c| container_status(c, state(c))).collect() };
+    let describe =
+        |list: &[Container]| -> Vec<Value> { list.iter().map(|c| container_status(c, state(c))).collect() };
     let mut status = json!({
         "phase": phase(pod, states, initialized),
         "hostIP": identity.host_ip, "hostIPs": [{"ip": identity.host_ip}],
@@ -185,12 +190,22 @@ mod tests {
     #[test]
     fn phases_follow_containers() {
         let pod = |policy: &str| -> Pod {
-            serde_json::from_value(json!({"spec": {"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]}}))
-                .unwrap()
+            serde_json::from_value(
+                json!({"spec": {"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]}}),
+            )
+            .unwrap()
         };
         let t = Timestamp::UNIX_EPOCH;
-        let end = |exit_code| Ended { exit_code, signal: None, reason: "x", message: String::new(), started: t, finished: t };
-        let state = |phase: Phase, last: Option<Ended>| ContainerState { phase, last, ..ContainerState::default() };
+        let end = |exit_code| Ended {
+            exit_code,
+            signal: None,
+            reason: "x",
+            message: String::new(),
+            started: t,
+            finished: t,
+        };
+        let state =
+            |phase: Phase, last: Option<Ended>| ContainerState { phase, last, ..ContainerState::default() };
         let waiting = || Phase::Waiting { reason: "CrashLoopBackOff", message: String::new() };
         let running = || state(Phase::Running { since: t }, None);
         for (policy, a, b, expected) in [
@@ -220,7 +235,10 @@ mod tests {
         (state.phase, state.ready) = (Phase::Running { since: t(3) }, true);
         let third = pod_status(&pod, &identity, &states, true, Some(&second), t(3));
         let ready = |s: &Value| s["conditions"][3].clone();
-        assert_eq!((ready(&first)["status"].clone(), ready(&third)["status"].clone()), (json!("False"), json!("True")));
+        assert_eq!(
+            (ready(&first)["status"].clone(), ready(&third)["status"].clone()),
+            (json!("False"), json!("True"))
+        );
         assert_eq!(ready(&third)["lastTransitionTime"], "1970-01-01T00:00:03Z");
         assert_eq!(third["conditions"][0], first["conditions"][0]);
     }

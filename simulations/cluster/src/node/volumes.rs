@@ -35,7 +35,12 @@ impl Volumes {
     ///
     /// # Errors
     /// A sentence naming the volume: its kind is not provided, or its folder cannot be made.
-    pub(super) fn prepare(spec: &PodSpec, pod_dir: &Path, claims_dir: &Path, namespace: &str) -> Result<Self, String> {
+    pub(super) fn prepare(
+        spec: &PodSpec,
+        pod_dir: &Path,
+        claims_dir: &Path,
+        namespace: &str,
+    ) -> Result<Self, String> {
         let mut this = Self::default();
         for volume in spec.volumes.iter().flatten() {
             let dir = match &volume.persistent_volume_claim {
@@ -98,8 +103,9 @@ impl Projection {
             return Ok(());
         }
         self.generation += 1;
-        write_atomically(&self.dir, &entries, self.generation)
-            .map_err(|e| format!("{} {:?} into {}: {e}", self.kind.word(), self.object, self.dir.display()))?;
+        write_atomically(&self.dir, &entries, self.generation).map_err(|e| {
+            format!("{} {:?} into {}: {e}", self.kind.word(), self.object, self.dir.display())
+        })?;
         self.written = Some(entries);
         Ok(())
     }
@@ -118,7 +124,9 @@ impl Projection {
                     out.insert(item.path.clone(), content);
                 }
                 None if self.optional => {}
-                None => return Err(format!("{} {:?} has no key {:?}", self.kind.word(), self.object, item.key)),
+                None => {
+                    return Err(format!("{} {:?} has no key {:?}", self.kind.word(), self.object, item.key));
+                }
             }
         }
         Ok(out)
@@ -184,6 +192,9 @@ mod tests {
         write_atomically(dir.path(), &entries(&[("a", "2"), ("c", "2")]), 2).unwrap();
         assert_eq!((read("a"), read("c"), read("sub/b")), (Some("2".into()), Some("2".into()), None));
         assert!(!dir.path().join("..1").exists(), "the former generation is removed");
-        assert_eq!(["a", "a/b", "/a", "../a", "a/../b", ""].map(is_inside), [true, true, false, false, false, false]);
+        assert_eq!(
+            ["a", "a/b", "/a", "../a", "a/../b", ""].map(is_inside),
+            [true, true, false, false, false, false]
+        );
     }
 }

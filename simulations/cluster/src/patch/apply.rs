@@ -83,8 +83,7 @@ pub(crate) fn track_update(
         .iter()
         .filter(|p| {
             !before.0.contains(*p)
-                || (!is_item(p)
-                    && old.is_some_and(|o| lookup(o, typing, p) != lookup(new, typing, p)))
+                || (!is_item(p) && old.is_some_and(|o| lookup(o, typing, p) != lookup(new, typing, p)))
         })
         .cloned()
         .collect();
@@ -100,7 +99,8 @@ pub(crate) fn track_update(
     write_owners(new, owners);
 }
 
-/// Merges an applied configuration into the live object (or into nothing, to create it).
+/// Merges an applied configuration into the live object (or into nothing, to create it). `defaulted` fills in the
+/// server's defaults: a list that is replaced as a whole conflicts by what it will be, not by how it was written.
 ///
 /// # Errors
 /// 409 naming the other managers and fields, unless forced.
@@ -111,6 +111,7 @@ pub(crate) fn apply(
     manager: &Manager,
     force: bool,
     now: &str,
+    defaulted: impl Fn(&Value) -> Value,
 ) -> Result<Value> {
     if !object::list(applied, &["metadata", "managedFields"]).is_empty() {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -120,12 +121,13 @@ pub(crate) fn apply(
     let mut merged = merge(live.unwrap_or(&Value::Null), applied, typing);
 
     let mut conflicts = Vec::new();
+    let outcome = defaulted(&merged);
     for (other, (set, _)) in owners.iter_mut().filter(|(m, _)| *m != manager) {
         let taken: Vec<Path> = set
             .0
             .intersection(&wanted.0)
             .filter(|p| p.last().is_some_and(|e| e.starts_with("f:")))
-            .filter(|p| live.and_then(|l| lookup(l, typing, p)) != lookup(&merged, typing, p))
+            .filter(|p| live.and_then(|l| lookup(l, typing, p)) != lookup(&outcome, typing, p))
             .cloned()
             .collect();
         for path in taken {
@@ -141,10 +143,10 @@ pub(crate) fn apply(
     }
 
     let previous = owners.remove(manager).map(|(set, _)| set).unwrap_or_default();
-    // Longest first, so that an item goes after what is in it.
+    // Shortest first: an item goes as a whole, and is told apart by its keys until then.
     let mut dropped: Vec<&Path> = previous.0.difference(&wanted.0).collect();
-    dropped.sort_by_key(|p| std::cmp::Reverse(p.len()));
-    for path in dropped {
+    dropped.sort_by_key(|p| p.len());
+    for path in dropped.into_iter().filter(|p| !is_key(p)) {
         let kept = owners.values().any(|(set, _)| set.touches(path)) || wanted.touches(path);
         if !kept {
             remove(&mut merged, typing, path);
@@ -154,6 +156,13 @@ pub(crate) fn apply(
     owners.insert(manager.clone(), (wanted, entry(manager, &api_version, now)));
     write_owners(&mut merged, owners);
     Ok(merged)
+}
+
+/// Whether the path is a key of the list item that it is in.
+fn is_key(path: &[String]) -> bool {
+    let [.., item, field] = path else { return false };
+    let (Some(keys), Some(field)) = (item.strip_prefix("k:"), field.strip_prefix("f:")) else { return false };
+    serde_json::from_str::<Value>(keys).is_ok_and(|keys| keys.get(field).is_some())
 }
 
 fn dotted(path: &[String]) -> String {
@@ -194,7 +203,9 @@ fn merge(live: &Value, applied: &Value, typing: Typing<'_>) -> Value {
                 })
                 .collect();
             out.extend(
-                have.iter().filter(|(e, _)| !want.iter().any(|(w, _)| w == e)).map(|(_, item)| (*item).clone()),
+                have.iter()
+                    .filter(|(e, _)| !want.iter().any(|(w, _)| w == e))
+                    .map(|(_, item)| (*item).clone()),
             );
             Value::Array(out)
         }

@@ -156,8 +156,7 @@ pub(crate) fn lookup<'v>(value: &'v Value, typing: Typing<'_>, path: &[String]) 
         return lookup(value.get(field)?, typing.field(field), rest);
     }
     let items = value.as_array()?;
-    let (_, item) =
-        elements(items, &typing.list_type(items))?.into_iter().find(|(e, _)| e == element)?;
+    let (_, item) = elements(items, &typing.list_type(items))?.into_iter().find(|(e, _)| e == element)?;
     lookup(item, typing.item(), rest)
 }
 

@@ -82,7 +82,12 @@ impl<'a> Typing<'a> {
 
 fn builtin_list_type(field: &str, items: &[Value]) -> ListType {
     let keys: &[&str] = match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
         | "containerStatuses" => &["name"],
         "volumeMounts" => &["mountPath"],
         "conditions" | "addresses" => &["type"],

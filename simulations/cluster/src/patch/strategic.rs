@@ -25,7 +25,11 @@ fn merge_maps(
 ) -> Result<Map<String, Value>> {
     match patch.get("$patch").and_then(Value::as_str) {
         Some("replace") => {
-            return Ok(patch.iter().filter(|(k, _)| *k != "$patch").map(|(k, v)| (k.clone(), v.clone())).collect());
+            return Ok(patch
+                .iter()
+                .filter(|(k, _)| *k != "$patch")
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect());
         }
         Some("delete") => return Ok(Map::new()),
         Some("merge") | None => {}
@@ -97,8 +101,9 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
         let Value::Object(fields) = item else {
             return Err(ApiError::bad_request("an item of a list that merges by key must be an object"));
         };
-        let key = key_of(item, &keys)
-            .ok_or_else(|| ApiError::bad_request(format!("an item of the list lacks its merge key {keys:?}")))?;
+        let key = key_of(item, &keys).ok_or_else(|| {
+            ApiError::bad_request(format!("an item of the list lacks its merge key {keys:?}"))
+        })?;
         let position = out.iter().position(|o| key_of(o, &keys).as_ref() == Some(&key));
         if fields.get("$patch").and_then(Value::as_str) == Some("delete") {
             if let Some(i) = position {
@@ -151,7 +156,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(replaced, json!({"spec": {"containers": [{"name": "z"}]}}));
-        let keyless = strategic_merge(&live, &json!({"spec": {"containers": [{"image": "x"}]}}), Typing::Builtin(""));
+        let keyless =
+            strategic_merge(&live, &json!({"spec": {"containers": [{"image": "x"}]}}), Typing::Builtin(""));
         assert_eq!(keyless.unwrap_err().code, 400);
     }
 }

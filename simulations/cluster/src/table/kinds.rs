@@ -12,24 +12,60 @@ type Row = fn(&Value, Timestamp) -> Vec<String>;
 pub(super) fn of(kind: &str) -> (&'static [Column], Row) {
     match kind {
         "Pod" => (
-            &[("Name", false), ("Ready", false), ("Status", false), ("Restarts", false), ("Age", false), ("IP", true), ("Node", true)],
+            &[
+                ("Name", false),
+                ("Ready", false),
+                ("Status", false),
+                ("Restarts", false),
+                ("Age", false),
+                ("IP", true),
+                ("Node", true),
+            ],
             pod,
         ),
         "Deployment" => (
-            &[("Name", false), ("Ready", false), ("Up-to-date", false), ("Available", false), ("Age", false), ("Containers", true), ("Selector", true)],
+            &[
+                ("Name", false),
+                ("Ready", false),
+                ("Up-to-date", false),
+                ("Available", false),
+                ("Age", false),
+                ("Containers", true),
+                ("Selector", true),
+            ],
             deployment,
         ),
         "ReplicaSet" => (
-            &[("Name", false), ("Desired", false), ("Current", false), ("Ready", false), ("Age", false), ("Selector", true)],
+            &[
+                ("Name", false),
+                ("Desired", false),
+                ("Current", false),
+                ("Ready", false),
+                ("Age", false),
+                ("Selector", true),
+            ],
             replica_set,
         ),
-        "StatefulSet" => (&[("Name", false), ("Ready", false), ("Age", false), ("Containers", true)], stateful_set),
+        "StatefulSet" => {
+            (&[("Name", false), ("Ready", false), ("Age", false), ("Containers", true)], stateful_set)
+        }
         "Service" => (
-            &[("Name", false), ("Type", false), ("Cluster-IP", false), ("Port(s)", false), ("Age", false), ("Selector", true)],
+            &[
+                ("Name", false),
+                ("Type", false),
+                ("Cluster-IP", false),
+                ("Port(s)", false),
+                ("Age", false),
+                ("Selector", true),
+            ],
             service,
         ),
         "ConfigMap" => (&[("Name", false), ("Data", false), ("Age", false)], |o, now| {
-            let keys = ["data", "binaryData"].iter().filter_map(|k| o.get(k)?.as_object()).map(|m| m.len()).sum::<usize>();
+            let keys = ["data", "binaryData"]
+                .iter()
+                .filter_map(|k| o.get(k)?.as_object())
+                .map(|m| m.len())
+                .sum::<usize>();
             vec![name(o), keys.to_string(), age(o, now)]
         }),
         "Secret" => (&[("Name", false), ("Type", false), ("Data", false), ("Age", false)], |o, now| {
@@ -41,10 +77,23 @@ pub(super) fn of(kind: &str) -> (&'static [Column], Row) {
         }),
         "Node" => (&[("Name", false), ("Status", false), ("Age", false), ("Version", false)], |o, now| {
             let status = if condition(o, "Ready") == "True" { "Ready" } else { "NotReady" };
-            vec![name(o), status.into(), age(o, now), text(o, &["status", "nodeInfo", "kubeletVersion"]).into()]
+            vec![
+                name(o),
+                status.into(),
+                age(o, now),
+                text(o, &["status", "nodeInfo", "kubeletVersion"]).into(),
+            ]
         }),
         "Event" => (
-            &[("Last Seen", false), ("Type", false), ("Reason", false), ("Object", false), ("Message", false), ("Count", true), ("Name", true)],
+            &[
+                ("Last Seen", false),
+                ("Type", false),
+                ("Reason", false),
+                ("Object", false),
+                ("Message", false),
+                ("Count", true),
+                ("Name", true),
+            ],
             event,
         ),
         "Lease" => (&[("Name", false), ("Holder", false), ("Age", false)], |o, now| {

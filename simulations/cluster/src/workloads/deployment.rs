@@ -242,11 +242,8 @@ async fn write_status(
 
 /// A condition, with the times of the former one where it says the same.
 fn condition(deployment: &Deployment, kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    let former = deployment
-        .status
-        .iter()
-        .flat_map(|s| s.conditions.iter().flatten())
-        .find(|c| c.type_ == kind);
+    let former =
+        deployment.status.iter().flat_map(|s| s.conditions.iter().flatten()).find(|c| c.type_ == kind);
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let time = |t: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
         t.and_then(|t| serde_json::to_value(t).ok()).unwrap_or_else(|| json!(now))

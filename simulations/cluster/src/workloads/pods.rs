@@ -13,7 +13,12 @@ use serde::Serialize;
 use super::Context;
 
 /// Pods (or what else has owners) that an object controls.
-pub(super) async fn owned<K>(context: &Context, namespace: &str, selector: &LabelSelector, uid: &str) -> kube::Result<Vec<K>>
+pub(super) async fn owned<K>(
+    context: &Context,
+    namespace: &str,
+    selector: &LabelSelector,
+    uid: &str,
+) -> kube::Result<Vec<K>>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -85,7 +90,16 @@ pub(super) fn sort_for_removal(pods: &mut [Pod]) {
             .unwrap_or(0);
         let created = pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
         let ready = ready_since(pod);
-        (assigned, phase, ready.is_some(), cost, Reverse(ready), Reverse(restarts), Reverse(created), pod.name_any())
+        (
+            assigned,
+            phase,
+            ready.is_some(),
+            cost,
+            Reverse(ready),
+            Reverse(restarts),
+            Reverse(created),
+            pod.name_any(),
+        )
     });
 }
 
@@ -110,7 +124,9 @@ pub(super) fn from_template(template: &PodTemplateSpec, namespace: &str, owner: 
 /// by the types that write it.
 pub(super) fn hash(template: &impl Serialize) -> String {
     let text = serde_json::to_value(template).unwrap_or_default().to_string();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     crate::api::letters(hash, 10)
 }
 
@@ -121,16 +137,18 @@ mod tests {
 
     #[test]
     fn what_serves_least_goes_first() {
-        let pod = |name: &str, node: bool, phase: &str, ready: Option<i64>, restarts: i32, created: i64| -> Pod {
-            let time = |s: i64| Timestamp::from_second(s).unwrap().to_string();
-            let conditions = ready.map(|s| json!([{"type": "Ready", "status": "True", "lastTransitionTime": time(s)}]));
-            serde_json::from_value(json!({
+        let pod =
+            |name: &str, node: bool, phase: &str, ready: Option<i64>, restarts: i32, created: i64| -> Pod {
+                let time = |s: i64| Timestamp::from_second(s).unwrap().to_string();
+                let conditions = ready
+                    .map(|s| json!([{"type": "Ready", "status": "True", "lastTransitionTime": time(s)}]));
+                serde_json::from_value(json!({
                 "metadata": {"name": name, "creationTimestamp": time(created)},
                 "spec": {"containers": [], "nodeName": node.then_some("n")},
                 "status": {"phase": phase, "conditions": conditions, "containerStatuses": [
                     {"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": restarts}]}}))
-            .unwrap()
-        };
+                .unwrap()
+            };
         let mut pods = vec![
             pod("old-ready", true, "Running", Some(10), 0, 1),
             pod("young-ready", true, "Running", Some(20), 0, 1),
@@ -142,6 +160,9 @@ mod tests {
         ];
         sort_for_removal(&mut pods);
         let names: Vec<String> = pods.iter().map(|p| p.name_any()).collect();
-        assert_eq!(names, ["unassigned", "pending", "unready", "young-ready", "restarted", "younger", "old-ready"]);
+        assert_eq!(
+            names,
+            ["unassigned", "pending", "unready", "young-ready", "restarted", "younger", "old-ready"]
+        );
     }
 }

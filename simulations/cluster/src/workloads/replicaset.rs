@@ -65,14 +65,22 @@ pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> k
     }
     // Readiness must last a while: nothing but time makes it count.
     match spec.min_ready_seconds {
-        Some(seconds) if seconds > 0 && active.iter().any(|p| pods::is_ready(p) && !pods::is_available(p, seconds, now)) => {
+        Some(seconds)
+            if seconds > 0
+                && active.iter().any(|p| pods::is_ready(p) && !pods::is_available(p, seconds, now)) =>
+        {
             Ok(Action::requeue(Duration::from_secs(1)))
         }
         _ => Ok(Action::await_change()),
     }
 }
 
-async fn write_status(context: &Context, set: &ReplicaSet, active: &[Pod], now: Timestamp) -> kube::Result<()> {
+async fn write_status(
+    context: &Context,
+    set: &ReplicaSet,
+    active: &[Pod],
+    now: Timestamp,
+) -> kube::Result<()> {
     let min_ready = set.spec.as_ref().and_then(|s| s.min_ready_seconds).unwrap_or(0);
     let template_labels = set
         .spec

@@ -23,10 +23,18 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Percentages of `replicas`: surge rounds up, unavailable down; both zero would never end.
-    pub(super) fn resolve(surge: Option<&IntOrString>, unavailable: Option<&IntOrString>, replicas: i32) -> Self {
+    pub(super) fn resolve(
+        surge: Option<&IntOrString>,
+        unavailable: Option<&IntOrString>,
+        replicas: i32,
+    ) -> Self {
         let surge = amount(surge, replicas, true);
         let unavailable = amount(unavailable, replicas, false).min(replicas);
-        if surge == 0 && unavailable == 0 { Self { surge, unavailable: 1 } } else { Self { surge, unavailable } }
+        if surge == 0 && unavailable == 0 {
+            Self { surge, unavailable: 1 }
+        } else {
+            Self { surge, unavailable }
+        }
     }
 }
 
@@ -47,7 +55,8 @@ fn amount(value: Option<&IntOrString>, of: i32, up: bool) -> i32 {
 pub(super) fn step(replicas: i32, limits: Limits, new: SetSize, olds: &[SetSize]) -> (i32, Vec<i32>) {
     let old_total: i32 = olds.iter().map(|o| o.wanted).sum();
     let mut old_wanted: Vec<i32> = olds.iter().map(|o| o.wanted).collect();
-    let room = replicas.saturating_add(limits.surge).saturating_sub(new.wanted.saturating_add(old_total)).max(0);
+    let room =
+        replicas.saturating_add(limits.surge).saturating_sub(new.wanted.saturating_add(old_total)).max(0);
     let new_wanted = if new.wanted >= replicas || old_total == 0 {
         replicas
     } else {
@@ -107,7 +116,8 @@ mod tests {
     #[test]
     fn every_rollout_ends_and_keeps_its_promise() {
         for replicas in 1..12 {
-            for (surge, unavailable) in [("25%", "25%"), ("1", "0"), ("0", "1"), ("100%", "0%"), ("0%", "0%")] {
+            for (surge, unavailable) in [("25%", "25%"), ("1", "0"), ("0", "1"), ("100%", "0%"), ("0%", "0%")]
+            {
                 let value = |t: &str| match t.parse() {
                     Ok(n) => IntOrString::Int(n),
                     Err(_) => IntOrString::String(t.into()),

@@ -224,7 +224,8 @@ async fn write_status(
     let former = set.status.as_ref().and_then(|s| s.current_revision.clone());
     let all_updated = members.iter().all(|m| m.updated);
     let current = former.filter(|_| !all_updated).unwrap_or_else(|| revision.to_owned());
-    let of_current = if current == revision { updated } else { members.iter().filter(|m| !m.updated).count() };
+    let of_current =
+        if current == revision { updated } else { members.iter().filter(|m| !m.updated).count() };
     let status = json!({
         "observedGeneration": set.metadata.generation,
         "replicas": members.len(),

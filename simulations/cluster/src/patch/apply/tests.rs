@@ -18,9 +18,19 @@ fn deployment(replicas: Option<i64>, containers: Value) -> Value {
 #[test]
 fn what_is_no_longer_applied_goes_and_what_others_own_stays() {
     let two = json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1"}]);
-    let first = apply(None, &deployment(Some(2), two), T, &manager("x", "Apply"), false, "t").unwrap();
+    let first =
+        apply(None, &deployment(Some(2), two), T, &manager("x", "Apply"), false, "t", Value::clone).unwrap();
     let one = json!([{"name": "a", "image": "2"}]);
-    let second = apply(Some(&first), &deployment(None, one.clone()), T, &manager("x", "Apply"), false, "t").unwrap();
+    let second = apply(
+        Some(&first),
+        &deployment(None, one.clone()),
+        T,
+        &manager("x", "Apply"),
+        false,
+        "t",
+        Value::clone,
+    )
+    .unwrap();
     assert_eq!(object::at(&second, &["spec", "replicas"]), None, "owned by nobody else");
     assert_eq!(object::list(&second, &["spec", "template", "spec", "containers"]), one.as_array().unwrap());
 
@@ -28,15 +38,25 @@ fn what_is_no_longer_applied_goes_and_what_others_own_stays() {
     let mut scaled = first.clone();
     scaled["spec"]["replicas"] = json!(9);
     track_update(Some(&first), &mut scaled, T, &manager("scaler", "Update"), "t");
-    let third = apply(Some(&scaled), &deployment(None, one.clone()), T, &manager("x", "Apply"), false, "t").unwrap();
+    let third = apply(
+        Some(&scaled),
+        &deployment(None, one.clone()),
+        T,
+        &manager("x", "Apply"),
+        false,
+        "t",
+        Value::clone,
+    )
+    .unwrap();
     assert_eq!(object::int(&third, &["spec", "replicas"]), Some(9));
 
     // Wanting another value is a conflict, which force settles.
     let wants = deployment(Some(3), one);
-    let refused = apply(Some(&scaled), &wants, T, &manager("x", "Apply"), false, "t").unwrap_err();
+    let refused =
+        apply(Some(&scaled), &wants, T, &manager("x", "Apply"), false, "t", Value::clone).unwrap_err();
     assert_eq!((refused.code, refused.reason), (409, "Conflict"));
     assert!(refused.message.contains("\"scaler\": .spec.replicas"), "{}", refused.message);
-    let forced = apply(Some(&scaled), &wants, T, &manager("x", "Apply"), true, "t").unwrap();
+    let forced = apply(Some(&scaled), &wants, T, &manager("x", "Apply"), true, "t", Value::clone).unwrap();
     assert_eq!(object::int(&forced, &["spec", "replicas"]), Some(3));
     assert!(!forced["metadata"]["managedFields"].to_string().contains("scaler"), "it owns nothing any more");
 }
@@ -44,9 +64,9 @@ fn what_is_no_longer_applied_goes_and_what_others_own_stays() {
 #[test]
 fn applying_the_same_twice_changes_nothing() {
     let wanted = deployment(Some(2), json!([{"name": "a", "ports": [{"containerPort": 80}]}]));
-    let mut first = apply(None, &wanted, T, &manager("x", "Apply"), false, "t").unwrap();
+    let mut first = apply(None, &wanted, T, &manager("x", "Apply"), false, "t", Value::clone).unwrap();
     // The server's defaults are nobody's.
     first["spec"]["template"]["spec"]["containers"][0]["ports"][0]["protocol"] = json!("TCP");
-    let second = apply(Some(&first), &wanted, T, &manager("x", "Apply"), false, "t").unwrap();
+    let second = apply(Some(&first), &wanted, T, &manager("x", "Apply"), false, "t", Value::clone).unwrap();
     assert_eq!(first, second);
 }

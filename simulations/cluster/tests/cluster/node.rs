@@ -1,0 +1,291 @@
+//! Pods as processes.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, LogParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::{Sandbox, eventually, is_ready, within};
+
+/// A pod of one container that runs a shell script; `more` adds to the container, `spec` to the pod.
+fn pod(name: &str, script: &str, more: Value, spec: Value) -> Value {
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "none", "command": ["sh", "-c", script]}]}});
+    json_patch_merge(&mut pod["spec"]["containers"][0], more);
+    json_patch_merge(&mut pod["spec"], spec);
+    pod
+}
+
+fn json_patch_merge(into: &mut Value, from: Value) {
+    for (key, value) in from.as_object().cloned().unwrap_or_default() {
+        into[key] = value;
+    }
+}
+
+async fn apply(sandbox: &Sandbox, object: &Value) {
+    sandbox.cluster.apply_yaml(&object.to_string()).await.unwrap();
+}
+
+async fn logged(sandbox: &Sandbox, name: &str, line: &str) -> String {
+    eventually(async || {
+        let logs = sandbox.logs(name).await;
+        logs.lines().any(|l| l == line).then_some(logs)
+    })
+    .await
+}
+
+fn restarts(pod: Option<&Pod>) -> i32 {
+    pod.and_then(|p| p.status.as_ref()?.container_statuses.as_ref()?.first()).map_or(0, |c| c.restart_count)
+}
+
+fn is_alive(pid: &str) -> bool {
+    // A zombie has ended; it waits for its parent only.
+    std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
+}
+
+#[tokio::test]
+async fn a_container_gets_what_its_spec_says() {
+    let sandbox = Sandbox::start().await;
+    apply(&sandbox, &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cfg"}, "data": {"key": "value"}})).await;
+    let more = json!({
+        "image": "registry.example/shell:1", "command": null,
+        "args": ["-c", "echo $NAME $ADDR $KEY $(EXPANDED) $HOME_IS; cat /etc/cfg/key; echo; sed -n 's/^current-context: //p' $KUBECONFIG; exec sleep 1000"],
+        "env": [
+            {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
+            {"name": "ADDR", "value": "$(POD_IP):80"},
+            {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "cfg", "key": "key"}}},
+            {"name": "EXPANDED", "value": "expanded"},
+            {"name": "HOME_IS", "value": "dir=/etc/cfg"}],
+        "volumeMounts": [{"name": "cfg", "mountPath": "/etc/cfg"}],
+    });
+    apply(&sandbox, &pod("p", "", more, json!({"volumes": [{"name": "cfg", "configMap": {"name": "cfg"}}]})))
+        .await;
+    let ready = sandbox.ready("p").await;
+    let ip = ready.status.unwrap().pod_ip.unwrap();
+    let logs = logged(&sandbox, "p", "test").await;
+    let lines: Vec<&str> = logs.lines().collect();
+    let dir = sandbox.dir.path().canonicalize().unwrap();
+    let (start, home) = lines[0].rsplit_once(' ').unwrap();
+    assert_eq!(start, format!("p {ip}:80 value expanded"));
+    assert!(
+        home.starts_with(&format!("dir={}", dir.display())),
+        "the mount path became the volume's folder: {home}"
+    );
+    assert_eq!(lines[1..], ["value", "test"]);
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_container_comes_back_with_its_volumes() {
+    let sandbox = Sandbox::start().await;
+    let script = "echo run >> /data/runs; wc -l < /data/runs; sleep 1000 & echo child $!; wait";
+    let more = json!({"volumeMounts": [{"name": "data", "mountPath": "/data"}]});
+    apply(&sandbox, &pod("p", script, more, json!({"volumes": [{"name": "data", "emptyDir": {}}]}))).await;
+    let before = sandbox.ready("p").await;
+    let logs = eventually(async || Some(sandbox.logs("p").await).filter(|l| l.contains("child "))).await;
+    let child = logs.lines().last().unwrap().trim_start_matches("child ").to_owned();
+    assert!(is_alive(&child));
+    sandbox.cluster.signal_container("default", "p", "c", 9).unwrap();
+    let after = sandbox.pod("p", |p: Option<&Pod>| restarts(p) == 1 && is_ready(p)).await.unwrap();
+    assert_eq!(after.uid(), before.uid());
+    let last =
+        after.status.unwrap().container_statuses.unwrap().remove(0).last_state.unwrap().terminated.unwrap();
+    assert_eq!((last.exit_code, last.signal), (137, Some(9)));
+    logged(&sandbox, "p", "2").await;
+    assert!(!is_alive(&child), "its whole process group went");
+    let previous = LogParams { previous: true, ..LogParams::default() };
+    assert!(sandbox.pods().logs("p", &previous).await.unwrap().starts_with("1\n"));
+    let unknown = sandbox.cluster.signal_container("default", "p", "other", 9).unwrap_err();
+    assert!(unknown.to_string().contains("default/p/other"), "{unknown}");
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn ending_is_polite_first_and_certain_at_last() {
+    let sandbox = Sandbox::start().await;
+    let polite = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    let stubborn = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    apply(&sandbox, &pod("polite", polite, json!({}), json!({"terminationGracePeriodSeconds": 20}))).await;
+    apply(&sandbox, &pod("stubborn", stubborn, json!({}), json!({}))).await;
+    apply(&sandbox, &pod("forced", stubborn, json!({}), json!({"terminationGracePeriodSeconds": 600}))).await;
+    for name in ["polite", "stubborn", "forced"] {
+        logged(&sandbox, name, "up").await;
+    }
+    let began = Instant::now();
+    let end = async |name: &str, params: DeleteParams| {
+        let uid = sandbox.pods().get(name).await.unwrap().uid().unwrap();
+        sandbox.pods().delete(name, &params).await.unwrap();
+        sandbox.gone(name, &uid).await;
+        let dir = sandbox.cluster.logs_dir().join(format!("default_{name}_{uid}/c/0.log"));
+        std::fs::read_to_string(dir).unwrap()
+    };
+    let said = end("polite", DeleteParams::default()).await;
+    assert!(said.contains(" bye\n") && began.elapsed() < Duration::from_secs(15), "{said}");
+    let began = Instant::now();
+    end("stubborn", DeleteParams::default()).await;
+    assert!(began.elapsed() >= Duration::from_secs(1), "it had its grace");
+    // A deletion that would take ten minutes is overruled by one that takes none.
+    sandbox.pods().delete("forced", &DeleteParams::default()).await.unwrap();
+    end("forced", DeleteParams::default().grace_period(0)).await;
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_follows_the_probe() {
+    let sandbox = Sandbox::start().await;
+    let probe =
+        json!({"httpGet": {"path": "/ready", "port": "web"}, "periodSeconds": 1, "failureThreshold": 1});
+    let more = json!({"readinessProbe": probe, "ports": [{"name": "web", "containerPort": 8080}]});
+    apply(&sandbox, &pod("p", "exec sleep 1000", more, json!({}))).await;
+    let started = |p: Option<&Pod>| {
+        p.and_then(|p| p.status.as_ref()?.container_statuses.as_ref()?.first())
+            .is_some_and(|c| c.started == Some(true))
+    };
+    let running = sandbox.pod("p", started).await.unwrap();
+    assert!(!is_ready(Some(&running)), "nobody answers yet");
+    // Every 127.x.y.z is this machine: the test itself answers in the container's place.
+    let ip = running.status.unwrap().pod_ip.unwrap();
+    let listener = TcpListener::bind((ip, 8080)).await.unwrap();
+    let (status, told) = tokio::sync::watch::channel("200 OK");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let n = stream.read(&mut request).await.unwrap_or(0);
+            assert!(request[..n].starts_with(b"GET /ready HTTP/1.1\r\n"));
+            let reply = format!("HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", *told.borrow());
+            let _ = stream.write_all(reply.as_bytes()).await;
+        }
+    });
+    sandbox.ready("p").await;
+    status.send_replace("503 Service Unavailable");
+    sandbox.pod("p", |p: Option<&Pod>| !is_ready(p)).await;
+    assert_eq!(restarts(sandbox.pods().get_opt("p").await.unwrap().as_ref()), 0, "unready is not unhealthy");
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_unhealthy_container_is_started_again() {
+    let sandbox = Sandbox::start().await;
+    let probe = json!({"exec": {"command": ["test", "!", "-e", "/data/sick"]}, "periodSeconds": 1, "failureThreshold": 1});
+    let more = json!({"livenessProbe": probe, "volumeMounts": [{"name": "data", "mountPath": "/data"}]});
+    let script = "if [ -e /data/sick ]; then rm /data/sick; else touch /data/sick; fi; exec sleep 1000";
+    apply(&sandbox, &pod("p", script, more, json!({"volumes": [{"name": "data", "emptyDir": {}}]}))).await;
+    sandbox.pod("p", |p: Option<&Pod>| restarts(p) == 1 && is_ready(p)).await;
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn projected_files_follow_their_object() {
+    let sandbox = Sandbox::start().await;
+    let more = json!({"volumeMounts": [{"name": "cfg", "mountPath": "/etc/cfg"}]});
+    let spec = json!({"volumes": [{"name": "cfg", "configMap": {"name": "cfg"}}]});
+    let script = "last=; while :; do now=$(cat /etc/cfg/key); [ \"$now\" = \"$last\" ] || echo $now; last=$now; sleep 0.02; done";
+    apply(&sandbox, &pod("p", script, more, spec)).await;
+    // Its volume is missing: it waits, and says for what.
+    let waits = |p: Option<&Pod>| {
+        p.and_then(|p| {
+            p.status.as_ref()?.container_statuses.as_ref()?.first()?.state.as_ref()?.waiting.as_ref()
+        })
+        .and_then(|w| w.message.as_deref())
+        .is_some_and(|m| m.contains("\"cfg\" not found"))
+    };
+    sandbox.pod("p", waits).await;
+    apply(&sandbox, &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cfg"}, "data": {"key": "one"}})).await;
+    logged(&sandbox, "p", "one").await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(sandbox.client());
+    let began = Instant::now();
+    maps.patch("cfg", &PatchParams::default(), &Patch::Merge(json!({"data": {"key": "two"}}))).await.unwrap();
+    let logs = logged(&sandbox, "p", "two").await;
+    assert_eq!(logs, "one\ntwo\n", "and nothing half written in between");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn init_containers_run_first_and_jobs_end() {
+    let sandbox = Sandbox::start().await;
+    let spec = json!({"restartPolicy": "Never", "volumes": [{"name": "d", "emptyDir": {}}], "initContainers": [
+        {"name": "i", "image": "none", "command": ["sh", "-c", "echo from init > /d/f"], "volumeMounts": [{"name": "d", "mountPath": "/d"}]}]});
+    let more = json!({"volumeMounts": [{"name": "d", "mountPath": "/d"}]});
+    let phase = |wanted: &'static str| {
+        move |p: Option<&Pod>| {
+            p.and_then(|p| p.status.as_ref()?.phase.as_deref()).is_some_and(|phase| phase == wanted)
+        }
+    };
+    apply(&sandbox, &pod("good", "cat /d/f", more.clone(), spec.clone())).await;
+    apply(&sandbox, &pod("bad", "exit 3", more, spec)).await;
+    sandbox.pod("good", phase("Succeeded")).await;
+    assert_eq!(sandbox.logs("good").await, "from init\n");
+    let bad = sandbox.pod("bad", phase("Failed")).await.unwrap();
+    let ended = bad.status.unwrap().container_statuses.unwrap().remove(0).state.unwrap().terminated.unwrap();
+    assert_eq!(ended.exit_code, 3);
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_run_says_why() {
+    let sandbox = Sandbox::start().await;
+    let message = |p: Option<&Pod>| -> Option<String> {
+        let state = p?.status.as_ref()?.container_statuses.as_ref()?.first()?;
+        let waiting = state.state.as_ref().and_then(|s| s.waiting.as_ref()?.message.clone());
+        let ended = state.last_state.as_ref().and_then(|s| s.terminated.as_ref()?.message.clone());
+        Some(format!("{} {}", waiting.unwrap_or_default(), ended.unwrap_or_default()))
+    };
+    let says = |word: &'static str| move |p: Option<&Pod>| message(p).is_some_and(|m| m.contains(word));
+    for (name, more, spec, word) in [
+        ("image", json!({"command": null, "image": "nosuch"}), json!({}), "image \"nosuch\" is no program"),
+        ("program", json!({"command": ["/no/such/program"]}), json!({}), "/no/such/program"),
+        (
+            "field",
+            json!({"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.none"}}}]}),
+            json!({}),
+            "spec.none",
+        ),
+        ("volume", json!({}), json!({"volumes": [{"name": "h", "hostPath": {"path": "/"}}]}), "volume \"h\""),
+        ("probe", json!({"readinessProbe": {"tcpSocket": {"port": "nosuch"}}}), json!({}), "nosuch"),
+    ] {
+        apply(&sandbox, &pod(name, "exec sleep 1000", more, spec)).await;
+        sandbox.pod(name, says(word)).await;
+    }
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_outlives_the_cluster() {
+    let sandbox = Sandbox::start().await;
+    // `$$` is how a pod's command writes a dollar sign.
+    let script = "trap '' TERM; sleep 1000 & echo $$$$ $!; while :; do wait; done";
+    apply(&sandbox, &pod("p", script, json!({}), json!({}))).await;
+    let pids = eventually(async || Some(sandbox.logs("p").await).filter(|l| l.contains('\n'))).await;
+    assert!(pids.split_whitespace().all(is_alive), "{pids}");
+    within(sandbox.cluster.stop()).await;
+    assert!(!pids.split_whitespace().any(is_alive), "{pids}");
+}
+
+#[tokio::test]
+async fn logs_can_be_followed_and_cut() {
+    use futures::{AsyncBufReadExt as _, TryStreamExt as _};
+    let sandbox = Sandbox::start().await;
+    let script =
+        "for i in 1 2 3; do echo line $i; done; while [ ! -e /d/go ]; do sleep 0.02; done; echo last";
+    let more = json!({"volumeMounts": [{"name": "d", "mountPath": "/d"}]});
+    let spec = json!({"restartPolicy": "Never", "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "go"}}]});
+    apply(&sandbox, &pod("p", script, more, spec)).await;
+    logged(&sandbox, "p", "line 3").await;
+    let tail = LogParams { tail_lines: Some(1), timestamps: true, ..LogParams::default() };
+    let cut = sandbox.pods().logs("p", &tail).await.unwrap();
+    let (time, text) = cut.split_once(' ').unwrap();
+    assert!(time.starts_with("20") && text == "line 3\n", "{cut}");
+    let follow = LogParams { follow: true, ..LogParams::default() };
+    let lines = sandbox.pods().log_stream("p", &follow).await.unwrap().lines();
+    std::fs::write(sandbox.dir.path().join("volumes/default_go/go"), "").unwrap();
+    let lines: Vec<String> = within(lines.try_collect()).await.unwrap();
+    assert_eq!(lines, ["line 1", "line 2", "line 3", "last"], "and it ends with the container");
+    sandbox.cluster.stop().await;
+}
