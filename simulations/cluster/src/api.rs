@@ -8,6 +8,7 @@
 //!
 //! [`State`] is pure: the time is an argument, identifiers come from a seed.
 
+mod checks;
 mod delete;
 mod events;
 mod ids;

@@ -30,8 +30,9 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node as NodeObject, Pod};
 use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
@@ -85,7 +86,6 @@ impl Running {
 
     /// Signals a container's process group; false if it does not run.
     pub(crate) fn signal(&self, key: &(String, String, String), signal: Signal) -> bool {
-        // The lock is held, so that the group cannot be reaped and its number reused in between.
         self.0.lock().get(key).is_some_and(|group| kill_process_group(*group, signal).is_ok())
     }
 }
@@ -107,6 +107,21 @@ struct Shared {
     settings: Settings,
     spawner: Spawner,
     running: Arc<Running>,
+    recorder: Recorder,
+}
+
+impl Shared {
+    /// Tells of something that happened to a pod, as `kubectl describe` shows it; nobody waits for it.
+    fn note(self: &Arc<Self>, pod: &Pod, type_: EventType, reason: &str, note: String) {
+        let (shared, about) = (self.clone(), pod.object_ref(&()));
+        let event =
+            Event { type_, reason: reason.into(), note: Some(note), action: reason.into(), secondary: None };
+        tokio::spawn(async move {
+            if let Err(error) = shared.recorder.publish(&event, &about).await {
+                tracing::debug!(%error, reason = event.reason, "recording an event");
+            }
+        });
+    }
 }
 
 /// What a worker is told of its pod.
@@ -133,7 +148,10 @@ pub(crate) async fn run(
     let settings = Settings::start(&client, &shutdown);
     let spawner = Spawner::start()?;
     let addresses = Mutex::new(Addresses::new(config.octet));
-    let shared = Arc::new(Shared { config, client: client.clone(), addresses, settings, spawner, running });
+    let reporter = Reporter { controller: "node".into(), instance: Some(config.name.clone()) };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let shared =
+        Arc::new(Shared { config, client: client.clone(), addresses, settings, spawner, running, recorder });
     let mut workers: HashMap<String, Worker> = HashMap::new();
     let mut tasks: JoinSet<String> = JoinSet::new();
     let mut pods = watcher(Api::<Pod>::all(client), watcher::Config::default()).default_backoff().boxed();

@@ -295,10 +295,9 @@ impl State {
 
     fn finish_namespace(&mut self, namespace: &str) {
         let ending = self.store.get("namespaces", "", namespace).is_some_and(|n| object::is_deleting(n));
-        if ending && !self.store.everything().any(|(_, (ns, _), _)| ns == namespace) {
-            if let Some(gone) = self.store.remove("namespaces", "", namespace) {
-                self.uids.remove(object::uid(&gone));
-            }
+        let empty = ending && !self.store.everything().any(|(_, (ns, _), _)| ns == namespace);
+        if empty && let Some(gone) = self.store.remove("namespaces", "", namespace) {
+            self.uids.remove(object::uid(&gone));
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::runtime::events::EventType;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::unix::pipe;
@@ -96,6 +97,11 @@ pub(super) async fn supervise(context: Arc<Context>, container: Container, resta
         let (prepared, probes) = match prepare(&context, &container) {
             Ok(ready) => ready,
             Err(message) => {
+                context.note(
+                    EventType::Warning,
+                    "Failed",
+                    format!("container {}: {message}", container.name),
+                );
                 context.board.set(&container.name, |s| {
                     s.phase = Phase::Waiting { reason: "CreateContainerConfigError", message };
                 });
@@ -122,6 +128,8 @@ pub(super) async fn supervise(context: Arc<Context>, container: Container, resta
         if began.elapsed() > max_backoff * 2 {
             backoff = first_backoff;
         }
+        let how = format!("container {} ended with code {}", container.name, ended.exit_code);
+        context.note(EventType::Warning, "BackOff", format!("{how} {}; starting it again", ended.message));
         context.board.set(&container.name, |s| {
             s.ready = false;
             s.last = Some(ended);
@@ -133,6 +141,12 @@ pub(super) async fn supervise(context: Arc<Context>, container: Container, resta
         sleep_or_stop(backoff, &mut stop).await;
         backoff = (backoff * 2).min(max_backoff);
         instance += 1;
+    }
+}
+
+impl Context {
+    fn note(&self, kind: EventType, reason: &str, note: String) {
+        self.shared.note(&self.pod, kind, reason, note);
     }
 }
 
@@ -190,12 +204,13 @@ async fn run_once(
         s.restarts = instance;
         s.ready = probes.readiness.is_none() && probes.startup.is_none();
     });
+    context.note(EventType::Normal, "Started", format!("Started container {}", container.name));
     let unhealthy = Arc::new(Notify::new());
     // Dropped with this call: probes end with the process.
     let _probing = start_probes(context, container, prepared, probes, &unhealthy);
     let status = wait(&mut child, group, context, stop, &unhealthy).await;
     if let Some(group) = group {
-        // What it started and left behind.
+        // What it started and left behind. Its number is free by now, but not yet gone round.
         let _ = kill_process_group(group, Signal::KILL);
     }
     context.shared.running.ended(&key);
@@ -258,6 +273,7 @@ async fn wait(
                 }
             }
             () = unhealthy.notified(), if kill_at.is_none() => {
+                context.note(EventType::Warning, "Unhealthy", "a liveness or startup probe failed".into());
                 signal(Signal::TERM);
                 kill_at = Some(Instant::now() + own_grace);
             }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::runtime::events::EventType;
 use serde_json::{Value, json};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
@@ -175,6 +176,7 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
             Ok(volumes) => return volumes,
             Err(problem) => problem,
         };
+        context.shared.note(&context.pod, EventType::Warning, "FailedMount", problem.clone());
         for container in &spec.containers {
             let message = problem.clone();
             context

@@ -79,6 +79,8 @@ async fn kubectl_gets_along_with_it() {
     let described = kubectl.ok("describe deployment web").await;
     assert!(described.contains("2 desired | 2 updated | 2 total | 2 available"), "{described}");
     assert!(described.contains("ScalingReplicaSet"), "{described}");
+    let pod = kubectl.ok("get pods -o jsonpath={.items[0].metadata.name}").await;
+    assert!(kubectl.ok(&format!("describe pod {pod}")).await.contains("Started container c"));
     assert!(kubectl.ok("explain deployment.spec.replicas").await.contains("<integer>"));
     assert!(kubectl.ok("api-resources").await.contains("deployments"));
     assert!(kubectl.ok("logs deploy/web").await.contains("hello"));

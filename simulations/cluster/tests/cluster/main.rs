@@ -1,5 +1,7 @@
 //! The embedded cluster as its clients see it: over real HTTP, with real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 mod api;
 mod dns;
 mod garbage;
