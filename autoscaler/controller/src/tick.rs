@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use autoscaler_api::conditions::{events, reasons, types};
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
+use autoscaler_core::reasons::INSUFFICIENT_EVIDENCE;
 use autoscaler_core::{Decision, History, Input, Mode, Observation, Scale, decide};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -154,8 +155,7 @@ impl Tick<'_> {
         let mut said = Said::by_decision(&decision);
 
         let (write, ring_event) = self.ring(state, status, plan, target, &decision, &mut said).await;
-        let limits: Vec<String> =
-            decision.limits.iter().map(|l| format!("{} {}→{}", l.kind, l.from, l.to)).collect();
+        let limits = limits(&decision);
         let last = status.last_decisions.first();
         let news = status::is_news(last, decision.desired_replicas, write.is_some(), &limits);
         // Recorded before it is acted on: what was done can always be explained.
@@ -299,6 +299,8 @@ impl Tick<'_> {
     async fn tell(&self, state: &mut State, changed: &[Said]) {
         for said in changed {
             let (warning, reason) = match (said.kind.as_str(), said.status) {
+                // EvidenceSufficient tells the same.
+                (types::SCALING_ACTIVE, false) if said.reason == INSUFFICIENT_EVIDENCE => continue,
                 (types::ABLE_TO_SCALE | types::SCALING_ACTIVE, false) => (true, said.reason.as_str()),
                 (types::EVIDENCE_SUFFICIENT, false) => (true, events::EVIDENCE_INSUFFICIENT),
                 (types::EVIDENCE_SUFFICIENT, true) if state.last_event_ms.is_some() => {
@@ -379,6 +381,17 @@ impl Tick<'_> {
             metrics.evidence_age.get_or_create(&labels).set(seconds);
         }
     }
+}
+
+/// What cut the result. A hold without any number to cut has no limit of its own, but is one to a reader.
+fn limits(decision: &Decision) -> Vec<String> {
+    let mut limits: Vec<String> =
+        decision.limits.iter().map(|l| format!("{} {}→{}", l.kind, l.from, l.to)).collect();
+    if limits.is_empty() && decision.conditions.iter().any(|c| c.status && c.reason == INSUFFICIENT_EVIDENCE)
+    {
+        limits.push(INSUFFICIENT_EVIDENCE.to_owned());
+    }
+    limits
 }
 
 fn became(decision: &Decision, current: i32, mode: Mode) -> Became {

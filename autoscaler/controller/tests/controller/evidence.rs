@@ -1,6 +1,6 @@
 //! Nothing that is wrong with a querier lowers replicas, and what is wrong is said.
 
-use crate::api::DEPLOYMENTS;
+use crate::api::{Api, DEPLOYMENTS, POLICIES};
 use crate::querier::Say;
 use crate::world::World;
 
@@ -54,6 +54,12 @@ async fn a_lost_or_stale_cluster_holds_and_may_still_raise() {
         let controller = world.controller(&[]);
         let said = world.api.until_condition("web", "EvidenceSufficient", &format!("False {reason}")).await;
         assert!(said.contains(names), "{said}");
+        let hold = |api: &Api| {
+            let last = api.get(&format!("{POLICIES}/web"))?["status"]["lastDecisions"][0].clone();
+            let limit = last["limits"][0].as_str()?.starts_with("InsufficientEvidence");
+            (limit && last["from"] == 8 && last["to"] == 8).then_some(())
+        };
+        world.api.until("the hold among the decisions", hold).await;
         world.several_evaluations(&web).await;
         assert_eq!(world.api.order(), Vec::<String>::new(), "held on half the answer");
         world.querier.say(Say::Value(500.0));
