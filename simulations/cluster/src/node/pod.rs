@@ -176,7 +176,10 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
             Ok(volumes) => return volumes,
             Err(problem) => problem,
         };
-        context.shared.note(&context.pod, EventType::Warning, "FailedMount", problem.clone());
+        if noted.as_ref() != Some(&problem) {
+            context.shared.note(&context.pod, EventType::Warning, "FailedMount", problem.clone());
+            noted = Some(problem.clone());
+        }
         for container in &spec.containers {
             let message = problem.clone();
             context
@@ -185,7 +188,7 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
         }
         reporter.write(&context.board, false, &mut former).await;
         tokio::select! {
-            _ = bell.changed() => {}
+            Ok(()) = bell.changed() => {}
             () = tokio::time::sleep(PROJECT_RETRY) => {}
         }
     }
