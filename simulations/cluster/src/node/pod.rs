@@ -165,7 +165,7 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
     let Some(spec) = context.pod.spec.as_ref() else { return Volumes::default() };
     let claims = context.shared.config.dir.join("volumes");
     let mut bell = context.shared.settings.bell();
-    let mut former = None;
+    let (mut former, mut noted) = (None, None);
     loop {
         let ready =
             Volumes::prepare(spec, &context.dir, &claims, &context.namespace).and_then(|mut volumes| {
