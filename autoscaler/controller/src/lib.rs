@@ -10,15 +10,15 @@
 //! ```
 //!
 //! Invariants:
-//! - one place writes `/scale` ([`cluster`]), fenced by the Lease, with the resourceVersion that was decided on;
+//! - one place writes `/scale` (`cluster`), fenced by the Lease, with the resourceVersion that was decided on;
 //! - every value comes with its evidence, asked for in the same batch at the same evaluation time;
 //! - what goes wrong with one policy, query or cluster stays there, becomes a condition with cause and cure,
 //!   and changes no replicas;
 //! - metrics are reached through the Prometheus HTTP API alone.
 //!
-//! Modules in reading order: [`run`], [`policies`], [`plan`], [`promql`], [`scheduler`], [`schedule`],
-//! [`querier`], [`evidence`], [`tick`], [`ring`], [`cluster`], [`status`], [`lease`], [`records`], [`metrics`],
-//! [`shared`]; beside the controller [`check`].
+//! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
+//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `status`, `lease`, `records`, `metrics`,
+//! `shared`; beside the controller `check`.
 
 mod check;
 mod cluster;
