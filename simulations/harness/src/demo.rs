@@ -41,8 +41,8 @@ fn phase(name: &'static str, seconds: u64, rps: f64) -> Phase {
 pub fn scenario(seed: u64) -> Scenario {
     let cut = Fault {
         name: "west metrics cut",
-        at: Duration::from_secs(37),
-        lasts: Duration::from_secs(14),
+        at: Duration::from_secs(33),
+        lasts: Duration::from_secs(13),
         kind: FaultKind::Pause,
         cluster: "west",
         namespace: "monitoring",

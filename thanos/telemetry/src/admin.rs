@@ -32,7 +32,11 @@ impl Readiness {
 /// `/metrics`, `/live` and `/ready` (Linkerd's), `/-/healthy` and `/-/ready` (Prometheus').
 pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
     let ready = |State(readiness): State<Readiness>| async move {
-        if readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+        if readiness.get() {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
     };
     Router::new()
         .route("/metrics", get(move |headers: HeaderMap| serve_metrics(metrics, headers)))
