@@ -71,6 +71,11 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
     pub pool_idle_timeout: Duration,
 
+    /// How long the series of an endpoint that left its service are still told. Shorter keeps scrapes small
+    /// where pods come and go.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub metrics_idle_timeout: Duration,
+
     /// After SIGTERM, how long to go on accepting while other proxies learn that this one leaves.
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     pub drain_delay: Duration,

@@ -64,7 +64,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let config = args.config()?;
     let seed = args.seed.unwrap_or_else(seed_from_clock);
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(Registry::forgetting_after(args.metrics_idle_timeout));
     let readiness = Readiness::default();
 
     let admin = bind("--admin-listen", args.admin_listen).await?;

@@ -18,6 +18,7 @@ mod transport;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use proxy_api::label;
@@ -28,7 +29,7 @@ pub use traffic::{Admitted, Cause, Traffic};
 pub use transport::{Open, Transport};
 
 /// A target that nothing refers to is forgotten after this long unused, as Linkerd's are.
-const IDLE_MS: u64 = 10 * 60 * 1_000;
+pub const IDLE: Duration = Duration::from_secs(10 * 60);
 /// Targets and authorities beyond this many share one overflow series each.
 const SERIES_MAX: usize = 1_000;
 
@@ -54,6 +55,7 @@ pub enum Peer {
 #[derive(Debug)]
 pub struct Registry {
     epoch: Instant,
+    idle_ms: u64,
     started_unix_s: f64,
     series: Mutex<Series>,
 }
@@ -77,8 +79,16 @@ pub struct Discovery {
 
 impl Default for Registry {
     fn default() -> Self {
+        Self::forgetting_after(IDLE)
+    }
+}
+
+impl Registry {
+    /// Forgets a target that nothing refers to after `idle` unused.
+    pub fn forgetting_after(idle: Duration) -> Self {
         Self {
             epoch: Instant::now(),
+            idle_ms: u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
             started_unix_s: process::unix_seconds(),
             series: Mutex::new(Series::default()),
         }
@@ -186,7 +196,7 @@ impl Registry {
         let mut series = self.series.lock();
         series
             .targets
-            .retain(|_, t| Arc::strong_count(t) > 1 || t.used_ms().saturating_add(IDLE_MS) > now_ms);
+            .retain(|_, t| Arc::strong_count(t) > 1 || t.used_ms().saturating_add(self.idle_ms) > now_ms);
         // A route keeps its traffic; a route is forgotten when idle, so nothing refers to it then.
         series.traffic.retain(|_, (_, t)| Arc::strong_count(t) > 1);
     }

@@ -82,8 +82,8 @@ pub fn scenario(seed: u64) -> Scenario {
         clusters: vec!["east", "west"],
         phases: vec![
             phase("quiet", 15, QUIET_RPS),
-            phase("step", 55, BUSY_RPS),
-            phase("drop", 50, QUIET_RPS),
+            phase("step", 40, BUSY_RPS),
+            phase("drop", 65, QUIET_RPS),
         ],
         arrivals: Arrivals::Poisson,
         seed,

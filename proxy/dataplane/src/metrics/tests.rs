@@ -73,7 +73,7 @@ async fn idle_targets_are_forgotten_and_used_ones_kept() {
     );
     dropped.request(registry.now_ms());
     drop(dropped);
-    tokio::time::advance(Duration::from_millis(IDLE_MS - 1)).await;
+    tokio::time::advance(IDLE - Duration::from_millis(1)).await;
     assert!(text(&registry).contains(r#"authority="b:80""#));
     tokio::time::advance(Duration::from_secs(2)).await;
     // Written once more, then forgotten.
