@@ -59,7 +59,7 @@ pub fn scenario(seed: u64) -> Scenario {
     for target in [("east", "receive"), ("west", "receive")] {
         let reaches = |bound, after, within| Expectation::Reaches { target, bound, after, within };
         expectations.push(reaches(Bound::AtLeast(3), "step", secs(30)));
-        expectations.push(reaches(Bound::AtMost(2), "drop", secs(60)));
+        expectations.push(reaches(Bound::AtMost(2), "drop", secs(50)));
     }
     expectations.push(Expectation::NeverLowered { from: "west metrics cut", to: "west metrics cut ended" });
     for policy in [("east", "web"), ("west", "web")] {
@@ -83,7 +83,7 @@ pub fn scenario(seed: u64) -> Scenario {
         phases: vec![
             phase("quiet", 15, QUIET_RPS),
             phase("step", 40, BUSY_RPS),
-            phase("drop", 65, QUIET_RPS),
+            phase("drop", 50, QUIET_RPS),
         ],
         arrivals: Arrivals::Poisson,
         seed,
