@@ -155,7 +155,8 @@ pub enum MetricTargetType {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
-    /// Oldest that the newest sample of each expected cluster may be.
+    /// Oldest that the newest sample of each expected cluster may be. The query's shortest range counts where
+    /// that is less: a cluster that lags by more has no part in the value at all.
     #[serde(default = "default_max_age")]
     #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
     pub max_age: String,

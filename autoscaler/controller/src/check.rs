@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use autoscaler_api::{GROUP, Mode, Problem, ScalingPolicy, VERSION, schema, validate};
 use serde_json::Value;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<(), RunError> {
         files.push((path.display().to_string(), cli::read_config(path)?));
     }
     let report = judge(&files, &args.cluster_label);
+    crate::print(&report.notes.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     if report.problems.is_empty() {
         let n = report.policies;
         return crate::print(&format!("{n} {}: no problems\n", if n == 1 { "policy" } else { "policies" }));
@@ -51,6 +53,8 @@ struct Report {
     policies: usize,
     /// One line each.
     problems: Vec<String>,
+    /// What is sound but does not do what it says; one line each.
+    notes: Vec<String>,
 }
 
 /// Namespace, then group, kind and name of the target.
@@ -72,8 +76,10 @@ fn judge(files: &[(String, String)], cluster_label: &str) -> Report {
         for (i, document) in documents.iter().enumerate().filter(|(_, d)| d["kind"] == "ScalingPolicy") {
             report.policies += 1;
             let at = format!("{file}:{}", i + 1);
-            let problems = document_problems(document, cluster_label, &at, &mut targets);
+            let mut notes = Vec::new();
+            let problems = document_problems(document, cluster_label, &at, &mut targets, &mut notes);
             report.problems.extend(problems.iter().map(|p| format!("{at}/{p}")));
+            report.notes.extend(notes.iter().map(|p| format!("note: {at}/{p}")));
         }
         if report.policies == before {
             report.problems.push(format!("{file}: has no ScalingPolicy; check the file's name, and kind"));
@@ -87,6 +93,7 @@ fn document_problems(
     cluster_label: &str,
     at: &str,
     targets: &mut BTreeMap<TargetKey, String>,
+    notes: &mut Vec<Problem>,
 ) -> Vec<Problem> {
     let mut found = Vec::new();
     let version = format!("{GROUP}/{VERSION}");
@@ -107,12 +114,12 @@ fn document_problems(
     // What the schema found already, it said better.
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
-    queries(&policy, cluster_label, &mut found);
+    queries(&policy, cluster_label, &mut found, notes);
     duplicate(&policy, at, targets, &mut found);
     found
 }
 
-fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>) {
+fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
     for (i, metric) in policy.spec.metrics.iter().enumerate() {
         let field = format!("spec.metrics[{i}].query");
         let query = match promql::parse(&metric.query) {
@@ -123,6 +130,7 @@ fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>
                 continue;
             }
         };
+        notes.extend(short_range(&metric.evidence.max_age, &query, &format!("spec.metrics[{i}]")));
         for cluster in &metric.evidence.clusters {
             if query.selectors.iter().any(|s| !s.admits(cluster_label, cluster)) {
                 let message =
@@ -132,6 +140,20 @@ fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>
             }
         }
     }
+}
+
+/// A `maxAge` that the query's range cuts short.
+fn short_range(max_age: &str, query: &promql::Query, at: &str) -> Option<Problem> {
+    let max_age_ms = thanos_model::parse_duration(max_age).ok()?.as_millis();
+    let range_ms = u64::try_from(query.shortest_range_ms?).ok()?;
+    let range = thanos_model::format_duration(Duration::from_millis(range_ms));
+    (max_age_ms > u128::from(range_ms)).then(|| {
+        Problem::new(
+            format!("{at}.evidence.maxAge"),
+            format!("{max_age} is more than the query's shortest range, so {range} counts"),
+            format!("write {range} or less, better half of it, or make the range longer"),
+        )
+    })
 }
 
 fn duplicate(

@@ -75,8 +75,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     let mut specs = Vec::with_capacity(spec.metrics.len());
     for (i, metric) in spec.metrics.iter().enumerate() {
         let query = promql::parse(&metric.query);
-        let window_ms = query.as_ref().map_or(0, |q| q.window_ms);
-        specs.push(metric_spec(metric, window_ms, &format!("spec.metrics[{i}]"))?);
+        specs.push(metric_spec(metric, query.as_ref().ok(), &format!("spec.metrics[{i}]"))?);
         let evidence = query.map(|query| {
             let derive =
                 |s: Selector| EvidenceQuery { query: s.newest_sample_query(cluster_label), selector: s };
@@ -116,7 +115,11 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     })
 }
 
-fn metric_spec(metric: &api::Metric, window_ms: i64, at: &str) -> Result<core::MetricSpec, Problem> {
+fn metric_spec(
+    metric: &api::Metric,
+    query: Option<&promql::Query>,
+    at: &str,
+) -> Result<core::MetricSpec, Problem> {
     let (field, quantity) = match metric.target.type_ {
         api::MetricTargetType::Value => ("value", &metric.target.value),
         api::MetricTargetType::AverageValue => ("averageValue", &metric.target.average_value),
@@ -145,12 +148,21 @@ fn metric_spec(metric: &api::Metric, window_ms: i64, at: &str) -> Result<core::M
             api::MetricTargetType::AverageValue => core::Target::AverageValue { average_value_milli: milli },
         },
         evidence: core::EvidenceSpec {
-            max_age_ms: duration_ms(&format!("{at}.evidence.maxAge"), &metric.evidence.max_age)?,
+            max_age_ms: max_age_ms(
+                duration_ms(&format!("{at}.evidence.maxAge"), &metric.evidence.max_age)?,
+                query,
+            ),
             clusters: metric.evidence.clusters.clone(),
-            window_ms,
+            window_ms: query.map_or(0, |q| q.window_ms),
         },
         fallback,
     })
+}
+
+/// The age that counts. Beyond the query's shortest range a lagging cluster's part of the value is absent,
+/// not merely old.
+fn max_age_ms(asked_ms: i64, query: Option<&promql::Query>) -> i64 {
+    query.and_then(|q| q.shortest_range_ms).map_or(asked_ms, |range_ms| asked_ms.min(range_ms))
 }
 
 fn behavior(behavior: &api::Behavior) -> Result<core::Behavior, Problem> {
@@ -195,3 +207,6 @@ fn duration_ms(field: &str, text: &str) -> Result<i64, Problem> {
     i64::try_from(duration.as_millis())
         .map_err(|_| Problem::new(field, "is too long", "write for example 30s"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,9 @@ pub(crate) struct Query {
     pub selectors: Vec<Selector>,
     /// How far back the longest range reads, those of subqueries around it included, in milliseconds.
     pub window_ms: i64,
+    /// The shortest range of any range selector, in milliseconds: a cluster that lags by more is absent from
+    /// that range's result, however young its newest sample looks. `None` without range selectors.
+    pub shortest_range_ms: Option<i64>,
 }
 
 /// One series selector with the time that it looks at.
@@ -48,7 +51,7 @@ pub(crate) fn parse(text: &str) -> Result<Query, String> {
         ValueType::Matrix => return Err("gives a range of samples; wrap it, for example in rate(…)".into()),
         ValueType::String => return Err("gives a string; a metric needs a number".into()),
     }
-    let mut query = Query { selectors: Vec::new(), window_ms: 0 };
+    let mut query = Query { selectors: Vec::new(), window_ms: 0, shortest_range_ms: None };
     collect(&expr, Shift::default(), &mut query)?;
     Ok(query)
 }
@@ -126,7 +129,11 @@ fn epoch_ms(time: SystemTime) -> i64 {
 fn collect(expr: &Expr, shift: Shift, found: &mut Query) -> Result<(), String> {
     match expr {
         Expr::VectorSelector(v) => add(v, shift, found),
-        Expr::MatrixSelector(m) => add(&m.vs, shift.over(m.range), found),
+        Expr::MatrixSelector(m) => {
+            let range_ms = millis(m.range);
+            found.shortest_range_ms = Some(found.shortest_range_ms.map_or(range_ms, |ms| ms.min(range_ms)));
+            add(&m.vs, shift.over(m.range), found)
+        }
         Expr::Subquery(s) => {
             collect(&s.expr, shift.within(s.at.as_ref(), s.offset.as_ref()).over(s.range), found)
         }

@@ -30,7 +30,20 @@ fn report(files: &[&str]) -> Report {
 #[test]
 fn a_sound_policy_beside_other_documents_passes() {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\n---{SOUND}");
-    assert_eq!(report(&[&text]), Report { policies: 1, problems: Vec::new() });
+    assert_eq!(report(&[&text]), Report { policies: 1, problems: Vec::new(), notes: Vec::new() });
+}
+
+#[test]
+fn an_age_beyond_the_range_is_noted_and_passes() {
+    let report = report(&[&SOUND.replace("[30s]", "[10s]")]);
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!(
+        report.notes,
+        [
+            "note: f0.yaml:1/spec.metrics[0].evidence.maxAge: 20s is more than the query's shortest range, so 10s \
+          counts; write 10s or less, better half of it, or make the range longer"
+        ]
+    );
 }
 
 #[test]
