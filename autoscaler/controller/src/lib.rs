@@ -18,11 +18,12 @@
 //!
 //! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
 //! `querier`, `evidence`, `tick`, `ring`, `cluster`, `status`, `lease`, `records`, `metrics`,
-//! `shared`; beside the controller `check`.
+//! `shared`; beside the controller `check` and `explain`.
 
 mod check;
 mod cluster;
 mod evidence;
+mod explain;
 mod lease;
 mod metrics;
 mod plan;
@@ -39,6 +40,7 @@ mod status;
 mod tick;
 
 pub use check::Args as CheckArgs;
+pub use explain::Args as ExplainArgs;
 pub use run::Args as RunArgs;
 
 use thanos_telemetry::{Context, RunError};
@@ -53,6 +55,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Judge policy files without a cluster; exit 64 if anything is wrong
     Check(CheckArgs),
+    /// Tell why a recorded decision was taken, and whether it replays bit for bit; exit 64 on a bad file
+    Explain(ExplainArgs),
     /// Print the ScalingPolicy CustomResourceDefinition
     Crd,
 }
@@ -65,6 +69,7 @@ pub async fn run(command: Command, ctx: Context) -> Result<(), RunError> {
     match command {
         Command::Run(args) => run::run(*args, ctx).await,
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Crd => print(&autoscaler_api::crd_yaml().map_err(RunError::config)?),
     }
 }
