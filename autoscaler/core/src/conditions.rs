@@ -3,6 +3,7 @@
 
 use crate::decision::{Condition, ConditionType, Limit, LimitKind, Verdict};
 use crate::input::Input;
+use crate::number::{Float, short};
 use crate::policy::{MetricSpec, Target};
 use crate::proposals::Proposals;
 use crate::reasons;
@@ -183,30 +184,20 @@ pub(crate) fn cause(
     }
 }
 
-/// The value beside its target, in the target's own terms.
+/// The value beside its target, in the target's own terms, in few digits: the verdict has all of them.
 pub(crate) fn measured(spec: &MetricSpec, verdict: &Verdict, input: &Input) -> String {
-    let Some(value) = verdict.value else { return "no value".to_owned() };
+    let Some(value) = verdict.value.map(Float::get) else { return "no value".to_owned() };
+    let (text, target) = (short(value), thousandths(spec.target.milli()));
     match spec.target {
-        Target::Value { value_milli } => format!("{value} against {}", decimal(value_milli)),
-        Target::AverageValue { average_value_milli }
-            if input.scale.status_replicas > 0 && value.get().is_finite() =>
-        {
-            let average = average_milli(to_milli(value.get()), input.scale.status_replicas);
-            format!("{value} ({} a replica against {})", decimal(average), decimal(average_value_milli))
+        Target::Value { .. } => format!("{text} against {target}"),
+        Target::AverageValue { .. } if input.scale.status_replicas > 0 && value.is_finite() => {
+            let average = average_milli(to_milli(value), input.scale.status_replicas);
+            format!("{text} ({} a replica against {target})", thousandths(average))
         }
-        Target::AverageValue { average_value_milli } => {
-            format!("{value} against {} a replica", decimal(average_value_milli))
-        }
+        Target::AverageValue { .. } => format!("{text} against {target} a replica"),
     }
 }
 
-/// Thousandths as a decimal number.
-pub(crate) fn decimal(milli: i64) -> String {
-    let sign = if milli < 0 { "-" } else { "" };
-    let (whole, rest) = (milli.unsigned_abs() / 1000, milli.unsigned_abs() % 1000);
-    if rest == 0 {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{}", format!("{rest:03}").trim_end_matches('0'))
-    }
+fn thousandths(milli: i64) -> String {
+    short(milli as f64 / 1000.0)
 }

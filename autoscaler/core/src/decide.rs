@@ -27,7 +27,7 @@ pub fn decide(input: &Input) -> Decision {
         .get_or_insert_with(|| vec![Recommendation { at_ms: input.now_ms, replicas: current }]);
     let proposals = propose(input, &mut history);
     let support = history.support.get_or_insert_with(|| Support::first_sight(current));
-    support.advance(&input.policy, input.now_ms, proposals.sufficient);
+    support.advance(&input.policy, input.now_ms, !proposals.blocked);
 
     let outcome = if let Some(problem) = input.policy.problem() {
         held(input, reasons::INVALID_POLICY, format!("the policy contradicts itself: {problem}"))
@@ -116,7 +116,7 @@ fn by_metrics(input: &Input, proposals: &Proposals, history: &mut History) -> Ou
         };
     }
     let (proposed, metric) = proposals.highest.clone().unwrap_or((current, String::new()));
-    let (desired, steps) = normalize(input, proposed, proposals.sufficient, history);
+    let (desired, steps) = normalize(input, proposed, proposals.evident, history);
     // Windows and rates cannot lower what was not proposed to be lowered; the rule does not lean on that.
     let desired = if proposals.blocked { desired.max(current) } else { desired };
     let stabilized = steps.stabilized.as_ref();
@@ -139,7 +139,7 @@ struct Steps {
 }
 
 /// Stabilization, rates, bounds.
-fn normalize(input: &Input, proposed: i32, is_sufficient: bool, history: &mut History) -> (i32, Steps) {
+fn normalize(input: &Input, proposed: i32, is_evident: bool, history: &mut History) -> (i32, Steps) {
     let Policy { min_replicas: min, max_replicas: max, defaults, behavior, .. } = &input.policy;
     let current = input.scale.spec_replicas;
     let behavior = behavior.as_ref().map(Behavior::with_defaults);
@@ -160,9 +160,8 @@ fn normalize(input: &Input, proposed: i32, is_sufficient: bool, history: &mut Hi
         }
     };
     let support = history.support.get_or_insert_default();
-    // A static fallback that is in force is the user's word and waits for nothing.
-    let supported =
-        support.highest().filter(|_| is_sufficient).map_or(stabilized, |asked| asked.min(current));
+    // Static fallbacks alone are the user's word and wait for nothing; a metric beside them may be a lie.
+    let supported = support.highest().filter(|_| is_evident).map_or(stabilized, |asked| asked.min(current));
     if stabilized < supported {
         (stabilized, stabilized_by) = (supported, LimitKind::EvidenceTooShort);
     }

@@ -40,7 +40,8 @@
 //! 5. **Holding.** If an insufficient metric forbids lowering and the highest proposal would lower, or there is
 //!    none, replicas stay.
 //! 6. **Support.** Replicas fall only to what sufficient evidence has asked for throughout the time for which
-//!    a cut could go unnoticed ([`support`]): `maxAge`, the query's range window and one interval.
+//!    a cut could go unnoticed ([`support`]): `maxAge`, the query's range window and one interval. Static
+//!    fallbacks wait for it only while a metric beside them has sufficient evidence, which may be such a cut.
 //! 7. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]).
 //!
 //! # Where this departs from the HPA
@@ -52,7 +53,8 @@
 //! - a negative value is no evidence; upstream takes a negative average for an overflow and goes to the maximum;
 //! - an average within tolerance never asks for less than what is already ordered; upstream answers with
 //!   `status.replicas`, and so takes back a raise whose replicas have not appeared yet;
-//! - a ratio does not multiply zero ready replicas; upstream goes to the minimum when readiness breaks;
+//! - a ratio does not multiply zero ready replicas, and one above its target never lowers; upstream goes to the
+//!   minimum when readiness breaks, and takes replicas from a busy workload whose replicas are starting;
 //! - a stale ratio does not raise: it would multiply what it already raised, every tick. Stale averages may;
 //! - sums, changes and casts saturate, where upstream's wrap or are undefined;
 //! - an empty list of rate policies allows no change in its direction, whatever `selectPolicy` says;

@@ -26,8 +26,8 @@ pub(crate) struct Proposals {
     pub(crate) highest: Option<(i32, String)>,
     /// An insufficient metric forbids lowering.
     pub(crate) blocked: bool,
-    /// Every metric may lower.
-    pub(crate) sufficient: bool,
+    /// Some metric's evidence is sufficient: not all that is proposed is the user's word.
+    pub(crate) evident: bool,
 }
 
 /// Judges every metric; updates since when each is insufficient.
@@ -54,8 +54,8 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
             highest = Some((counted, verdict.name.clone()));
         }
     }
-    let sufficient = !verdicts.iter().any(|verdict| verdict.evidence.is_insufficient());
-    Proposals { verdicts, highest, blocked, sufficient }
+    let evident = verdicts.iter().any(|verdict| !verdict.evidence.is_insufficient());
+    Proposals { verdicts, highest, blocked, evident }
 }
 
 fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &mut History) -> Verdict {
@@ -73,7 +73,7 @@ fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &m
             None
         }
         Some(Answer::WithinTolerance) => Some(unchanged(spec, input)),
-        Some(Answer::Replicas(replicas)) => Some(replicas),
+        Some(Answer::Replicas(replicas)) => Some(above_target(spec, judgement.usable, replicas, current)),
     };
     let mut verdict = Verdict {
         name: spec.name.clone(),
@@ -92,6 +92,17 @@ fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &m
         verdict.counted = proposal.filter(|proposal| *proposal > current).max(verdict.fallback);
     }
     verdict
+}
+
+/// A ratio above one multiplies only the ready replicas, so while others start or fail it may ask for fewer
+/// than there are. What is above its target never lowers.
+fn above_target(spec: &MetricSpec, value: Option<f64>, replicas: i32, current: i32) -> i32 {
+    match (spec.target, value) {
+        (Target::Value { value_milli }, Some(value)) if to_milli(value) > value_milli => {
+            replicas.max(current)
+        }
+        _ => replicas,
+    }
 }
 
 /// What "leave things alone" comes to. Upstream answers an average with `status.replicas`; while new replicas

@@ -44,11 +44,11 @@ impl Support {
         Self { asked: vec![Ask { until_ms: 0, replicas }], ..Self::default() }
     }
 
-    /// Advances the clock if the evidence at `now_ms` is sufficient, by at most one interval: what a stalled
-    /// controller did not see supports nothing.
-    pub(crate) fn advance(&mut self, policy: &Policy, now_ms: i64, is_sufficient: bool) {
+    /// Advances the clock if at `now_ms` every metric's evidence is sufficient or its static fallback in
+    /// force, by at most one interval: what a stalled controller did not see supports nothing.
+    pub(crate) fn advance(&mut self, policy: &Policy, now_ms: i64, may_lower: bool) {
         let before_ms = self.decided_ms.replace(now_ms).unwrap_or(now_ms);
-        if is_sufficient {
+        if may_lower {
             let most_ms = if policy.interval_ms > 0 { policy.interval_ms } else { i64::MAX };
             let passed_ms = now_ms.saturating_sub(before_ms).clamp(0, most_ms);
             self.clock_ms = self.clock_ms.saturating_add(passed_ms);

@@ -244,6 +244,43 @@ fn a_static_fallback_settles_only_its_own_metric() {
 }
 
 #[test]
+fn an_unnoticed_cut_beside_a_static_fallback_lowers_nothing() {
+    let mut cut = input(10, vec![asks_for("requests", 10), asks_for("queue", 10)]);
+    cut.policy.interval_ms = 1_000;
+    cut.policy.metrics[0].fallback =
+        Some(Fallback { after_ms: 0, replicas: 5, behavior: FallbackBehavior::Static });
+    age(&mut cut, None);
+    cut.history.support = None;
+    let (mut lowered_ms, mut now_ms) = (None, cut.now_ms);
+    // `queue` falls on evidence that looks sufficient, and so it must for maxAge and one interval.
+    while lowered_ms.is_none() && now_ms < cut.now_ms + 60_000 {
+        let mut tick = cut.clone();
+        tick.now_ms = now_ms;
+        if now_ms > cut.now_ms {
+            tick.observations[1] = asks_for("queue", 2).1;
+        }
+        let decision = decide(&tick);
+        lowered_ms = decision.write.map(|to| (to, now_ms - cut.now_ms));
+        cut.history = decision.history;
+        now_ms += 1_000;
+    }
+    assert_eq!(lowered_ms, Some((5, 22_000)), "the fallback, and not before a cut would have been noticed");
+}
+
+#[test]
+fn a_ratio_above_its_target_never_lowers_while_replicas_start() {
+    for (value, ready, expected) in
+        [(15.0, 2, None), (15.0, 10, Some(15)), (15.0, 8, Some(12)), (5.0, 6, Some(3))]
+    {
+        let mut busy = input(10, vec![asks_for("latency", 1)]);
+        busy.policy.metrics[0].target = Target::Value { value_milli: 10_000 };
+        busy.observations[0].reading = Reading::Value(value.into());
+        busy.scale.ready_replicas = ready;
+        assert_eq!(decide(&busy).write, expected, "{value} with {ready} ready");
+    }
+}
+
+#[test]
 fn limits_are_listed_in_the_order_applied() {
     let mut limited = input(10, vec![asks_for("requests", 50)]);
     let rate = |value| Rules {
