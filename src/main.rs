@@ -35,6 +35,7 @@ enum Part {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value a process")]
 enum Proxy {
     /// The data plane: a sidecar in front of an app port
     Sidecar(proxy_dataplane::Args),

@@ -14,10 +14,7 @@ pub fn labels_from_wire(labels: &[storepb::Label]) -> Labels {
 
 /// A label set to wire labels.
 pub fn labels_to_wire(labels: &Labels) -> Vec<storepb::Label> {
-    labels
-        .iter()
-        .map(|l| storepb::Label { name: l.name.to_string(), value: l.value.to_string() })
-        .collect()
+    labels.iter().map(|l| storepb::Label { name: l.name.to_string(), value: l.value.to_string() }).collect()
 }
 
 /// Wire matchers to compiled ones.

@@ -23,7 +23,7 @@ impl Querier {
     /// Label names in use, sorted; with warnings.
     ///
     /// # Errors
-    /// As [`SeriesSource::select`].
+    /// As [`thanos_promql::source::SeriesSource::select`].
     pub async fn label_names(
         &self,
         matchers: &[Matcher],
@@ -55,7 +55,7 @@ impl Querier {
     /// Values of one label, sorted; with warnings.
     ///
     /// # Errors
-    /// As [`SeriesSource::select`].
+    /// As [`thanos_promql::source::SeriesSource::select`].
     pub async fn label_values(
         &self,
         label: &str,
