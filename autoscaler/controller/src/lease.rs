@@ -35,6 +35,13 @@ pub(crate) struct Timing {
     pub retry: Duration,
 }
 
+impl Timing {
+    /// The lease in the whole seconds that its object has, rounded up: nobody takes over before it is due.
+    fn lease_seconds(&self) -> i32 {
+        i32::try_from(self.lease.as_nanos().div_ceil(1_000_000_000).max(1)).unwrap_or(i32::MAX)
+    }
+}
+
 /// Whether writes are allowed right now. Cheap to clone and to ask.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fence(Arc<RwLock<Option<Instant>>>);

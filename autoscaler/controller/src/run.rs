@@ -147,7 +147,8 @@ async fn serve(
                 client: cluster.client.clone(),
                 namespace: args.namespace.clone(),
                 name: args.lease_name.clone(),
-                identity: identity.clone(),
+                // Two contexts may lead to one API server; one process must not hold its lease twice.
+                identity: format!("{identity}_{}", cluster.name),
                 timing,
                 fence: cluster.fence.clone(),
             };
@@ -171,6 +172,11 @@ async fn serve(
         Some(ended) = tasks.join_next() => match ended {
             Err(e) => Err(anyhow::anyhow!("a watch ended: {e}")),
             Ok(()) => Err(anyhow::anyhow!("a watch ended")),
+        },
+        // Without it this process would never lead again, and say nothing.
+        Some(ended) = electors.join_next() => match ended {
+            Err(e) => Err(anyhow::anyhow!("an election ended: {e}")),
+            Ok(()) => Err(anyhow::anyhow!("an election ended")),
         },
     };
     readiness.set(false);
@@ -239,6 +245,9 @@ async fn clusters(args: &Args) -> Result<Vec<Cluster>, RunError> {
         // A repeated write could meet what it had already done; whoever calls decides whether to repeat.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
+        // Calls have deadlines of their own; a list or watch whose server fell silent ends by this one.
+        config.read_timeout = Some(policies::SILENCE);
+        config.reset_reader_on_write = true;
         let client =
             Client::try_from(config).map_err(|e| RunError::Config(format!("--context {name}: {e}")))?;
         clusters.push(Cluster {

@@ -64,9 +64,15 @@ impl Elector {
         }
         let held = self.fence.holds(Instant::now());
         self.fence.set(None);
-        if held && let Err(error) = timeout(self.timing.retry, self.release(&api)).await {
-            tracing::info!(cluster = self.cluster, %error, "lease not released; it will expire");
+        if !held {
+            return;
         }
+        let cause = match timeout(self.timing.retry, self.release(&api)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(cluster = self.cluster, cause, "lease not released; it will expire");
     }
 
     /// One look and, if due, one write.
@@ -107,12 +113,12 @@ impl Elector {
             },
             |l| l.metadata.clone(),
         );
-        let seconds = self.timing.lease.as_secs().max(1);
+        let seconds = self.timing.lease_seconds();
         Lease {
             metadata,
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
-                lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
+                lease_duration_seconds: Some(seconds),
                 acquire_time: if acquired { Some(now.clone()) } else { old.acquire_time },
                 renew_time: Some(now),
                 lease_transitions: Some(

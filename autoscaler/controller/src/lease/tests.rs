@@ -75,3 +75,10 @@ fn the_fence_closes_before_anybody_else_may_take_over() {
     fence.set(None);
     assert!(!fence.holds(start));
 }
+
+#[test]
+fn a_lease_of_a_fraction_is_written_as_no_less() {
+    for (ms, seconds) in [(1_000, 1), (1_001, 2), (1_900, 2), (8_000, 8), (0, 1)] {
+        assert_eq!(Timing { lease: Duration::from_millis(ms), ..TIMING }.lease_seconds(), seconds);
+    }
+}
