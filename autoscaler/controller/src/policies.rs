@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, validate};
 use futures::StreamExt;
@@ -13,9 +14,15 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::plan::Plan;
+
+/// How long one watch lasts; a new one begins where it ended.
+const WATCH_S: u32 = 30;
+/// How long an API server may say nothing; above [`WATCH_S`], or quiet policies would be a fault.
+pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 
 /// Namespace and name.
 pub(crate) type Name = (String, String);
@@ -37,11 +44,17 @@ pub(crate) struct Policy {
     pub spec: Option<ScalingPolicySpec>,
     /// As understood, or everything that is wrong.
     pub plan: Result<Plan, Vec<Problem>>,
-    /// As it was when this process first saw the spec.
-    pub status: ScalingPolicyStatus,
+    /// As last seen.
+    status: Mutex<serde_json::Value>,
 }
 
 impl Policy {
+    /// The status as last seen, which another leader may have written.
+    pub(crate) fn status(&self) -> ScalingPolicyStatus {
+        // One that another version wrote is no reason not to scale.
+        serde_json::from_value(self.status.lock().clone()).unwrap_or_default()
+    }
+
     fn read(object: &DynamicObject, cluster_label: &str) -> Self {
         let mut reference = object.object_ref(&resource());
         // Events are found by them, and a list leaves them out.
@@ -71,8 +84,7 @@ impl Policy {
             raw,
             spec,
             plan,
-            // A status that another version wrote is no reason not to scale.
-            status: serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
+            status: Mutex::new(object.data["status"].clone()),
         }
     }
 
@@ -114,7 +126,8 @@ pub(crate) async fn follow(
     publish: watch::Sender<Option<Snapshot>>,
 ) {
     let api: Api<DynamicObject> = Api::all_with(client, &resource());
-    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut events =
+        std::pin::pin!(watcher(api, watcher::Config::default().timeout(WATCH_S)).default_backoff());
     let mut known: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut listing: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut failing = false;
@@ -145,7 +158,9 @@ pub(crate) async fn follow(
             watcher::Event::InitDone => known = std::mem::take(&mut listing),
             watcher::Event::Apply(object) => {
                 let before = known.clone();
-                take(&mut known, &before, object, &cluster_label);
+                if !take(&mut known, &before, object, &cluster_label) {
+                    continue;
+                }
             }
             watcher::Event::Delete(object) => {
                 known.remove(&(object.namespace().unwrap_or_default(), object.name_any()));
@@ -155,26 +170,29 @@ pub(crate) async fn follow(
     }
 }
 
-/// Takes an object in. One whose spec is as before keeps what was understood of it: our own writes to its
-/// status come back here.
+/// Takes an object in; says whether that changed anything but its status. One whose spec is as before keeps
+/// what was understood of it: our own writes to its status come back here.
 fn take(
     into: &mut BTreeMap<Name, Arc<Policy>>,
     before: &BTreeMap<Name, Arc<Policy>>,
     object: DynamicObject,
     cluster_label: &str,
-) {
+) -> bool {
     let key = (object.namespace().unwrap_or_default(), object.name_any());
     if object.metadata.deletion_timestamp.is_some() {
-        into.remove(&key);
-        return;
+        return into.remove(&key).is_some();
     }
     let old = before.get(&key).filter(|old| {
         Some(&old.uid) == object.metadata.uid.as_ref()
             && old.generation == object.metadata.generation
             && old.raw == object.data["spec"]
     });
-    let policy = old.cloned().unwrap_or_else(|| Arc::new(Policy::read(&object, cluster_label)));
+    let known = old.cloned();
+    let changed = known.is_none();
+    let policy = known.unwrap_or_else(|| Arc::new(Policy::read(&object, cluster_label)));
+    *policy.status.lock() = object.data["status"].clone();
     into.insert(key, policy);
+    changed
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn a_status_of_another_make_is_forgotten_not_fatal() {
     let all = snapshot(vec![object]);
     let policy = &all[&("default".into(), "a".into())];
     assert!(policy.plan.is_ok());
-    assert_eq!(policy.status, ScalingPolicyStatus::default());
+    assert_eq!(policy.status(), ScalingPolicyStatus::default());
 }
 
 #[test]
@@ -73,9 +73,37 @@ fn a_change_of_status_alone_is_no_change() {
     let mut after = before.clone();
     let mut same = object("a", spec("web", "Active"));
     same.data["status"] = json!({"currentReplicas": 3});
-    take(&mut after, &before, same, "cluster");
+    assert!(!take(&mut after, &before, same, "cluster"), "not published");
     let key = ("default".to_owned(), "a".to_owned());
     assert!(Arc::ptr_eq(&before[&key], &after[&key]));
-    take(&mut after, &before, object("a", spec("web", "Paused")), "cluster");
+    assert_eq!(
+        after[&key].status().current_replicas,
+        Some(3),
+        "a new leader goes on from the last leader's status"
+    );
+    assert!(take(&mut after, &before, object("a", spec("web", "Paused")), "cluster"));
     assert!(!Arc::ptr_eq(&before[&key], &after[&key]));
+}
+
+#[test]
+fn what_a_leader_writes_is_what_the_next_one_reads() {
+    let at = k8s_openapi::jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at);
+    let mut status = ScalingPolicyStatus { last_scale_time: Some(time.clone()), ..Default::default() };
+    let said = crate::status::Said::new("AbleToScale", true, "ReadyForNewScale", "");
+    crate::status::say(&mut status.conditions, vec![said], Some(1), at);
+    status.last_decisions.push(autoscaler_api::DecisionSummary {
+        time,
+        from: 2,
+        to: 8,
+        written: true,
+        cause: "requests".into(),
+        limits: Vec::new(),
+        digest: "d".into(),
+    });
+    status.metrics.push(autoscaler_api::MetricStatus { name: "m".into(), ..Default::default() });
+    let mut object = object("a", spec("web", "Active"));
+    object.data["status"] = serde_json::to_value(&status).unwrap();
+    let all = snapshot(vec![object]);
+    assert_eq!(all[&("default".into(), "a".into())].status(), status);
 }
