@@ -6,12 +6,13 @@
 //! - only the leader of a cluster evaluates there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use autoscaler_core::FailureKind;
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use thanos_telemetry::Shutdown;
 use tokio::sync::{Mutex, Notify, watch};
@@ -39,6 +40,15 @@ struct Tracked {
     /// Locked for the length of an evaluation, so that two never overlap.
     state: Arc<Mutex<State>>,
     due: Instant,
+    /// Deleted, or led by somebody else; kept only until an evaluation under way is over.
+    gone: bool,
+}
+
+impl Tracked {
+    /// Whether the policy is as good as not tracked.
+    fn is_over(&self) -> bool {
+        self.state.try_lock().is_ok()
+    }
 }
 
 /// One policy of a batch.
@@ -65,7 +75,8 @@ pub(crate) async fn run(
         if !jobs.is_empty() {
             batches.spawn(batch(shared.clone(), jobs));
         }
-        let next = tracked.values().map(|t| t.due).min().unwrap_or(now + IDLE).min(now + IDLE);
+        let next =
+            tracked.values().filter(|t| !t.gone).map(|t| t.due).min().unwrap_or(now + IDLE).min(now + IDLE);
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = changed.notified() => {}
@@ -100,27 +111,42 @@ fn sync(
         for (name, policy) in snapshot.iter().filter(|_| leads) {
             let key = (cluster, name.clone());
             match tracked.get_mut(&key) {
-                Some(t) if t.policy.uid == policy.uid => {
+                // Another, or anew: not before the evaluation under way is over, or two would overlap.
+                Some(t) if (t.gone || t.policy.uid != policy.uid) && !t.is_over() => {
+                    t.gone = true;
+                    continue;
+                }
+                Some(t) if t.policy.uid == policy.uid && !t.gone => {
                     if !Arc::ptr_eq(&t.policy, policy) {
                         forget_metrics(shared, cluster, &t.policy);
                         t.policy = policy.clone();
                         t.due = now;
                     }
                 }
-                _ => {
-                    let state = Arc::new(Mutex::new(State::new(policy.status.clone())));
-                    tracked.insert(key.clone(), Tracked { policy: policy.clone(), state, due: now });
+                stale => {
+                    if let Some(t) = stale {
+                        forget_metrics(shared, cluster, &t.policy);
+                    }
+                    let state = Arc::new(Mutex::new(State::new(policy.status())));
+                    tracked.insert(
+                        key.clone(),
+                        Tracked { policy: policy.clone(), state, due: now, gone: false },
+                    );
                 }
             }
             there.insert(key);
         }
     }
     tracked.retain(|key, t| {
-        let stays = there.contains(key);
-        if !stays {
+        if there.contains(key) {
+            return true;
+        }
+        t.gone = true;
+        let over = t.is_over();
+        if over {
             forget_metrics(shared, key.0, &t.policy);
         }
-        stays
+        !over
     });
 }
 
@@ -142,7 +168,7 @@ fn due(
     now: Instant,
 ) -> Vec<Job> {
     let mut jobs = Vec::new();
-    for ((cluster, _), t) in tracked.iter_mut().filter(|(_, t)| t.due <= now) {
+    for ((cluster, _), t) in tracked.iter_mut().filter(|(_, t)| t.due <= now && !t.gone) {
         let interval = t.policy.plan.as_ref().map_or(Duration::from_secs(15), |p| p.interval);
         let (next, missed) = schedule::next(shared.started, t.due, now, interval);
         t.due = next;
@@ -245,6 +271,13 @@ async fn evaluate(
         now_ms,
         outcomes: &outcomes,
     };
-    tick.run(&mut job.state).await;
+    // What is known to panic is fixed; should something else, one policy suffers and not its whole batch.
+    if AssertUnwindSafe(tick.run(&mut job.state)).catch_unwind().await.is_err() {
+        tracing::error!(
+            cluster = shared.clusters[job.cluster].name,
+            policy = %format_args!("{}/{}", job.policy.namespace, job.policy.name),
+            "an evaluation panicked; it changes nothing and is tried again at its next"
+        );
+    }
     shared.metrics.evaluation.observe(started.elapsed().as_secs_f64());
 }
