@@ -11,6 +11,9 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{AtModifier, Expr, Offset, VectorSelector};
 
+/// Most selectors of one query: each is a query of its own at every evaluation.
+const MAX_SELECTORS: usize = 64;
+
 /// A query that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Query {
@@ -166,6 +169,9 @@ fn add(v: &VectorSelector, shift: Shift, found: &mut Query) -> Result<(), String
     };
     found.window_ms = found.window_ms.max(shift.range_ms);
     if !found.selectors.contains(&selector) {
+        if found.selectors.len() >= MAX_SELECTORS {
+            return Err(format!("has more than {MAX_SELECTORS} different selectors; record parts of it"));
+        }
         found.selectors.push(selector);
     }
     Ok(())

@@ -129,6 +129,13 @@ fn what_is_wrong_is_named_and_placed() {
 }
 
 #[test]
+fn a_query_of_very_many_selectors_is_refused() {
+    let sum = |n: usize| (0..n).map(|i| format!("m{i}")).collect::<Vec<_>>().join("+");
+    assert!(parse(&sum(64)).is_ok());
+    assert!(parse(&sum(65)).unwrap_err().contains("more than 64 different selectors"));
+}
+
+#[test]
 fn a_selector_knows_which_clusters_it_can_see() {
     let admits = |query: &str, cluster: &str| parse(query).unwrap().selectors[0].admits("cluster", cluster);
     assert!(admits("a", "east") && admits("a{cluster=~\"east|west\"}", "west"));
