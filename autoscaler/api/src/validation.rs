@@ -54,7 +54,10 @@ fn target(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     for (field, value) in
         [("apiVersion", &target.api_version), ("kind", &target.kind), ("name", &target.name)]
     {
-        if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        // They become part of a URL.
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
+        let strange = |c: char| !(word(c) || c == '/' && field == "apiVersion");
+        if value.is_empty() || value.contains(strange) || value.split(['/', '.']).any(str::is_empty) {
             found.push(Problem::new(
                 format!("spec.scaleTargetRef.{field}"),
                 format!("{value:?} names nothing"),

@@ -132,3 +132,20 @@ fn metric_names_are_unique() {
             .starts_with("spec.metrics[1].name: \"ingest\" is empty or used twice")
     );
 }
+
+#[test]
+fn a_target_that_would_lead_to_another_url_is_refused() {
+    let target = |field: &str, value: &str| {
+        let found = validate(&policy(|s| s["scaleTargetRef"][field] = json!(value)));
+        found.iter().any(|p| p.field == format!("spec.scaleTargetRef.{field}"))
+    };
+    for name in
+        ["../../other/deployments/web", "..", "web/status", "web?dryRun=All", "web#", "wéb", "we b", ""]
+    {
+        assert!(target("name", name), "{name}");
+    }
+    for version in ["apps//v1", "/v1", "apps/v1/namespaces/other/x?"] {
+        assert!(target("apiVersion", version), "{version}");
+    }
+    assert!(!target("name", "receive-2.a") && !target("apiVersion", "v1") && !target("apiVersion", "a.b/v1"));
+}
