@@ -16,6 +16,9 @@ use tokio::time::Instant;
 
 use crate::lease::Fence;
 
+/// Longest note of an event; the API refuses 1024 bytes and more.
+const MAX_NOTE_BYTES: usize = 1_000;
+
 /// A cluster that this controller scales in.
 pub(crate) struct Cluster {
     /// Its kubeconfig context, or `in-cluster`.
@@ -26,7 +29,7 @@ pub(crate) struct Cluster {
     pub fence: Fence,
     /// Deadline of one call.
     pub timeout: Duration,
-    /// Resources found by discovery; those of `apps` need none.
+    /// Resources found by discovery, so at most as many as the API server has; the workloads of `apps` need none.
     pub resources: Mutex<HashMap<GroupVersionKind, ApiResource>>,
 }
 
@@ -39,6 +42,9 @@ pub(crate) enum CallError {
     /// It did not answer in time. A write may have happened.
     #[error("the API server did not answer within {0:?}")]
     Timeout(Duration),
+    /// A write would have no precondition.
+    #[error("the API server gave its scale no resourceVersion, so a write could undo somebody else's")]
+    NoVersion,
     /// This process does not lead, so it may not write.
     #[error("this process does not hold the Lease")]
     NotLeader,
@@ -55,6 +61,15 @@ fn api_message(e: &kube::Error) -> String {
 /// Whether somebody else wrote in between.
 pub(crate) fn is_conflict(e: &CallError) -> bool {
     matches!(e, CallError::Api(kube::Error::Api(status)) if status.code == 409)
+}
+
+/// Whether a write that ended like this may have happened all the same.
+pub(crate) fn may_have_happened(e: &CallError) -> bool {
+    match e {
+        CallError::Api(kube::Error::Api(status)) => status.code >= 500,
+        CallError::Api(_) | CallError::Timeout(_) => true,
+        CallError::NoVersion | CallError::NotLeader => false,
+    }
 }
 
 /// Whether the object is not there.
@@ -152,6 +167,9 @@ impl Cluster {
         read: &Scale,
         replicas: i32,
     ) -> Result<(), CallError> {
+        if read.metadata.resource_version.as_deref().unwrap_or_default().is_empty() {
+            return Err(CallError::NoVersion);
+        }
         let api = self.api(namespace, target).await?;
         let mut scale = read.clone();
         scale.spec.get_or_insert_default().replicas = Some(replicas);
@@ -193,14 +211,14 @@ impl Cluster {
         let name = regarding.name.as_deref().unwrap_or("policy");
         let event = Event {
             metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                // A name has at most 253 characters.
+                name: Some(format!("{}.{:x}", clip(name, 200), now.as_nanosecond())),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             action: Some("Scaling".into()),
             event_time: Some(MicroTime(now)),
-            // The API refuses longer notes.
-            note: Some(note.chars().take(1000).collect()),
+            note: Some(clip(note, MAX_NOTE_BYTES).to_owned()),
             reason: Some(reason.to_owned()),
             regarding: Some(regarding.clone()),
             reporting_controller: Some(crate::FIELD_MANAGER.into()),
@@ -215,19 +233,73 @@ impl Cluster {
     async fn api(&self, namespace: &str, target: &ScaleTargetRef) -> Result<Api<DynamicObject>, CallError> {
         let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
         let gvk = GroupVersionKind::gvk(group, version, &target.kind);
-        let known = self.resources.lock().get(&gvk).cloned();
+        let known = well_known(&gvk).or_else(|| self.resources.lock().get(&gvk).cloned());
         let resource = match known {
             Some(resource) => resource,
             None => {
-                let found = if group == "apps" {
-                    ApiResource::from_gvk(&gvk)
-                } else {
-                    self.call(kube::discovery::pinned_kind(&self.client, &gvk)).await?.0
-                };
+                let found = self.call(kube::discovery::pinned_kind(&self.client, &gvk)).await?.0;
                 self.resources.lock().insert(gvk, found.clone());
                 found
             }
         };
         Ok(Api::namespaced_with(self.client.clone(), namespace, &resource))
+    }
+}
+
+/// Workloads that need no discovery. The plural is not guessed: a guess panics on some words, and a policy may
+/// name any.
+fn well_known(gvk: &GroupVersionKind) -> Option<ApiResource> {
+    let plural = match (gvk.group.as_str(), gvk.kind.as_str()) {
+        ("apps", "Deployment") => "deployments",
+        ("apps", "StatefulSet") => "statefulsets",
+        ("apps", "ReplicaSet") => "replicasets",
+        _ => return None,
+    };
+    Some(ApiResource::from_gvk_with_plural(gvk, plural))
+}
+
+/// At most so many bytes of `text`.
+fn clip(text: &str, max_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_of_wide_characters_are_short_enough_for_the_api() {
+        let note = "→".repeat(1_000);
+        assert_eq!(clip(&note, MAX_NOTE_BYTES).len(), 999);
+        assert_eq!(clip("short", MAX_NOTE_BYTES), "short");
+    }
+
+    #[test]
+    fn no_kind_that_a_policy_names_panics() {
+        for kind in ["Y", "y", "", "é", "Pony"] {
+            assert_eq!(well_known(&GroupVersionKind::gvk("apps", "v1", kind)), None);
+        }
+        let known = well_known(&GroupVersionKind::gvk("apps", "v1", "Deployment")).unwrap();
+        assert_eq!((known.plural.as_str(), known.api_version.as_str()), ("deployments", "apps/v1"));
+    }
+
+    #[test]
+    fn a_write_without_an_answer_may_have_happened() {
+        let status = |code| {
+            CallError::Api(kube::Error::Api(Box::new(kube::core::Status {
+                code,
+                ..kube::core::Status::default()
+            })))
+        };
+        for (e, expected) in [
+            (status(403), false),
+            (status(409), false),
+            (status(504), true),
+            (CallError::Timeout(Duration::ZERO), true),
+            (CallError::NotLeader, false),
+            (CallError::NoVersion, false),
+        ] {
+            assert_eq!(may_have_happened(&e), expected, "{e}");
+        }
     }
 }

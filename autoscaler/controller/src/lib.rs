@@ -17,11 +17,12 @@
 //! - metrics are reached through the Prometheus HTTP API alone.
 //!
 //! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
-//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `status`, `lease`, `records`, `metrics`,
+//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `status`, `events`, `lease`, `records`, `metrics`,
 //! `shared`; beside the controller `check` and `explain`.
 
 mod check;
 mod cluster;
+mod events;
 mod evidence;
 mod explain;
 mod lease;

@@ -30,8 +30,11 @@ impl Records {
             for entry in std::fs::read_dir(dir)? {
                 let entry = entry?;
                 let path = entry.path();
-                if path.extension().is_some_and(|e| e == "json") {
-                    found.push((entry.metadata()?.modified()?, path));
+                match ours(&path) {
+                    Some("json") => found.push((entry.metadata()?.modified()?, path)),
+                    // A process ended while it wrote.
+                    Some("partial") => drop(std::fs::remove_file(&path)),
+                    _ => {}
                 }
             }
         }
@@ -59,6 +62,14 @@ impl Records {
         digest
     }
 
+    /// Removes what was kept of a decision that came to nothing, as one before it did.
+    pub(crate) fn discard(&self, digest: &str) {
+        let Some(dir) = &self.dir else { return };
+        let path = dir.join(format!("{digest}.json"));
+        self.files.lock().retain(|f| *f != path);
+        let _ = std::fs::remove_file(path);
+    }
+
     /// Small files on a local disk, seldom: not worth a thread of their own.
     fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let partial = path.with_extension("partial");
@@ -73,6 +84,13 @@ impl Records {
         }
         Ok(())
     }
+}
+
+/// The extension of a file that this module wrote; anybody else's is not ours to remove.
+fn ours(path: &Path) -> Option<&str> {
+    let stem = path.file_stem()?.to_str()?;
+    let digest = stem.len() == 64 && stem.bytes().all(|b| b.is_ascii_hexdigit());
+    path.extension()?.to_str().filter(|_| digest)
 }
 
 #[cfg(test)]
@@ -117,5 +135,21 @@ mod tests {
         let records = Records::open(Some(dir.path()), 2).unwrap();
         records.keep(&input(9), &decide(&input(9)));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn files_of_others_in_the_directory_are_never_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (other, partial) = (dir.path().join("a.json"), dir.path().join(format!("{:064}.partial", 7)));
+        std::fs::write(&other, "{}").unwrap();
+        std::fs::write(&partial, "{").unwrap();
+        let records = Records::open(Some(dir.path()), 1).unwrap();
+        for t in 0..3 {
+            records.keep(&input(t), &decide(&input(t)));
+        }
+        assert!(other.exists());
+        assert!(!partial.exists(), "left by a process that was killed");
+        records.discard(&records.keep(&input(9), &decide(&input(9))));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -133,9 +133,13 @@ pub(crate) fn remember(decisions: &mut Vec<DecisionSummary>, decision: DecisionS
     decisions.truncate(MAX_DECISIONS);
 }
 
-/// Whether a decision says something that the one before did not: another wish, a write, or other limits.
-pub(crate) fn is_news(last: Option<&DecisionSummary>, to: i32, written: bool, limits: &[String]) -> bool {
-    last.is_none_or(|last| written || last.to != to || last.limits != limits)
+/// Whether a decision wishes something else than the one before, or is limited by something else. What the
+/// limits changed drifts with every sample and is no news.
+pub(crate) fn is_news(last: Option<&DecisionSummary>, to: i32, limits: &[String]) -> bool {
+    let kinds = |limits: &[String]| -> Vec<String> {
+        limits.iter().map(|l| l.split(' ').next().unwrap_or_default().to_owned()).collect()
+    };
+    last.is_none_or(|last| last.to != to || kinds(&last.limits) != kinds(limits))
 }
 
 /// Whether the status should be written now: at once for what matters, seldom for values that drift.

@@ -20,7 +20,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
-use crate::cluster::{CallError, Cluster, Target, is_conflict, is_missing};
+use crate::cluster::{CallError, Cluster, Target, is_conflict, is_missing, may_have_happened};
+use crate::events::Told;
 use crate::evidence;
 use crate::metrics::{MetricLabels, OutcomeLabels, PolicyLabels};
 use crate::plan::Plan;
@@ -29,9 +30,6 @@ use crate::querier::Outcome;
 use crate::ring::reconcile::{self, Memory};
 use crate::shared::Shared;
 use crate::status::{self, Said};
-
-/// Shortest time between two events of one policy that tell of a condition.
-const EVENT_GAP_MS: i64 = 10_000;
 
 /// What one policy's evaluations hand on. Lost with the process: then the replicas found count as a
 /// recommendation, so that a restart lowers nothing for one window; the rates start anew.
@@ -47,7 +45,7 @@ pub(crate) struct State {
     /// A write whose answer never came: `(from, to)`.
     unanswered: Option<(i32, i32)>,
     ring: Memory,
-    last_event_ms: Option<i64>,
+    told: Told,
 }
 
 impl State {
@@ -143,11 +141,13 @@ impl Tick<'_> {
         target: &Target,
     ) -> (Vec<Said>, Became) {
         let current = target.replicas();
-        if let Some((from, to)) = state.unanswered.take()
-            && to == current
-        {
-            // The write did happen; it used up rate.
-            state.history.record_written(&plan.policy, self.now_ms, from, to);
+        if let Some((from, to)) = state.unanswered {
+            if to == current {
+                // The write did happen; it used up rate.
+                state.history.record_written(&plan.policy, self.now_ms, from, to);
+            }
+            // It may still be on its way while nothing has changed.
+            state.unanswered = Some((from, to)).filter(|_| from == current);
         }
         let input = self.input(state, plan, target);
         let decision = decide(&input);
@@ -157,9 +157,9 @@ impl Tick<'_> {
         let (write, ring_event) = self.ring(state, status, plan, target, &decision, &mut said).await;
         let limits = limits(&decision);
         let last = status.last_decisions.first();
-        let news = status::is_news(last, decision.desired_replicas, write.is_some(), &limits);
+        let news = status::is_news(last, write.unwrap_or(decision.desired_replicas), &limits);
         // Recorded before it is acted on: what was done can always be explained.
-        let digest = news.then(|| self.shared.records.keep(&input, &decision));
+        let digest = (news || write.is_some()).then(|| self.shared.records.keep(&input, &decision));
 
         let mut became = became(&decision, current, plan.policy.mode);
         let mut written = false;
@@ -176,7 +176,11 @@ impl Tick<'_> {
         status.current_replicas = Some(write.filter(|_| written).unwrap_or(current));
         status.desired_replicas = Some(decision.desired_replicas);
         status.metrics = status::metrics(&plan.metrics, &input.observations, &decision);
-        if let Some(digest) = digest {
+        let failed_again = !news && !written && state.unanswered.is_none();
+        if failed_again && let Some(digest) = &digest {
+            self.shared.records.discard(digest);
+        }
+        if let Some(digest) = digest.filter(|_| news || written) {
             let summary = DecisionSummary {
                 time: Time(now()),
                 from: current,
@@ -259,6 +263,7 @@ impl Tick<'_> {
         let able = |status, reason, message: String| Said::new(types::ABLE_TO_SCALE, status, reason, message);
         match self.cluster.write_scale(&self.policy.namespace, target_ref, &target.scale, to).await {
             Ok(()) => {
+                state.unanswered = None;
                 state.history.record_written(&plan.policy, self.now_ms, from, to);
                 tracing::info!(
                     cluster = self.cluster.name,
@@ -282,56 +287,41 @@ impl Tick<'_> {
                 (able(false, reasons::NOT_LEADER, message.into()), "not_leader")
             }
             Err(e) => {
-                if matches!(e, CallError::Timeout(_)) {
+                if may_have_happened(&e) {
                     state.unanswered = Some((from, to));
                 }
                 let message = format!(
                     "the scale of {} {} could not be written: {e}; the next evaluation reads and decides anew",
                     target_ref.kind, target_ref.name
                 );
-                self.event(true, events::FAILED_RESCALE, &message).await;
                 (able(false, reasons::FAILED_UPDATE_SCALE, message), "failed")
             }
         }
     }
 
-    /// An event for each condition that turned bad, and for evidence that is complete again.
+    /// Events for the conditions that changed, when they are due.
     async fn tell(&self, state: &mut State, changed: &[Said]) {
-        for said in changed {
-            let (warning, reason) = match (said.kind.as_str(), said.status) {
-                // EvidenceSufficient tells the same.
-                (types::SCALING_ACTIVE, false) if said.reason == INSUFFICIENT_EVIDENCE => continue,
-                (types::ABLE_TO_SCALE | types::SCALING_ACTIVE, false) => (true, said.reason.as_str()),
-                (types::EVIDENCE_SUFFICIENT, false) => (true, events::EVIDENCE_INSUFFICIENT),
-                (types::EVIDENCE_SUFFICIENT, true) if state.last_event_ms.is_some() => {
-                    (false, events::EVIDENCE_SUFFICIENT)
-                }
-                _ => continue,
-            };
-            if said.reason == reasons::FAILED_UPDATE_SCALE {
-                // Told when it happened.
-                continue;
-            }
-            let recent = |last: i64| self.now_ms.saturating_sub(last).abs() < EVENT_GAP_MS;
-            if state.last_event_ms.is_some_and(recent) {
-                continue;
-            }
-            state.last_event_ms = Some(self.now_ms);
+        for telling in state.told.due(changed, self.now_ms) {
             tracing::info!(
                 cluster = self.cluster.name,
                 policy = %format_args!("{}/{}", self.policy.namespace, self.policy.name),
-                reason,
-                message = said.message,
+                reason = telling.reason,
+                message = telling.said.message,
                 "condition"
             );
-            self.event(warning, reason, &said.message).await;
+            if !self.event(telling.warning, &telling.reason, &telling.said.message).await {
+                state.told.failed(telling);
+            }
         }
     }
 
-    async fn event(&self, warning: bool, reason: &str, note: &str) {
-        if let Err(error) = self.cluster.publish(&self.policy.reference, warning, reason, note).await {
+    /// Says whether it was published.
+    async fn event(&self, warning: bool, reason: &str, note: &str) -> bool {
+        let published = self.cluster.publish(&self.policy.reference, warning, reason, note).await;
+        if let Err(error) = &published {
             tracing::debug!(cluster = self.cluster.name, %error, reason, "an event could not be published");
         }
+        published.is_ok()
     }
 
     async fn write_status(&self, state: &mut State, status: ScalingPolicyStatus) {

@@ -83,9 +83,25 @@ fn decisions_are_bounded_and_only_news_is_kept() {
         remember(&mut decisions, summary(to));
     }
     assert_eq!((decisions.len(), decisions[0].to), (MAX_DECISIONS, 19));
-    assert!(!is_news(decisions.first(), 19, false, &[]));
-    assert!(is_news(decisions.first(), 18, false, &[]));
-    assert!(is_news(decisions.first(), 19, true, &[]));
-    assert!(is_news(decisions.first(), 19, false, &["TooManyReplicas".into()]));
-    assert!(is_news(None, 19, false, &[]));
+    assert!(!is_news(decisions.first(), 19, &[]));
+    assert!(is_news(decisions.first(), 18, &[]));
+    assert!(is_news(decisions.first(), 19, &["TooManyReplicas 30→19".into()]));
+    assert!(is_news(None, 19, &[]));
+}
+
+#[test]
+fn a_limit_whose_number_drifts_is_no_news_every_second() {
+    let mut held = DecisionSummary {
+        time: Time(Timestamp::UNIX_EPOCH),
+        from: 9,
+        to: 9,
+        written: false,
+        cause: String::new(),
+        limits: vec!["ScaleDownStabilized 7→9".into()],
+        digest: String::new(),
+    };
+    assert!(!is_news(Some(&held), 9, &["ScaleDownStabilized 6→9".into()]));
+    assert!(is_news(Some(&held), 9, &["EvidenceTooShort 6→9".into()]));
+    held.limits.clear();
+    assert!(is_news(Some(&held), 9, &["ScaleDownStabilized 6→9".into()]));
 }

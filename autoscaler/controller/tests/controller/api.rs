@@ -39,6 +39,8 @@ struct Inner {
     writes: Vec<Write>,
     reads: BTreeMap<String, u64>,
     hook: Option<Hook>,
+    /// Scales are served without a resourceVersion.
+    versionless: bool,
 }
 
 /// The server.
@@ -102,6 +104,10 @@ impl Api {
         self.inner.lock().hook = Some(Box::new(hook));
     }
 
+    pub(crate) fn without_versions_of_scales(&self) {
+        self.inner.lock().versionless = true;
+    }
+
     /// Waits for something to be true; each request is a reason to look again.
     pub(crate) async fn until<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let wait = async {
@@ -148,7 +154,11 @@ impl Api {
         *inner.reads.entry(path.to_owned()).or_default() += 1;
         self.changed.notify_waiters();
         if let Some(owner) = path.strip_suffix("/scale") {
-            return inner.objects.get(owner).map_or_else(missing, |o| Json(scale(o)).into_response());
+            let Some(mut scale) = inner.objects.get(owner).map(scale) else { return missing() };
+            if inner.versionless {
+                scale["metadata"]["resourceVersion"] = Value::Null;
+            }
+            return Json(scale).into_response();
         }
         if let Some(object) = inner.objects.get(path) {
             return Json(object).into_response();

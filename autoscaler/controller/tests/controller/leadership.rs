@@ -72,6 +72,7 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
         .api
         .until("8 replicas", |_| (world.replicas(&format!("{DEPLOYMENTS}/web")) == 8).then_some(()))
         .await;
+    let scaled = world.last_scale_time().await;
     let second = world.controller(&[]);
     world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
     let holder = world.api.get(LEASE).unwrap()["spec"]["holderIdentity"].clone();
@@ -83,6 +84,8 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
             (now != holder && now != "").then_some(())
         })
         .await;
+    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    assert_eq!(world.last_scale_time().await, scaled, "the second goes on from the first's last status");
     world.querier.say(Say::Value(500.0));
     world
         .api

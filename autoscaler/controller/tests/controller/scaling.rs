@@ -105,6 +105,69 @@ async fn a_failed_write_is_a_condition_and_an_event() {
 }
 
 #[tokio::test]
+async fn a_write_that_fails_every_time_is_told_once() {
+    let world = World::new(Say::Value(400.0)).await;
+    world.deployment("web", 2);
+    world.policy("web", |_| {});
+    world.api.on_write(|_, path| path.ends_with("/scale").then_some(StatusCode::FORBIDDEN));
+    let controller = world.controller(&[]);
+    let scale = format!("{}/scale", web());
+    world.api.until("many attempts", |api| (api.writes_to(&scale).len() >= 12).then_some(())).await;
+    let failed = world.api.writes_to(EVENTS).iter().filter(|w| w.body["reason"] == "FailedRescale").count();
+    assert_eq!(failed, 1, "of {} attempts", world.api.writes_to(&scale).len());
+    let decisions = world.api.get(&format!("{POLICIES}/web")).unwrap()["status"]["lastDecisions"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(decisions, 1);
+    controller.stop().await;
+    assert_eq!(std::fs::read_dir(world.dir.path().join("records")).unwrap().count(), 1);
+}
+
+/// The kind's plural must not be guessed: on this one the guess panics, and took the whole batch with it.
+#[tokio::test]
+async fn a_policy_on_a_kind_of_one_letter_stops_no_other() {
+    let world = World::new(Say::Value(400.0)).await;
+    world.deployment("web", 2);
+    world.policy("letter", |spec| spec["scaleTargetRef"]["kind"] = json!("Y"));
+    world.policy("web", |_| {});
+    let controller = world.controller(&[]);
+    world.api.until("8 replicas", |_| (world.replicas(&web()) == 8).then_some(())).await;
+    world.api.until_condition("letter", "AbleToScale", "False FailedGetScale").await;
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_scale_without_a_version_is_not_written() {
+    let world = World::new(Say::Value(400.0)).await;
+    world.deployment("web", 2);
+    world.api.without_versions_of_scales();
+    world.policy("web", |_| {});
+    let controller = world.controller(&[]);
+    let said = world.api.until_condition("web", "AbleToScale", "False FailedUpdateScale").await;
+    assert!(said.contains("no resourceVersion"), "{said}");
+    assert_eq!(world.api.order(), Vec::<String>::new());
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_comes_back_waits_for_the_evaluation_under_way() {
+    let world = World::new(Say::Hang).await;
+    world.deployment("web", 2);
+    world.policy("web", |_| {});
+    let controller = world.controller(&["--query-timeout", "2s"]);
+    // Values are asked for while the API server is quiet, but it is looked at for the lease.
+    world.api.until("a question", |_| (world.querier.asked() == 1).then_some(())).await;
+    let asked = std::time::Instant::now();
+    world.api.delete(&format!("{POLICIES}/web"));
+    world.several_looks().await;
+    world.policy("web", |_| {});
+    world.api.until("the next question", |_| (world.querier.asked() == 2).then_some(())).await;
+    assert!(asked.elapsed().as_millis() >= 1_500, "two evaluations at once, {:?} apart", asked.elapsed());
+    controller.stop().await;
+}
+
+#[tokio::test]
 async fn two_active_policies_on_one_target_write_nothing_until_one_goes() {
     let world = World::new(Say::Value(400.0)).await;
     world.deployment("web", 2);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use thanos_telemetry::{Context, RunError, Shutdown};
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, DEPLOYMENTS, POLICIES};
+use crate::api::{Api, DEPLOYMENTS, LEASE, POLICIES};
 use crate::querier::{Querier, Say};
 
 #[derive(Parser)]
@@ -135,6 +135,21 @@ impl World {
 
     pub(crate) fn replicas(&self, path: &str) -> i64 {
         self.api.get(path).unwrap()["spec"]["replicas"].as_i64().unwrap()
+    }
+
+    /// When the policy `web` last wrote replicas, as its status says.
+    pub(crate) async fn last_scale_time(&self) -> String {
+        let time = |api: &Api| {
+            let policy = api.get(&format!("{POLICIES}/web"))?;
+            Some(policy["status"]["lastScaleTime"].as_str()?.to_owned())
+        };
+        self.api.until("a lastScaleTime", time).await
+    }
+
+    /// Waits until the controller has looked at its lease several times more.
+    pub(crate) async fn several_looks(&self) {
+        let before = self.api.reads_of(LEASE);
+        self.api.until("more looks", |api| (api.reads_of(LEASE) >= before + 6).then_some(())).await;
     }
 
     /// Waits until the controller has evaluated several times more.
