@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::judge::Row;
 use crate::observe::Journal;
@@ -38,8 +38,10 @@ struct State {
 impl View {
     /// A live block where standard output is a terminal.
     pub fn new() -> Self {
-        let live =
-            std::io::stdout().is_terminal().then(|| Live { screen: MultiProgress::new(), lines: Vec::new() });
+        let live = std::io::stdout().is_terminal().then(|| Live {
+            screen: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
+            lines: Vec::new(),
+        });
         Self { live, told: 0, state: State::default() }
     }
 
