@@ -259,7 +259,12 @@ pub(crate) fn place(span: &Span, length_s: f64) -> (String, String) {
 pub(crate) fn time_axis(h: &mut Html, length_s: f64) {
     h.raw("<div class=\"xs\" aria-hidden=\"true\">");
     for tick in time_ticks(length_s) {
-        h.fill("<i style=\"left:{}%\">{}</i>", &[&percent(tick / length_s), &clock(tick)]);
+        // A label at the very end stays within the plot.
+        let class = if tick / length_s > 0.97 { "end" } else { "" };
+        h.fill(
+            "<i class=\"{}\" style=\"left:{}%\">{}</i>",
+            &[&class, &percent(tick / length_s), &clock(tick)],
+        );
     }
     h.raw("</div>");
 }

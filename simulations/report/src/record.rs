@@ -113,6 +113,8 @@ pub(crate) struct Workload {
     pub(crate) changes: u32,
     pub(crate) reversals: u32,
     pub(crate) replica_hours: f64,
+    /// Requests per second that one replica carries, where the scenario says so.
+    pub(crate) sustains_rps: Option<f64>,
     pub(crate) elasticity: Option<Elasticity>,
 }
 
@@ -147,9 +149,6 @@ pub(crate) enum What {
         workload: String,
         wanted: i32,
         ready: i32,
-        /// Replicas that would have sufficed, where the harness knows it.
-        #[serde(default)]
-        demanded: Option<f64>,
     },
     Policy {
         cluster: String,

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
-use crate::record::{Event, FORMAT, Record, What};
+use crate::record::{Event, FORMAT, Record, Stage, What};
 use crate::scale::VALUE_MAX;
 
 mod decision;
 
 pub(crate) use decision::{Decision, Kind};
+
+/// Stages of which the demand is computed, and moments of a ramp.
+const STAGES_MAX: usize = 1_000;
+const MOMENTS_MAX: u32 = 600;
 
 /// Cluster and name.
 pub(crate) type Key = (String, String);
@@ -68,7 +72,10 @@ pub(crate) struct LoadSeries {
 pub(crate) struct ReplicaSeries {
     pub(crate) wanted: Vec<Point>,
     pub(crate) ready: Vec<Point>,
+    /// The fewest replicas that carry the planned load, where the record says what one carries.
     pub(crate) demanded: Vec<Point>,
+    /// Requests per second that one replica carries.
+    pub(crate) sustains_rps: Option<f64>,
 }
 
 /// One policy's states, in order.
@@ -127,6 +134,13 @@ impl Run {
         for policy in run.policies.values_mut() {
             policy.target = policy.states.iter().rev().find_map(|s| decision::target_of(&s.cause));
         }
+        for w in &run.record.workloads {
+            let series = run.replicas.get_mut(&(w.cluster.clone(), w.workload.clone()));
+            if let Some((series, rps)) = series.zip(w.sustains_rps.filter(|r| *r > 0.0)) {
+                series.demanded = demand(&run.record.stages, rps);
+                series.sustains_rps = Some(value(rps));
+            }
+        }
         run.decisions = decision::decisions(&run.replicas, &run.policies);
         run
     }
@@ -135,11 +149,10 @@ impl Run {
         let at = event.at_s;
         match event.what {
             What::Mark { .. } => {}
-            What::Replicas { cluster, workload, wanted, ready, demanded } => {
+            What::Replicas { cluster, workload, wanted, ready } => {
                 let series = self.replicas.entry((cluster, workload)).or_default();
                 series.wanted.push((at, f64::from(wanted)));
                 series.ready.push((at, f64::from(ready)));
-                series.demanded.extend(demanded.map(|d| (at, value(d))));
             }
             What::Policy { cluster, policy, sufficient, evidence, value: v, desired, cause } => {
                 let state =
@@ -194,6 +207,23 @@ fn faults(record: &Record, events: &[Event]) -> Vec<Span> {
         Span { name: f.name.clone(), detail, from_s, to_s }
     };
     record.faults.iter().map(span).collect()
+}
+
+/// The fewest replicas for each moment of the planned load, and at least one for the next request.
+fn demand(stages: &[Stage], sustains_rps: f64) -> Vec<Point> {
+    let mut points = Vec::new();
+    for stage in stages.iter().take(STAGES_MAX) {
+        let (start_s, length_s) = (time(stage.start_s), time(stage.end_s - stage.start_s));
+        let moments =
+            if stage.from_rps == stage.to_rps { 1 } else { (length_s as u32).clamp(1, MOMENTS_MAX) };
+        for i in 0..moments {
+            let share = f64::from(i) / f64::from(moments);
+            let rps = value(stage.from_rps) * (1.0 - share) + value(stage.to_rps) * share;
+            points.push((start_s + length_s * share, value((rps / sustains_rps).ceil().max(1.0))));
+        }
+    }
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    points
 }
 
 /// A time that can be drawn: up to a thousand years.

@@ -38,6 +38,21 @@ pub(crate) fn scaled(points: &[Point], factor: f64) -> Vec<Point> {
     points.iter().map(|(t, v)| (*t, v * factor)).collect()
 }
 
+/// The lowest of several series that hold their values, from when all have begun.
+pub(crate) fn lowest_of(all: &[Vec<Point>]) -> Vec<Point> {
+    if let [one] = all {
+        return one.clone();
+    }
+    let mut times: Vec<f64> = all.iter().flatten().map(|p| p.0).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup();
+    let lowest = |at_s: f64| {
+        let values: Option<Vec<f64>> = all.iter().map(|points| value_at(points, at_s)).collect();
+        values?.into_iter().reduce(f64::min)
+    };
+    times.into_iter().filter_map(|at_s| Some((at_s, lowest(at_s)?))).collect()
+}
+
 /// The highest value.
 pub(crate) fn highest<'a>(points: impl IntoIterator<Item = &'a Point>) -> f64 {
     points.into_iter().map(|p| p.1).fold(0.0, f64::max)
@@ -59,6 +74,13 @@ mod tests {
         }
         assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(thin(&points[..10], 10.0), &points[..10]);
+    }
+
+    #[test]
+    fn a_chain_carries_what_its_weakest_link_does() {
+        let (front, web) = (vec![(0.0, 80.0), (5.0, 160.0)], vec![(1.0, 24.0), (6.0, 192.0)]);
+        assert_eq!(lowest_of(&[front, web]), [(1.0, 24.0), (5.0, 24.0), (6.0, 160.0)]);
+        assert_eq!(lowest_of(&[]), []);
     }
 
     #[test]

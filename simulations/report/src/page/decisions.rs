@@ -8,6 +8,9 @@ use crate::scale::{clock, number};
 /// Decisions of a run that the page holds; what is beyond is said to be so.
 pub(crate) const ROWS_MAX: usize = 1_500;
 
+/// Characters of a reason and of its evidence.
+const TEXT_CHARS_MAX: usize = 600;
+
 /// Id of a decision's row.
 pub(crate) fn row_id(run: usize, decision: usize) -> String {
     format!("{}-d{decision}", letter(run).to_ascii_lowercase())
@@ -57,7 +60,7 @@ fn row(h: &mut Html, id: &str, d: &Decision) {
         (_, Kind::Trust(_)) | ("", _) => "–",
         (reason, _) => reason,
     };
-    h.fill("<td>{}</td><td>{}", &[&reason, &d.evidence]);
+    h.raw("<td>").escaped(&reason, TEXT_CHARS_MAX).raw("</td><td>").escaped(&d.evidence, TEXT_CHARS_MAX);
     if let Some(value) = d.value {
         h.fill(" <span class=\"value\">value {}</span>", &[&number(value)]);
     }

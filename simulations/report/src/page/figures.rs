@@ -213,7 +213,7 @@ fn workloads(h: &mut Html, r: &Record) {
             h.fill("<td class=\"n\">{}</td>", &[&n]);
         }
         h.fill("<td class=\"n\">{}</td><td class=\"n\">{}</td>", &[&w.changes, &w.reversals]);
-        h.fill("<td class=\"n\">{}</td>", &[&number(w.replica_hours)]);
+        h.fill("<td class=\"n\">{}</td>", &[&format_args!("{:.3}", w.replica_hours)]);
         if let Some(e) = &w.elasticity {
             for v in [
                 e.under_accuracy_percent,

@@ -12,7 +12,7 @@
     for (const p of plots) {
       const i = Math.min(p.n - 1, Math.floor(share * p.n));
       const s = share * p.length;
-      const clock = s < 60 ? s.toFixed(1) + " s" : Math.floor(s / 60) + ":" + String(Math.floor(s % 60)).padStart(2, "0");
+      const clock = Math.floor(s / 60) + ":" + String(Math.floor(s % 60)).padStart(2, "0");
       p.clock.textContent = share < 0 ? "" : "at " + clock;
       for (const [e, v] of p.values) e.textContent = share < 0 ? "" : v[i];
     }

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use crate::chart::{Chart, Mark, Series, Shape};
 use crate::html::Html;
 use crate::page::{columns, decisions};
-use crate::run::{Key, Kind, LoadSeries, Point, Run};
+use crate::run::{Key, Kind, LoadSeries, Point, ReplicaSeries, Run};
 use crate::scale::Axis;
-use crate::series::{highest, scaled};
+use crate::series::{highest, lowest_of, scaled};
 
 mod strip;
 
-/// Workloads with charts of their own; the tables hold every one.
+/// Workloads with charts of their own, over all clusters; the tables hold more.
 const WORKLOADS_MAX: usize = 40;
 
 /// Clusters with charts of their own.
@@ -31,12 +31,19 @@ pub(crate) fn html(runs: &[Run]) -> Html {
     h.raw("row among the decisions.</p>");
     columns(&mut h, runs, |h, _, run| strip::strips(h, run, length_s));
     let clusters = union(runs.iter().map(Run::clusters));
+    let keys = keys(runs);
     for cluster in clusters.iter().take(CLUSTERS_MAX) {
         h.fill("<h3>{}</h3>", &[&cluster]);
         load(&mut h, runs, cluster, length_s);
-        for key in keys(runs).iter().filter(|k| k.0 == *cluster).take(WORKLOADS_MAX) {
+        for key in keys.iter().take(WORKLOADS_MAX).filter(|k| k.0 == *cluster) {
             workload(&mut h, runs, key, length_s);
         }
+    }
+    if keys.len() > WORKLOADS_MAX {
+        h.fill(
+            "<p class=\"note\">{} more workloads are in the record.</p>",
+            &[&(keys.len() - WORKLOADS_MAX)],
+        );
     }
     if clusters.is_empty() {
         h.raw("<p class=\"empty\">The record holds no events.</p>");
@@ -113,14 +120,20 @@ fn load(h: &mut Html, runs: &[Run], cluster: &str, length_s: f64) {
     }
     let top = |pick: fn(&LoadSeries) -> &Vec<Point>| all.iter().map(|s| highest(pick(s))).fold(0.0, f64::max);
 
-    let axis = Axis::linear(top(|s| &s.asked).max(top(|s| &s.answered)));
+    let carried = runs.iter().map(|r| highest(&capacity(r, cluster))).fold(0.0, f64::max);
+    let axis = Axis::linear(top(|s| &s.asked).max(top(|s| &s.answered)).max(carried));
     charts(h, runs, length_s, |run, _| {
         let s = run.loads.get(cluster)?;
-        let series = vec![
+        let mut series = vec![
             Series::new("answered well", "one area", Shape::Area, s.answered.clone()),
             Series::new("asked by the stages", "two", Shape::Steps, s.asked.clone()),
         ];
-        Some(Parts { title: "Load".into(), unit: "requests per second", axis, series, points: vec![] })
+        let capacity = capacity(run, cluster);
+        let title = if capacity.is_empty() { "Load" } else { "Load against capacity" };
+        if !capacity.is_empty() {
+            series.insert(0, Series::new("capacity", "cap area", Shape::Area, capacity));
+        }
+        Some(Parts { title: title.into(), unit: "requests per second", axis, series, points: vec![] })
     });
 
     let lowest = all.iter().flat_map(|s| s.p50.iter().map(|p| p.1)).filter(|v| *v > 0.0).reduce(f64::min);
@@ -150,6 +163,13 @@ fn load(h: &mut Html, runs: &[Run], cluster: &str, length_s: f64) {
         let unit = "requests per second";
         Some(Parts { title: "Failures".into(), unit, axis: Axis::linear(bad), series, points: vec![] })
     });
+}
+
+/// What the ready replicas of a cluster carry: as much as the weakest service of whom it is known.
+fn capacity(run: &Run, cluster: &str) -> Vec<Point> {
+    let of = |s: &ReplicaSeries| s.sustains_rps.map(|rps| scaled(&s.ready, rps));
+    let all = run.replicas.iter().filter(|(key, _)| key.0 == cluster);
+    lowest_of(&all.filter_map(|(_, s)| of(s)).collect::<Vec<_>>())
 }
 
 fn workload(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
@@ -195,9 +215,9 @@ fn measured(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
         let mut series = vec![Series::new("measured", "two", Shape::Steps, values(run))];
         let capacity = capacity(run);
         if !capacity.is_empty() {
-            series.insert(0, Series::new("capacity: ready × target", "cap area", Shape::Area, capacity));
+            series.insert(0, Series::new("target × ready", "cap area", Shape::Area, capacity));
         }
-        let title = format!("{}: load against capacity", key.1);
+        let title = format!("{}: measured against target", key.1);
         Some(Parts { title, unit: "as the policy measures it", axis, series, points: vec![] })
     });
 }

@@ -77,6 +77,14 @@ fn matrix(h: &mut Html, runs: &[Run]) {
         h.raw("<p class=\"empty\">These scenarios asked for nothing.</p>");
         return;
     }
+    // What failed anywhere is what one came for.
+    let failed: std::collections::BTreeSet<&str> = runs
+        .iter()
+        .flat_map(|r| &r.record.rows)
+        .filter(|r| !r.held)
+        .map(|r| r.expectation.as_str())
+        .collect();
+    asked.sort_by_key(|expectation| !failed.contains(expectation));
     h.raw("<table class=\"cards\"><thead><tr><th scope=\"col\">threshold</th>");
     for i in 0..runs.len() {
         h.fill("<th scope=\"col\"><b class=\"letter\">{}</b></th>", &[&letter(i)]);

@@ -29,17 +29,10 @@ pub(super) fn strips(h: &mut Html, run: &Run, length_s: f64) {
     h.raw("<div class=\"frame\"><div class=\"plot rows\">");
     bands(h, run.faults.get(..FAULTS_MAX.min(run.faults.len())).unwrap_or_default(), length_s);
     strip(h, "stages", stages(run), length_s);
-    if !run.faults.is_empty() {
-        // A strip each: faults may overlap, and all have names to be read.
-        for fault in run.faults.iter().take(FAULTS_MAX) {
-            let text = fault.detail.clone();
-            strip(
-                h,
-                &format!("fault: {}", fault.name),
-                vec![Bar { span: fault.clone(), style: "fault", text }],
-                length_s,
-            );
-        }
+    // A strip each: faults may overlap, and all have names to be read.
+    for fault in run.faults.iter().take(FAULTS_MAX) {
+        let bar = Bar { span: fault.clone(), style: "fault", text: String::new() };
+        strip(h, &format!("fault: {} ({})", fault.name, fault.detail), vec![bar], length_s);
     }
     for (key, policy) in run.policies.iter().take(POLICIES_MAX) {
         strip(h, &format!("evidence of {}/{}", key.0, key.1), trust(policy, length_s), length_s);
