@@ -65,9 +65,21 @@ fn state(verdict: Verdict) -> (&'static str, &'static str, &'static str) {
     match verdict {
         Verdict::Pass => ("good", "passed", "✓"),
         Verdict::Thresholds => ("bad", "failed", "✗"),
-        Verdict::InvalidGenerator => ("odd", "invalid: the load generator was late", "!"),
+        Verdict::InvalidGenerator => ("odd", "invalid load", "!"),
         Verdict::Interrupted => ("odd", "broken off", "!"),
         Verdict::Unknown => ("odd", "verdict unknown", "?"),
+    }
+}
+
+/// Why a run's figures say nothing, if they do.
+pub(crate) fn void(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Pass | Verdict::Thresholds => None,
+        Verdict::InvalidGenerator => {
+            Some("the load generator was late or lost requests, so its figures say nothing about the policy")
+        }
+        Verdict::Interrupted => Some("the run was broken off, so its figures are of a part of it"),
+        Verdict::Unknown => Some("the record does not say how the run ended"),
     }
 }
 

@@ -268,6 +268,18 @@ fn several_runs_stand_side_by_side_on_one_scale() {
 }
 
 #[test]
+fn nothing_is_better_than_a_run_that_says_nothing() {
+    for verdict in ["invalidGenerator", "interrupted", "whatever"] {
+        let mut b = record();
+        b["verdict"] = json!(verdict);
+        b["workloads"][0]["replicaHours"] = json!(0.02);
+        let page = page(&[record(), b]);
+        assert!(page.contains("class=\"warn\"") && page.contains("−0.03 (−60 %)"), "{verdict}");
+        assert!(!page.contains(" better</td>") && !page.contains(" worse</td>"), "{verdict}");
+    }
+}
+
+#[test]
 fn the_same_records_give_the_same_bytes() {
     assert_eq!(page(&[record(), record()]), page(&[record(), record()]));
 }

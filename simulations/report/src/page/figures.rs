@@ -1,7 +1,7 @@
 //! The run in figures: side by side where there are several, then load and workloads of each.
 
 use crate::html::Html;
-use crate::page::{columns, letter};
+use crate::page::{columns, letter, void};
 use crate::record::{Figures, Record};
 use crate::run::Run;
 use crate::scale::number;
@@ -94,7 +94,7 @@ const WHOLES: &[Whole] = &[
 fn side_by_side(h: &mut Html, runs: &[Run]) {
     h.raw("<div class=\"scroll\" tabindex=\"0\"><table class=\"wholes\"><caption>Side by side");
     if runs.len() == 2 {
-        h.raw("; the last column is B against A");
+        h.raw("; the last column is B against A. One run each: small differences may be chance");
     }
     h.raw("</caption><thead><tr><th scope=\"col\">figure</th>");
     for i in 0..runs.len() {
@@ -104,6 +104,7 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
         h.raw("<th scope=\"col\" class=\"n\">B − A</th>");
     }
     h.raw("</tr></thead><tbody>");
+    let comparable = runs.iter().all(|r| void(r.record.verdict).is_none());
     for whole in WHOLES {
         let values: Vec<Option<f64>> = runs.iter().map(|r| (whole.of)(&r.record)).collect();
         if values.iter().all(Option::is_none) {
@@ -114,7 +115,7 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
             h.fill("<td class=\"n\">{}</td>", &[&v.map_or_else(|| "–".to_owned(), number)]);
         }
         if let [Some(a), Some(b)] = values[..] {
-            difference(h, whole.lower_is_better, a, b);
+            difference(h, whole.lower_is_better.filter(|_| comparable), a, b);
         } else if runs.len() == 2 {
             h.raw("<td class=\"n\">–</td>");
         }

@@ -1,7 +1,7 @@
 //! What was asked and whether it held.
 
 use crate::html::Html;
-use crate::page::{column, letter};
+use crate::page::{column, letter, void};
 use crate::record::Row;
 use crate::run::Run;
 
@@ -14,10 +14,20 @@ pub(crate) fn html(runs: &[Run]) -> Html {
     match runs {
         [run] => {
             column(&mut h, runs, 0);
+            if let Some(why) = void(run.record.verdict) {
+                h.fill("<p class=\"warn\">This is no verdict on the policy: {}.</p>", &[&why]);
+            }
             one(&mut h, &run.record.rows);
             h.raw("</div>");
         }
-        _ => matrix(&mut h, runs),
+        _ => {
+            for (i, run) in runs.iter().enumerate() {
+                if let Some(why) = void(run.record.verdict) {
+                    h.fill("<p class=\"warn\"><b class=\"letter\">{}</b> {}.</p>", &[&letter(i), &why]);
+                }
+            }
+            matrix(&mut h, runs);
+        }
     }
     h
 }
