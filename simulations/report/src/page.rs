@@ -128,7 +128,7 @@ fn header(h: &mut Html, runs: &[Run]) {
         h.raw("<dl class=\"facts\">");
         let set: Vec<String> = r.scenario.set.iter().map(|(k, v)| format!("{k}={v}")).collect();
         for (name, value) in [
-            ("load began", r.started_at.clone()),
+            ("load began", to_the_second(&r.started_at)),
             ("length", clock(r.duration_s)),
             ("clusters", r.clusters.join(", ")),
             ("seed", r.seed.to_string()),
@@ -145,6 +145,14 @@ fn header(h: &mut Html, runs: &[Run]) {
     h.raw("<nav aria-label=\"Sections\"><a href=\"#verdict\">Verdict</a> <a href=\"#figures\">Figures</a> ");
     h.raw("<a href=\"#timeline\">What happened</a> <a href=\"#decisions\">Decisions</a> ");
     h.raw("<a href=\"#scenario\">Scenario</a></nav></header>");
+}
+
+/// `2026-01-01T00:00:00.123456Z` without its fraction.
+fn to_the_second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, fraction)) if fraction.ends_with('Z') => format!("{whole}Z"),
+        _ => time.to_owned(),
+    }
 }
 
 fn footer(h: &mut Html, runs: &[Run]) {

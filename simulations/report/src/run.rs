@@ -194,12 +194,13 @@ impl Run {
 
 /// Marks say when a fault happened; the plan says what it was.
 fn faults(record: &Record, events: &[Event]) -> Vec<Span> {
-    let mark = |name: &str| {
-        events.iter().find_map(|e| match &e.what {
-            What::Mark { name: n } if n == name => Some(e.at_s),
-            _ => None,
-        })
-    };
+    let mut marks: BTreeMap<&str, f64> = BTreeMap::new();
+    for event in events {
+        if let What::Mark { name } = &event.what {
+            marks.entry(name).or_insert(event.at_s);
+        }
+    }
+    let mark = |name: &str| marks.get(name).copied();
     let span = |f: &crate::record::Fault| {
         let from_s = mark(&f.name).unwrap_or(time(f.start_s));
         let to_s = mark(&format!("{} ended", f.name)).unwrap_or(from_s + time(f.end_s - f.start_s));

@@ -52,7 +52,7 @@ impl Kind {
             Self::Scale { .. } => "▼",
             Self::Trust(true) => "●",
             Self::Trust(false) => "○",
-            Self::Said => "·",
+            Self::Said => "◇",
         }
     }
 }
