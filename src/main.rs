@@ -27,6 +27,8 @@ enum Part {
     Thanos(Thanos),
     /// Send planned load to a URL and report latency
     Load(simulations_load::command::Args),
+    /// Write an HTML page about a run, or about several side by side
+    Report(simulations_report::command::Args),
     /// Small services to aim load at
     #[command(subcommand)]
     App(simulations_load::app::App),
@@ -69,6 +71,7 @@ impl Part {
             Self::Thanos(Thanos::Receive(args)) => thanos_receive::run(args, ctx).await,
             Self::Thanos(Thanos::Query(args)) => thanos_http::run(args, ctx).await,
             Self::Load(args) => simulations_load::command::run(args, ctx).await,
+            Self::Report(args) => simulations_report::command::run(args, ctx).await,
             Self::App(app) => simulations_load::app::run(app, ctx).await,
             Self::Cluster(args) => simulations_cluster::run(args, ctx).await,
         }

@@ -1,0 +1,65 @@
+//! `gauntlet report`: records in, one page out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args as ClapArgs;
+use thanos_telemetry::{Context, RunError};
+
+/// A record larger than this is refused unread: a run of a day with thousands of pods is a tenth of it.
+const RECORD_BYTES_MAX: u64 = 256 << 20;
+
+/// Write one HTML page about a run, or about several side by side.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    /// Records of runs (their result.json), or folders that hold one; several are set side by side in this order.
+    #[arg(required = true, value_name = "RESULT")]
+    pub results: Vec<PathBuf>,
+    /// Where to write the page.
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+}
+
+/// Writes the page. What was at its place before is replaced only by a whole one.
+///
+/// # Errors
+/// [`RunError::Config`] for a record that cannot be read; anything else when the page cannot be written.
+#[expect(clippy::print_stdout, reason = "a command's result")]
+pub async fn run(args: Args, _ctx: Context) -> Result<(), RunError> {
+    write_page(&args)?;
+    println!("{}", args.output.display());
+    Ok(())
+}
+
+pub(crate) fn write_page(args: &Args) -> Result<(), RunError> {
+    let records = args.results.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?;
+    let page = crate::render(&records).map_err(RunError::config)?;
+    write(&args.output, &page)
+}
+
+fn read(path: &Path) -> Result<(String, Vec<u8>), RunError> {
+    let path = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
+    let fail = |e: &dyn std::fmt::Display| RunError::Config(format!("{}: {e}", path.display()));
+    let size = std::fs::metadata(&path).map_err(|e| fail(&e))?.len();
+    if size > RECORD_BYTES_MAX {
+        return Err(fail(&format!("{size} bytes is over the limit of {RECORD_BYTES_MAX}")));
+    }
+    let json = std::fs::read(&path).map_err(|e| fail(&e))?;
+    Ok((path.display().to_string(), json))
+}
+
+/// Beside its place first, then into it.
+fn write(path: &Path, page: &str) -> Result<(), RunError> {
+    let name = path.file_name().ok_or_else(|| {
+        RunError::Config(format!("--output {}: name a file, such as report.html", path.display()))
+    })?;
+    let mut beside = name.to_owned();
+    beside.push(".new");
+    let beside = path.with_file_name(beside);
+    let written = std::fs::write(&beside, page).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // What is left of it is of no use.
+        let _ = std::fs::remove_file(&beside);
+    }
+    Ok(written.with_context(|| format!("writing {}", path.display()))?)
+}

@@ -1,0 +1,171 @@
+//! The page: its head, its sections, and one column a run in each.
+
+use crate::html::Html;
+use crate::record::Verdict;
+use crate::run::Run;
+use crate::scale::clock;
+
+mod decisions;
+mod figures;
+mod scenario;
+mod timeline;
+mod verdict;
+
+/// What says how it looks.
+const STYLE: &str = include_str!("page/style.css");
+
+/// Tells the values under the pointer; the page needs it for nothing else.
+const HOVER: &str = include_str!("page/hover.js");
+
+/// The whole page.
+pub(crate) fn page(runs: &[Run]) -> String {
+    let mut h = Html::new();
+    h.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    h.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    // The page says itself that it needs no network.
+    h.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ");
+    h.raw("style-src 'unsafe-inline'; script-src 'unsafe-inline'\">");
+    h.raw("<meta name=\"color-scheme\" content=\"light dark\">");
+    h.fill("<title>{}</title>", &[&title(runs)]);
+    h.raw("<style>").raw(STYLE).raw("</style></head>");
+    h.raw(if runs.len() > 1 { "<body class=\"many\">" } else { "<body>" });
+    h.raw("<a class=\"skip\" href=\"#verdict\">To the verdict</a>");
+    header(&mut h, runs);
+    h.raw("<main>");
+    for (id, name, content) in [
+        ("verdict", "Verdict", verdict::html(runs)),
+        ("figures", "Figures", figures::html(runs)),
+        ("timeline", "What happened", timeline::html(runs)),
+        ("decisions", "Decisions", decisions::html(runs)),
+        ("scenario", "Scenario", scenario::html(runs)),
+    ] {
+        h.fill(
+            "<section id=\"{}\" aria-labelledby=\"h-{}\"><h2 id=\"h-{}\">{}</h2>",
+            &[&id, &id, &id, &name],
+        );
+        h.push(&content).raw("</section>");
+    }
+    h.raw("</main>");
+    footer(&mut h, runs);
+    h.raw("<script>").raw(HOVER).raw("</script></body></html>\n");
+    h.into_string()
+}
+
+fn title(runs: &[Run]) -> String {
+    let names: Vec<&str> = runs.iter().map(|r| r.record.scenario.name.as_str()).collect();
+    let words = match runs {
+        [run] => format!(": {}", state(run.record.verdict).1),
+        _ => String::new(),
+    };
+    format!("{}{words} · Gauntlet report", names.join(" and "))
+}
+
+/// CSS class, words, and sign of a verdict.
+fn state(verdict: Verdict) -> (&'static str, &'static str, &'static str) {
+    match verdict {
+        Verdict::Pass => ("good", "passed", "✓"),
+        Verdict::Thresholds => ("bad", "failed", "✗"),
+        Verdict::InvalidGenerator => ("odd", "invalid load", "!"),
+        Verdict::Interrupted => ("odd", "broken off", "!"),
+        Verdict::Unknown => ("odd", "verdict unknown", "?"),
+    }
+}
+
+/// Why a run's figures say nothing, if they do.
+pub(crate) fn void(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Pass | Verdict::Thresholds => None,
+        Verdict::InvalidGenerator => {
+            Some("the load generator was late or lost requests, so its figures say nothing about the policy")
+        }
+        Verdict::Interrupted => Some("the run was broken off, so its figures are of a part of it"),
+        Verdict::Unknown => Some("the record does not say how the run ended"),
+    }
+}
+
+/// A letter for a run, by which columns are told apart.
+pub(crate) fn letter(index: usize) -> char {
+    char::from(b'A'.saturating_add(u8::try_from(index).unwrap_or(25).min(25)))
+}
+
+/// Begins a run's column; with one run there is nothing to tell apart.
+fn column(h: &mut Html, runs: &[Run], index: usize) {
+    h.raw("<div class=\"column\">");
+    if let Some(run) = runs.get(index).filter(|_| runs.len() > 1) {
+        h.fill("<p class=\"which\"><b class=\"letter\">{}</b> {}</p>", &[&letter(index), &run.source]);
+    }
+}
+
+/// One column a run.
+fn columns(h: &mut Html, runs: &[Run], each: impl Fn(&mut Html, usize, &Run)) {
+    h.raw("<div class=\"columns\">");
+    for (i, run) in runs.iter().enumerate() {
+        column(h, runs, i);
+        each(h, i, run);
+        h.raw("</div>");
+    }
+    h.raw("</div>");
+}
+
+fn header(h: &mut Html, runs: &[Run]) {
+    h.raw("<header><p class=\"over\">Gauntlet run report</p>");
+    if runs.len() > 1 {
+        h.fill("<h1>{} runs side by side</h1>", &[&runs.len()]);
+    }
+    columns(h, runs, |h, _, run| {
+        let r = &run.record;
+        let (class, words, sign) = state(r.verdict);
+        h.raw(if runs.len() > 1 { "<h2 class=\"name\">" } else { "<h1>" });
+        let unnamed = if r.scenario.name.is_empty() { "(unnamed)" } else { &r.scenario.name };
+        h.fill(
+            "{} <span class=\"badge {}\"><span aria-hidden=\"true\">{}</span> {}</span>",
+            &[&unnamed, &class, &sign, &words],
+        );
+        h.raw(if runs.len() > 1 { "</h2>" } else { "</h1>" });
+        if !r.scenario.description.is_empty() {
+            h.fill("<p class=\"lead\">{}</p>", &[&r.scenario.description]);
+        }
+        h.raw("<dl class=\"facts\">");
+        let set: Vec<String> = r.scenario.set.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        for (name, value) in [
+            ("load began", to_the_second(&r.started_at)),
+            ("length", clock(r.duration_s)),
+            ("clusters", r.clusters.join(", ")),
+            ("seed", r.seed.to_string()),
+            ("set", set.join(", ")),
+            ("file", r.scenario.file.clone()),
+            ("version", r.version.clone()),
+        ] {
+            if !value.is_empty() {
+                h.fill("<div><dt>{}</dt><dd>{}</dd></div>", &[&name, &value]);
+            }
+        }
+        h.raw("</dl>");
+    });
+    h.raw("<nav aria-label=\"Sections\"><a href=\"#verdict\">Verdict</a> <a href=\"#figures\">Figures</a> ");
+    h.raw("<a href=\"#timeline\">What happened</a> <a href=\"#decisions\">Decisions</a> ");
+    h.raw("<a href=\"#scenario\">Scenario</a></nav></header>");
+}
+
+/// `2026-01-01T00:00:00.123456Z` without its fraction.
+fn to_the_second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, fraction)) if fraction.ends_with('Z') => format!("{whole}Z"),
+        _ => time.to_owned(),
+    }
+}
+
+fn footer(h: &mut Html, runs: &[Run]) {
+    h.raw("<footer><p>Made by <code>gauntlet report</code> from ");
+    let sources: Vec<&str> = runs.iter().map(|r| r.source.as_str()).collect();
+    h.fill("<code>{}</code>.", &[&sources.join(" ")]);
+    h.raw(
+        " Times are from the start of the load; latency is from the planned time of a request to its last ",
+    );
+    h.raw("byte, failures included.");
+    let unknown: usize = runs.iter().map(|r| r.unknown_events).sum();
+    if unknown > 0 {
+        h.fill(" {} events were of kinds that this version does not know.", &[&unknown]);
+    }
+    h.raw("</p></footer>");
+}

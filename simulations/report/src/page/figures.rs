@@ -1,0 +1,234 @@
+//! The run in figures: side by side where there are several, then load and workloads of each.
+
+use crate::html::Html;
+use crate::page::{columns, letter, void};
+use crate::record::{Figures, Record};
+use crate::run::Run;
+use crate::scale::number;
+
+/// Rows of a table of figures.
+const ROWS_MAX: usize = 300;
+
+/// All tables of figures.
+pub(crate) fn html(runs: &[Run]) -> Html {
+    let mut h = Html::new();
+    if runs.len() > 1 {
+        side_by_side(&mut h, runs);
+    }
+    columns(&mut h, runs, |h, _, run| {
+        loads(h, &run.record);
+        workloads(h, &run.record);
+    });
+    h
+}
+
+/// A figure of a whole run; which way is better, where one way is.
+struct Whole {
+    name: &'static str,
+    lower_is_better: Option<bool>,
+    of: fn(&Record) -> Option<f64>,
+}
+
+fn sum(r: &Record, of: fn(&Figures) -> u64) -> Option<f64> {
+    let whole: Vec<&Figures> = r.loads.iter().filter(|l| l.stage.is_none()).map(|l| &l.figures).collect();
+    (!whole.is_empty()).then(|| whole.iter().map(|f| of(f) as f64).sum())
+}
+
+fn worst(r: &Record, of: fn(&Figures) -> f64) -> Option<f64> {
+    r.loads.iter().filter(|l| l.stage.is_none()).map(|l| of(&l.figures)).reduce(f64::max)
+}
+
+fn workload_sum(r: &Record, of: fn(&crate::record::Workload) -> f64) -> Option<f64> {
+    (!r.workloads.is_empty()).then(|| r.workloads.iter().map(of).sum())
+}
+
+const WHOLES: &[Whole] = &[
+    Whole {
+        name: "thresholds that failed",
+        lower_is_better: Some(true),
+        of: |r| Some(r.rows.iter().filter(|r| !r.held).count() as f64),
+    },
+    Whole { name: "requests due", lower_is_better: None, of: |r| sum(r, |f| f.planned) },
+    Whole {
+        name: "requests failed or not sent",
+        lower_is_better: Some(true),
+        of: |r| sum(r, |f| f.failed.saturating_add(f.dropped)),
+    },
+    Whole {
+        name: "latency p50, slowest cluster, ms",
+        lower_is_better: Some(true),
+        of: |r| worst(r, |f| f.latency_p50_ms),
+    },
+    Whole {
+        name: "latency p95, slowest cluster, ms",
+        lower_is_better: Some(true),
+        of: |r| worst(r, |f| f.latency_p95_ms),
+    },
+    Whole {
+        name: "latency p99, slowest cluster, ms",
+        lower_is_better: Some(true),
+        of: |r| worst(r, |f| f.latency_p99_ms),
+    },
+    Whole {
+        name: "replica-hours, all workloads",
+        lower_is_better: Some(true),
+        of: |r| workload_sum(r, |w| w.replica_hours),
+    },
+    Whole {
+        name: "changes of wanted replicas",
+        lower_is_better: Some(true),
+        of: |r| workload_sum(r, |w| f64::from(w.changes)),
+    },
+    Whole {
+        name: "reversals of direction",
+        lower_is_better: Some(true),
+        of: |r| workload_sum(r, |w| f64::from(w.reversals)),
+    },
+    Whole {
+        name: "load generator's send lag p99, ms",
+        lower_is_better: None,
+        of: |r| worst(r, |f| f.send_lag_p99_ms),
+    },
+];
+
+fn side_by_side(h: &mut Html, runs: &[Run]) {
+    h.raw("<div class=\"scroll\" tabindex=\"0\"><table class=\"wholes\"><caption>Side by side");
+    if runs.len() == 2 {
+        h.raw("; the last column is B against A. One run each: small differences may be chance");
+    }
+    h.raw("</caption><thead><tr><th scope=\"col\">figure</th>");
+    for i in 0..runs.len() {
+        h.fill("<th scope=\"col\" class=\"n\"><b class=\"letter\">{}</b></th>", &[&letter(i)]);
+    }
+    if runs.len() == 2 {
+        h.raw("<th scope=\"col\" class=\"n\">B − A</th>");
+    }
+    h.raw("</tr></thead><tbody>");
+    let comparable = runs.iter().all(|r| void(r.record.verdict).is_none());
+    for whole in WHOLES {
+        let values: Vec<Option<f64>> = runs.iter().map(|r| (whole.of)(&r.record)).collect();
+        if values.iter().all(Option::is_none) {
+            continue;
+        }
+        h.fill("<tr><th scope=\"row\">{}</th>", &[&whole.name]);
+        for v in &values {
+            h.fill("<td class=\"n\">{}</td>", &[&v.map_or_else(|| "–".to_owned(), number)]);
+        }
+        if let [Some(a), Some(b)] = values[..] {
+            difference(h, whole.lower_is_better.filter(|_| comparable), a, b);
+        } else if runs.len() == 2 {
+            h.raw("<td class=\"n\">–</td>");
+        }
+        h.raw("</tr>");
+    }
+    h.raw("</tbody></table></div>");
+}
+
+fn difference(h: &mut Html, lower_is_better: Option<bool>, a: f64, b: f64) {
+    let d = b - a;
+    // A difference that rounding hides is none.
+    let (class, word) = match lower_is_better {
+        _ if number(a) == number(b) => ("", "same"),
+        None => ("", ""),
+        Some(lower) if (d < 0.0) == lower => ("good", "better"),
+        Some(_) => ("bad", "worse"),
+    };
+    h.fill("<td class=\"n {}\">", &[&class]);
+    if word != "same" {
+        let sign = if d > 0.0 { "+" } else { "−" };
+        h.fill("{}{}", &[&sign, &number(d.abs())]);
+        if a > 0.0 && a != b {
+            h.fill(" ({}{} %)", &[&sign, &number((d.abs() / a * 100.0).round())]);
+        }
+    }
+    h.fill(" {}</td>", &[&word]);
+}
+
+fn loads(h: &mut Html, r: &Record) {
+    if r.loads.is_empty() {
+        h.raw("<p class=\"empty\">The record holds no figures of load.</p>");
+        return;
+    }
+    h.raw("<div class=\"scroll\" tabindex=\"0\"><table><caption>Load. Latency in milliseconds</caption><thead><tr>");
+    h.raw("<th scope=\"col\">cluster</th><th scope=\"col\">stage</th>");
+    for name in ["due", "answered", "failed", "not sent", "p50", "p95", "p99", "longest", "send lag p99"] {
+        h.fill("<th scope=\"col\" class=\"n\">{}</th>", &[&name]);
+    }
+    h.raw("</tr></thead><tbody>");
+    for load in r.loads.iter().take(ROWS_MAX) {
+        let f = &load.figures;
+        h.raw(if load.stage.is_none() { "<tr class=\"whole\">" } else { "<tr>" });
+        h.fill("<th scope=\"row\">{}</th>", &[&load.cluster]);
+        h.fill("<td>{}</td>", &[&load.stage.as_deref().unwrap_or("all")]);
+        for n in [f.planned, f.completed] {
+            h.fill("<td class=\"n\">{}</td>", &[&number(n as f64)]);
+        }
+        for n in [f.failed, f.dropped] {
+            let class = if n > 0 { "bad" } else { "" };
+            h.fill("<td class=\"n {}\">{}</td>", &[&class, &number(n as f64)]);
+        }
+        for ms in [f.latency_p50_ms, f.latency_p95_ms, f.latency_p99_ms, f.latency_max_ms, f.send_lag_p99_ms]
+        {
+            h.fill("<td class=\"n\">{}</td>", &[&number(ms)]);
+        }
+        h.raw("</tr>");
+    }
+    h.raw("</tbody></table></div>");
+    let mut causes: Vec<String> = Vec::new();
+    for load in r.loads.iter().filter(|l| l.stage.is_none()) {
+        for (cause, n) in load.figures.causes.iter().take(20) {
+            causes.push(format!("{}: {} × {cause}", load.cluster, number(*n as f64)));
+        }
+    }
+    if !causes.is_empty() {
+        h.fill("<p class=\"note\">Failures: {}.</p>", &[&causes.join("; ")]);
+    }
+}
+
+fn workloads(h: &mut Html, r: &Record) {
+    if r.workloads.is_empty() {
+        return;
+    }
+    let elastic = r.workloads.iter().any(|w| w.elasticity.is_some());
+    h.raw("<div class=\"scroll\" tabindex=\"0\"><table><caption>Replicas");
+    if elastic {
+        h.raw(". θ<sub>U</sub> and θ<sub>O</sub>: replicas missing and in surplus, as a share of those needed; ");
+        h.raw(
+            "τ<sub>U</sub> and τ<sub>O</sub>: share of time with too few and too many; υ: share of time in ",
+        );
+        h.raw("which supply and demand moved differently");
+    }
+    h.raw("</caption><thead><tr><th scope=\"col\">workload</th>");
+    for name in ["first", "most", "last", "changes", "reversals", "replica-hours"] {
+        h.fill("<th scope=\"col\" class=\"n\">{}</th>", &[&name]);
+    }
+    if elastic {
+        h.raw("<th scope=\"col\" class=\"n\">θ<sub>U</sub> %</th><th scope=\"col\" class=\"n\">θ<sub>O</sub> %</th>");
+        h.raw("<th scope=\"col\" class=\"n\">τ<sub>U</sub> %</th><th scope=\"col\" class=\"n\">τ<sub>O</sub> %</th>");
+        h.raw("<th scope=\"col\" class=\"n\">υ %</th>");
+    }
+    h.raw("</tr></thead><tbody>");
+    for w in r.workloads.iter().take(ROWS_MAX) {
+        h.fill("<tr><th scope=\"row\">{}/{}</th>", &[&w.cluster, &w.workload]);
+        for n in [w.first_wanted, w.most_wanted, w.last_wanted] {
+            h.fill("<td class=\"n\">{}</td>", &[&n]);
+        }
+        h.fill("<td class=\"n\">{}</td><td class=\"n\">{}</td>", &[&w.changes, &w.reversals]);
+        h.fill("<td class=\"n\">{}</td>", &[&format_args!("{:.3}", w.replica_hours)]);
+        if let Some(e) = &w.elasticity {
+            for v in [
+                e.under_accuracy_percent,
+                e.over_accuracy_percent,
+                e.under_timeshare_percent,
+                e.over_timeshare_percent,
+                e.instability_percent,
+            ] {
+                h.fill("<td class=\"n\">{}</td>", &[&number(v)]);
+            }
+        } else if elastic {
+            h.raw("<td colspan=\"5\" class=\"n\">–</td>");
+        }
+        h.raw("</tr>");
+    }
+    h.raw("</tbody></table></div>");
+}

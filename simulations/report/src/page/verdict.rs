@@ -1,0 +1,122 @@
+//! What was asked and whether it held.
+
+use crate::html::Html;
+use crate::page::{column, letter, void};
+use crate::record::Row;
+use crate::run::Run;
+
+/// Rows of one verdict that are shown; no scenario written by a person has as many.
+const ROWS_MAX: usize = 500;
+
+/// The verdict: a list for one run, a matrix for several.
+pub(crate) fn html(runs: &[Run]) -> Html {
+    let mut h = Html::new();
+    match runs {
+        [run] => {
+            column(&mut h, runs, 0);
+            if let Some(why) = void(run.record.verdict) {
+                h.fill("<p class=\"warn\">This is no verdict on the policy: {}.</p>", &[&why]);
+            }
+            one(&mut h, &run.record.rows);
+            h.raw("</div>");
+        }
+        _ => {
+            for (i, run) in runs.iter().enumerate() {
+                if let Some(why) = void(run.record.verdict) {
+                    h.fill("<p class=\"warn\"><b class=\"letter\">{}</b> {}.</p>", &[&letter(i), &why]);
+                }
+            }
+            matrix(&mut h, runs);
+        }
+    }
+    h
+}
+
+fn count(h: &mut Html, rows: &[Row]) {
+    let failed = rows.iter().filter(|r| !r.held).count();
+    match (rows.len(), failed) {
+        (0, _) => h.raw("<p class=\"empty\">This scenario asked for nothing.</p>"),
+        (n, 0) => h.fill("<p>All {} thresholds held.</p>", &[&n]),
+        (n, f) => h.fill("<p><strong>{} of {} thresholds did not hold.</strong></p>", &[&f, &n]),
+    };
+}
+
+fn sign(h: &mut Html, held: bool) {
+    h.raw(if held {
+        "<span class=\"good sign\"><span aria-hidden=\"true\">✓</span> held</span>"
+    } else {
+        "<span class=\"bad sign\"><span aria-hidden=\"true\">✗</span> failed</span>"
+    });
+}
+
+fn one(h: &mut Html, rows: &[Row]) {
+    count(h, rows);
+    if rows.is_empty() {
+        return;
+    }
+    h.raw("<table class=\"cards verdicts\"><thead><tr><th scope=\"col\">verdict</th><th scope=\"col\">threshold");
+    h.raw("</th><th scope=\"col\">found</th></tr></thead><tbody>");
+    // What failed is what one came for.
+    for held in [false, true] {
+        for row in rows.iter().take(ROWS_MAX).filter(|r| r.held == held) {
+            h.raw(if held { "<tr><td>" } else { "<tr class=\"failed\"><td>" });
+            sign(h, held);
+            h.fill("</td><td>{}</td><td class=\"found\">{}</td></tr>", &[&row.expectation, &row.found]);
+        }
+    }
+    h.raw("</tbody></table>");
+    left_out(h, rows.len());
+}
+
+fn left_out(h: &mut Html, rows: usize) {
+    if rows > ROWS_MAX {
+        h.fill("<p class=\"note\">{} more are in the record.</p>", &[&(rows - ROWS_MAX)]);
+    }
+}
+
+/// A row for each threshold that any run was judged by.
+fn matrix(h: &mut Html, runs: &[Run]) {
+    let mut asked: Vec<&str> = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for row in runs.iter().flat_map(|r| &r.record.rows) {
+        if seen.insert(row.expectation.as_str()) {
+            asked.push(&row.expectation);
+        }
+    }
+    if asked.is_empty() {
+        h.raw("<p class=\"empty\">These scenarios asked for nothing.</p>");
+        return;
+    }
+    // What failed anywhere is what one came for.
+    let failed: std::collections::BTreeSet<&str> = runs
+        .iter()
+        .flat_map(|r| &r.record.rows)
+        .filter(|r| !r.held)
+        .map(|r| r.expectation.as_str())
+        .collect();
+    asked.sort_by_key(|expectation| !failed.contains(expectation));
+    h.raw("<table class=\"cards\"><thead><tr><th scope=\"col\">threshold</th>");
+    for i in 0..runs.len() {
+        h.fill("<th scope=\"col\"><b class=\"letter\">{}</b></th>", &[&letter(i)]);
+    }
+    h.raw("</tr></thead><tbody>");
+    for expectation in asked.iter().take(ROWS_MAX) {
+        h.fill("<tr><th scope=\"row\">{}</th>", &[expectation]);
+        for (i, run) in runs.iter().enumerate() {
+            h.fill("<td data-run=\"{}\">", &[&letter(i)]);
+            match run.record.rows.iter().find(|r| r.expectation == **expectation) {
+                Some(row) => {
+                    sign(h, row.held);
+                    h.fill(" <span class=\"found\">{}</span>", &[&row.found]);
+                }
+                None => {
+                    h.raw("<span class=\"found\">not asked</span>");
+                }
+            }
+            h.raw("</td>");
+        }
+        h.raw("</tr>");
+    }
+    h.raw("</tbody></table>");
+    left_out(h, asked.len());
+}

@@ -1,0 +1,93 @@
+//! Series made small enough to draw, without losing their extremes.
+
+use crate::run::Point;
+
+/// Stretches that a drawn series is cut into: about what a wide screen can tell apart.
+pub(crate) const STRETCHES: usize = 480;
+
+/// At most four points a stretch: the first, the lowest, the highest and the last. Few points stay as they are.
+pub(crate) fn thin(points: &[Point], length_s: f64) -> Vec<Point> {
+    if points.len() <= STRETCHES * 2 {
+        return points.to_vec();
+    }
+    let stretch = |p: &Point| (p.0 / length_s * STRETCHES as f64) as usize;
+    let mut out = Vec::with_capacity(STRETCHES * 4);
+    for group in points.chunk_by(|a, b| stretch(a) == stretch(b)) {
+        let extreme = |sign: f64| {
+            let by = |a: &(usize, &Point), b: &(usize, &Point)| (a.1.1 * sign).total_cmp(&(b.1.1 * sign));
+            group.iter().enumerate().min_by(by).map_or(0, |(i, _)| i)
+        };
+        let mut keep = [0, extreme(1.0), extreme(-1.0), group.len() - 1];
+        keep.sort_unstable();
+        let mut last = None;
+        for i in keep.into_iter().filter(|i| last.replace(*i) != Some(*i)) {
+            out.extend(group.get(i));
+        }
+    }
+    out
+}
+
+/// The last value at or before a time.
+pub(crate) fn value_at(points: &[Point], at_s: f64) -> Option<f64> {
+    let after = points.partition_point(|p| p.0 <= at_s);
+    after.checked_sub(1).and_then(|i| points.get(i)).map(|p| p.1)
+}
+
+/// `ready × factor`, for a line of capacity.
+pub(crate) fn scaled(points: &[Point], factor: f64) -> Vec<Point> {
+    points.iter().map(|(t, v)| (*t, v * factor)).collect()
+}
+
+/// The lowest of several series that hold their values, from when all have begun.
+pub(crate) fn lowest_of(all: &[Vec<Point>]) -> Vec<Point> {
+    if let [one] = all {
+        return one.clone();
+    }
+    let mut times: Vec<f64> = all.iter().flatten().map(|p| p.0).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup();
+    let lowest = |at_s: f64| {
+        let values: Option<Vec<f64>> = all.iter().map(|points| value_at(points, at_s)).collect();
+        values?.into_iter().reduce(f64::min)
+    };
+    times.into_iter().filter_map(|at_s| Some((at_s, lowest(at_s)?))).collect()
+}
+
+/// The highest value.
+pub(crate) fn highest<'a>(points: impl IntoIterator<Item = &'a Point>) -> f64 {
+    points.into_iter().map(|p| p.1).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_the_extremes_and_the_ends_and_is_bounded() {
+        let mut points: Vec<Point> = (0..100_000).map(|i| (f64::from(i), 5.0)).collect();
+        points[77_777].1 = 1e6;
+        points[33_333].1 = -1.0;
+        let thinned = thin(&points, 100_000.0);
+        assert!(thinned.len() <= STRETCHES * 4, "{}", thinned.len());
+        for kept in [points[0], points[77_777], points[33_333], points[99_999]] {
+            assert!(thinned.contains(&kept), "{kept:?}");
+        }
+        assert!(thinned.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(thin(&points[..10], 10.0), &points[..10]);
+    }
+
+    #[test]
+    fn a_chain_carries_what_its_weakest_link_does() {
+        let (front, web) = (vec![(0.0, 80.0), (5.0, 160.0)], vec![(1.0, 24.0), (6.0, 192.0)]);
+        assert_eq!(lowest_of(&[front, web]), [(1.0, 24.0), (5.0, 24.0), (6.0, 160.0)]);
+        assert_eq!(lowest_of(&[]), []);
+    }
+
+    #[test]
+    fn a_value_holds_until_the_next() {
+        let points = [(1.0, 10.0), (2.0, 20.0)];
+        for (at, value) in [(0.5, None), (1.0, Some(10.0)), (1.9, Some(10.0)), (9.0, Some(20.0))] {
+            assert_eq!(value_at(&points, at), value);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The whole page, from records as they come.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn figures(completed: u64, failed: u64) -> Value {
+    json!({
+        "planned": completed + failed, "completed": completed, "failed": failed, "dropped": 0,
+        "causes": {"status 503": failed}, "latencyP50Ms": 52.5, "latencyP95Ms": 99.0, "latencyP99Ms": 2134.0,
+        "latencyMaxMs": 3148.0, "sendLagP99Ms": 1.5
+    })
+}
+
+/// A short run in which everything that a report shows happens once.
+fn record() -> Value {
+    let policy = |at_s: f64, sufficient: bool, evidence: &str, desired: i32, cause: &str| {
+        json!({
+            "atS": at_s, "type": "policy", "cluster": "east", "policy": "web", "sufficient": sufficient,
+            "evidence": evidence, "value": 61.4, "desired": desired, "cause": cause
+        })
+    };
+    let replicas = |at_s: f64, wanted: i32, ready: i32| {
+        json!({
+            "atS": at_s, "type": "replicas", "cluster": "east", "workload": "web", "wanted": wanted, "ready": ready
+        })
+    };
+    let up = "requests above target: 61.4 (30.7 a replica against 12) asks for 6";
+    json!({
+        "format": FORMAT, "version": "0.1.0", "startedAt": "2026-01-01T00:00:00Z", "durationS": 40.0, "seed": 7,
+        "scenario": {
+            "name": "step", "description": "Load steps up.", "file": "step.yaml", "text": "name: step # as read\n",
+            "set": {"load.rps": "200"}
+        },
+        "clusters": ["east"],
+        "stages": [
+            {"name": "quiet", "startS": 0, "endS": 10, "fromRps": 20, "toRps": 20},
+            {"name": "busy", "startS": 10, "endS": 40, "fromRps": 20, "toRps": 200}
+        ],
+        "faults": [
+            {"name": "metrics cut", "kind": "pause", "target": "east/monitoring/scrape/scrape", "startS": 20, "endS": 30},
+            {"name": "querier dies", "kind": "kill", "target": "east/monitoring/query/query", "startS": 35, "endS": 35}
+        ],
+        "verdict": "thresholds",
+        "rows": [
+            {"expectation": "east/web reaches at least 6", "found": "6 ready after 4.8 s", "held": true},
+            {"expectation": "nothing fails", "found": "3 of 4000", "held": false}
+        ],
+        "loads": [{"cluster": "east", "figures": figures(3997, 3)},
+                  {"cluster": "east", "stage": "busy", "figures": figures(3800, 3)}],
+        "workloads": [{"cluster": "east", "workload": "web", "firstWanted": 2, "mostWanted": 6, "lastWanted": 6,
+            "changes": 1, "reversals": 0, "replicaHours": 0.05, "sustainsRps": 30.0,
+            "elasticity": {"underAccuracyPercent": 12.5, "overAccuracyPercent": 3.25, "underTimesharePercent": 20,
+                "overTimesharePercent": 8, "instabilityPercent": 2}}],
+        "events": [
+            replicas(0.0, 2, 2),
+            policy(1.0, true, "every metric is fresh", 2, ""),
+            json!({"atS": 9.0, "type": "load", "cluster": "east", "rateRps": 20, "figures": figures(20, 0)}),
+            json!({"atS": 10.0, "type": "load", "cluster": "east", "rateRps": 20, "figures": figures(21, 3)}),
+            replicas(11.7, 6, 2),
+            policy(11.9, true, "every metric is fresh", 6, up),
+            replicas(15.0, 6, 6),
+            json!({"atS": 20.5, "type": "mark", "name": "metrics cut"}),
+            policy(24.0, false, "newest sample is 3.8s old", 6, up),
+            json!({"atS": 31.0, "type": "mark", "name": "metrics cut ended"}),
+            policy(33.0, true, "fresh again", 6, "requests at target: held"),
+            json!({"atS": 36.0, "type": "restart", "container": "east/query-1/query", "count": 1}),
+            json!({"atS": 37.0, "type": "somethingNew", "whatever": [1, 2]})
+        ]
+    })
+}
+
+fn page(records: &[Value]) -> String {
+    let named = |(i, r): (usize, &Value)| (format!("run{i}/result.json"), r.to_string().into_bytes());
+    render(&records.iter().enumerate().map(named).collect::<Vec<_>>()).expect("a page")
+}
+
+#[test]
+fn everything_that_happened_is_on_the_page() {
+    let page = page(&[record()]);
+    for shown in [
+        // Verdict.
+        "✗</span> failed",
+        "1 of 2 thresholds did not hold",
+        "nothing fails",
+        "3 of 4000",
+        "6 ready after 4.8 s",
+        // Faults, as they happened: the mark is later than the plan.
+        "metrics cut",
+        "querier dies",
+        "pause east/monitoring/scrape/scrape",
+        "left:51.25%;width:26.25%",
+        // Stages.
+        "quiet 20 rps",
+        "busy 20 → 200 rps",
+        // Decisions with reason and evidence.
+        "east/web: 2 → 6 replicas",
+        "(30.7 a replica against 12) asks for 6",
+        "east/web does not trust its evidence",
+        "newest sample is 3.8s old",
+        "east/web trusts its evidence",
+        "fresh again",
+        // Charts.
+        "web: replicas",
+        "web: measured against target",
+        "target × ready",
+        "Latency",
+        "Load against capacity",
+        "demanded",
+        "Failures",
+        // Figures, restarts, the scenario.
+        "3 × status 503",
+        "12.5",
+        "east/query-1/query was started again (1 so far)",
+        "name: step # as read",
+        "load.rps=200",
+        "1 events were of kinds that this version does not know",
+    ] {
+        assert!(page.contains(shown), "{shown:?} is not on the page");
+    }
+    // Each decision is a row, and each row is led to from the time axis.
+    let ids: Vec<&str> = page.split("<tr id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+    for id in ids {
+        assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
+    }
+}
+
+#[test]
+fn the_page_stands_alone() {
+    let page = page(&[record(), record()]);
+    for outside in ["http:", "https:", "src=", "@import", "url(", "<link", "fetch("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn what_is_opened_is_closed() {
+    let page = page(&[record(), record()]);
+    for tag in
+        ["div", "table", "tr", "figure", "section", "ul", "li", "a", "svg", "details", "span", "p", "dl"]
+    {
+        let opened = page.matches(&format!("<{tag} ")).count() + page.matches(&format!("<{tag}>")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "<{tag}>");
+    }
+}
+
+/// Every text of a record becomes `text`.
+fn fill_texts(value: &mut Value, text: &str) {
+    match value {
+        Value::String(s) => *s = text.to_owned(),
+        Value::Array(all) => all.iter_mut().for_each(|v| fill_texts(v, text)),
+        Value::Object(all) => {
+            let keep = ["format", "type", "verdict"];
+            all.iter_mut()
+                .filter(|(k, _)| !keep.contains(&k.as_str()))
+                .for_each(|(_, v)| fill_texts(v, text));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_text_of_a_record_becomes_markup() {
+    let evil = "</script></style><img src=x onerror=alert(1)>\" onload='x' --> ]]>";
+    let (mut plain, mut bad) = (record(), record());
+    fill_texts(&mut plain, "x");
+    fill_texts(&mut bad, evil);
+    bad["rows"][0]["expectation"] = json!("another");
+    plain["rows"][0]["expectation"] = json!("another");
+    bad["scenario"]["set"] = json!({evil: evil});
+    plain["scenario"]["set"] = json!({"x": "x"});
+    bad["loads"][0]["figures"]["causes"] = json!({evil: 1});
+    plain["loads"][0]["figures"]["causes"] = json!({"x": 1});
+    let name = |json: &Value, file: &str| vec![(file.to_owned(), json.to_string().into_bytes())];
+    let (plain, bad) = (render(&name(&plain, "x")).unwrap(), render(&name(&bad, evil)).unwrap());
+    assert!(!bad.contains("<img"));
+    for sign in ['<', '>', '"', '\''] {
+        assert_eq!(bad.matches(sign).count(), plain.matches(sign).count(), "{sign} came from the record");
+    }
+    assert!(bad.contains("&lt;img src=x onerror=alert(1)&gt;&quot; onload=&#39;x&#39;"));
+}
+
+#[test]
+fn an_empty_record_is_a_page_that_says_so() {
+    let page = page(&[json!({"format": FORMAT})]);
+    for said in [
+        "verdict unknown",
+        "asked for nothing",
+        "no figures",
+        "holds no events",
+        "Nothing was decided",
+        "(unnamed)",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("inf"));
+}
+
+#[test]
+fn what_is_not_a_record_is_refused_by_name() {
+    for (json, said) in [
+        ("{}", "format is \"\""),
+        ("{\"format\": \"gauntlet/run/v9\"}", "not \"gauntlet/run/v1\""),
+        ("[", "EOF"),
+        ("{\"format\": 3}", "string"),
+    ] {
+        let error = render(&[("a.json".into(), json.into())]).unwrap_err().to_string();
+        assert!(error.starts_with("a.json: ") && error.contains(said), "{error}");
+    }
+    assert_eq!(render(&[]), Err(Error::Empty));
+    let many = vec![("a".to_owned(), record().to_string().into_bytes()); RUNS_MAX + 1];
+    assert_eq!(render(&many), Err(Error::TooMany(RUNS_MAX + 1)));
+}
+
+#[test]
+fn a_huge_record_makes_a_bounded_page_that_says_what_it_left_out() {
+    let mut huge = record();
+    let mut events = Vec::new();
+    for i in 0..6_000 {
+        let at_s = f64::from(i);
+        events.push(
+            json!({"atS": at_s, "type": "load", "cluster": "east", "rateRps": i, "figures": figures(20, 1)}),
+        );
+        events.push(json!({
+            "atS": at_s, "type": "replicas", "cluster": "east", "workload": "web", "wanted": i % 50, "ready": i % 49
+        }));
+    }
+    huge["events"] = json!(events);
+    huge["durationS"] = json!(6_000);
+    huge["rows"] = json!(vec![huge["rows"][1].clone(); 5_000]);
+    huge["faults"] = json!(vec![huge["faults"][0].clone(); 5_000]);
+    huge["scenario"]["text"] = json!("x".repeat(3_000_000));
+    let page = page(&[huge]);
+    assert!(page.len() < 4_000_000, "{} bytes", page.len());
+    for said in ["4499 later decisions are in the record", "4500 more are in the record", "4800 more faults"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn several_runs_stand_side_by_side_on_one_scale() {
+    let mut b = record();
+    b["durationS"] = json!(80.0);
+    b["rows"] = json!([
+        {"expectation": "nothing fails", "found": "0 of 4000", "held": true},
+        {"expectation": "only B is asked", "found": "yes", "held": true}
+    ]);
+    b["workloads"][0]["replicaHours"] = json!(0.02);
+    b["verdict"] = json!("pass");
+    let page = page(&[record(), b]);
+    for shown in [
+        "B − A",
+        "not asked",
+        "only B is asked",
+        "0 of 4000",
+        "3 of 4000",
+        "−0.03 (−60 %) better",
+        "id=\"b-d0\"",
+    ] {
+        assert!(page.contains(shown), "{shown:?} is not on the page");
+    }
+    // Both columns have the longer run's time axis.
+    assert!(page.contains("data-s=\"80\"") && !page.contains("data-s=\"40\""));
+}
+
+#[test]
+fn nothing_is_better_than_a_run_that_says_nothing() {
+    for verdict in ["invalidGenerator", "interrupted", "whatever"] {
+        let mut b = record();
+        b["verdict"] = json!(verdict);
+        b["workloads"][0]["replicaHours"] = json!(0.02);
+        let page = page(&[record(), b]);
+        assert!(page.contains("class=\"warn\"") && page.contains("−0.03 (−60 %)"), "{verdict}");
+        assert!(!page.contains(" better</td>") && !page.contains(" worse</td>"), "{verdict}");
+    }
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    assert_eq!(page(&[record(), record()]), page(&[record(), record()]));
+}
+
+#[test]
+fn the_command_writes_the_page_and_names_what_it_cannot_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("result.json"), record().to_string()).expect("written");
+    let output = dir.path().join("out.html");
+    let args = command::Args { results: vec![dir.path().to_owned()], output: output.clone() };
+    command::write_page(&args).expect("a page");
+    assert!(std::fs::read_to_string(&output).expect("the page").starts_with("<!doctype html>"));
+
+    let missing = dir.path().join("missing.json");
+    let error = command::write_page(&command::Args { results: vec![missing], output }).unwrap_err();
+    assert_eq!(error.exit_code(), thanos_telemetry::cli::EXIT_CONFIG);
+    assert!(error.to_string().contains("missing.json"), "{error}");
+}
+
+/// Any JSON, often with the names that a record has.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::btree_map("atS|type|name|wanted|figures|cluster", inner, 0..6)
+                .prop_map(|m| Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn garbage_never_panics(field in 0usize..14, event in 0usize..13, value in anything()) {
+        let mut garbled = record();
+        let names: Vec<String> = garbled.as_object().unwrap().keys().cloned().collect();
+        garbled[&names[field % names.len()]] = value.clone();
+        let _ = render(&[("a".into(), garbled.to_string().into_bytes())]);
+        let mut garbled = record();
+        garbled["events"][event] = value;
+        let _ = render(&[("a".into(), garbled.to_string().into_bytes())]);
+    }
+
+    #[test]
+    fn numbers_of_any_size_can_be_drawn(at in any::<f64>(), v in any::<f64>(), n in any::<i32>(), u in any::<u64>()) {
+        let mut wild = record();
+        for i in 0..13 {
+            if i % 2 == 0 {
+                wild["events"][i]["atS"] = json!(at);
+            }
+        }
+        wild["durationS"] = json!(at);
+        wild["events"][1]["value"] = json!(v);
+        wild["events"][2]["rateRps"] = json!(v);
+        wild["events"][2]["figures"]["latencyP99Ms"] = json!(v);
+        wild["events"][3]["figures"]["completed"] = json!(u);
+        wild["events"][4]["wanted"] = json!(n);
+        wild["stages"][0]["startS"] = json!(v);
+        wild["faults"][0]["endS"] = json!(v);
+        wild["loads"][0]["figures"]["failed"] = json!(u);
+        wild["loads"][0]["figures"]["dropped"] = json!(u);
+        if let Ok(page) = render(&[("a".into(), wild.to_string().into_bytes())]) {
+            prop_assert!(!page.contains("NaN%") && !page.contains("inf%"));
+        }
+    }
+}
