@@ -134,7 +134,8 @@ const THEMES = ["auto", "light", "dark"];
 function setTheme(value) {
   const known = THEMES.includes(value) ? value : "auto";
   document.documentElement.dataset.theme = known;
-  theme.textContent = `Theme: ${known}`;
+  theme.replaceChildren(h("span", {}, "Theme: "), known);
+  theme.setAttribute("aria-label", `Theme: ${known}`);
   // Storage may be forbidden; the choice then lasts as long as the page.
   try { localStorage.setItem("theme", known); } catch { /* as said */ }
 }

@@ -114,7 +114,7 @@ function draw(figure, live) {
     (data.bands ?? []).map((b) => s("rect", {
       class: "band", x: x(b.from), y: plot.top, width: Math.max(1, x(b.to) - x(b.from)), height: plot.bottom - plot.top,
     }, s("title", {}, b.name))),
-    ticks(low, high, Math.max(2, height / 50)).map((v) => s("g", { class: "tick" },
+    ticks(low, high, Math.max(3, height / 36)).map((v) => s("g", { class: "tick" },
       s("line", { x1: plot.left, x2: plot.right, y1: y(v), y2: y(v) }),
       s("text", { x: plot.left - 6, y: y(v) + 4, "text-anchor": "end" }, format(v)))),
     timeTicks(data.start, data.end, Math.max(2, width / 90)).map((t) => s("text", {

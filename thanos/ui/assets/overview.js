@@ -108,7 +108,7 @@ function row(service, at) {
     cell("Requests / s", "rate", number(last(service.rate))),
     h("td", { role: "cell", "data-head": "Success" }, h("a", { class: "cell", href: link(behind.success), title: "Query: Success" },
       h("span", { class: "num" }, percent(last(service.success)), " ", badge(kind, word)), spark(service.success ?? [], null))),
-    cell("Latency p50 · p95 · p99", "p99", ["p50", "p95", "p99"].map((q) => millis(last(service[q]))).join(" · ")),
+    cell("p50 · p95 · p99", "p99", ["p50", "p95", "p99"].map((q) => millis(last(service[q]))).join(" · ")),
     cell("In flight", "inflight", number(last(service.inflight))),
     h("td", { role: "cell", "data-head": "Pods" }, h("span", { class: "num" }, service.pods === undefined ? "–" : String(service.pods))));
 }

@@ -74,17 +74,19 @@ export function render(model, at) {
       h("p", {}, h("a", { href: link(`{__name__=~"${P}.+"}`) }, "Ask for the controller's metrics")))];
   }
   const blind = model.policies.filter((p) => last(p.sufficient) === 0).length;
-  const total = (outcome) => model.outcomes.filter((o) => o.outcome === outcome).reduce((n, o) => n + o.count, 0);
+  const seen = model.policies.filter((p) => !Number.isNaN(last(p.sufficient))).length;
+  // The rate is extrapolated to the whole time: about as many.
+  const total = (outcome) => model.outcomes.filter((o) => o.outcome === outcome).reduce((n, o) => n + Math.round(o.count), 0);
   const outcomes = [...new Set(model.outcomes.map((o) => o.outcome))].sort((a, b) => total(b) - total(a));
   return [
     h("section", { class: "tiles", "aria-label": "Summary" },
       h("div", { class: "tile" }, h("h2", {}, "Evidence"),
-        h("p", { class: "big" }, String(model.policies.length - blind), h("small", {}, ` of ${model.policies.length} policies may lower`)),
-        h("p", {}, badge(blind ? "fair" : "good", blind ? "held: evidence is missing" : "sufficient"))),
+        h("p", { class: "big" }, String(seen - blind), h("small", {}, ` of ${model.policies.length} policies may lower`)),
+        h("p", {}, blind || seen < model.policies.length ? badge("fair", blind ? "held: evidence is missing" : "some are silent") : badge("good", "sufficient"))),
       h("div", { class: "tile" }, h("h2", {}, "Decisions"),
-        h("p", { class: "big" }, number(total("written"), 3), h("small", {}, " written")),
+        h("p", { class: "big" }, number(total("written"), 3), h("small", {}, " written, about")),
         h("p", {}, outcomes.filter((o) => o !== "written").map((o) => `${number(total(o), 3)} ${o}`).join(" · ") || "no other")),
-      h("div", { class: "tile" }, h("h2", {}, "Ticks left out"), h("p", { class: "big" }, number(model.missed, 3)),
+      h("div", { class: "tile" }, h("h2", {}, "Ticks left out"), h("p", { class: "big" }, number(Math.round(model.missed))),
         h("p", {}, "evaluations skipped, as the one before was not done"))),
     ...model.policies.map((policy) => panel(policy, at)),
   ];
@@ -115,10 +117,11 @@ function changes(points = []) {
 }
 
 function panel(policy, at) {
+  // Broad below narrow, so that all three are seen where they agree.
   const series = [
+    ...(policy.serving ? [{ name: "pods that answer scrapes", points: policy.serving, style: "line c2 broad" }] : []),
     { name: "wanted", points: policy.desired ?? [], style: "line c0" },
-    { name: "asked of the target", points: policy.current ?? [], style: "line c1 d1" },
-    ...(policy.serving ? [{ name: "pods that answer scrapes", points: policy.serving, style: "line c2" }] : []),
+    { name: "asked of the target", points: policy.current ?? [], style: "line c1 d2" },
   ];
   const sufficient = last(policy.sufficient);
   const blind = bands(policy.sufficient, at.step);

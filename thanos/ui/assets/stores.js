@@ -2,7 +2,7 @@
 
 import { stores } from "./api.js";
 import { empty, h } from "./dom.js";
-import { ago } from "./format.js";
+import { ago, clock } from "./format.js";
 import { badge } from "./overview.js";
 
 export const title = "Stores";
@@ -18,7 +18,7 @@ export async function load(_, signal) {
 function bound(ms, open) {
   if (Math.abs(ms) > 8.64e15 || ms === 0) return open;
   const date = new Date(ms);
-  return h("time", { datetime: date.toISOString() }, date.toLocaleString());
+  return h("time", { datetime: date.toISOString() }, `${date.toLocaleDateString()} ${clock(ms / 1000)}`);
 }
 
 export function render({ all, now }) {
