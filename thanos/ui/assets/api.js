@@ -2,6 +2,10 @@
 
 const DEADLINE_MS = 30000;
 
+/// Seconds that the querier's clock is ahead of this machine's; `Date` headers tell, to about a second.
+let ahead = 0;
+export const now = () => Date.now() / 1000 + ahead;
+
 /// An answer that is an error; `kind` is the API's errorType.
 export class ApiError extends Error {
   constructor(kind, message) {
@@ -23,6 +27,8 @@ async function call(path, parameters, signal, method = "GET") {
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
       headers: { Accept: "application/json" },
     });
+    const difference = Date.parse(response.headers.get("Date") ?? "") / 1000 - Date.now() / 1000;
+    ahead = Math.abs(difference) > 3 ? difference : 0;
     body = await response.json().catch(() => null);
   } catch (error) {
     if (signal?.aborted) throw error;

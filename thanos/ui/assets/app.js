@@ -5,7 +5,7 @@ import * as query from "./query.js";
 import * as scaling from "./scaling.js";
 import * as stores from "./stores.js";
 import * as topology from "./topology.js";
-import { instant, parse } from "./api.js";
+import { instant, now, parse } from "./api.js";
 import { empty, h, morphChildren, notes } from "./dom.js";
 import { clock, duration, seconds } from "./format.js";
 
@@ -52,7 +52,7 @@ async function times(signal) {
   const span = seconds(controls.range.value) ?? 900;
   const scrape = await scrapeInterval(signal);
   const step = Math.max(scrape, Math.ceil(span / POINTS));
-  const end = Math.floor(Date.now() / 1000 / step) * step;
+  const end = Math.floor(now() / step) * step;
   return { start: end - Math.floor(span / step) * step, end, step, window: duration(Math.max(5, 4 * scrape, step)) };
 }
 

@@ -180,8 +180,8 @@ function show(live, { x, y, plot, width, marks, tip, format, span }) {
 }
 
 /// What the colours mean.
-export function legend(series, format = number) {
+export function legend(series, format = number, ...more) {
   return h("ul", { class: "legend" }, series.map((one, i) => h("li", { "data-key": one.name },
     h("i", { class: `key ${one.style ?? style(i)}`, "aria-hidden": "true" }), one.name, " ",
-    h("b", {}, format(one.points.at(-1)?.[1])))));
+    h("b", {}, format(one.points.at(-1)?.[1])))), more);
 }

@@ -48,7 +48,15 @@ export async function load(at, signal) {
     warnings: model.warnings,
     services: [...services.values()].sort((a, b) => a.id.localeCompare(b.id)),
     stores: { all: flat.length, silent: flat.filter((s) => s.lastError).length },
+    dark: dark(flat),
   };
+}
+
+/// Clusters of which no store answers: what is not shown of them is unknown, not absent.
+function dark(stores) {
+  const clusters = (list) => new Set(list.flatMap((s) => s.labelSets.map((set) => set.cluster)).filter(Boolean));
+  const answering = clusters(stores.filter((s) => !s.lastError));
+  return [...clusters(stores.filter((s) => s.lastError))].filter((c) => !answering.has(c)).sort();
 }
 
 /// 99.9% and 99% are where people start to look and start to run.
@@ -60,7 +68,7 @@ function grade(success) {
 
 export function render(model, at) {
   if (!model.services.length) {
-    return [empty("No service has sent metrics yet",
+    return [empty(model.warnings.length ? "No answer holds a service" : "No service has sent metrics yet",
       "This view reads request_total, response_total and response_latency_ms_bucket of the proxies, with direction=\"inbound\" and the labels cluster, namespace and deployment.",
       "Check that a scraper discovers the proxies and that its samples reach a store that this querier asks.",
       h("p", {}, h("a", { href: "#/stores" }, "Stores and their state"), " · ", h("a", { href: "#/query?expr=up" }, "What is up?")))];
@@ -68,6 +76,8 @@ export function render(model, at) {
   const clusters = [...new Set(model.services.map((s) => s.cluster ?? ""))];
   return [
     h("section", { class: "tiles", "aria-label": "Clusters" }, clusters.map((c) => tile(c, model.services.filter((s) => (s.cluster ?? "") === c))),
+      model.dark.filter((c) => !clusters.includes(c)).map((c) => h("div", { class: "tile", "data-key": c }, h("h2", {}, c),
+        h("p", { class: "big" }, "unknown"), h("p", {}, badge("bad", "no store of it answers")))),
       h("a", { class: "tile", href: "#/stores", "data-key": "stores" }, h("h2", {}, "Stores"),
         h("p", { class: "big" }, `${model.stores.all - model.stores.silent}`, h("small", {}, ` of ${model.stores.all} answer`)),
         h("p", {}, badge(model.stores.silent ? "bad" : "good", model.stores.silent ? `${model.stores.silent} silent` : "all answer")))),
@@ -93,7 +103,7 @@ function tile(cluster, services) {
   return h("div", { class: "tile", "data-key": cluster },
     h("h2", {}, cluster || "no cluster label"),
     h("p", { class: "big" }, number(sum("rate")), h("small", {}, " requests / s, all services")),
-    h("p", {}, badge(kind, word), ` ${percent(success)} at worst · p99 ${millis(slow.length ? Math.max(...slow) : NaN)} · ${number(sum("inflight"))} in flight`));
+    h("p", {}, badge(kind, word), ` ${percent(success)} ok · p99 ${millis(slow.length ? Math.max(...slow) : NaN)} · ${number(sum("inflight"))} in flight`));
 }
 
 function row(service, at) {

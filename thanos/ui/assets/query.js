@@ -108,7 +108,7 @@ async function run(page) {
         h("li", {}, h("a", { class: "code", href: `#/query?${new URLSearchParams({ expr: q, tab: q === "up" ? "table" : "graph" })}` }, q))))));
     return;
   }
-  const end = page.end.value ? Date.parse(page.end.value) / 1000 : Date.now() / 1000;
+  const end = page.end.value ? Date.parse(page.end.value) / 1000 : api.now();
   const span = seconds(page.range.value);
   const step = page.step.value.trim() ? seconds(page.step.value) : Math.max(1, Math.ceil((span ?? 0) / POINTS));
   if (page.tab === "graph" && !span) return problem(page, `Range ${page.range.value}: write a duration, such as 15m or 1h30m`, "Range");
@@ -118,7 +118,7 @@ async function run(page) {
   const started = performance.now();
   try {
     const at = { start: end - span, end, step };
-    const answer = page.tab === "graph" ? await api.range(query, at, signal) : await api.instant(query, end, signal);
+    const answer = page.tab === "graph" ? await api.range(query, at, signal) : await api.instant(query, page.end.value ? end : null, signal);
     const took = performance.now() - started;
     if (signal.aborted) return;
     page.result.replaceChildren(...[notes(answer.warnings, answer.infos),

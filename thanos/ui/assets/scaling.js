@@ -69,7 +69,7 @@ function assemble(model, at) {
 
 export function render(model, at) {
   if (!model.policies.length) {
-    return [empty("No decision has been recorded in this time",
+    return [empty(model.warnings.length ? "The answer is incomplete, and holds no decision" : "No decision has been recorded in this time",
       "This view reads gauntlet_autoscaler_… of the controller. Scrape port http of its pods, and keep the label cluster that its metrics carry, under that name or as target_cluster.",
       h("p", {}, h("a", { href: link(`{__name__=~"${P}.+"}`) }, "Ask for the controller's metrics")))];
   }
@@ -137,7 +137,7 @@ function panel(policy, at) {
           label: `Replicas of ${policy.name} in ${policy.cluster}`, series, start: at.start, end: at.end,
           height: 190, stepped: true, bands: blind, format: (v) => number(v, 3),
         }),
-        legend(series), blind.length > 0 && h("p", { class: "muted small" }, h("i", { class: "swatch", "aria-hidden": "true" }), "evidence insufficient")),
+        legend(series, number, h("li", {}, h("i", { class: "swatch", "aria-hidden": "true" }), "evidence insufficient"))),
       h("div", { class: "side" },
         h("h3", {}, "Age of the evidence"),
         policy.ages.length ? h("ul", { class: "plain" }, policy.ages.map((a) => h("li", {}, h("span", {}, a.metric),

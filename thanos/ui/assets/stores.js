@@ -1,6 +1,6 @@
 // Every store that the querier knows of, the silent ones first: what is missing decides what can be trusted.
 
-import { stores } from "./api.js";
+import { now, stores } from "./api.js";
 import { empty, h } from "./dom.js";
 import { ago, clock } from "./format.js";
 import { badge } from "./overview.js";
@@ -11,7 +11,7 @@ export async function load(_, signal) {
   const { data, warnings } = await stores(signal);
   const all = Object.entries(data).flatMap(([component, list]) => list.map((store) => ({ component, ...store })));
   all.sort((a, b) => !a.lastError - !b.lastError || a.name.localeCompare(b.name));
-  return { all, warnings, now: Date.now() };
+  return { all, warnings, now: now() };
 }
 
 /// Bounds that mean "no bound" are words.
@@ -42,10 +42,10 @@ function row(store, now) {
   return h("tr", { role: "row", "data-key": `${store.name} ${store.address}` },
     h("th", { scope: "row", role: "rowheader" }, h("span", { class: "code" }, store.name), h("small", {}, `${store.component} · ${store.address}`)),
     cell("State", store.lastError ? badge("bad", "silent") : badge("good", "answers"),
-      store.lastError ? h("p", { class: "problem" }, store.lastError) : ""),
+      store.lastError ? h("p", { class: "problem" }, store.lastError.replace(/^store .* does not answer: /, "")) : ""),
     cell("Labels", store.labelSets.length ? store.labelSets.map((set) => h("ul", { class: "chips" },
       Object.entries(set).map(([k, v]) => h("li", {}, `${k}=${v}`)))) : "none"),
     cell("Data from", store.lastError && !store.minTime ? "–" : bound(store.minTime, "the beginning")),
     cell("Data to", store.lastError && !store.maxTime ? "–" : bound(store.maxTime, "now")),
-    cell("Asked", store.lastCheck ? ago((now - Date.parse(store.lastCheck)) / 1000) : "never"));
+    cell("Asked", store.lastCheck ? ago(now - Date.parse(store.lastCheck) / 1000) : "never"));
 }

@@ -75,9 +75,9 @@ function outside(c, node) {
 const success = (edge) => (edge.total > 0 ? 1 - edge.failed / edge.total : NaN);
 const bad = (edge) => success(edge) < 0.99;
 
-export function render({ clusters }) {
+export function render({ clusters, warnings }) {
   if (!clusters.length) {
-    return [empty("Nobody has called anybody yet",
+    return [empty(warnings.length ? "The answer is incomplete, and holds no call" : "Nobody has called anybody yet",
       "This view reads request_total of the proxies, with direction=\"outbound\" and the labels deployment and dst_deployment.",
       h("p", {}, h("a", { href: link('sum by (direction, deployment) (rate(request_total[1m]))') }, "Ask for request_total")))];
   }
