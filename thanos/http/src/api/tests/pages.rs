@@ -125,6 +125,7 @@ async fn dom(address: SocketAddr, path: &str) -> Option<String> {
 }
 
 #[tokio::test]
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 async fn pages_show_what_the_api_says() {
     let queries = "/ui/#/query?expr=sum(up)%20by%20(cluster)";
     for (path, mood, shown, hidden) in [
