@@ -25,6 +25,28 @@ pub(crate) struct MetricLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct TargetLabels {
+    pub cluster: String,
+    pub namespace: String,
+    pub policy: String,
+    pub kind: String,
+    pub name: String,
+}
+
+impl PolicyLabels {
+    /// The series that says what this policy scales.
+    pub(crate) fn target(&self, kind: &str, name: &str) -> TargetLabels {
+        TargetLabels {
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            policy: self.policy.clone(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabels {
     pub cluster: String,
     pub outcome: &'static str,
@@ -56,6 +78,7 @@ pub(crate) struct Metrics {
     pub current: Family<PolicyLabels, Gauge>,
     pub evidence_sufficient: Family<PolicyLabels, Gauge>,
     pub ring_version: Family<PolicyLabels, Gauge>,
+    pub target_info: Family<TargetLabels, Gauge>,
     pub evidence_age: Family<MetricLabels, Float>,
     pub status_writes: Counter,
 }
@@ -74,6 +97,7 @@ impl Metrics {
             current: Family::default(),
             evidence_sufficient: Family::default(),
             ring_version: Family::default(),
+            target_info: Family::default(),
             evidence_age: Family::default(),
             status_writes: Counter::default(),
         };
@@ -106,6 +130,7 @@ impl Metrics {
             this.evidence_sufficient.clone(),
         );
         r.register("ring_version", "Version of the hashring", this.ring_version.clone());
+        r.register("target_info", "1; its labels say what a policy scales", this.target_info.clone());
         r.register_with_unit(
             "evidence_age",
             "Age of the newest sample of the cluster that lags most",
@@ -117,7 +142,15 @@ impl Metrics {
     }
 
     /// Drops a policy's own series, lest the last value of what is gone looks alive.
-    pub(crate) fn forget(&self, labels: &PolicyLabels, metrics: impl Iterator<Item = String>) {
+    pub(crate) fn forget(
+        &self,
+        labels: &PolicyLabels,
+        target: Option<&TargetLabels>,
+        metrics: impl Iterator<Item = String>,
+    ) {
+        if let Some(target) = target {
+            self.target_info.remove(target);
+        }
         self.desired.remove(labels);
         self.current.remove(labels);
         self.evidence_sufficient.remove(labels);
@@ -144,6 +177,8 @@ mod tests {
         let labels =
             PolicyLabels { cluster: "east".into(), namespace: "default".into(), policy: "web".into() };
         metrics.desired.get_or_create(&labels).set(3);
+        let target = labels.target("Deployment", "web");
+        metrics.target_info.get_or_create(&target).set(1);
         metrics.evaluation.observe(0.1);
         let exposed = thanos_telemetry::Metrics::new(registry);
         let text = exposed.encode(None).1;
@@ -152,7 +187,7 @@ mod tests {
         assert!(text.contains(line), "{text}");
         assert!(text.contains("gauntlet_autoscaler_evaluation_seconds_count 1"), "{text}");
         assert!(text.lines().all(|l| l.starts_with('#') || l.starts_with("gauntlet_autoscaler_")), "{text}");
-        metrics.forget(&labels, std::iter::empty());
+        metrics.forget(&labels, Some(&target), std::iter::empty());
         assert!(!exposed.encode(None).1.contains("policy=\"web\""));
     }
 }

@@ -157,7 +157,9 @@ fn forget_metrics(shared: &Shared, cluster: usize, policy: &Policy) {
         policy: policy.name.clone(),
     };
     let metrics = policy.spec.iter().flat_map(|s| s.metrics.iter().map(|m| m.name.clone()));
-    shared.metrics.forget(&labels, metrics);
+    let target = policy.spec.as_ref().map(|s| &s.scale_target_ref);
+    let target = target.map(|t| labels.target(&t.kind, &t.name));
+    shared.metrics.forget(&labels, target.as_ref(), metrics);
 }
 
 /// Everything that is due and not still being evaluated.

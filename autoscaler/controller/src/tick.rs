@@ -356,6 +356,9 @@ impl Tick<'_> {
         gauge(&metrics.desired, i64::from(status.desired_replicas.unwrap_or(0)));
         gauge(&metrics.current, i64::from(status.current_replicas.unwrap_or(0)));
         gauge(&metrics.evidence_sufficient, i64::from(status.metrics.iter().all(|m| m.sufficient)));
+        if let Some(target) = self.policy.spec.as_ref().map(|s| &s.scale_target_ref) {
+            metrics.target_info.get_or_create(&labels.target(&target.kind, &target.name)).set(1);
+        }
         if plan.ring.is_some() {
             gauge(&metrics.ring_version, status.ring.as_ref().map_or(0, |r| r.version));
         }

@@ -1,8 +1,9 @@
-//! The querier: Prometheus' HTTP API over the global view.
+//! The querier: Prometheus' HTTP API over the global view, and the dashboard that reads it.
 //!
 //! ```text
 //!  GET, POST /api/v1/… ─► params ─► gate ─► fetch (thanos-store) ─► evaluate (own thread) ─► json
 //!                            └──────────────── error: one table ◄───────┘
+//!  GET /ui/…          ─► thanos-ui, static
 //! ```
 //!
 //! Invariants:
@@ -28,6 +29,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use thanos_store::{EndpointSet, Fanout, ProxyLimits};
 use thanos_telemetry::{Context, RunError, admin};
+use tower_http::compression::CompressionLayer;
 
 pub use args::Args;
 
@@ -78,8 +80,9 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         metrics: own.clone(),
     };
     let readiness = admin::Readiness::default();
-    let router =
-        api::router(api).merge(admin::router(thanos_telemetry::Metrics::new(registry), readiness.clone()));
+    let router = api::router(api)
+        .merge(admin::router(thanos_telemetry::Metrics::new(registry), readiness.clone()))
+        .merge(thanos_ui::router().layer(CompressionLayer::new()));
     tracing::info!(address = %args.http_address, stores = args.endpoint.len() + args.sd_files.len(), "querier listens");
 
     let watch = watch(set, store_metrics, own, gate, readiness.clone(), 2 * args.info_timeout);

@@ -55,6 +55,11 @@ async fn with_no_store_that_answers_it_is_ready_and_says_so() {
     assert_eq!((status, body.contains("\"scalar\"")), (200, true), "what needs no store is answered: {body}");
     let (_, stores) = get("/api/v1/stores").await.unwrap();
     assert!(stores.contains("unknown") && stores.contains("does not answer"), "{stores}");
+    let (status, page) = get("/").await.unwrap();
+    assert!(
+        status == 200 && page.contains("<title>Gauntlet</title>"),
+        "the root leads to the dashboard: {page}"
+    );
     let (_, metrics) = get("/metrics").await.unwrap();
     for line in [
         "http_requests_total{handler=\"query\",code=\"503\"} 1",
