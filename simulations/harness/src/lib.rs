@@ -13,12 +13,13 @@
 //! - the judge sees only the timeline, so a verdict can be made again from a record of it;
 //! - a run whose load generator was late, or whose scenario did not happen, does not pass.
 //!
-//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`world`], [`observe`], [`run`], [`view`],
+//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`record`], [`world`], [`observe`], [`run`], [`view`],
 //! [`demo`].
 
 pub mod demo;
 pub mod judge;
 pub mod observe;
+pub mod record;
 pub mod run;
 pub mod scenario;
 pub mod timeline;
