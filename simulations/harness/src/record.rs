@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod build;
+
 /// The value of [`RunRecord::format`]: a reader that does not know it should say so and stop.
 pub const FORMAT: &str = "gauntlet/run/v1";
 
@@ -97,7 +99,7 @@ pub struct StageRecord {
 pub struct FaultRecord {
     /// Name.
     pub name: String,
-    /// `kill` or `pause`.
+    /// `kill`, `pause` or `dropMetrics`.
     pub kind: String,
     /// `cluster/namespace/app/container`.
     pub target: String,
