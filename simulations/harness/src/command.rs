@@ -44,8 +44,8 @@ pub struct Args {
     /// Only print the JSON Schema of scenario files, or of result.json.
     #[arg(long, value_enum, value_name = "OF", num_args = 0..=1, default_missing_value = "scenario", conflicts_with = "file")]
     pub schema: Option<Schema>,
+    /// How to run it.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub how: How,
 }
 
@@ -78,8 +78,8 @@ pub struct DemoArgs {
     /// Write result.json, junit.xml and summary.md into this folder.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// How to run it.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub how: How,
 }
 
