@@ -16,6 +16,12 @@ pub(crate) const RECEIVE_POLICY: &str = include_str!("../../scenarios/platform/r
 /// A service's Deployment and Service. `$`-names as above; `@`-names are filled in per service.
 const SERVICE: &str = include_str!("../../scenarios/platform/service.yaml");
 
+/// What a service that calls another tells its sidecar.
+const OUTBOUND: &str = "        - --outbound-listen=$(POD_IP):4140
+        - --destination=http://${DESTINATION}:8086
+        - --metrics-idle-timeout=5s
+";
+
 const SERVICE_TIME: Duration = Duration::from_millis(50);
 const CONCURRENCY: u16 = 2;
 
@@ -42,7 +48,7 @@ fn service(name: &str, s: &Service) -> String {
     let mut outbound = "";
     let (app, arguments) = match &s.calls {
         Some(upstream) => {
-            outbound = "        - --outbound-listen=$(POD_IP):4140\n        - --destination=http://${DESTINATION}:8086\n";
+            outbound = OUTBOUND;
             let upstream = format!("http://{upstream}.default.svc.cluster.local/");
             ("front", vec![format!("--upstream={upstream}"), "--proxy=$(POD_IP):4140".to_owned()])
         }
