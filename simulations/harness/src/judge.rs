@@ -48,8 +48,8 @@ pub enum Expectation {
         /// To this one.
         to: String,
     },
-    /// Between two marks the policy's value fell to at most `share` of what it was at the first, and the policy
-    /// called its evidence insufficient: without this, `neverLowered` would prove nothing.
+    /// Between two marks the policy called its evidence insufficient: without this, `neverLowered` would prove
+    /// nothing.
     Doubts {
         /// `CLUSTER/NAME` of the policy.
         policy: Place,
@@ -57,8 +57,8 @@ pub enum Expectation {
         from: String,
         /// To this one.
         to: String,
-        /// Of the value at `from`; 1 if it may stay as it was.
-        share: f64,
+        /// And its value fell to at most this share of what it was at `from`.
+        share: Option<f64>,
     },
     /// The policy called its evidence sufficient again within a time after a mark.
     Recovers {
@@ -248,9 +248,13 @@ fn row(expectation: &Expectation, t: &Timeline) -> Row {
         Expectation::NeverLowered { from, to } => {
             (format!("nothing is scaled down from {from:?} to {to:?}"), never_lowered(t, from, to))
         }
-        Expectation::Doubts { policy, from, to, share } => (
+        Expectation::Doubts { policy, from, to, share: Some(share) } => (
             format!("{policy} sees its value at {share} or less, and does not believe it"),
-            doubts(t, &policy.target(), from, to, *share),
+            lied_to(t, &policy.target(), from, to, *share),
+        ),
+        Expectation::Doubts { policy, from, to, share: None } => (
+            format!("{policy} does not trust its evidence at some time from {from:?} to {to:?}"),
+            doubts(t, &policy.target(), from, to),
         ),
         Expectation::Recovers { policy, after, within } => (
             format!("{policy} trusts its evidence again within {within:?} of {after:?}"),
@@ -351,7 +355,15 @@ fn never_lowered(t: &Timeline, from: &str, to: &str) -> Found {
     }
 }
 
-fn doubts(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Found {
+fn doubts(t: &Timeline, policy: &Target, from: &str, to: &str) -> Found {
+    let (from, to) = (mark(t, from)?, mark(t, to)?);
+    let doubted = t.policy(policy).find(|(at, s)| (from..=to).contains(at) && s.sufficient == Some(false));
+    doubted
+        .map(|(at, s)| format!("after {}: \"{}\"", seconds(at - from), s.evidence))
+        .ok_or_else(|| "never in doubt".to_owned())
+}
+
+fn lied_to(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Found {
     let (from, to) = (mark(t, from)?, mark(t, to)?);
     let at_start = t.policy(policy).take_while(|(at, _)| *at <= from).filter_map(|(_, s)| s.value).last();
     let Some(at_start) = at_start.filter(|v| *v > 0.0) else {

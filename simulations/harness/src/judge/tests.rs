@@ -97,6 +97,8 @@ fn a_doubt_needs_a_fall_and_the_word() {
         policy(&mut t, 9, value, sufficient);
         mark_at(&mut t, 15, "cut ended");
         assert_eq!(held(doubts, &t), want, "{value} {sufficient}");
+        let any = "doubts: {policy: east/web, from: cut, to: cut ended}";
+        assert_eq!(held(any, &t), !sufficient, "{value} {sufficient}");
     }
 }
 
