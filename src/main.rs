@@ -15,7 +15,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Part {
     /// Watch two meshed clusters take real load and scale (the default)
-    Demo(simulations_harness::demo::Args),
+    Demo(simulations_harness::command::DemoArgs),
+    /// Run a scenario file and judge it
+    Run(simulations_harness::command::Args),
     /// The controller that evaluates ScalingPolicies
     #[command(subcommand)]
     Autoscaler(autoscaler_controller::Command),
@@ -58,12 +60,13 @@ enum Thanos {
 impl Part {
     /// A laptop runs a hundred of these; only what computes on many series gets a thread per core.
     fn wants_many_threads(&self) -> bool {
-        matches!(self, Self::Demo(_) | Self::Cluster(_) | Self::Load(_) | Self::Thanos(_))
+        matches!(self, Self::Demo(_) | Self::Run(_) | Self::Cluster(_) | Self::Load(_) | Self::Thanos(_))
     }
 
     async fn run(self, ctx: Context) -> Result<(), RunError> {
         match self {
-            Self::Demo(args) => simulations_harness::demo::run(args, ctx).await,
+            Self::Demo(args) => simulations_harness::command::demo(args, ctx).await,
+            Self::Run(args) => simulations_harness::command::run(args, ctx).await,
             Self::Autoscaler(command) => autoscaler_controller::run(command, ctx).await,
             Self::Proxy(Proxy::Sidecar(args)) => proxy_dataplane::run(args, ctx).await,
             Self::Proxy(Proxy::Control(args)) => proxy_control::run(args, ctx).await,

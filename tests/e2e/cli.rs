@@ -54,10 +54,43 @@ fn wrong_usage_is_named_and_exits_64() {
 }
 
 #[test]
+fn a_wrong_scenario_exits_104_with_file_line_and_the_nearest_name() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("small.yaml");
+    let text = "name: small\nclusters: [east]\nservices: {web: {}}\nload:\n  to: wbe\n  stages: [{name: s, for: 1s, rate: 1}]\n";
+    std::fs::write(&path, text).expect("a file");
+    let path = path.display().to_string();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["run", &path], &["small.yaml:5: load.to: no service \"wbe\"", "did you mean `web`?"]),
+        (&["run", &path, "--set", "sed=3"], &["--set sed=3: unknown field", "did you mean `seed`?"]),
+        (&["run", "stepp"], &["did you mean `step`?"]),
+    ];
+    for (args, wants) in cases {
+        let (code, stdout, stderr) = gauntlet(args);
+        assert_eq!(code, 104, "{args:?}: {stdout}{stderr}");
+        for want in *wants {
+            assert!(stderr.contains(want), "{args:?}: {want:?} is not in {stderr}");
+        }
+    }
+}
+
+#[test]
+fn what_ships_is_listed_and_the_schema_is_json() {
+    let (code, stdout, stderr) = gauntlet(&["run", "--list"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.lines().any(|l| l.starts_with("demo ")), "{stdout}");
+    let (code, stdout, stderr) = gauntlet(&["run", "--schema"]);
+    assert_eq!(code, 0, "{stderr}");
+    let schema: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(schema["title"], "Gauntlet scenario");
+}
+
+#[test]
 fn every_part_explains_itself() {
     let parts: &[&[&str]] = &[
         &[],
         &["demo"],
+        &["run"],
         &["autoscaler"],
         &["autoscaler", "run"],
         &["autoscaler", "check"],

@@ -6,81 +6,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use simulations_harness::judge::{Bound, Expectation};
+use simulations_harness::command::read;
+use simulations_harness::record::Verdict;
 use simulations_harness::run::run;
-use simulations_harness::scenario::{Fault, FaultKind, Phase, Scenario};
 use simulations_harness::world::World;
-use simulations_load::schedule::{Arrivals, Stage};
 use thanos_telemetry::Shutdown;
-
-const SEED: u64 = 7;
-
-/// What is killed, one every eight seconds.
-const VICTIMS: &[(&str, &str, &str, &str, &str)] = &[
-    ("kill controller", "east", "gauntlet-system", "autoscaler", "autoscaler"),
-    ("kill querier", "east", "monitoring", "query", "query"),
-    ("kill receive", "east", "monitoring", "receive", "receive"),
-    ("kill scrape", "west", "monitoring", "scrape", "scrape"),
-    ("kill proxy", "east", "default", "web", "proxy"),
-    ("kill destination", "west", "mesh", "destination", "destination"),
-];
-
-fn scenario() -> Scenario {
-    let secs = Duration::from_secs;
-    let first = 24;
-    let faults: Vec<Fault> = VICTIMS
-        .iter()
-        .enumerate()
-        .map(|(i, (name, cluster, namespace, app, container))| Fault {
-            name,
-            at: secs(first + 8 * i as u64),
-            lasts: Duration::ZERO,
-            kind: FaultKind::Kill,
-            cluster,
-            namespace,
-            app,
-            container,
-        })
-        .collect();
-    let phase = |name, seconds, rps| Phase { name, stage: Stage::steady(secs(seconds), rps) };
-    let mut expectations = vec![
-        Expectation::Reaches {
-            target: ("east", "web"),
-            bound: Bound::AtLeast(5),
-            after: "steady",
-            within: secs(24),
-        },
-        Expectation::NeverLowered { from: "kill controller", to: "end" },
-        Expectation::Recovers { policy: ("east", "web"), after: "kill destination", within: secs(20) },
-        Expectation::Recovers { policy: ("west", "web"), after: "kill destination", within: secs(20) },
-        // A killed proxy takes down the requests that it carries, and no others.
-        Expectation::FailedShare { at_most: 0.02 },
-    ];
-    expectations.extend(VICTIMS.iter().map(|(name, cluster, _, app, container)| Expectation::Restarted {
-        container: (cluster, app, container),
-        after: name,
-        within: secs(10),
-    }));
-    Scenario {
-        name: "heal",
-        clusters: vec!["east", "west"],
-        // The rates are so far from a multiple of the target that their noise crosses no replica count.
-        phases: vec![phase("steady", first + 8 * VICTIMS.len() as u64 + 20, 55.0)],
-        arrivals: Arrivals::Even,
-        seed: SEED,
-        faults,
-        expectations,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_any_process_lowers_nothing_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let program = Path::new(env!("CARGO_BIN_EXE_gauntlet"));
-    let world = World::start(dir.path(), program, &["east", "west"], &|line| println!("{line}"))
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/heal.yaml"));
+    let loaded = read(file, &BTreeMap::new()).unwrap_or_else(|e| panic!("{e}"));
+    let world = World::start(dir.path(), program, &loaded, &|line| println!("{line}"))
         .await
         .unwrap_or_else(|e| panic!("the world did not start: {e:#}"));
-    let scenario = scenario();
     let shutdown = Shutdown::new();
     let samples = async {
         // Before the first kill, so that the window holds only what was acknowledged before all of them.
@@ -91,7 +31,7 @@ async fn killing_any_process_lowers_nothing_and_loses_nothing() {
                 - 3;
         (at, counts(&url, at).await)
     };
-    let (outcome, (at, before)) = tokio::join!(run(&scenario, &world, &shutdown, |_| {}), samples);
+    let (outcome, (at, before)) = tokio::join!(run(&loaded.scenario, &world, &shutdown, |_| {}), samples);
     let outcome = outcome.expect("the run was driven to its end");
     let after = counts(&world.query_url().await.expect("a querier"), at).await;
     world.stop().await;
@@ -99,7 +39,8 @@ async fn killing_any_process_lowers_nothing_and_loses_nothing() {
     for row in &outcome.rows {
         println!("{} {} — {}", if row.held { "held  " } else { "FAILED" }, row.expectation, row.found);
     }
-    assert!(outcome.passed(), "seed {SEED}: cargo test --test e2e heal -- --nocapture");
+    let seed = loaded.scenario.seed;
+    assert_eq!(outcome.verdict, Verdict::Pass, "seed {seed}: cargo test --test e2e heal -- --nocapture");
     assert!(before.len() >= 10, "only {} series before the kills", before.len());
     for (series, count) in &before {
         let now = after.get(series).copied().unwrap_or(0.0);

@@ -1,76 +1,204 @@
 //! Did it hold? A pure function of the timeline.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::timeline::{Event, PolicyState, Target, Timeline};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-/// What must hold. Marks are names of phases and faults (`NAME`, `NAME ended`).
-#[derive(Clone, Debug)]
+use crate::scenario::DurationText;
+use crate::threshold::Threshold;
+use crate::timeline::{Event, PolicyState, Target, Timeline};
+use crate::workloads;
+
+/// What must hold. Marks are names of stages and faults (`NAME`, `NAME ended`), and `end`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Expectation {
     /// Ready replicas reach a bound within a time after a mark.
     Reaches {
-        /// Cluster and workload.
-        target: (&'static str, &'static str),
-        /// The bound.
-        bound: Bound,
-        /// From here.
-        after: &'static str,
+        /// `CLUSTER/NAME`.
+        workload: Place,
+        /// So many or more are ready.
+        at_least: Option<i32>,
+        /// So many or fewer are wanted, and ready.
+        at_most: Option<i32>,
+        /// From this mark.
+        after: String,
         /// In this time.
+        #[serde(with = "thanos_model::duration::serde_text")]
+        #[schemars(with = "DurationText")]
         within: Duration,
+    },
+    /// Between two marks ready replicas are never fewer.
+    NeverBelow {
+        /// `CLUSTER/NAME`.
+        workload: Place,
+        /// So many or more.
+        at_least: i32,
+        /// From this mark.
+        from: String,
+        /// To this one.
+        to: String,
     },
     /// No workload's wanted replicas were lowered between two marks.
     NeverLowered {
-        /// From here.
-        from: &'static str,
-        /// To here.
-        to: &'static str,
+        /// From this mark.
+        from: String,
+        /// To this one.
+        to: String,
     },
-    /// Between two marks the policy's value fell to at most `share` of what it was at the first, and the policy
-    /// called its evidence insufficient: without this, [`Expectation::NeverLowered`] would prove nothing.
-    Lied {
-        /// Cluster and policy.
-        policy: (&'static str, &'static str),
-        /// From here.
-        from: &'static str,
-        /// To here.
-        to: &'static str,
-        /// Of the value at `from`.
-        share: f64,
+    /// Between two marks the policy called its evidence insufficient: without this, `neverLowered` would prove
+    /// nothing.
+    Doubts {
+        /// `CLUSTER/NAME` of the policy.
+        policy: Place,
+        /// From this mark.
+        from: String,
+        /// To this one.
+        to: String,
+        /// And its value fell to at most this share of what it was at `from`.
+        share: Option<f64>,
     },
     /// The policy called its evidence sufficient again within a time after a mark.
     Recovers {
-        /// Cluster and policy.
-        policy: (&'static str, &'static str),
-        /// From here.
-        after: &'static str,
+        /// `CLUSTER/NAME` of the policy.
+        policy: Place,
+        /// From this mark.
+        after: String,
         /// In this time.
+        #[serde(with = "thanos_model::duration::serde_text")]
+        #[schemars(with = "DurationText")]
         within: Duration,
     },
     /// A container was started again after a mark.
     Restarted {
-        /// `cluster/pod prefix/container`.
-        container: (&'static str, &'static str, &'static str),
-        /// From here.
-        after: &'static str,
+        /// `CLUSTER/POD-PREFIX/CONTAINER`.
+        container: ContainerPlace,
+        /// From this mark.
+        after: String,
         /// In this time.
+        #[serde(with = "thanos_model::duration::serde_text")]
+        #[schemars(with = "DurationText")]
         within: Duration,
     },
-    /// At most this share of the requests failed.
-    FailedShare {
-        /// 0 is none.
+    /// Wanted replicas changed direction at most so often.
+    Reversals {
+        /// `CLUSTER/NAME`.
+        workload: Place,
+        /// So often or less.
+        at_most: u32,
+    },
+    /// What ran cost at most so much.
+    ReplicaHours {
+        /// `CLUSTER/NAME`.
+        workload: Place,
+        /// Ready replicas, integrated, in hours.
         at_most: f64,
     },
-    /// The load generator kept its own promise.
-    ValidLoad,
 }
 
-/// A number of ready replicas.
-#[derive(Clone, Copy, Debug)]
-pub enum Bound {
-    /// So many or more.
-    AtLeast(i32),
-    /// So many or fewer, wanted and ready.
-    AtMost(i32),
+/// Something in a cluster, written `CLUSTER/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", inline)]
+pub struct Place {
+    /// Cluster.
+    pub cluster: String,
+    /// Name.
+    pub name: String,
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((cluster, name)) if !cluster.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { cluster: cluster.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(format!("{text:?} is not CLUSTER/NAME, for example east/web")),
+        }
+    }
+}
+
+impl Place {
+    fn target(&self) -> Target {
+        (self.cluster.clone(), self.name.clone())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.cluster, self.name)
+    }
+}
+
+/// A container, written `CLUSTER/POD-PREFIX/CONTAINER`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", inline)]
+pub struct ContainerPlace {
+    /// Cluster.
+    pub cluster: String,
+    /// What the pod's name begins with.
+    pub pod: String,
+    /// Container.
+    pub container: String,
+}
+
+impl TryFrom<String> for ContainerPlace {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            [cluster, pod, container] if !cluster.is_empty() && !pod.is_empty() && !container.is_empty() => {
+                Ok(Self { cluster: cluster.into(), pod: pod.into(), container: container.into() })
+            }
+            _ => Err(format!("{text:?} is not CLUSTER/POD-PREFIX/CONTAINER, for example east/query/query")),
+        }
+    }
+}
+
+impl Expectation {
+    /// Its key in a file.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Reaches { .. } => "reaches",
+            Self::NeverBelow { .. } => "neverBelow",
+            Self::NeverLowered { .. } => "neverLowered",
+            Self::Doubts { .. } => "doubts",
+            Self::Recovers { .. } => "recovers",
+            Self::Restarted { .. } => "restarted",
+            Self::Reversals { .. } => "reversals",
+            Self::ReplicaHours { .. } => "replicaHours",
+        }
+    }
+
+    /// The marks that it refers to, by key.
+    pub(crate) fn marks(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Reaches { after, .. } | Self::Recovers { after, .. } | Self::Restarted { after, .. } => {
+                vec![("after", after)]
+            }
+            Self::NeverBelow { from, to, .. }
+            | Self::NeverLowered { from, to }
+            | Self::Doubts { from, to, .. } => vec![("from", from), ("to", to)],
+            Self::Reversals { .. } | Self::ReplicaHours { .. } => vec![],
+        }
+    }
+
+    /// The workload that it is about.
+    pub(crate) fn workload(&self) -> Option<&Place> {
+        match self {
+            Self::Reaches { workload, .. }
+            | Self::NeverBelow { workload, .. }
+            | Self::Reversals { workload, .. }
+            | Self::ReplicaHours { workload, .. } => Some(workload),
+            _ => None,
+        }
+    }
 }
 
 /// One line of the verdict.
@@ -84,57 +212,78 @@ pub struct Row {
     pub held: bool,
 }
 
-/// Judges every expectation.
-pub fn judge(expectations: &[Expectation], timeline: &Timeline) -> Vec<Row> {
-    expectations.iter().map(|e| row(e, timeline)).collect()
+impl Row {
+    fn new(expectation: String, result: Found) -> Self {
+        let held = result.is_ok();
+        Self { expectation, found: result.unwrap_or_else(|f| f), held }
+    }
 }
 
-fn target((cluster, name): (&str, &str)) -> Target {
-    (cluster.to_owned(), name.to_owned())
+/// Judges every expectation, then every threshold.
+pub fn judge(expectations: &[Expectation], thresholds: &[Threshold], timeline: &Timeline) -> Vec<Row> {
+    let expected = expectations.iter().map(|e| row(e, timeline));
+    expected.chain(thresholds.iter().map(|t| Row::new(t.to_string(), t.judge(timeline)))).collect()
+}
+
+/// Judges the load generator: if it did not keep its own promise, no other row says anything.
+pub fn judge_generator(timeline: &Timeline) -> Row {
+    Row::new("the load generator was on time".to_owned(), valid_load(timeline))
 }
 
 /// A row from what was asked and `Ok(found)` or `Err(found)`.
 fn row(expectation: &Expectation, t: &Timeline) -> Row {
     let (asked, result) = match expectation {
-        Expectation::Reaches { target: w, bound, after, within } => {
-            let (word, n) = match bound {
-                Bound::AtLeast(n) => ("at least", n),
-                Bound::AtMost(n) => ("at most", n),
-            };
+        Expectation::Reaches { workload, at_least, at_most, after, within } => {
+            let bounds = [at_least.map(|n| format!("at least {n}")), at_most.map(|n| format!("at most {n}"))];
+            let bounds: Vec<String> = bounds.into_iter().flatten().collect();
             (
-                format!("{}/{} reaches {word} {n} within {within:?} of {after:?}", w.0, w.1),
-                reaches(t, &target(*w), *bound, after, *within),
+                format!("{workload} reaches {} within {within:?} of {after:?}", bounds.join(" and ")),
+                reaches(t, &workload.target(), *at_least, *at_most, after, *within),
             )
         }
+        Expectation::NeverBelow { workload, at_least, from, to } => (
+            format!("{workload} has {at_least} ready or more from {from:?} to {to:?}"),
+            never_below(t, &workload.target(), *at_least, from, to),
+        ),
         Expectation::NeverLowered { from, to } => {
             (format!("nothing is scaled down from {from:?} to {to:?}"), never_lowered(t, from, to))
         }
-        Expectation::Lied { policy, from, to, share } => (
-            format!(
-                "{}/{} sees its value fall to {share} or less, and does not believe it",
-                policy.0, policy.1
-            ),
-            lied(t, &target(*policy), from, to, *share),
+        Expectation::Doubts { policy, from, to, share: Some(share) } => (
+            format!("{policy} sees its value at {share} or less, and does not believe it"),
+            lied_to(t, &policy.target(), from, to, *share),
+        ),
+        Expectation::Doubts { policy, from, to, share: None } => (
+            format!("{policy} does not trust its evidence at some time from {from:?} to {to:?}"),
+            doubts(t, &policy.target(), from, to),
         ),
         Expectation::Recovers { policy, after, within } => (
-            format!("{}/{} trusts its evidence again within {within:?} of {after:?}", policy.0, policy.1),
-            recovers(t, &target(*policy), after, *within),
+            format!("{policy} trusts its evidence again within {within:?} of {after:?}"),
+            recovers(t, &policy.target(), after, *within),
         ),
-        Expectation::Restarted { container, after, within } => {
-            let (cluster, pod, name) = container;
+        Expectation::Restarted { container: c, after, within } => {
+            let prefix = format!("{}/{}", c.cluster, c.pod);
             (
-                format!("{cluster}/{pod}…/{name} is back within {within:?} of {after:?}"),
-                restarted(t, &format!("{cluster}/{pod}"), &format!("/{name}"), after, *within),
+                format!("{prefix}…/{} is back within {within:?} of {after:?}", c.container),
+                restarted(t, &prefix, &format!("/{}", c.container), after, *within),
             )
         }
-        Expectation::FailedShare { at_most } => {
-            (format!("at most {at_most} of all requests fail"), failed_share(t, *at_most))
+        Expectation::Reversals { workload, at_most } => {
+            let asked = format!("{workload} changes direction at most {at_most} times");
+            let found = workloads::replicas(t, &workload.target()).ok_or("never seen".to_owned());
+            (asked, found.and_then(|r| bounded(r.reversals <= *at_most, format!("{} times", r.reversals))))
         }
-        Expectation::ValidLoad => ("the load generator was on time".to_owned(), valid_load(t)),
+        Expectation::ReplicaHours { workload, at_most } => {
+            let asked = format!("{workload} costs at most {at_most} replica-hours");
+            let found = workloads::replicas(t, &workload.target()).ok_or("never seen".to_owned());
+            let told = |hours: f64| bounded(hours <= *at_most, format!("{hours:.3}"));
+            (asked, found.and_then(|r| told(r.replica_hours)))
+        }
     };
-    let held = result.is_ok();
-    let found = result.unwrap_or_else(|f| f);
-    Row { expectation: asked, found, held }
+    Row::new(asked, result)
+}
+
+fn bounded(held: bool, found: String) -> Found {
+    if held { Ok(found) } else { Err(found) }
 }
 
 type Found = Result<String, String>;
@@ -147,11 +296,17 @@ fn seconds(d: Duration) -> String {
     format!("{:.1} s", d.as_secs_f64())
 }
 
-fn reaches(t: &Timeline, target: &Target, bound: Bound, after: &str, within: Duration) -> Found {
+fn reaches(
+    t: &Timeline,
+    target: &Target,
+    at_least: Option<i32>,
+    at_most: Option<i32>,
+    after: &str,
+    within: Duration,
+) -> Found {
     let from = mark(t, after)?;
-    let holds = |wanted: i32, ready: i32| match bound {
-        Bound::AtLeast(n) => ready >= n,
-        Bound::AtMost(n) => ready <= n && wanted <= n,
+    let holds = |wanted: i32, ready: i32| {
+        at_least.is_none_or(|n| ready >= n) && at_most.is_none_or(|n| ready <= n && wanted <= n)
     };
     let mut last = None;
     for (at, wanted, ready) in t.replicas(target) {
@@ -164,6 +319,19 @@ fn reaches(t: &Timeline, target: &Target, bound: Bound, after: &str, within: Dur
         }
     }
     Err(last.map_or("never seen".into(), |(w, r)| format!("never; {w} wanted and {r} ready at the end")))
+}
+
+fn never_below(t: &Timeline, target: &Target, at_least: i32, from: &str, to: &str) -> Found {
+    let (from, to) = (mark(t, from)?, mark(t, to)?);
+    let at_start = t.replicas(target).take_while(|(at, ..)| *at <= from).last();
+    let during = t.replicas(target).filter(|(at, ..)| (from..=to).contains(at));
+    // What was so at the first mark counts there.
+    let ready = at_start.map(|(_, _, ready)| (from, ready)).into_iter();
+    let lowest = ready.chain(during.map(|(at, _, ready)| (at, ready))).min_by_key(|(_, ready)| *ready);
+    match lowest {
+        None => Err("never seen".into()),
+        Some((at, n)) => bounded(n >= at_least, format!("lowest {n}, after {}", seconds(at - from))),
+    }
 }
 
 fn never_lowered(t: &Timeline, from: &str, to: &str) -> Found {
@@ -187,7 +355,15 @@ fn never_lowered(t: &Timeline, from: &str, to: &str) -> Found {
     }
 }
 
-fn lied(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Found {
+fn doubts(t: &Timeline, policy: &Target, from: &str, to: &str) -> Found {
+    let (from, to) = (mark(t, from)?, mark(t, to)?);
+    let doubted = t.policy(policy).find(|(at, s)| (from..=to).contains(at) && s.sufficient == Some(false));
+    doubted
+        .map(|(at, s)| format!("after {}: \"{}\"", seconds(at - from), s.evidence))
+        .ok_or_else(|| "never in doubt".to_owned())
+}
+
+fn lied_to(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Found {
     let (from, to) = (mark(t, from)?, mark(t, to)?);
     let at_start = t.policy(policy).take_while(|(at, _)| *at <= from).filter_map(|(_, s)| s.value).last();
     let Some(at_start) = at_start.filter(|v| *v > 0.0) else {
@@ -232,30 +408,11 @@ fn restarted(t: &Timeline, prefix: &str, suffix: &str, after: &str, within: Dura
     }
 }
 
-fn totals(t: &Timeline) -> impl Iterator<Item = (&str, &simulations_load::recorder::Summary)> {
-    t.events().iter().filter_map(|(_, e)| match e {
-        Event::LoadTotal { cluster, summary } => Some((cluster.as_str(), summary)),
-        _ => None,
-    })
-}
-
-fn failed_share(t: &Timeline, at_most: f64) -> Found {
-    let (mut planned, mut bad, mut causes) = (0, 0, Vec::new());
-    for (cluster, s) in totals(t) {
-        planned += s.planned;
-        bad += s.failed + s.dropped;
-        causes.extend(s.causes.iter().map(|(cause, n)| format!("{cluster}: {n} × {cause}")));
-    }
-    if planned == 0 {
-        return Err("no request was planned".into());
-    }
-    let found = format!("{bad} of {planned} {}", causes.join(", "));
-    if bad as f64 <= at_most * planned as f64 { Ok(found) } else { Err(found) }
-}
-
 fn valid_load(t: &Timeline) -> Found {
     let mut lags = Vec::new();
-    for (cluster, s) in totals(t) {
+    for (_, event) in t.events() {
+        let Event::LoadTotal { cluster, stage: None, recorder, .. } = event else { continue };
+        let s = recorder.summary();
         s.validity().map_err(|e| format!("{cluster}: {e}"))?;
         lags.push(format!("{cluster} p99 {:.1} ms", s.send_lag_p99_ms));
     }

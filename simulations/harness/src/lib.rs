@@ -1,26 +1,34 @@
 //! The harness: stands up clusters, runs load and faults through the production processes, and judges.
 //!
 //! ```text
-//!  scenario ─► world (clusters, manifests, readiness) ─► run: load, faults by the clock of the run
+//!  file ─► scenario ─► world (clusters, manifests, readiness) ─► run: load, faults by the clock of the run
 //!                        │ watches                          │
 //!                        ▼                                  ▼
-//!                    observe ───────────────────────► timeline ─► judge (pure) ─► verdict
-//!                                                        └──────► view: a terminal, or lines
+//!                    observe ───────────────────────► timeline ─► judge, threshold, workloads (pure) ─► verdict
+//!                                                        ├──────► view: a terminal, or lines
+//!                                                        └──────► record ─► output: JSON, JUnit, Markdown
 //! ```
 //!
 //! Invariants:
 //! - nothing here touches replicas: they come from the controller reading the query;
-//! - the judge sees only the timeline, so a verdict can be made again from a record of it;
-//! - a run whose load generator was late, or whose scenario did not happen, does not pass.
+//! - the judge sees only the timeline;
+//! - a run whose load generator was late, or whose scenario did not happen, does not pass;
+//! - a scenario that is wrong in any way is refused before anything starts.
 //!
-//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`world`], [`observe`], [`run`], [`view`],
-//! [`demo`].
+//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`threshold`], [`workloads`], [`record`],
+//! [`world`], [`observe`], [`run`], [`view`], [`output`], [`builtin`], [`command`].
 
-pub mod demo;
+pub mod builtin;
+pub mod command;
 pub mod judge;
+mod manifests;
 pub mod observe;
+pub mod output;
+pub mod record;
 pub mod run;
 pub mod scenario;
+pub mod threshold;
 pub mod timeline;
 pub mod view;
+pub mod workloads;
 pub mod world;

@@ -11,9 +11,10 @@ use simulations_load::generator::{Generator, Plan};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
-use crate::judge::{Row, judge};
+use crate::judge::{Row, judge, judge_generator};
 use crate::observe::{Journal, observe};
-use crate::scenario::{Fault, FaultKind, Scenario};
+use crate::record::Verdict;
+use crate::scenario::{Fault, FaultKind, Part, Phase, Scenario};
 use crate::timeline::{Event, Timeline};
 use crate::world::{World, names, pods};
 
@@ -26,19 +27,12 @@ const MAX_IN_FLIGHT: usize = 8_000;
 /// What a run left.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The verdict, a row an expectation.
+    /// A row an expectation and a threshold, and one for the load generator.
     pub rows: Vec<Row>,
+    /// How it ended.
+    pub verdict: Verdict,
     /// What happened.
     pub timeline: Timeline,
-    /// Whether it was broken off, so that the rows judge only a part.
-    pub interrupted: bool,
-}
-
-impl Outcome {
-    /// Whether everything held.
-    pub fn passed(&self) -> bool {
-        !self.interrupted && self.rows.iter().all(|r| r.held)
-    }
 }
 
 /// Runs a scenario in a world. `each_second` sees the journal while it grows.
@@ -59,10 +53,10 @@ pub async fn run(
 
     let mut loads = Vec::new();
     for (i, cluster) in world.clusters().iter().enumerate() {
-        let (set, targets) = watch::channel(world.front_targets(cluster).await?);
+        let (set, targets) = watch::channel(world.entry_targets(cluster).await?);
         let plan = Plan {
-            stages: scenario.phases.iter().map(|p| p.stage).collect(),
-            arrivals: scenario.arrivals,
+            stages: scenario.load.stages.iter().map(Phase::stage).collect(),
+            arrivals: scenario.load.arrivals,
             seed: scenario.seed.wrapping_add(i as u64),
             targets,
             timeout: REQUEST_TIMEOUT,
@@ -104,14 +98,35 @@ pub async fn run(
     }
     for load in loads {
         let cluster = load.cluster.name().to_owned();
-        let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, load.generator.finish());
-        let summary = finish.await.context("the load generator did not finish")?;
-        journal.write(Event::LoadTotal { cluster, summary });
+        let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, load.generator.finish_recorded());
+        let (recorder, stages) = finish.await.context("the load generator did not finish")?;
+        let total = |stage: Option<&Phase>, recorder| Event::LoadTotal {
+            cluster: cluster.clone(),
+            stage: stage.map(|p| p.name.clone()),
+            lasted: stage.map_or(end, |p| p.lasts),
+            recorder,
+        };
+        journal.write(total(None, recorder));
+        for (phase, recorder) in scenario.load.stages.iter().zip(stages) {
+            journal.write(total(Some(phase), recorder));
+        }
     }
     journal.write(Event::Mark("end".into()));
     watching.start();
     let timeline = journal.read(Timeline::clone);
-    Ok(Outcome { rows: judge(&scenario.expectations, &timeline), timeline, interrupted })
+    let mut rows = judge(&scenario.expect, &scenario.thresholds, &timeline);
+    let generator = judge_generator(&timeline);
+    let verdict = if interrupted {
+        Verdict::Interrupted
+    } else if !generator.held {
+        Verdict::InvalidGenerator
+    } else if rows.iter().all(|r| r.held) {
+        Verdict::Pass
+    } else {
+        Verdict::Thresholds
+    };
+    rows.push(generator);
+    Ok(Outcome { rows, verdict, timeline })
 }
 
 struct Load<'a> {
@@ -125,7 +140,7 @@ impl Load<'_> {
         let cluster = self.cluster.name().to_owned();
         journal.write(Event::Load { cluster, progress: self.generator.lap() });
         // The front end may move; an API server that is away for a moment changes nothing.
-        if let Ok(targets) = world.front_targets(self.cluster).await
+        if let Ok(targets) = world.entry_targets(self.cluster).await
             && !targets.is_empty()
         {
             self.set.send_if_modified(|now| {
@@ -146,18 +161,21 @@ struct Item {
 /// A fault's end hits the process that its beginning hit.
 #[derive(Clone, Debug)]
 enum Step {
-    Phase(&'static str),
+    Phase(String),
     Begin { fault: Arc<Fault>, hit: Arc<parking_lot::Mutex<Option<String>>> },
     End { fault: Arc<Fault>, hit: Arc<parking_lot::Mutex<Option<String>>> },
 }
 
 /// Everything that is due, latest first, so that the next is popped from the end.
 fn agenda(scenario: &Scenario) -> Vec<Item> {
-    let mut items: Vec<Item> =
-        scenario.phase_marks().into_iter().map(|(name, at)| Item { at, step: Step::Phase(name) }).collect();
+    let mut items: Vec<Item> = scenario
+        .phase_marks()
+        .into_iter()
+        .map(|(name, at)| Item { at, step: Step::Phase(name.to_owned()) })
+        .collect();
     for fault in &scenario.faults {
         let (fault, hit) = (Arc::new(fault.clone()), Arc::default());
-        if fault.kind == FaultKind::Pause {
+        if fault.ends() {
             let (fault, hit) = (Arc::clone(&fault), Arc::clone(&hit));
             items.push(Item { at: fault.at + fault.lasts, step: Step::End { fault, hit } });
         }
@@ -169,28 +187,28 @@ fn agenda(scenario: &Scenario) -> Vec<Item> {
 
 async fn act(item: &Item, world: &World, journal: &Journal) -> anyhow::Result<()> {
     match &item.step {
-        Step::Phase(name) => journal.write(Event::Mark((*name).to_owned())),
+        Step::Phase(name) => journal.write(Event::Mark(name.clone())),
         Step::Begin { fault, hit } => {
             let cluster = cluster_of(world, fault)?;
-            let pod = pods(cluster, fault.namespace, fault.app).await?.into_iter().next();
-            let pod = pod.with_context(|| format!("fault {:?}: no pod of {}", fault.name, fault.app))?;
+            let Part { namespace, app, container } = fault.target();
+            let pod = pods(cluster, namespace, &app).await?.into_iter().next();
+            let pod = pod.with_context(|| format!("fault {:?}: no pod of {app}", fault.name))?;
             let (_, pod) = names(&pod);
             let signal = match fault.kind {
                 FaultKind::Kill => Signal::KILL,
-                FaultKind::Pause => Signal::STOP,
+                FaultKind::Pause | FaultKind::DropMetrics => Signal::STOP,
             };
-            journal.write(Event::Mark(fault.name.to_owned()));
-            cluster.signal_container(fault.namespace, &pod, fault.container, signal.as_raw())?;
+            journal.write(Event::Mark(fault.name.clone()));
+            cluster.signal_container(namespace, &pod, &container, signal.as_raw())?;
             *hit.lock() = Some(pod);
         }
         Step::End { fault, hit } => {
             let Some(pod) = hit.lock().take() else { return Ok(()) };
             let cluster = cluster_of(world, fault)?;
+            let Part { namespace, container, .. } = fault.target();
             // The container may have been replaced meanwhile; then there is nothing to wake.
-            if let Err(error) =
-                cluster.signal_container(fault.namespace, &pod, fault.container, Signal::CONT.as_raw())
-            {
-                tracing::warn!(%error, fault = fault.name, "could not end the fault");
+            if let Err(error) = cluster.signal_container(namespace, &pod, &container, Signal::CONT.as_raw()) {
+                tracing::warn!(%error, fault = %fault.name, "could not end the fault");
             }
             journal.write(Event::Mark(format!("{} ended", fault.name)));
         }
@@ -200,6 +218,6 @@ async fn act(item: &Item, world: &World, journal: &Journal) -> anyhow::Result<()
 
 fn cluster_of<'a>(world: &'a World, fault: &Fault) -> anyhow::Result<&'a Cluster> {
     world
-        .cluster(fault.cluster)
+        .cluster(&fault.cluster)
         .with_context(|| format!("fault {:?} names the unknown cluster {:?}", fault.name, fault.cluster))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simulations_load::generator::Progress;
-use simulations_load::recorder::Summary;
+use simulations_load::recorder::Recorder;
 
 /// A scaled workload: cluster and name.
 pub type Target = (String, String);
@@ -59,12 +59,16 @@ pub enum Event {
         /// How often so far.
         count: i32,
     },
-    /// The whole load of one cluster.
+    /// The load of one cluster, told at the end.
     LoadTotal {
         /// Cluster.
         cluster: String,
-        /// Its figures.
-        summary: Summary,
+        /// One stage of it, by when requests were due; the whole where absent.
+        stage: Option<String>,
+        /// How long it was.
+        lasted: Duration,
+        /// Its distributions.
+        recorder: Recorder,
     },
 }
 

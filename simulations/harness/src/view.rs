@@ -125,7 +125,8 @@ impl View {
             self.say(&format!("  {name:<18} {:>6} {most:>5} {:>5}   {}", first.1, last.1, told.join(", ")));
         }
         for (_, e) in timeline.events() {
-            if let Event::LoadTotal { cluster, summary: s } = e {
+            if let Event::LoadTotal { cluster, stage: None, recorder, .. } = e {
+                let s = recorder.summary();
                 self.say(&format!(
                     "  {cluster:<18} {} requests, {} failed, {} not sent; latency p50 {:.0} ms, p95 {:.0} ms, \
                      p99 {:.0} ms, max {:.0} ms",

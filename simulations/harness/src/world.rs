@@ -10,16 +10,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use simulations_cluster::{Cluster, ClusterConfig, Dns, write_kubeconfig};
 
+use crate::manifests;
+use crate::scenario::file::Loaded;
+
 /// Long enough for a busy two-core machine to start every first pod.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-
-/// The manifests, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
-const NAMESPACES: &str = include_str!("../../scenarios/demo/namespaces.yaml");
-const MESH: &str = include_str!("../../scenarios/demo/mesh.yaml");
-const METRICS: &str = include_str!("../../scenarios/demo/metrics.yaml");
-const SERVICES: &str = include_str!("../../scenarios/demo/services.yaml");
-const GLOBAL: &str = include_str!("../../scenarios/demo/global.yaml");
-const POLICIES: &str = include_str!("../../scenarios/demo/policies.yaml");
 
 /// Running clusters.
 #[derive(Debug)]
@@ -27,25 +22,27 @@ pub struct World {
     clusters: Vec<Cluster>,
     dns: Dns,
     kubeconfig: PathBuf,
+    /// The service that takes the load.
+    entry: String,
 }
 
 impl World {
-    /// Starts `names` under `dir`; pods run `program`. The first cluster also holds the querier and the
-    /// controller. `tell` hears what is being waited for.
+    /// Starts a scenario's clusters under `dir`; pods run `program`. The first cluster also holds the querier
+    /// and the controller. `tell` hears what is being waited for.
     ///
     /// # Errors
     /// A cluster could not start, or a workload was not ready in time; the error has the end of its log.
     pub async fn start(
         dir: &Path,
         program: &Path,
-        names: &[&str],
+        loaded: &Loaded,
         tell: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Self> {
         let mut clusters = Vec::new();
         let kubeconfig = dir.join("kubeconfig");
-        for name in names {
+        for name in &loaded.scenario.clusters {
             tell(&format!("starting cluster {name}"));
-            let config = ClusterConfig::new(*name, dir.join(name)).program("gauntlet", program);
+            let config = ClusterConfig::new(name, dir.join(name)).program("gauntlet", program);
             clusters.push(Cluster::start(config).await.with_context(|| format!("cluster {name}"))?);
         }
         let first = clusters.first().ok_or_else(|| anyhow!("a world has at least one cluster"))?;
@@ -57,8 +54,8 @@ impl World {
         }
         let zones = clusters.iter().map(|c| (c.domain().to_owned(), c.client())).collect();
         let dns = Dns::serve(first.dns_addr(), zones).await?;
-        let world = Self { clusters, dns, kubeconfig };
-        if let Err(e) = world.fill(tell).await {
+        let world = Self { clusters, dns, kubeconfig, entry: loaded.scenario.load.to.clone() };
+        if let Err(e) = world.fill(loaded, tell).await {
             let logs = world.logs_of_the_unready().await;
             world.stop().await;
             return Err(e.context(logs));
@@ -66,12 +63,14 @@ impl World {
         Ok(world)
     }
 
-    async fn fill(&self, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
+    async fn fill(&self, loaded: &Loaded, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
+        let services = manifests::services(&loaded.scenario);
+        let policies = loaded.policies.join("\n---\n");
         let crd = autoscaler_api::crd_yaml().map_err(|e| anyhow!(e))?;
         for cluster in &self.clusters {
-            cluster.apply_yaml(NAMESPACES).await.context("namespaces.yaml")?;
+            cluster.apply_yaml(manifests::NAMESPACES).await.context("namespaces.yaml")?;
             cluster.apply_yaml(&crd).await.context("the ScalingPolicy definition")?;
-            cluster.apply_yaml(MESH).await.context("mesh.yaml")?;
+            cluster.apply_yaml(manifests::MESH).await.context("mesh.yaml")?;
         }
         for (i, cluster) in self.clusters.iter().enumerate() {
             tell(&format!("{}: the mesh", cluster.name()));
@@ -86,11 +85,14 @@ impl World {
                     .replace("${DESTINATION}", &destination)
                     .replace("${DNS}", &self.dns.addr().to_string())
             };
-            cluster.apply_yaml(&fill(METRICS)).await.context("metrics.yaml")?;
-            cluster.apply_yaml(&fill(SERVICES)).await.context("services.yaml")?;
-            cluster.apply_yaml(&fill(POLICIES)).await.context("policies.yaml")?;
+            cluster.apply_yaml(&fill(manifests::METRICS)).await.context("metrics.yaml")?;
+            cluster.apply_yaml(&fill(&services)).await.context("services")?;
+            cluster.apply_yaml(&fill(&policies)).await.context("policies")?;
             if i == 0 {
-                cluster.apply_yaml(&fill(GLOBAL)).await.context("global.yaml")?;
+                cluster
+                    .apply_yaml(&fill(&manifests::global(&loaded.scenario.clusters)))
+                    .await
+                    .context("global.yaml")?;
             }
         }
         for (i, cluster) in self.clusters.iter().enumerate() {
@@ -100,8 +102,9 @@ impl World {
                 self.wait_ready(cluster, "gauntlet-system", "autoscaler", 1).await?;
             }
             self.wait_ready(cluster, "monitoring", "scrape", 1).await?;
-            self.wait_ready(cluster, "default", "web", 2).await?;
-            self.wait_ready(cluster, "default", "front", 2).await?;
+            for (name, service) in &loaded.scenario.services {
+                self.wait_ready(cluster, "default", name, service.replicas.into()).await?;
+            }
         }
         // Receive is ready once the controller has written the ring.
         for cluster in &self.clusters {
@@ -166,12 +169,12 @@ impl World {
         &self.kubeconfig
     }
 
-    /// Where the ready pods of a Service's app take traffic.
+    /// Where the ready pods of the service that takes the load take it.
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn front_targets(&self, cluster: &Cluster) -> anyhow::Result<Vec<Uri>> {
-        let ready = pods(cluster, "default", "front").await?;
+    pub async fn entry_targets(&self, cluster: &Cluster) -> anyhow::Result<Vec<Uri>> {
+        let ready = pods(cluster, "default", &self.entry).await?;
         let uri = |p: &Pod| format!("http://{}:4143/", p.status.as_ref()?.pod_ip.as_ref()?).parse().ok();
         Ok(ready.iter().filter(|p| is_ready(p)).filter_map(uri).collect())
     }

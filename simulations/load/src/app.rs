@@ -40,6 +40,9 @@ pub struct Web {
     /// Requests worked on at once; the others queue.
     #[arg(long, default_value_t = 2)]
     pub concurrency: usize,
+    /// How long the service takes to start: until then it does not listen, and is not ready.
+    #[arg(long, default_value = "0s", value_parser = parse_duration)]
+    pub start_up: Duration,
     /// Requests in the queue; more get 503.
     #[arg(long, default_value_t = 10_000)]
     pub queue: usize,
@@ -74,7 +77,13 @@ pub struct Front {
 /// [`RunError::Config`] for an address that cannot be used.
 pub async fn run(app: App, ctx: Context) -> Result<(), RunError> {
     match app {
-        App::Web(args) => serve(args.listen, web(&args), args.linger, ctx).await,
+        App::Web(args) => {
+            tokio::select! {
+                () = tokio::time::sleep(args.start_up) => {}
+                () = ctx.shutdown.started() => return Ok(()),
+            }
+            serve(args.listen, web(&args), args.linger, ctx).await
+        }
         App::Front(args) => serve(args.listen, front(&args)?, args.linger, ctx).await,
     }
 }
@@ -170,6 +179,7 @@ mod tests {
             listen: "127.0.0.1:0".parse().unwrap(),
             service_time,
             concurrency: 2,
+            start_up: Duration::ZERO,
             queue: 2,
             linger: Duration::ZERO,
         };

@@ -62,13 +62,24 @@ pub struct Generator {
 struct Shared {
     total: Mutex<Recorder>,
     second: Mutex<Recorder>,
+    /// One a stage: a request belongs to the stage in which it was due, whenever it ended.
+    by_stage: Vec<Mutex<Recorder>>,
     stages: Vec<Stage>,
     started: Instant,
 }
 
 impl Shared {
-    fn record(&self, f: impl Fn(&mut Recorder)) {
+    fn record(&self, planned: Duration, f: impl Fn(&mut Recorder)) {
         f(&mut self.second.lock());
+        let mut end = Duration::ZERO;
+        let due_in = self.stages.iter().position(|s| {
+            end += s.duration;
+            planned < end
+        });
+        // An arrival on the very end of the last stage belongs to it.
+        if let Some(stage) = due_in.map_or(self.by_stage.last(), |i| self.by_stage.get(i)) {
+            f(&mut stage.lock());
+        }
     }
 }
 
@@ -79,6 +90,7 @@ impl Generator {
         let shared = Arc::new(Shared {
             total: Mutex::default(),
             second: Mutex::default(),
+            by_stage: plan.stages.iter().map(|_| Mutex::default()).collect(),
             stages: plan.stages.clone(),
             started,
         });
@@ -115,13 +127,20 @@ impl Generator {
     }
 
     /// Waits for the last answer and returns the whole run's figures.
-    pub async fn finish(mut self) -> Summary {
+    pub async fn finish(self) -> Summary {
+        self.finish_recorded().await.0.summary()
+    }
+
+    /// Waits for the last answer and returns the whole run's distributions, and each stage's by when a request
+    /// was due.
+    pub async fn finish_recorded(mut self) -> (Recorder, Vec<Recorder>) {
         // The sender never panics on input; if it did, what it recorded still counts.
         if !self.done.is_terminated() && (&mut self.done).await.is_err() {
             tracing::error!("the load generator broke off");
         }
         self.lap();
-        self.shared.total.lock().summary()
+        let stages = self.shared.by_stage.iter().map(|s| s.lock().clone()).collect();
+        (self.shared.total.lock().clone(), stages)
     }
 }
 
@@ -145,7 +164,7 @@ fn pace(
         }
         match due.try_send(planned) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => shared.record(Recorder::dropped),
+            Err(mpsc::error::TrySendError::Full(_)) => shared.record(planned, Recorder::dropped),
             Err(mpsc::error::TrySendError::Closed(_)) => return,
         }
     }
@@ -162,23 +181,23 @@ async fn send_all(plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Sha
             targets.get(turn % targets.len().max(1)).cloned()
         };
         let (Ok(permit), Some(target)) = (room.clone().try_acquire_owned(), target) else {
-            shared.record(Recorder::dropped);
+            shared.record(planned, Recorder::dropped);
             continue;
         };
         let (client, shared, timeout) = (client.clone(), shared.clone(), plan.timeout);
         tokio::spawn(async move {
             let lag = shared.started.elapsed().saturating_sub(planned);
-            shared.record(|r| r.sent(lag));
+            shared.record(planned, |r| r.sent(lag));
             let left = timeout.saturating_sub(lag);
             let end = tokio::time::timeout(left, send(&client, target)).await;
             let latency = shared.started.elapsed().saturating_sub(planned);
             let end = end.unwrap_or(Err(Failure::Text("timeout")));
             match &end {
-                Ok(()) => shared.record(|r| r.ended(latency, End::Ok)),
-                Err(Failure::Text(cause)) => shared.record(|r| r.ended(latency, End::Failed(cause))),
+                Ok(()) => shared.record(planned, |r| r.ended(latency, End::Ok)),
+                Err(Failure::Text(cause)) => shared.record(planned, |r| r.ended(latency, End::Failed(cause))),
                 Err(Failure::Status(s)) => {
                     let cause = format!("status {}", s.as_u16());
-                    shared.record(|r| r.ended(latency, End::Failed(&cause)));
+                    shared.record(planned, |r| r.ended(latency, End::Failed(&cause)));
                 }
             }
             drop(permit);
@@ -264,6 +283,18 @@ mod tests {
         assert_eq!((summary.planned, summary.completed), (60, 60), "{summary:?}");
         // The requests were due evenly over the stall, so half of them waited longer than half of it.
         assert!(summary.latency_p50_ms > 200.0 && summary.latency_max_ms > 500.0, "{summary:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_counts_in_the_stage_in_which_it_was_due() {
+        let late = get(async || tokio::time::sleep(Duration::from_millis(150)).await);
+        let (targets, _keep) = serve(Router::new().route("/", late)).await;
+        let mut plan = plan(targets, "100ms@50");
+        plan.stages.push("100ms@100".parse().unwrap());
+        let (total, stages) = Generator::start(plan, Shutdown::new()).finish_recorded().await;
+        let planned: Vec<u64> = stages.iter().map(|s| s.summary().planned).collect();
+        // The fifth is due exactly where the second stage begins.
+        assert_eq!((total.summary().completed, planned), (15, vec![4, 11]));
     }
 
     #[tokio::test]

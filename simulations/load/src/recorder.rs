@@ -89,6 +89,16 @@ impl Recorder {
         let _ = self.send_lag_us.add(&other.send_lag_us);
     }
 
+    /// Latency in milliseconds that a share of the requests, 0 to 1, did not exceed.
+    pub fn latency_ms(&self, share: f64) -> f64 {
+        self.latency_us.value_at_quantile(share) as f64 / 1000.0
+    }
+
+    /// Mean latency, milliseconds; 0 where nothing ended.
+    pub fn latency_mean_ms(&self) -> f64 {
+        self.latency_us.mean() / 1000.0
+    }
+
     /// The figures.
     pub fn summary(&self) -> Summary {
         let ms = |h: &Histogram<u64>, q: f64| h.value_at_quantile(q) as f64 / 1000.0;

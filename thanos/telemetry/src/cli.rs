@@ -1,10 +1,13 @@
 //! How a part starts and ends: its context, its errors, its exit codes, its configuration files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use crate::Shutdown;
+
+mod lines;
 
 /// Usage or configuration is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 64;
@@ -81,6 +84,16 @@ pub fn load_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
 /// A message with the line.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_saphyr::from_str(text).map_err(|e| e.to_string())
+}
+
+/// The line on which each value of a YAML document begins, by its path: `load.stages[0].rate`. Empty for text
+/// that is no YAML.
+pub fn yaml_lines(text: &str) -> BTreeMap<String, u64> {
+    let mut lines = BTreeMap::new();
+    if let Ok(root) = serde_saphyr::from_str::<serde_saphyr::Spanned<lines::Node>>(text) {
+        lines::collect(&root, "", &mut lines);
+    }
+    lines
 }
 
 /// Parses a stream of YAML documents; empty ones are left out.

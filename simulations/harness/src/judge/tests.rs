@@ -1,25 +1,31 @@
 use super::*;
-use simulations_load::recorder::Summary;
+use simulations_load::recorder::Recorder;
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+fn web() -> Target {
+    ("east".into(), "web".into())
+}
+
 fn replicas(t: &mut Timeline, at: u64, wanted: i32, ready: i32) {
-    t.push(s(at), Event::Replicas { target: target(("east", "web")), wanted, ready });
+    t.push(s(at), Event::Replicas { target: web(), wanted, ready });
 }
 
 fn policy(t: &mut Timeline, at: u64, value: f64, sufficient: bool) {
     let state = PolicyState { value: Some(value), sufficient: Some(sufficient), ..Default::default() };
-    t.push(s(at), Event::Policy { target: target(("east", "web")), state });
+    t.push(s(at), Event::Policy { target: web(), state });
 }
 
 fn mark_at(t: &mut Timeline, at: u64, name: &str) {
     t.push(s(at), Event::Mark(name.into()));
 }
 
-fn held(e: Expectation, t: &Timeline) -> bool {
-    judge(&[e], t)[0].held
+/// As a file says it.
+fn held(expectation: &str, t: &Timeline) -> bool {
+    let e: Expectation = thanos_telemetry::cli::parse_yaml(expectation).unwrap();
+    judge(&[e], &[], t)[0].held
 }
 
 #[test]
@@ -29,26 +35,20 @@ fn reaching_counts_from_the_mark_and_has_a_limit() {
     mark_at(&mut t, 10, "step");
     replicas(&mut t, 12, 20, 2);
     replicas(&mut t, 16, 20, 20);
-    let reach = |n, within| Expectation::Reaches {
-        target: ("east", "web"),
-        bound: Bound::AtLeast(n),
-        after: "step",
-        within: s(within),
-    };
-    assert!(held(reach(20, 6), &t));
-    assert!(!held(reach(20, 5), &t));
-    assert!(!held(reach(21, 60), &t));
-    let down = Expectation::Reaches {
-        target: ("east", "web"),
-        bound: Bound::AtMost(2),
-        after: "step",
-        within: s(60),
-    };
-    assert!(!held(down, &t), "two were ready at the step, but twenty were wanted");
-    assert!(!held(
-        Expectation::Reaches { target: ("east", "web"), bound: Bound::AtLeast(1), after: "no", within: s(9) },
-        &t
-    ));
+    for (bounds, within, after, want) in [
+        ("atLeast: 20", "6s", "step", true),
+        ("atLeast: 20", "5s", "step", false),
+        ("atLeast: 21", "60s", "step", false),
+        ("atLeast: 20, atMost: 20", "6s", "step", true),
+        ("atLeast: 1, atMost: 19", "60s", "step", false),
+        // Two were ready at the step, but twenty were wanted.
+        ("atMost: 2", "60s", "step", false),
+        ("atLeast: 1", "9s", "never", false),
+    ] {
+        let e = format!("reaches: {{workload: east/web, {bounds}, after: {after}, within: {within}}}");
+        assert_eq!(held(&e, &t), want, "{e}");
+    }
+    assert!(!held("reaches: {workload: west/web, atLeast: 0, after: step, within: 9s}", &t));
 }
 
 #[test]
@@ -58,20 +58,36 @@ fn one_step_down_between_the_marks_is_found_and_one_outside_is_not() {
     mark_at(&mut t, 5, "cut");
     mark_at(&mut t, 15, "cut ended");
     replicas(&mut t, 20, 10, 20);
-    let never = Expectation::NeverLowered { from: "cut", to: "cut ended" };
-    assert!(held(never.clone(), &t));
+    let never = "neverLowered: {from: cut, to: cut ended}";
+    assert!(held(never, &t));
     let mut lowered = Timeline::default();
     replicas(&mut lowered, 0, 20, 20);
     mark_at(&mut lowered, 5, "cut");
     replicas(&mut lowered, 9, 19, 20);
     mark_at(&mut lowered, 15, "cut ended");
-    assert!(!held(never.clone(), &lowered));
+    assert!(!held(never, &lowered));
     assert!(!held(never, &Timeline::default()), "nothing watched proves nothing");
 }
 
 #[test]
-fn a_lie_needs_a_fall_and_a_doubt() {
-    let lied = || Expectation::Lied { policy: ("east", "web"), from: "cut", to: "cut ended", share: 0.6 };
+fn never_below_sees_what_was_so_at_the_first_mark() {
+    let mut t = Timeline::default();
+    replicas(&mut t, 0, 4, 4);
+    replicas(&mut t, 2, 4, 3);
+    mark_at(&mut t, 5, "cut");
+    replicas(&mut t, 7, 5, 5);
+    mark_at(&mut t, 15, "cut ended");
+    replicas(&mut t, 20, 1, 1);
+    for (at_least, want) in [(3, true), (4, false)] {
+        let e = format!("neverBelow: {{workload: east/web, atLeast: {at_least}, from: cut, to: cut ended}}");
+        assert_eq!(held(&e, &t), want, "{e}");
+    }
+    assert!(!held("neverBelow: {workload: west/web, atLeast: 0, from: cut, to: cut ended}", &t));
+}
+
+#[test]
+fn a_doubt_needs_a_fall_and_the_word() {
+    let doubts = "doubts: {policy: east/web, from: cut, to: cut ended, share: 0.6}";
     for (value, sufficient, want) in
         [(100.0, false, true), (100.0, true, false), (190.0, false, false), (190.0, true, false)]
     {
@@ -80,29 +96,49 @@ fn a_lie_needs_a_fall_and_a_doubt() {
         mark_at(&mut t, 5, "cut");
         policy(&mut t, 9, value, sufficient);
         mark_at(&mut t, 15, "cut ended");
-        assert_eq!(held(lied(), &t), want, "{value} {sufficient}");
+        assert_eq!(held(doubts, &t), want, "{value} {sufficient}");
+        let any = "doubts: {policy: east/web, from: cut, to: cut ended}";
+        assert_eq!(held(any, &t), !sufficient, "{value} {sufficient}");
     }
 }
 
 #[test]
-fn recovery_restart_failures_and_validity() {
+fn recovery_restart_reversals_and_cost() {
     let mut t = Timeline::default();
     mark_at(&mut t, 5, "cut ended");
     policy(&mut t, 6, 1.0, false);
     policy(&mut t, 9, 1.0, true);
     t.push(s(9), Event::Restart { container: "east/query-1/query".into(), count: 1 });
-    let recovers =
-        |within| Expectation::Recovers { policy: ("east", "web"), after: "cut ended", within: s(within) };
-    assert!(held(recovers(4), &t) && !held(recovers(3), &t));
-    let restarted = |container| Expectation::Restarted { container, after: "cut ended", within: s(10) };
-    assert!(held(restarted(("east", "query", "query")), &t));
-    assert!(!held(restarted(("west", "query", "query")), &t));
+    assert!(held("recovers: {policy: east/web, after: cut ended, within: 4s}", &t));
+    assert!(!held("recovers: {policy: east/web, after: cut ended, within: 3s}", &t));
+    let restarted =
+        |c: &str| held(&format!("restarted: {{container: {c}, after: cut ended, within: 10s}}"), &t);
+    assert!(restarted("east/query/query"));
+    assert!(!restarted("west/query/query"));
+    assert!(!restarted("east/query/proxy"));
 
-    assert!(!held(Expectation::FailedShare { at_most: 1.0 }, &t), "no load is no success");
-    assert!(!held(Expectation::ValidLoad, &t));
-    let summary = Summary { planned: 100, failed: 1, send_lag_p99_ms: 1.0, ..Default::default() };
-    t.push(s(10), Event::LoadTotal { cluster: "east".into(), summary });
-    assert!(!held(Expectation::FailedShare { at_most: 0.0 }, &t));
-    assert!(held(Expectation::FailedShare { at_most: 0.01 }, &t));
-    assert!(held(Expectation::ValidLoad, &t));
+    for (at, n) in [(0, 2), (10, 4), (20, 3)] {
+        replicas(&mut t, at, n, n);
+    }
+    mark_at(&mut t, 30, "end");
+    assert!(held("reversals: {workload: east/web, atMost: 1}", &t));
+    assert!(!held("reversals: {workload: east/web, atMost: 0}", &t));
+    // 90 replica-seconds.
+    assert!(held("replicaHours: {workload: east/web, atMost: 0.0251}", &t));
+    assert!(!held("replicaHours: {workload: east/web, atMost: 0.0249}", &t));
+}
+
+#[test]
+fn a_late_or_absent_generator_is_invalid() {
+    let mut t = Timeline::default();
+    assert!(!judge_generator(&t).held, "no load is no success");
+    let total = |lag_ms| {
+        let mut recorder = Recorder::default();
+        recorder.sent(Duration::from_millis(lag_ms));
+        Event::LoadTotal { cluster: "east".into(), stage: None, lasted: s(1), recorder }
+    };
+    t.push(s(10), total(1));
+    assert!(judge_generator(&t).held);
+    t.push(s(10), total(50));
+    assert!(!judge_generator(&t).held);
 }

@@ -1,0 +1,265 @@
+//! `gauntlet run` and `gauntlet demo`: a scenario from its file to its verdict.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args as ClapArgs, ValueEnum};
+use jiff::Timestamp;
+use thanos_telemetry::{Context, RunError, cli};
+
+use crate::record::{RunRecord, Verdict};
+use crate::run::run as run_scenario;
+use crate::scenario::Scenario;
+use crate::scenario::file::{Loaded, parse};
+use crate::view::View;
+use crate::world::World;
+use crate::{builtin, output};
+
+/// Thresholds did not hold (k6's exit code for the same).
+pub const EXIT_THRESHOLDS: u8 = 99;
+/// The scenario is wrong (k6's; the rest of the program says 64).
+pub const EXIT_CONFIG: u8 = 104;
+/// The load generator was late or lost requests, so that the run says nothing.
+pub const EXIT_INVALID_GENERATOR: u8 = 105;
+/// Broken off.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// Run a scenario and judge it. Exit codes: 0 everything held, 99 something did not, 104 the scenario is wrong,
+/// 105 the load generator was not on time, 130 broken off.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Args {
+    /// A scenario file, or the name of one that ships.
+    #[arg(value_name = "FILE", required_unless_present_any = ["list", "schema"])]
+    pub file: Option<PathBuf>,
+    /// Override a value by its path, for example load.stages.step.rate=300; repeat for several.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Write result.json, junit.xml and summary.md into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Only say which scenarios ship.
+    #[arg(long, conflicts_with_all = ["file", "schema"])]
+    pub list: bool,
+    /// Only print the JSON Schema of scenario files, or of result.json.
+    #[arg(long, value_enum, value_name = "OF", num_args = 0..=1, default_missing_value = "scenario", conflicts_with = "file")]
+    pub schema: Option<Schema>,
+    /// How to run it.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// What has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// Scenario files.
+    Scenario,
+    /// `result.json`.
+    Result,
+}
+
+/// How any scenario is run.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct How {
+    /// Keep everything up after the verdict, until Ctrl-C.
+    #[arg(long)]
+    pub hold: bool,
+    /// Where pods, logs and data live; kept when given, else a temporary folder that is removed.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Where the load's randomness starts, instead of the scenario's seed.
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// Watch two meshed clusters take real load and scale.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct DemoArgs {
+    /// Write result.json, junit.xml and summary.md into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// How to run it.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Runs the scenario that ships as `demo`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn demo(args: DemoArgs, ctx: Context) -> Result<(), RunError> {
+    let file = Some(PathBuf::from("demo"));
+    run(Args { file, report: args.report, how: args.how, ..Args::default() }, ctx).await
+}
+
+/// Runs a scenario.
+///
+/// # Errors
+/// [`RunError::Verdict`] with one of the exit codes above.
+pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+    let view = View::new();
+    if args.list {
+        for (name, _) in builtin::SCENARIOS {
+            let loaded = builtin::load(name, &BTreeMap::new()).map_err(refused)?;
+            view.say(&format!("{name:<14} {}", loaded.scenario.description));
+        }
+        return Ok(());
+    }
+    if let Some(of) = args.schema {
+        view.say(schema(of).trim_end());
+        return Ok(());
+    }
+    let loaded = load(&args)?;
+    if let Some(report) = &args.report {
+        // Before the run, not after it, is when to learn that its result cannot be kept.
+        std::fs::create_dir_all(report)
+            .map_err(|e| refused(format!("--report {}: {e}", report.display())))?;
+    }
+    let temporary = folder(&args.how)?;
+    let dir = args.how.dir.clone().unwrap_or_else(|| temporary.clone().unwrap_or_default());
+    let result = run_in(&args, &loaded, &dir, &ctx).await;
+    if let Some(temporary) = temporary {
+        match &result {
+            Ok(()) => drop(std::fs::remove_dir_all(temporary)),
+            Err(_) => view.say(&format!("\nlogs and data are kept in {}", temporary.display())),
+        }
+    }
+    result
+}
+
+fn refused(message: String) -> RunError {
+    RunError::Verdict { code: EXIT_CONFIG, message }
+}
+
+/// A schema as it is committed.
+pub fn schema(of: Schema) -> String {
+    let schema = match of {
+        Schema::Scenario => schemars::schema_for!(Scenario),
+        Schema::Result => schemars::schema_for!(RunRecord),
+    };
+    // A schema is a JSON value, which always prints.
+    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+/// The file if there is one, else what ships under that name.
+fn load(args: &Args) -> Result<Loaded, RunError> {
+    let mut set = BTreeMap::new();
+    for item in &args.set {
+        let (key, value) =
+            item.split_once('=').ok_or_else(|| refused(format!("--set {item}: write KEY=VALUE")))?;
+        set.insert(key.to_owned(), value.to_owned());
+    }
+    if let Some(seed) = args.how.seed {
+        set.insert("seed".into(), seed.to_string());
+    }
+    let file = args.file.clone().unwrap_or_default();
+    if file.exists() { read(&file, &set) } else { builtin::load(&file.display().to_string(), &set) }
+        .map_err(refused)
+}
+
+/// Reads a scenario file and the policy files beside it.
+///
+/// # Errors
+/// Every problem, one a line.
+pub fn read(file: &Path, set: &BTreeMap<String, String>) -> Result<Loaded, String> {
+    let text = cli::read_config(file).map_err(|e| e.to_string())?;
+    let beside = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    let other = |name: &str| cli::read_config(&beside.join(name)).map_err(|e| e.to_string());
+    parse(&file.display().to_string(), &text, set, &other)
+}
+
+/// A folder of our own, unless one was given.
+fn folder(how: &How) -> Result<Option<PathBuf>, RunError> {
+    let wanted = match &how.dir {
+        Some(dir) => dir.clone(),
+        None => std::env::temp_dir().join(format!("gauntlet-run-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&wanted).map_err(|e| refused(format!("--dir {}: {e}", wanted.display())))?;
+    Ok(how.dir.is_none().then_some(wanted))
+}
+
+async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Result<(), RunError> {
+    let scenario = &loaded.scenario;
+    let mut view = View::new();
+    let program = std::env::current_exe().context("own program")?;
+    let tell = |line: &str| view.say(line);
+    let world = tokio::select! {
+        world = World::start(dir, &program, loaded, &tell) => world?,
+        () = ctx.shutdown.started() => return Err(broken_off()),
+    };
+    let url = world.query_url().await?;
+    view.say(&format!("\nquerier     {url}"));
+    for c in world.clusters() {
+        view.say(&format!("api server  {} ({})", c.api_url(), c.name()));
+    }
+    let first = scenario.clusters.first().map_or("", String::as_str);
+    view.say(&format!(
+        "kubectl     KUBECONFIG={} kubectl --context {first} get scalingpolicies -A",
+        world.kubeconfig().display()
+    ));
+    let stages: Vec<String> = scenario.load.stages.iter().map(|p| p.stage().to_string()).collect();
+    view.say(&format!(
+        "load        {} requests per second on each cluster, seed {}\n",
+        stages.join(", "),
+        scenario.seed
+    ));
+    let started_at = Timestamp::now();
+    let outcome = run_scenario(scenario, &world, &ctx.shutdown, |journal| view.second(journal)).await;
+    view.finish();
+    let result = match outcome {
+        Err(e) => Err(RunError::Failed(e)),
+        Ok(outcome) => {
+            view.summary(&outcome.timeline);
+            view.verdict(&outcome.rows);
+            let written = match &args.report {
+                None => Ok(()),
+                Some(dir) => output::write_all(dir, &RunRecord::new(loaded, &outcome, started_at))
+                    .with_context(|| format!("--report {}", dir.display())),
+            };
+            let failed = outcome.rows.iter().filter(|r| !r.held).count();
+            let no = |code, message: String| Err(RunError::Verdict { code, message });
+            // A result that could not be kept does not hide a verdict that says no.
+            match outcome.verdict {
+                Verdict::Pass => {
+                    view.say("\nall expectations held");
+                    written.map_err(RunError::Failed)
+                }
+                Verdict::Thresholds => no(
+                    EXIT_THRESHOLDS,
+                    format!("{failed} of {} expectations did not hold", outcome.rows.len()),
+                ),
+                Verdict::InvalidGenerator => no(
+                    EXIT_INVALID_GENERATOR,
+                    "the load generator was not on time, so the run says nothing".into(),
+                ),
+                Verdict::Interrupted => Err(broken_off()),
+            }
+        }
+    };
+    if args.how.hold && !ctx.shutdown.is_started() {
+        view.say(&format!("\nholding: querier {url}; Ctrl-C ends everything"));
+        ctx.shutdown.started().await;
+    }
+    view.say("stopping");
+    world.stop().await;
+    result
+}
+
+fn broken_off() -> RunError {
+    RunError::Verdict { code: EXIT_INTERRUPTED, message: "broken off".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_schemas_are_those_of_the_types() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
+        for (of, file) in [(Schema::Scenario, "scenario.schema.json"), (Schema::Result, "result.schema.json")]
+        {
+            let committed = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+            assert!(committed == schema(of), "{file}: write it anew with gauntlet run --schema {of:?}");
+        }
+    }
+}

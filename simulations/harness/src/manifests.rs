@@ -1,0 +1,74 @@
+//! The YAML that a world's clusters are filled with: the parts that every world has, and the scenario's services.
+
+use std::time::Duration;
+
+use thanos_model::format_duration;
+
+use crate::scenario::{Scenario, Service};
+
+/// The parts, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
+pub(crate) const NAMESPACES: &str = include_str!("../../scenarios/platform/namespaces.yaml");
+pub(crate) const MESH: &str = include_str!("../../scenarios/platform/mesh.yaml");
+pub(crate) const METRICS: &str = include_str!("../../scenarios/platform/metrics.yaml");
+const GLOBAL: &str = include_str!("../../scenarios/platform/global.yaml");
+pub(crate) const RECEIVE_POLICY: &str = include_str!("../../scenarios/platform/receive-policy.yaml");
+
+/// A service's Deployment and Service. `$`-names as above; `@`-names are filled in per service.
+const SERVICE: &str = include_str!("../../scenarios/platform/service.yaml");
+
+/// What a service that calls another tells its sidecar.
+const OUTBOUND: &str = "        - --outbound-listen=$(POD_IP):4140
+        - --destination=http://${DESTINATION}:8086
+        - --metrics-idle-timeout=5s
+";
+
+const SERVICE_TIME: Duration = Duration::from_millis(50);
+const CONCURRENCY: u16 = 2;
+
+/// Querier and controller for these clusters.
+pub(crate) fn global(clusters: &[String]) -> String {
+    let arguments = |each: &dyn Fn(&String) -> String| {
+        clusters.iter().map(|c| format!("        - {}", each(c))).collect::<Vec<_>>().join("\n")
+    };
+    GLOBAL
+        .replace(
+            "${ENDPOINTS}",
+            &arguments(&|c| format!("--endpoint=dnssrv+_grpc._tcp.receive.monitoring.svc.{c}.local")),
+        )
+        .replace("${CONTEXTS}", &arguments(&|c| format!("--context={c}")))
+}
+
+/// Every service's manifests.
+pub(crate) fn services(scenario: &Scenario) -> String {
+    let all: Vec<String> = scenario.services.iter().map(|(name, s)| service(name, s)).collect();
+    all.join("---\n")
+}
+
+fn service(name: &str, s: &Service) -> String {
+    let mut outbound = "";
+    let (app, arguments) = match &s.calls {
+        Some(upstream) => {
+            outbound = OUTBOUND;
+            let upstream = format!("http://{upstream}.default.svc.cluster.local/");
+            ("front", vec![format!("--upstream={upstream}"), "--proxy=$(POD_IP):4140".to_owned()])
+        }
+        None => {
+            let time = format_duration(s.service_time.unwrap_or(SERVICE_TIME));
+            let concurrency = s.concurrency.unwrap_or(CONCURRENCY);
+            let start_up = format_duration(s.start_up.unwrap_or_default());
+            let flags = [
+                format!("--service-time={time}"),
+                format!("--concurrency={concurrency}"),
+                format!("--start-up={start_up}"),
+            ];
+            ("web", flags.to_vec())
+        }
+    };
+    let arguments: String = arguments.iter().map(|a| format!("        - {a}\n")).collect();
+    SERVICE
+        .replace("@NAME", name)
+        .replace("@REPLICAS", &s.replicas.to_string())
+        .replace("@APP", app)
+        .replace("        - @ARGUMENTS\n", &arguments)
+        .replace("        - @OUTBOUND\n", outbound)
+}

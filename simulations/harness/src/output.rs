@@ -1,0 +1,149 @@
+//! What a run leaves behind for programs: `result.json`, `junit.xml`, `summary.md`. Each a function of the record.
+
+use std::path::Path;
+
+use crate::record::{RunRecord, Verdict};
+
+/// Writes all of them into `dir`, which is made.
+///
+/// # Errors
+/// A file could not be written.
+pub fn write_all(dir: &Path, record: &RunRecord) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let json = serde_json::to_string_pretty(record).map_err(std::io::Error::other)?;
+    std::fs::write(dir.join("result.json"), json + "\n")?;
+    std::fs::write(dir.join("junit.xml"), junit(record))?;
+    std::fs::write(dir.join("summary.md"), summary(record))
+}
+
+/// JUnit's XML as CI systems read it: one test suite, a test case a row.
+pub fn junit(record: &RunRecord) -> String {
+    let failures = record.rows.iter().filter(|r| !r.held).count();
+    let interrupted = record.verdict == Verdict::Interrupted;
+    let name = xml(&record.scenario.name);
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{name}\" tests=\"{}\" \
+         failures=\"{failures}\" errors=\"{}\" skipped=\"0\" time=\"{:.3}\" timestamp=\"{}\">\n",
+        record.rows.len() + usize::from(interrupted),
+        u8::from(interrupted),
+        record.duration_s,
+        xml(&record.started_at),
+    );
+    for row in &record.rows {
+        out.push_str(&format!("    <testcase classname=\"{name}\" name=\"{}\">\n", xml(&row.expectation)));
+        if row.held {
+            out.push_str(&format!("      <system-out>{}</system-out>\n", xml(&row.found)));
+        } else {
+            out.push_str(&format!("      <failure message=\"{}\"/>\n", xml(&row.found)));
+        }
+        out.push_str("    </testcase>\n");
+    }
+    if interrupted {
+        out.push_str(&format!(
+            "    <testcase classname=\"{name}\" name=\"the run came to its end\">\n      <error \
+             message=\"broken off\"/>\n    </testcase>\n"
+        ));
+    }
+    out.push_str("  </testsuite>\n</testsuites>\n");
+    out
+}
+
+/// Escaped for text and attributes; characters that XML cannot hold become U+FFFD.
+fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' | '\r' => out.push(' '),
+            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Markdown for a CI job's summary page (`cat summary.md >> "$GITHUB_STEP_SUMMARY"`).
+pub fn summary(record: &RunRecord) -> String {
+    let verdict = match record.verdict {
+        Verdict::Pass => "✅ passed",
+        Verdict::Thresholds => "❌ did not hold",
+        Verdict::InvalidGenerator => "⚠️ invalid: the load generator was not on time",
+        Verdict::Interrupted => "⚠️ broken off",
+    };
+    let mut out = format!(
+        "## {}: {verdict}\n\n{}\n\nSeed {}, {:.0} s, clusters {}.\n\n| | expectation | found |\n|---|---|---|\n",
+        markdown(&record.scenario.name),
+        markdown(&record.scenario.description),
+        record.seed,
+        record.duration_s,
+        markdown(&record.clusters.join(", ")),
+    );
+    for row in &record.rows {
+        let mark = if row.held { "✅" } else { "❌" };
+        out.push_str(&format!("| {mark} | {} | {} |\n", markdown(&row.expectation), markdown(&row.found)));
+    }
+    out.push_str("\n| load | requests | failed | not sent | p50 | p95 | p99 | max |\n|---|--:|--:|--:|--:|--:|--:|--:|\n");
+    for load in &record.loads {
+        let f = &load.figures;
+        let stage = load.stage.as_ref().map(|s| format!(", {s}")).unwrap_or_default();
+        out.push_str(&format!(
+            "| {} | {} | {} | {} | {:.0} ms | {:.0} ms | {:.0} ms | {:.0} ms |\n",
+            markdown(&format!("{}{stage}", load.cluster)),
+            f.planned,
+            f.failed,
+            f.dropped,
+            f.latency_p50_ms,
+            f.latency_p95_ms,
+            f.latency_p99_ms,
+            f.latency_max_ms
+        ));
+    }
+    out.push_str(
+        "\n| workload | first | most | last | changes | reversals | replica-hours | θ_U | θ_O | τ_U | τ_O | υ |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for w in &record.workloads {
+        let elasticity = w.elasticity.map_or(" | | | | ".to_owned(), |e| {
+            format!(
+                "{:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.1} %",
+                e.under_accuracy_percent,
+                e.over_accuracy_percent,
+                e.under_timeshare_percent,
+                e.over_timeshare_percent,
+                e.instability_percent
+            )
+        });
+        out.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} | {:.3} | {elasticity} |\n",
+            markdown(&format!("{}/{}", w.cluster, w.workload)),
+            w.first_wanted,
+            w.most_wanted,
+            w.last_wanted,
+            w.changes,
+            w.reversals,
+            w.replica_hours,
+        ));
+    }
+    out
+}
+
+/// One line that no table cell or HTML reader misunderstands.
+fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '*' | '_' | '`' | '\\' | '[' | ']' => out.extend(['\\', c]),
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

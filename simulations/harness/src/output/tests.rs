@@ -1,0 +1,60 @@
+use super::*;
+use crate::record::{FORMAT, Figures, LoadRecord, RowRecord, ScenarioText};
+
+fn record(verdict: Verdict) -> RunRecord {
+    let row =
+        |held| RowRecord { expectation: "p(95)<200 & \"x\"".into(), found: "a|b\n<c>\u{1}".into(), held };
+    RunRecord {
+        format: FORMAT.into(),
+        version: "0".into(),
+        scenario: ScenarioText {
+            name: "demo".into(),
+            description: "what".into(),
+            file: "demo.yaml".into(),
+            text: "name: demo".into(),
+            set: Default::default(),
+        },
+        started_at: "2026-01-01T00:00:00Z".into(),
+        duration_s: 12.5,
+        seed: 1,
+        clusters: vec!["east".into()],
+        stages: vec![],
+        faults: vec![],
+        verdict,
+        rows: vec![row(true), row(false)],
+        loads: vec![LoadRecord { cluster: "east".into(), stage: None, figures: Figures::default() }],
+        workloads: vec![],
+        events: vec![],
+    }
+}
+
+#[test]
+fn junit_counts_and_escapes() {
+    let text = junit(&record(Verdict::Thresholds));
+    assert!(text.contains("tests=\"2\" failures=\"1\" errors=\"0\""), "{text}");
+    assert!(text.contains("name=\"p(95)&lt;200 &amp; &quot;x&quot;\""), "{text}");
+    assert!(text.contains("<failure message=\"a|b &lt;c&gt;\u{fffd}\"/>"), "{text}");
+    let broken_off = junit(&record(Verdict::Interrupted));
+    assert!(broken_off.contains("tests=\"3\" failures=\"1\" errors=\"1\""), "{broken_off}");
+}
+
+#[test]
+fn the_summary_has_a_line_a_row_and_its_verdict() {
+    let text = summary(&record(Verdict::Thresholds));
+    assert!(text.starts_with("## demo: ❌ did not hold"), "{text}");
+    assert!(
+        text.contains("| ❌ | p(95)&lt;200 & \"x\" | a\\|b &lt;c>\u{1} |".replace(" & ", " &amp; ").as_str()),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_record_reads_back_and_a_folder_holds_all_three() {
+    let dir = std::env::temp_dir().join(format!("gauntlet-output-{}", std::process::id()));
+    let written = record(Verdict::Pass);
+    write_all(&dir, &written).unwrap();
+    let text = std::fs::read_to_string(dir.join("result.json")).unwrap();
+    assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), written);
+    assert!(dir.join("junit.xml").exists() && dir.join("summary.md").exists());
+    std::fs::remove_dir_all(dir).unwrap();
+}

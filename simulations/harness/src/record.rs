@@ -1,0 +1,268 @@
+//! The record of a run: everything that a report, a comparison or a second judgement needs, in one JSON file.
+//!
+//! The format is ours and versioned ([`FORMAT`]); its JSON Schema is `simulations/scenarios/result.schema.json`.
+//! Times are seconds from the start of the load, latencies milliseconds, rates requests per second.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+mod build;
+
+/// The value of [`RunRecord::format`]: a reader that does not know it should say so and stop.
+pub const FORMAT: &str = "gauntlet/run/v1";
+
+/// One run, from the scenario's text to the verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Version of the program that ran it.
+    pub version: String,
+    /// What was run.
+    pub scenario: ScenarioText,
+    /// Start of the load, RFC 3339, UTC.
+    pub started_at: String,
+    /// Length of the load as it ran.
+    pub duration_s: f64,
+    /// Where the load's randomness started.
+    pub seed: u64,
+    /// Clusters; the first held the querier and the controller.
+    pub clusters: Vec<String>,
+    /// Load in order, the same on every cluster.
+    pub stages: Vec<StageRecord>,
+    /// What went wrong on purpose.
+    pub faults: Vec<FaultRecord>,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// One row a threshold or expectation.
+    pub rows: Vec<RowRecord>,
+    /// Figures of the load, each cluster's whole run first, then its stages.
+    pub loads: Vec<LoadRecord>,
+    /// What each workload's replicas did.
+    pub workloads: Vec<WorkloadRecord>,
+    /// What happened, in order.
+    pub events: Vec<EventRecord>,
+}
+
+/// The scenario as it was run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScenarioText {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub description: String,
+    /// Path as given, or `built in: NAME`.
+    pub file: String,
+    /// The YAML as read, before [`ScenarioText::set`].
+    pub text: String,
+    /// `--set KEY=VALUE`, in order of keys.
+    pub set: BTreeMap<String, String>,
+}
+
+/// How a run ended; `gauntlet run` exits with the number in parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Everything held (0).
+    Pass,
+    /// Something did not hold (99).
+    Thresholds,
+    /// The load generator itself was late or lost requests: the figures say nothing (105).
+    InvalidGenerator,
+    /// Broken off, so the rows judge only a part (130).
+    Interrupted,
+}
+
+/// A stretch of load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StageRecord {
+    /// Name.
+    pub name: String,
+    /// When it starts.
+    pub start_s: f64,
+    /// When it ends.
+    pub end_s: f64,
+    /// Rate at its start, per cluster.
+    pub from_rps: f64,
+    /// Rate at its end, per cluster.
+    pub to_rps: f64,
+}
+
+/// A fault as it was planned; marks in the events say when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultRecord {
+    /// Name.
+    pub name: String,
+    /// `kill`, `pause` or `dropMetrics`.
+    pub kind: String,
+    /// `cluster/namespace/app/container`.
+    pub target: String,
+    /// When it begins.
+    pub start_s: f64,
+    /// When it ends; the same as its beginning for a kill.
+    pub end_s: f64,
+}
+
+/// One line of the verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RowRecord {
+    /// What was asked.
+    pub expectation: String,
+    /// What was found.
+    pub found: String,
+    /// Whether it held.
+    pub held: bool,
+}
+
+/// The load on one cluster, over the run or one stage of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadRecord {
+    /// Cluster.
+    pub cluster: String,
+    /// Stage, by when a request was due; absent for the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// The figures.
+    pub figures: Figures,
+}
+
+/// Requests and their latency, from planned time to the last byte, failures included.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// Requests that were due.
+    pub planned: u64,
+    /// Answered well.
+    pub completed: u64,
+    /// Sent and not answered well.
+    pub failed: u64,
+    /// Due and never sent.
+    pub dropped: u64,
+    /// Failures by cause.
+    pub causes: BTreeMap<String, u64>,
+    /// Median.
+    pub latency_p50_ms: f64,
+    /// 95th percentile.
+    pub latency_p95_ms: f64,
+    /// 99th percentile.
+    pub latency_p99_ms: f64,
+    /// Longest.
+    pub latency_max_ms: f64,
+    /// 99th percentile of (sent − planned).
+    pub send_lag_p99_ms: f64,
+}
+
+/// What a scaled workload's replicas did over the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadRecord {
+    /// Cluster.
+    pub cluster: String,
+    /// Name.
+    pub workload: String,
+    /// Wanted at the start.
+    pub first_wanted: i32,
+    /// Most wanted.
+    pub most_wanted: i32,
+    /// Wanted at the end.
+    pub last_wanted: i32,
+    /// Changes of wanted replicas.
+    pub changes: u32,
+    /// Changes of direction.
+    pub reversals: u32,
+    /// Integral of ready replicas, in hours.
+    pub replica_hours: f64,
+    /// Against the demand, where the scenario says what one replica sustains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticity: Option<ElasticityRecord>,
+}
+
+/// The SPEC Research Group's elasticity metrics (arXiv 1604.03470), in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ElasticityRecord {
+    /// θ_U: missing replicas, as a share of those needed, over time.
+    pub under_accuracy_percent: f64,
+    /// θ_O: surplus replicas, as a share of those needed, over time.
+    pub over_accuracy_percent: f64,
+    /// τ_U: share of time with too few.
+    pub under_timeshare_percent: f64,
+    /// τ_O: share of time with too many.
+    pub over_timeshare_percent: f64,
+    /// υ: share of time in which supply and demand moved differently.
+    pub instability_percent: f64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRecord {
+    /// When.
+    pub at_s: f64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened; `type` says which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum What {
+    /// A stage began (`NAME`), or a fault began (`NAME`) or ended (`NAME ended`), or the load did (`end`).
+    Mark {
+        /// Its name.
+        name: String,
+    },
+    /// A workload's replicas, each time one of them changed.
+    Replicas {
+        /// Cluster.
+        cluster: String,
+        /// Workload.
+        workload: String,
+        /// `spec.replicas`.
+        wanted: i32,
+        /// Ready.
+        ready: i32,
+    },
+    /// A policy's state, each time it changed.
+    Policy {
+        /// Cluster.
+        cluster: String,
+        /// Policy.
+        policy: String,
+        /// Whether the evidence sufficed, once it was judged.
+        sufficient: Option<bool>,
+        /// Why, in the condition's own words.
+        evidence: String,
+        /// The first metric's value.
+        value: Option<f64>,
+        /// Replicas that it wants.
+        desired: Option<i32>,
+        /// Cause of the last decision.
+        cause: String,
+    },
+    /// A second of load on one cluster: requests that were due, or ended, in it.
+    Load {
+        /// Cluster.
+        cluster: String,
+        /// The rate that the stages ask for.
+        rate_rps: f64,
+        /// The second's figures.
+        figures: Figures,
+    },
+    /// A container was started again.
+    Restart {
+        /// `cluster/pod/container`.
+        container: String,
+        /// How often so far.
+        count: i32,
+    },
+}

@@ -1,0 +1,157 @@
+//! From a run to its record.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use simulations_load::recorder::Summary;
+use simulations_load::schedule::Stage;
+
+use super::{
+    ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures, LoadRecord, RowRecord, RunRecord,
+    ScenarioText, StageRecord, What, WorkloadRecord,
+};
+use crate::run::Outcome;
+use crate::scenario::file::Loaded;
+use crate::scenario::{Fault, FaultKind, Phase, Scenario};
+use crate::timeline::{Event, Target, Timeline};
+use crate::workloads;
+
+impl RunRecord {
+    /// The record of a run that started at `started_at`.
+    pub fn new(loaded: &Loaded, outcome: &Outcome, started_at: Timestamp) -> Self {
+        let s = &loaded.scenario;
+        let t = &outcome.timeline;
+        let row = |r: &crate::judge::Row| RowRecord {
+            expectation: r.expectation.clone(),
+            found: r.found.clone(),
+            held: r.held,
+        };
+        Self {
+            format: FORMAT.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: ScenarioText {
+                name: s.name.clone(),
+                description: s.description.clone(),
+                file: loaded.file.clone(),
+                text: loaded.text.clone(),
+                set: loaded.set.clone(),
+            },
+            started_at: started_at.to_string(),
+            duration_s: t.mark("end").unwrap_or_default().as_secs_f64(),
+            seed: s.seed,
+            clusters: s.clusters.clone(),
+            stages: stages(s),
+            faults: s.faults.iter().map(fault).collect(),
+            verdict: outcome.verdict,
+            rows: outcome.rows.iter().map(row).collect(),
+            loads: t.events().iter().filter_map(|(_, e)| load(e)).collect(),
+            workloads: t.targets().iter().filter_map(|w| workload(s, t, w)).collect(),
+            events: t.events().iter().filter_map(|(at, e)| event(*at, e)).collect(),
+        }
+    }
+}
+
+fn stages(s: &Scenario) -> Vec<StageRecord> {
+    let marks = s.phase_marks();
+    let stage = |((name, start), p): (&(&str, Duration), &Phase)| StageRecord {
+        name: (*name).to_owned(),
+        start_s: start.as_secs_f64(),
+        end_s: (*start + p.lasts).as_secs_f64(),
+        from_rps: p.rate.from_rps,
+        to_rps: p.rate.to_rps,
+    };
+    marks.iter().zip(&s.load.stages).map(stage).collect()
+}
+
+fn fault(f: &Fault) -> FaultRecord {
+    let kind = match f.kind {
+        FaultKind::Kill => "kill",
+        FaultKind::Pause => "pause",
+        FaultKind::DropMetrics => "dropMetrics",
+    };
+    let target = f.target();
+    FaultRecord {
+        name: f.name.clone(),
+        kind: kind.to_owned(),
+        target: format!("{}/{}/{}/{}", f.cluster, target.namespace, target.app, target.container),
+        start_s: f.at.as_secs_f64(),
+        end_s: (f.at + f.lasts).as_secs_f64(),
+    }
+}
+
+fn load(event: &Event) -> Option<LoadRecord> {
+    let Event::LoadTotal { cluster, stage, recorder, .. } = event else { return None };
+    Some(LoadRecord { cluster: cluster.clone(), stage: stage.clone(), figures: figures(&recorder.summary()) })
+}
+
+fn figures(s: &Summary) -> Figures {
+    Figures {
+        planned: s.planned,
+        completed: s.completed,
+        failed: s.failed,
+        dropped: s.dropped,
+        causes: s.causes.clone(),
+        latency_p50_ms: s.latency_p50_ms,
+        latency_p95_ms: s.latency_p95_ms,
+        latency_p99_ms: s.latency_p99_ms,
+        latency_max_ms: s.latency_max_ms,
+        send_lag_p99_ms: s.send_lag_p99_ms,
+    }
+}
+
+/// Only of workloads that a policy may scale, or that changed: the rest of a world says nothing.
+fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecord> {
+    let r = workloads::replicas(t, target)?;
+    let (cluster, name) = target;
+    let service = s.services.get(name);
+    if service.is_none() && r.changes == 0 {
+        return None;
+    }
+    let stages: Vec<Stage> = s.load.stages.iter().map(Phase::stage).collect();
+    let elasticity = service.and_then(|s| s.sustains_rps).and_then(|sustains_rps| {
+        let demand = workloads::demand(&stages, sustains_rps);
+        workloads::elasticity(&demand, &workloads::ready(t, target), s.duration())
+    });
+    Some(WorkloadRecord {
+        cluster: cluster.clone(),
+        workload: name.clone(),
+        first_wanted: r.first,
+        most_wanted: r.most,
+        last_wanted: r.last,
+        changes: r.changes,
+        reversals: r.reversals,
+        replica_hours: r.replica_hours,
+        elasticity: elasticity.map(|e| ElasticityRecord {
+            under_accuracy_percent: e.under_accuracy,
+            over_accuracy_percent: e.over_accuracy,
+            under_timeshare_percent: e.under_timeshare,
+            over_timeshare_percent: e.over_timeshare,
+            instability_percent: e.instability,
+        }),
+    })
+}
+
+fn event(at: Duration, event: &Event) -> Option<EventRecord> {
+    let what = match event.clone() {
+        Event::Mark(name) => What::Mark { name },
+        Event::Replicas { target: (cluster, workload), wanted, ready } => {
+            What::Replicas { cluster, workload, wanted, ready }
+        }
+        Event::Policy { target: (cluster, policy), state: s } => What::Policy {
+            cluster,
+            policy,
+            sufficient: s.sufficient,
+            evidence: s.evidence,
+            // JSON has no NaN; a value that is none is none.
+            value: s.value.filter(|v| v.is_finite()),
+            desired: s.desired,
+            cause: s.cause,
+        },
+        Event::Load { cluster, progress } => {
+            What::Load { cluster, rate_rps: progress.rate_rps, figures: figures(&progress.second) }
+        }
+        Event::Restart { container, count } => What::Restart { container, count },
+        Event::LoadTotal { .. } => return None,
+    };
+    Some(EventRecord { at_s: at.as_secs_f64(), what })
+}

@@ -1,0 +1,127 @@
+//! Reads a scenario file, with `--set` applied, and judges it: every problem with file, line and the nearest
+//! right name.
+//!
+//! ```text
+//!  text ─► tree ─► --set ─► types (unknown keys, wrong units) ─► check (names, marks, bounds) ─► Loaded
+//!    └──► lines: path ─► line, for whatever is wrong on the way
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use thanos_telemetry::cli;
+
+use super::Scenario;
+
+mod check;
+mod set;
+
+/// A scenario that was judged fit to run, and what it was read from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What to run.
+    pub scenario: Scenario,
+    /// Its policies as YAML documents; `${CLUSTER}` is still in them.
+    pub policies: Vec<String>,
+    /// The text as read.
+    pub text: String,
+    /// Where it came from.
+    pub file: String,
+    /// What was overridden.
+    pub set: BTreeMap<String, String>,
+}
+
+/// Something wrong, by the path of the value that it is in.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    path: String,
+    message: String,
+}
+
+impl Problem {
+    fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// Reads `text`, which came from `file`. `set` overrides values by path: `load.stages[1].rate` or
+/// `load.stages.step.rate`. `read` reads the policy files that it names.
+///
+/// # Errors
+/// Every problem, one a line: `FILE:LINE: PATH: what is wrong`.
+pub fn parse(
+    file: &str,
+    text: &str,
+    set: &BTreeMap<String, String>,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Loaded, String> {
+    let lines = cli::yaml_lines(text);
+    let mut tree: Value = cli::parse_yaml(text).map_err(|e| format!("{file}: {e}"))?;
+    let mut overridden = Vec::new();
+    for (path, value) in set {
+        let shown = format!("--set {path}={value}");
+        let path = set::apply(&mut tree, path, value).map_err(|e| format!("{shown}: {e}"))?;
+        overridden.push((path, shown));
+    }
+    let show = |problems: Vec<Problem>| {
+        let shown: Vec<String> = problems.iter().map(|p| locate(file, &lines, &overridden, p)).collect();
+        shown.join("\n")
+    };
+    let scenario: Scenario =
+        serde_path_to_error::deserialize(&tree).map_err(|e| show(vec![unreadable(&e)]))?;
+    let (policies, problems) = check::check(&scenario, read);
+    if !problems.is_empty() {
+        return Err(show(problems));
+    }
+    Ok(Loaded { scenario, policies, text: text.to_owned(), file: file.to_owned(), set: set.clone() })
+}
+
+/// What serde says, with the nearest of the names that it expected.
+fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let message = error.inner().to_string();
+    let mut path = error.path().to_string();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = message.strip_prefix("unknown ").and_then(|_| quoted.next());
+    let Some(unknown) = unknown else { return Problem::new(path, message) };
+    if path == "." {
+        path.clear();
+    }
+    if !path.ends_with(&format!(".{unknown}")) && path != unknown && message.starts_with("unknown field") {
+        path = if path.is_empty() { unknown.to_owned() } else { format!("{path}.{unknown}") };
+    }
+    let hint = nearest(unknown, quoted).unwrap_or_default();
+    Problem::new(path, format!("{message}{hint}"))
+}
+
+/// `; did you mean …?`, where a known name is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let far = (name.chars().count() / 3).max(2);
+    let near = known.into_iter().map(|k| (strsim::damerau_levenshtein(name, k), k)).min()?;
+    (near.0 <= far).then(|| format!("; did you mean `{}`?", near.1))
+}
+
+/// `FILE:LINE: PATH: MESSAGE`; what was set on the command line has no line.
+fn locate(
+    file: &str,
+    lines: &BTreeMap<String, u64>,
+    overridden: &[(String, String)],
+    Problem { path, message }: &Problem,
+) -> String {
+    let within = |outer: &str| {
+        path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    if let Some((_, shown)) = overridden.iter().find(|(path, _)| within(path)) {
+        return format!("{shown}: {message}");
+    }
+    // The longest known path: what is missing has no line, but what it is missing from has.
+    let line =
+        lines.iter().filter(|(known, _)| known.is_empty() || within(known)).max_by_key(|(k, _)| k.len());
+    match line {
+        Some((_, line)) if path.is_empty() || path == "." => format!("{file}:{line}: {message}"),
+        Some((_, line)) => format!("{file}:{line}: {path}: {message}"),
+        None => format!("{file}: {path}: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

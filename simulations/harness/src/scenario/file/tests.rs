@@ -1,0 +1,166 @@
+use super::*;
+
+const GOOD: &str = "\
+name: small
+clusters: [east]
+services:
+  web: {serviceTime: 50ms}
+  front:
+    calls: web
+load:
+  to: front
+  stages:
+  - {name: quiet, for: 10s, rate: 5}
+  - name: ramp
+    for: 10s
+    rate: 5..50
+faults:
+- {name: cut, at: 3s, for: 4s, kind: dropMetrics, cluster: east}
+- {name: dead, at: 12s, kind: kill, cluster: east, part: web/proxy}
+thresholds:
+- p(95)<200
+- {that: failed==0, stage: ramp, cluster: east}
+expect:
+- reaches: {workload: east/web, atLeast: 3, after: ramp, within: 5s}
+- neverLowered: {from: cut, to: cut ended}
+";
+
+fn read(_: &str) -> Result<String, String> {
+    Err("no such file".into())
+}
+
+fn parse_with(text: &str, set: &[(&str, &str)]) -> Result<Loaded, String> {
+    let set = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    parse("small.yaml", text, &set, &read)
+}
+
+#[test]
+fn a_sound_file_is_read_and_brings_a_policy_for_the_ring() {
+    let loaded = parse_with(GOOD, &[]).unwrap();
+    assert_eq!(loaded.scenario.marks(), ["quiet", "ramp", "cut", "cut ended", "dead", "end"]);
+    assert_eq!(loaded.scenario.faults[1].target().container, "proxy");
+    assert_eq!(loaded.scenario.seed, 1);
+    assert_eq!(loaded.policies.len(), 1, "{:?}", loaded.policies);
+}
+
+#[test]
+fn every_problem_has_its_line_and_the_nearest_right_name() {
+    // What is replaced, by what, and what the error holds.
+    for (good, bad, wants) in [
+        (
+            "clusters:",
+            "clutsers:",
+            &["small.yaml:2: clutsers: unknown field", "did you mean `clusters`?"][..],
+        ),
+        (
+            "rate: 5..50",
+            "rat: 5..50",
+            &["small.yaml:13: load.stages[1].rat: unknown", "did you mean `rate`?"],
+        ),
+        ("rate: 5..50", "rate: 50ms", &["small.yaml:13: load.stages[1].rate: not a rate", "20..200"]),
+        ("rate: 5..50", "rate: -1", &["small.yaml:13: load.stages[1].rate: a rate is from 0"]),
+        ("for: 10s\n", "for: 10\n", &["small.yaml:12: load.stages[1].for: "]),
+        ("for: 10s\n", "for: 0s\n", &["small.yaml:12: load.stages[1].for: is longer"]),
+        (
+            "serviceTime: 50ms",
+            "serviceTime: 50rps",
+            &["small.yaml:4: services.web.serviceTime: not a duration"],
+        ),
+        (
+            "calls: web",
+            "calls: wbe",
+            &["small.yaml:6: services.front.calls: no service", "did you mean `web`?"],
+        ),
+        ("calls: web", "calls: front", &["small.yaml:6: services.front.calls: the calls go round"]),
+        ("to: front", "to: fornt", &["small.yaml:8: load.to: no service \"fornt\"", "did you mean `front`?"]),
+        (
+            "kind: kill",
+            "kind: kil",
+            &["small.yaml:16: faults[1].kind: unknown variant", "did you mean `kill`?"],
+        ),
+        ("part: web/proxy", "part: web/prox", &["small.yaml:16: faults[1].part: no part", "`web/proxy`?"]),
+        ("at: 12s", "at: 30s", &["small.yaml:16: faults[1].at: begins or ends after the load"]),
+        ("for: 4s, ", "", &["small.yaml:15: faults[0].for: say how long"]),
+        ("p(95)<200", "p(95)<200rps", &["small.yaml:18: thresholds[0]: threshold", "not a unit of time"]),
+        ("stage: ramp", "stage: rmap", &["small.yaml:19: thresholds[1].stage: no stage", "`ramp`?"]),
+        ("after: ramp", "after: ram", &["small.yaml:21: expect[0].reaches.after: no mark", "`ramp`?"]),
+        (
+            "east/web, at",
+            "eats/web, at",
+            &["small.yaml:21: expect[0].reaches.workload: no cluster", "`east`?"],
+        ),
+        ("east/web, at", "web, at", &["small.yaml:21: expect[0].reaches.workload: ", "is not CLUSTER/NAME"]),
+        ("atLeast: 3, ", "", &["small.yaml:21: expect[0].reaches.atLeast: say atLeast"]),
+        (
+            "neverLowered",
+            "neverLowred",
+            &["small.yaml:22: expect[1]: unknown variant", "did you mean `neverLowered`?"],
+        ),
+        (
+            "thresholds:",
+            "policies: [{file: gone.yaml}]\nthresholds:",
+            &["small.yaml:17: policies[0].file: no such"],
+        ),
+        ("name: ramp", "name: quiet", &["small.yaml:9: load.stages: two stages or faults make the mark"]),
+        ("[east]", "[east", &["small.yaml: "]),
+    ] {
+        let text = GOOD.replacen(good, bad, 1);
+        assert_ne!(text, GOOD, "{good}");
+        let error = parse_with(&text, &[]).unwrap_err();
+        for want in wants {
+            assert!(error.contains(want), "{bad}: {want:?} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = GOOD.replace("to: front", "to: a").replace("calls: web", "calls: b");
+    assert_eq!(parse_with(&text, &[]).unwrap_err().lines().count(), 2);
+}
+
+#[test]
+fn set_reaches_every_value_and_its_errors_name_it() {
+    let set =
+        [("load.stages.ramp.rate", "5..70"), ("services.web.concurrency", "7"), ("load.stages[0].rate", "9")];
+    let s = parse_with(GOOD, &set).unwrap().scenario;
+    assert_eq!((s.load.stages[0].rate.to_rps, s.load.stages[1].rate.to_rps), (9.0, 70.0));
+    assert_eq!(s.services["web"].concurrency, Some(7));
+    for (key, value, want) in [
+        ("sed", "1", "--set sed=1: unknown field `sed`"),
+        ("load.stages.ramp.rate", "fast", "--set load.stages.ramp.rate=fast: not a rate"),
+        ("load.stages.none.rate", "1", "no item \"none\""),
+        ("name.x", "1", "nothing below"),
+        ("load..x", "1", "write a path"),
+        ("load.to", "nobody", "--set load.to=nobody: no service"),
+        ("seed", "[", "--set seed=[: "),
+    ] {
+        let error = parse_with(GOOD, &[(key, value)]).unwrap_err();
+        assert!(error.contains(want), "{want:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn a_policy_is_judged_as_a_cluster_would() {
+    let policy = |target: &str, min: i32| {
+        format!(
+            "{GOOD}policies:\n- inline:\n    apiVersion: autoscaling.gauntlet.dev/v1alpha1\n    kind: ScalingPolicy\n    \
+             metadata: {{name: web, namespace: default}}\n    spec:\n      scaleTargetRef: {{apiVersion: apps/v1, kind: \
+             Deployment, name: {target}}}\n      minReplicas: {min}\n      maxReplicas: 5\n      metrics:\n      - {{name: m, \
+             query: vector(1), target: {{type: Value, value: \"1\"}}}}\n"
+        )
+    };
+    assert_eq!(parse_with(&policy("web", 1), &[]).unwrap().policies.len(), 2);
+    let error = parse_with(&policy("wbe", 1), &[]).unwrap_err();
+    assert!(error.contains("policies[0].inline") && error.contains("did you mean `web`?"), "{error}");
+    let error = parse_with(&policy("web", 9), &[]).unwrap_err();
+    assert!(error.starts_with("small.yaml:31: policies[0].inline.spec.maxReplicas: 5 is below"), "{error}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn garbage_never_panics(text in "\\PC{0,200}", key in "[a-z.\\[\\]0-9]{0,20}") {
+        drop(parse_with(&text, &[(&key, &text)]));
+        drop(parse_with(GOOD, &[(&key, &text)]));
+    }
+}
