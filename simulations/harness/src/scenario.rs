@@ -1,6 +1,6 @@
 //! What a run is: clusters, services, policies, load, faults, and what must hold. The content of a scenario file.
 //!
-//! The JSON Schema of these types is `simulations/scenarios/scenario.schema.json`; [`file`] reads and judges a file.
+//! The JSON Schema of these types is `simulations/scenarios/scenario.schema.json`; [`mod@file`] reads and judges a file.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
