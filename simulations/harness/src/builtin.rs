@@ -26,11 +26,16 @@ pub fn load(name: &str, set: &BTreeMap<String, String>) -> Result<Loaded, String
             "{name}: neither a file nor a scenario that ships (see gauntlet run --list){hint}"
         ));
     };
-    let read = |file: &str| {
-        let found = FILES.iter().find(|(n, _)| *n == file);
-        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| format!("{file} is not built in"))
-    };
-    parse(&format!("built in: {name}"), text, set, &read)
+    parse(&format!("built in: {name}"), text, set, &file)
+}
+
+/// Reads a file that a scenario which ships names.
+///
+/// # Errors
+/// There is none.
+pub fn file(name: &str) -> Result<String, String> {
+    let found = FILES.iter().find(|(n, _)| *n == name);
+    found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| format!("{name} is not built in"))
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub struct Args {
     /// Write result.json, junit.xml and summary.md into this folder.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Run a counterexample of the scenario, the first unless named: exit 0 if the rows that must fail do, 99 if
+    /// one of them held.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub counterexample: Option<String>,
     /// Only say which scenarios ship.
     #[arg(long, conflicts_with_all = ["file", "schema"])]
     pub list: bool,
@@ -101,7 +105,12 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.list {
         for (name, _) in builtin::SCENARIOS {
             let loaded = builtin::load(name, &BTreeMap::new()).map_err(refused)?;
-            view.say(&format!("{name:<14} {}", loaded.scenario.description));
+            let bad = match loaded.scenario.counterexamples.len() {
+                0 => String::new(),
+                1 => " (1 counterexample)".to_owned(),
+                n => format!(" ({n} counterexamples)"),
+            };
+            view.say(&format!("{name:<14} {}{bad}", loaded.scenario.description));
         }
         return Ok(());
     }
@@ -153,8 +162,14 @@ fn load(args: &Args) -> Result<Loaded, RunError> {
         set.insert("seed".into(), seed.to_string());
     }
     let file = args.file.clone().unwrap_or_default();
-    if file.exists() { read(&file, &set) } else { builtin::load(&file.display().to_string(), &set) }
-        .map_err(refused)
+    let there = file.exists();
+    let loaded = if there { read(&file, &set) } else { builtin::load(&file.display().to_string(), &set) };
+    let Some(name) = &args.counterexample else { return loaded.map_err(refused) };
+    let changed = |loaded: Loaded| match there {
+        true => loaded.counterexample(name, &|other| beside(&file, other)),
+        false => loaded.counterexample(name, &builtin::file),
+    };
+    loaded.and_then(changed).map_err(refused)
 }
 
 /// Reads a scenario file and the policy files beside it.
@@ -163,9 +178,12 @@ fn load(args: &Args) -> Result<Loaded, RunError> {
 /// Every problem, one a line.
 pub fn read(file: &Path, set: &BTreeMap<String, String>) -> Result<Loaded, String> {
     let text = cli::read_config(file).map_err(|e| e.to_string())?;
-    let beside = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let other = |name: &str| cli::read_config(&beside.join(name)).map_err(|e| e.to_string());
-    parse(&file.display().to_string(), &text, set, &other)
+    parse(&file.display().to_string(), &text, set, &|other| beside(file, other))
+}
+
+fn beside(file: &Path, name: &str) -> Result<String, String> {
+    let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    cli::read_config(&folder.join(name)).map_err(|e| e.to_string())
 }
 
 /// A folder of our own, unless one was given.
@@ -219,20 +237,33 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
             let failed = outcome.rows.iter().filter(|r| !r.held).count();
             let no = |code, message: String| Err(RunError::Verdict { code, message });
             // A result that could not be kept does not hide a verdict that says no.
-            match outcome.verdict {
-                Verdict::Pass => {
+            match (outcome.verdict, &loaded.counterexample) {
+                (Verdict::Pass | Verdict::Thresholds, Some(c)) => {
+                    let rows = c.judge(&outcome.rows);
+                    view.say(&format!("\ncounterexample {:?}: {}", c.name, c.why));
+                    view.verdict(&rows);
+                    let held: Vec<&str> = rows.iter().filter(|r| !r.held).map(|r| r.key.as_str()).collect();
+                    if held.is_empty() {
+                        let named: Vec<&str> = rows.iter().map(|r| r.key.as_str()).collect();
+                        view.say(&format!("\nfailed as it should: {}", named.join(", ")));
+                        written.map_err(RunError::Failed)
+                    } else {
+                        no(EXIT_THRESHOLDS, format!("should have failed and did not: {}", held.join(", ")))
+                    }
+                }
+                (Verdict::Pass, None) => {
                     view.say("\nall expectations held");
                     written.map_err(RunError::Failed)
                 }
-                Verdict::Thresholds => no(
+                (Verdict::Thresholds, None) => no(
                     EXIT_THRESHOLDS,
                     format!("{failed} of {} expectations did not hold", outcome.rows.len()),
                 ),
-                Verdict::InvalidGenerator => no(
+                (Verdict::InvalidGenerator, _) => no(
                     EXIT_INVALID_GENERATOR,
                     "the load generator was not on time, so the run says nothing".into(),
                 ),
-                Verdict::Interrupted => Err(broken_off()),
+                (Verdict::Interrupted, _) => Err(broken_off()),
             }
         }
     };

@@ -204,30 +204,40 @@ impl Expectation {
 /// One line of the verdict.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// What it is an instance of: an expectation's key, or a threshold's condition.
+    pub key: String,
     /// What was asked.
     pub expectation: String,
     /// What was found.
     pub found: String,
     /// Whether it held.
     pub held: bool,
+    /// Whether the run went on long enough to judge it; what was not reached did not hold.
+    pub reached: bool,
 }
 
 impl Row {
-    fn new(expectation: String, result: Found) -> Self {
+    fn new(key: impl Into<String>, expectation: String, result: Found) -> Self {
         let held = result.is_ok();
-        Self { expectation, found: result.unwrap_or_else(|f| f), held }
+        Self { key: key.into(), expectation, found: result.unwrap_or_else(|f| f), held, reached: true }
+    }
+
+    /// Whether `name` means it: by its key, or in full.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.key == name || self.expectation == name
     }
 }
 
 /// Judges every expectation, then every threshold.
 pub fn judge(expectations: &[Expectation], thresholds: &[Threshold], timeline: &Timeline) -> Vec<Row> {
     let expected = expectations.iter().map(|e| row(e, timeline));
-    expected.chain(thresholds.iter().map(|t| Row::new(t.to_string(), t.judge(timeline)))).collect()
+    let bounded = thresholds.iter().map(|t| Row::new(t.that.text(), t.to_string(), t.judge(timeline)));
+    expected.chain(bounded).collect()
 }
 
 /// Judges the load generator: if it did not keep its own promise, no other row says anything.
 pub fn judge_generator(timeline: &Timeline) -> Row {
-    Row::new("the load generator was on time".to_owned(), valid_load(timeline))
+    Row::new("generator", "the load generator was on time".to_owned(), valid_load(timeline))
 }
 
 /// A row from what was asked and `Ok(found)` or `Err(found)`.
@@ -279,7 +289,7 @@ fn row(expectation: &Expectation, t: &Timeline) -> Row {
             (asked, found.and_then(|r| told(r.replica_hours)))
         }
     };
-    Row::new(asked, result)
+    Row::new(expectation.kind(), asked, result)
 }
 
 fn bounded(held: bool, found: String) -> Found {

@@ -17,19 +17,22 @@ pub fn write_all(dir: &Path, record: &RunRecord) -> std::io::Result<()> {
 }
 
 /// JUnit's XML as CI systems read it: one test suite, a test case a row.
+///
+/// Of a counterexample, the rows that had to fail: a failure there is what was wanted.
 pub fn junit(record: &RunRecord) -> String {
-    let failures = record.rows.iter().filter(|r| !r.held).count();
+    let rows = record.counterexample.as_ref().map_or(&record.rows, |c| &c.rows);
+    let failures = rows.iter().filter(|r| !r.held).count();
     let interrupted = record.verdict == Verdict::Interrupted;
     let name = xml(&record.scenario.name);
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{name}\" tests=\"{}\" \
          failures=\"{failures}\" errors=\"{}\" skipped=\"0\" time=\"{:.3}\" timestamp=\"{}\">\n",
-        record.rows.len() + usize::from(interrupted),
+        rows.len() + usize::from(interrupted),
         u8::from(interrupted),
         record.duration_s,
         xml(&record.started_at),
     );
-    for row in &record.rows {
+    for row in rows {
         out.push_str(&format!("    <testcase classname=\"{name}\" name=\"{}\">\n", xml(&row.expectation)));
         if row.held {
             out.push_str(&format!("      <system-out>{}</system-out>\n", xml(&row.found)));
@@ -81,7 +84,8 @@ pub fn summary(record: &RunRecord) -> String {
         record.duration_s,
         markdown(&record.clusters.join(", ")),
     );
-    for row in &record.rows {
+    let must_fail = record.counterexample.iter().flat_map(|c| &c.rows);
+    for row in record.rows.iter().chain(must_fail) {
         let mark = if row.held { "✅" } else { "❌" };
         out.push_str(&format!("| {mark} | {} | {} |\n", markdown(&row.expectation), markdown(&row.found)));
     }

@@ -39,6 +39,9 @@ pub struct RunRecord {
     pub verdict: Verdict,
     /// One row a threshold or expectation.
     pub rows: Vec<RowRecord>,
+    /// Which of the scenario's counterexamples it was, and whether it failed as it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counterexample: Option<CounterexampleRecord>,
     /// Figures of the load, each cluster's whole run first, then its stages.
     pub loads: Vec<LoadRecord>,
     /// What each workload's replicas did.
@@ -109,8 +112,20 @@ pub struct FaultRecord {
     pub end_s: f64,
 }
 
-/// One line of the verdict.
+/// A run that has to fail. [`RunRecord::verdict`] and [`RunRecord::rows`] are those of any run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CounterexampleRecord {
+    /// Its name.
+    pub name: String,
+    /// Why it must fail.
+    pub why: String,
+    /// One row a thing that must fail; it holds if that failed.
+    pub rows: Vec<RowRecord>,
+}
+
+/// One line of the verdict.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RowRecord {
     /// What was asked.
@@ -119,6 +134,12 @@ pub struct RowRecord {
     pub found: String,
     /// Whether it held.
     pub held: bool,
+    /// An expectation's key, or a threshold's condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Absent unless the run was broken off before this could be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<bool>,
 }
 
 /// The load on one cluster, over the run or one stage of it.

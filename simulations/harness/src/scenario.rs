@@ -12,9 +12,11 @@ use simulations_load::schedule::{Arrivals, Stage};
 use crate::judge::Expectation;
 use crate::threshold::Threshold;
 
+mod counterexample;
 pub mod file;
 mod values;
 
+pub use counterexample::Counterexample;
 pub(crate) use values::DurationText;
 pub use values::Rate;
 
@@ -49,6 +51,9 @@ pub struct Scenario {
     /// What the autoscaling must do.
     #[serde(default)]
     pub expect: Vec<Expectation>,
+    /// Changes that make it fail, and the rows that must then fail: what shows that these rows can.
+    #[serde(default)]
+    pub counterexamples: Vec<Counterexample>,
 }
 
 fn one() -> u64 {

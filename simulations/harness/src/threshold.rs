@@ -192,6 +192,13 @@ fn figure(name: &str) -> Result<Figure, String> {
     })
 }
 
+impl Condition {
+    /// As written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl<'de> Deserialize<'de> for Condition {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(de::Error::custom)

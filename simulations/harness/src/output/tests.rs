@@ -1,9 +1,13 @@
 use super::*;
-use crate::record::{FORMAT, Figures, LoadRecord, RowRecord, ScenarioText};
+use crate::record::{CounterexampleRecord, FORMAT, Figures, LoadRecord, RowRecord, ScenarioText};
 
 fn record(verdict: Verdict) -> RunRecord {
-    let row =
-        |held| RowRecord { expectation: "p(95)<200 & \"x\"".into(), found: "a|b\n<c>\u{1}".into(), held };
+    let row = |held| RowRecord {
+        expectation: "p(95)<200 & \"x\"".into(),
+        found: "a|b\n<c>\u{1}".into(),
+        held,
+        ..Default::default()
+    };
     RunRecord {
         format: FORMAT.into(),
         version: "0".into(),
@@ -25,6 +29,7 @@ fn record(verdict: Verdict) -> RunRecord {
         loads: vec![LoadRecord { cluster: "east".into(), stage: None, figures: Figures::default() }],
         workloads: vec![],
         events: vec![],
+        counterexample: None,
     }
 }
 
@@ -36,6 +41,16 @@ fn junit_counts_and_escapes() {
     assert!(text.contains("<failure message=\"a|b &lt;c&gt;\u{fffd}\"/>"), "{text}");
     let broken_off = junit(&record(Verdict::Interrupted));
     assert!(broken_off.contains("tests=\"3\" failures=\"1\" errors=\"1\""), "{broken_off}");
+}
+
+#[test]
+fn of_a_counterexample_junit_tells_whether_it_failed_as_it_should() {
+    let mut bad = record(Verdict::Thresholds);
+    let row = RowRecord { expectation: "reaches fails".into(), held: true, ..Default::default() };
+    bad.counterexample =
+        Some(CounterexampleRecord { name: "few".into(), why: "few".into(), rows: vec![row] });
+    let text = junit(&bad);
+    assert!(text.contains("tests=\"1\" failures=\"0\"") && text.contains("reaches fails"), "{text}");
 }
 
 #[test]

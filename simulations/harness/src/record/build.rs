@@ -7,9 +7,10 @@ use simulations_load::recorder::Summary;
 use simulations_load::schedule::Stage;
 
 use super::{
-    ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures, LoadRecord, RowRecord, RunRecord,
-    ScenarioText, StageRecord, What, WorkloadRecord,
+    CounterexampleRecord, ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures, LoadRecord, RowRecord,
+    RunRecord, ScenarioText, StageRecord, What, WorkloadRecord,
 };
+use crate::judge::Row;
 use crate::run::Outcome;
 use crate::scenario::file::Loaded;
 use crate::scenario::{Fault, FaultKind, Phase, Scenario};
@@ -21,11 +22,6 @@ impl RunRecord {
     pub fn new(loaded: &Loaded, outcome: &Outcome, started_at: Timestamp) -> Self {
         let s = &loaded.scenario;
         let t = &outcome.timeline;
-        let row = |r: &crate::judge::Row| RowRecord {
-            expectation: r.expectation.clone(),
-            found: r.found.clone(),
-            held: r.held,
-        };
         Self {
             format: FORMAT.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -47,7 +43,22 @@ impl RunRecord {
             loads: t.events().iter().filter_map(|(_, e)| load(e)).collect(),
             workloads: t.targets().iter().filter_map(|w| workload(s, t, w)).collect(),
             events: t.events().iter().filter_map(|(at, e)| event(*at, e)).collect(),
+            counterexample: loaded.counterexample.as_ref().map(|c| CounterexampleRecord {
+                name: c.name.clone(),
+                why: c.why.clone(),
+                rows: c.judge(&outcome.rows).iter().map(row).collect(),
+            }),
         }
+    }
+}
+
+fn row(r: &Row) -> RowRecord {
+    RowRecord {
+        expectation: r.expectation.clone(),
+        found: r.found.clone(),
+        held: r.held,
+        key: Some(r.key.clone()),
+        reached: (!r.reached).then_some(false),
     }
 }
 

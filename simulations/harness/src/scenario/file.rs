@@ -6,12 +6,14 @@
 //!    └──► lines: path ─► line, for whatever is wrong on the way
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use thanos_telemetry::cli;
 
-use super::Scenario;
+use super::{Counterexample, Scenario};
+use crate::judge::judge;
+use crate::timeline::Timeline;
 
 mod check;
 mod set;
@@ -29,6 +31,8 @@ pub struct Loaded {
     pub file: String,
     /// What was overridden.
     pub set: BTreeMap<String, String>,
+    /// Which of its counterexamples it is, where it is one; what that sets is in [`Loaded::set`].
+    pub counterexample: Option<Counterexample>,
 }
 
 /// Something wrong, by the path of the value that it is in.
@@ -44,6 +48,34 @@ impl Problem {
     }
 }
 
+impl Loaded {
+    /// The same with what a counterexample sets: the first of them where `name` is empty. What was set already
+    /// wins.
+    ///
+    /// # Errors
+    /// There is none of that name, or it does not fit what was set.
+    pub fn counterexample(
+        &self,
+        name: &str,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, String> {
+        let Scenario { name: scenario, counterexamples: all, .. } = &self.scenario;
+        let found = if name.is_empty() { all.first() } else { all.iter().find(|c| c.name == name) };
+        let found = found.ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
+            let hint = nearest(name, names.iter().copied()).unwrap_or_default();
+            match names[..] {
+                [] => format!("--counterexample: {scenario} has none"),
+                _ => format!("--counterexample: {scenario} has no {name:?}, only {}{hint}", names.join(", ")),
+            }
+        })?;
+        let mut set = found.overrides();
+        set.extend(self.set.clone());
+        let loaded = parse_only(&self.file, &self.text, &set, read, |_, _| Vec::new())?;
+        Ok(Self { counterexample: Some(found.clone()), ..loaded })
+    }
+}
+
 /// Reads `text`, which came from `file`. `set` overrides values by path: `load.stages[1].rate` or
 /// `load.stages.step.rate`. `read` reads the policy files that it names.
 ///
@@ -54,6 +86,17 @@ pub fn parse(
     text: &str,
     set: &BTreeMap<String, String>,
     read: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Loaded, String> {
+    parse_only(file, text, set, read, |tree, scenario| counterexamples(tree, scenario, read))
+}
+
+/// `further` says what else is wrong with a tree that was read.
+fn parse_only(
+    file: &str,
+    text: &str,
+    set: &BTreeMap<String, String>,
+    read: &dyn Fn(&str) -> Result<String, String>,
+    further: impl Fn(&Value, &Scenario) -> Vec<Problem>,
 ) -> Result<Loaded, String> {
     let lines = cli::yaml_lines(text);
     let mut tree: Value = cli::parse_yaml(text).map_err(|e| format!("{file}: {e}"))?;
@@ -69,11 +112,65 @@ pub fn parse(
     };
     let scenario: Scenario =
         serde_path_to_error::deserialize(&tree).map_err(|e| show(vec![unreadable(&e)]))?;
-    let (policies, problems) = check::check(&scenario, read);
+    let (policies, mut problems) = check::check(&scenario, read);
+    if problems.is_empty() {
+        problems = further(&tree, &scenario);
+    }
     if !problems.is_empty() {
         return Err(show(problems));
     }
-    Ok(Loaded { scenario, policies, text: text.to_owned(), file: file.to_owned(), set: set.clone() })
+    Ok(Loaded {
+        scenario,
+        policies,
+        text: text.to_owned(),
+        file: file.to_owned(),
+        set: set.clone(),
+        counterexample: None,
+    })
+}
+
+/// Each counterexample is a scenario of its own, and has the rows that it says must fail.
+fn counterexamples(
+    tree: &Value,
+    scenario: &Scenario,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (i, c) in scenario.counterexamples.iter().enumerate() {
+        let at = |field: &str| format!("counterexamples[{i}].{field}");
+        if scenario.counterexamples[..i].iter().any(|other| other.name == c.name) {
+            problems.push(Problem::new(at("name"), format!("{:?} is there twice", c.name)));
+        }
+        if c.fails.is_empty() {
+            problems.push(Problem::new(at("fails"), "say what must fail, for example [reaches]"));
+        }
+        let mut changed = tree.clone();
+        let set = c.overrides();
+        let wrong = set.iter().filter_map(|(path, value)| set::apply(&mut changed, path, value).err());
+        problems.extend(wrong.map(|e| Problem::new(at("set"), e)));
+        let (changed, found) = match serde_path_to_error::deserialize::<_, Scenario>(&changed) {
+            Ok(s) => {
+                let found = check::check(&s, read).1;
+                (Some(s), found)
+            }
+            Err(e) => (None, vec![unreadable(&e)]),
+        };
+        let located = |p: &Problem| Problem::new(at("set"), format!("{}: {}", p.path, p.message));
+        problems.extend(found.iter().map(located));
+        let Some(changed) = changed else { continue };
+        // What would be judged, judged on nothing.
+        let rows = judge(&changed.expect, &changed.thresholds, &Timeline::default());
+        for (j, named) in c.fails.iter().enumerate() {
+            if !rows.iter().any(|r| r.is_named(named)) {
+                let known: BTreeSet<&str> = rows.iter().map(|r| r.key.as_str()).collect();
+                let all: Vec<&str> = known.iter().copied().collect();
+                let hint = nearest(named, known).unwrap_or_default();
+                let message = format!("no expectation or threshold {named:?}, only {}{hint}", all.join(", "));
+                problems.push(Problem::new(at(&format!("fails[{j}]")), message));
+            }
+        }
+    }
+    problems
 }
 
 /// What serde says, with the nearest of the names that it expected.

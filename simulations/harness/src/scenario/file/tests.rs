@@ -140,6 +140,56 @@ fn set_reaches_every_value_and_its_errors_name_it() {
     }
 }
 
+const BAD: &str = "\
+counterexamples:
+- name: slow
+  why: twice the rate
+  set: {load.stages.ramp.rate: 5..100, services.web: {serviceTime: 90ms}}
+  fails: [reaches, p(95)<200, 'failed==0 in \"ramp\" on east']
+- {name: none, set: {thresholds: []}, fails: [neverLowered]}
+";
+
+#[test]
+fn a_counterexample_is_the_scenario_with_what_it_sets() {
+    let text = format!("{GOOD}{BAD}");
+    let loaded = parse_with(&text, &[("seed", "7")]).unwrap();
+    for (name, rate, thresholds) in [("", 100.0, 2), ("slow", 100.0, 2), ("none", 50.0, 0)] {
+        let bad = loaded.counterexample(name, &read).unwrap();
+        assert_eq!(bad.scenario.load.stages[1].rate.to_rps, rate, "{name}");
+        assert_eq!((bad.scenario.thresholds.len(), bad.scenario.seed), (thresholds, 7), "{name}");
+        assert!(bad.counterexample.is_some() && bad.set.contains_key("seed"), "{name}");
+    }
+    let mine = parse_with(&text, &[("load.stages.ramp.rate", "9")]).unwrap().counterexample("slow", &read);
+    assert_eq!(mine.unwrap().scenario.load.stages[1].rate.to_rps, 9.0, "what was set besides wins");
+    assert!(loaded.counterexample("slwo", &read).unwrap_err().contains("did you mean `slow`?"));
+    assert!(parse_with(GOOD, &[]).unwrap().counterexample("", &read).unwrap_err().contains("has none"));
+}
+
+#[test]
+fn a_counterexample_that_cannot_be_run_or_cannot_fail_is_refused() {
+    for (good, bad, want) in [
+        ("fails: [reaches", "fails: [reach", "small.yaml:27: counterexamples[0].fails[0]: no expectation"),
+        ("p(95)<200,", "p(95)<300,", "did you mean `p(95)<200`?"),
+        // What it takes away cannot fail.
+        (
+            "set: {thresholds: []}, fails: [neverLowered]",
+            "set: {expect: []}, fails: [neverLowered]",
+            "fails[0]",
+        ),
+        ("ramp.rate: 5..100", "rmap.rate: 5", "small.yaml:26: counterexamples[0].set: the list has no item"),
+        ("ramp.rate: 5..100", "ramp.rate: 5rps", "counterexamples[0].set: load.stages[1].rate: not a rate"),
+        ("serviceTime: 90ms", "calls: wbe", "counterexamples[0].set: services.web.calls: no service"),
+        ("name: none", "name: slow", "counterexamples[1].name: \"slow\" is there twice"),
+        ("[neverLowered]", "[]", "counterexamples[1].fails: say what must fail"),
+        ("  why:", "  wyh:", "did you mean `why`?"),
+    ] {
+        let text = format!("{GOOD}{}", BAD.replacen(good, bad, 1));
+        assert!(text.contains(bad), "{good}");
+        let error = parse_with(&text, &[]).unwrap_err();
+        assert!(error.contains(want), "{bad}: {want:?} is not in: {error}");
+    }
+}
+
 #[test]
 fn a_policy_is_judged_as_a_cluster_would() {
     let policy = |target: &str, min: i32| {
