@@ -26,6 +26,7 @@ struct Account {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 async fn an_independent_generator_tells_the_same_of_the_same_server() {
     if Command::new("hey").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "hey is not installed: apt-get install hey");
