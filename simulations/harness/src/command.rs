@@ -215,12 +215,18 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
         "kubectl     KUBECONFIG={} kubectl --context {first} get scalingpolicies -A",
         world.kubeconfig().display()
     ));
-    let stages: Vec<String> = scenario.load.stages.iter().map(|p| p.stage().to_string()).collect();
-    view.say(&format!(
-        "load        {} requests per second on each cluster, seed {}\n",
-        stages.join(", "),
-        scenario.seed
-    ));
+    for load in scenario.load.iter() {
+        let stages: Vec<String> = load.stages.iter().map(|p| p.stage().to_string()).collect();
+        let on = load.clusters.as_ref().map_or("each cluster".into(), |c| c.join(" and "));
+        view.say(&format!(
+            "load        {}: {} requests per second on {on}, to {}, seed {}",
+            load.name(),
+            stages.join(", "),
+            load.to,
+            scenario.seed
+        ));
+    }
+    view.say("");
     let started_at = Timestamp::now();
     let outcome = run_scenario(scenario, &world, &ctx.shutdown, |journal| view.second(journal)).await;
     view.finish();
@@ -289,8 +295,14 @@ mod tests {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
         for (of, file) in [(Schema::Scenario, "scenario.schema.json"), (Schema::Result, "result.schema.json")]
         {
+            if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+                std::fs::write(folder.join(file), schema(of)).unwrap();
+            }
             let committed = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-            assert!(committed == schema(of), "{file}: write it anew with gauntlet run --schema {of:?}");
+            assert!(
+                committed == schema(of),
+                "{file}: write it anew with UPDATE_SCHEMAS=1 cargo test -p simulations-harness schemas"
+            );
         }
     }
 }

@@ -421,12 +421,12 @@ fn restarted(t: &Timeline, prefix: &str, suffix: &str, after: &str, within: Dura
 fn valid_load(t: &Timeline) -> Found {
     let mut lags = Vec::new();
     for (_, event) in t.events() {
-        let Event::LoadTotal { cluster, stage: None, recorder, .. } = event else { continue };
+        let Event::LoadTotal { cluster, load, stage: None, recorder, .. } = event else { continue };
         let s = recorder.summary();
-        s.validity().map_err(|e| format!("{cluster}: {e}"))?;
-        lags.push(format!("{cluster} p99 {:.1} ms", s.send_lag_p99_ms));
+        s.validity().map_err(|e| format!("{cluster}, {load}: {e}"))?;
+        lags.push(format!("{cluster}, {load}: p99 {:.1} ms", s.send_lag_p99_ms));
     }
-    if lags.is_empty() { Err("no load ran".into()) } else { Ok(format!("send lag {}", lags.join(", "))) }
+    if lags.is_empty() { Err("no load ran".into()) } else { Ok(format!("send lag {}", lags.join("; "))) }
 }
 
 #[cfg(test)]

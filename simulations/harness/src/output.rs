@@ -95,7 +95,7 @@ pub fn summary(record: &RunRecord) -> String {
         let stage = load.stage.as_ref().map(|s| format!(", {s}")).unwrap_or_default();
         out.push_str(&format!(
             "| {} | {} | {} | {} | {:.0} ms | {:.0} ms | {:.0} ms | {:.0} ms |\n",
-            markdown(&format!("{}{stage}", load.cluster)),
+            markdown(&format!("{}, {}{stage}", load.cluster, load.load)),
             f.planned,
             f.failed,
             f.dropped,

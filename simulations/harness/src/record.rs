@@ -31,7 +31,7 @@ pub struct RunRecord {
     pub seed: u64,
     /// Clusters; the first held the querier and the controller.
     pub clusters: Vec<String>,
-    /// Load in order, the same on every cluster.
+    /// Each load's stages in order.
     pub stages: Vec<StageRecord>,
     /// What went wrong on purpose.
     pub faults: Vec<FaultRecord>,
@@ -42,7 +42,7 @@ pub struct RunRecord {
     /// Which of the scenario's counterexamples it was, and whether it failed as it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<CounterexampleRecord>,
-    /// Figures of the load, each cluster's whole run first, then its stages.
+    /// Figures of each load on each cluster, its whole run first, then its stages.
     pub loads: Vec<LoadRecord>,
     /// What each workload's replicas did.
     pub workloads: Vec<WorkloadRecord>,
@@ -84,6 +84,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StageRecord {
+    /// The load that it is of.
+    #[serde(default)]
+    pub load: String,
     /// Name.
     pub name: String,
     /// When it starts.
@@ -142,12 +145,18 @@ pub struct RowRecord {
     pub reached: Option<bool>,
 }
 
-/// The load on one cluster, over the run or one stage of it.
+/// One load on one cluster, over the run or one stage of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadRecord {
     /// Cluster.
     pub cluster: String,
+    /// The load's name.
+    #[serde(default)]
+    pub load: String,
+    /// The service that it is sent to.
+    #[serde(default)]
+    pub to: String,
     /// Stage, by when a request was due; absent for the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
@@ -270,10 +279,16 @@ pub enum What {
         /// Cause of the last decision.
         cause: String,
     },
-    /// A second of load on one cluster: requests that were due, or ended, in it.
+    /// A second of one load on one cluster: requests that were due, or ended, in it.
     Load {
         /// Cluster.
         cluster: String,
+        /// The load's name.
+        #[serde(default)]
+        load: String,
+        /// The service that it is sent to.
+        #[serde(default)]
+        to: String,
         /// The rate that the stages ask for.
         rate_rps: f64,
         /// The second's figures.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::judge::{Row, judge, judge_generator};
 use crate::observe::{Journal, observe};
 use crate::record::Verdict;
-use crate::scenario::{Fault, FaultKind, Part, Phase, Scenario};
+use crate::scenario::{Fault, FaultKind, Load, Part, Phase, Scenario};
 use crate::timeline::{Event, Timeline};
 use crate::world::{World, names, pods};
 
@@ -52,18 +52,31 @@ pub async fn run(
     }
 
     let mut loads = Vec::new();
-    for (i, cluster) in world.clusters().iter().enumerate() {
-        let (set, targets) = watch::channel(world.entry_targets(cluster).await?);
+    let sent = scenario.load.iter().flat_map(|load| world.clusters().iter().map(move |c| (load, c)));
+    for (i, (load, cluster)) in sent.enumerate() {
+        if !load.runs_on(cluster.name()) {
+            continue;
+        }
+        let (set, targets) = watch::channel(world.targets(cluster, &load.to).await?);
         let plan = Plan {
-            stages: scenario.load.stages.iter().map(Phase::stage).collect(),
-            arrivals: scenario.load.arrivals,
+            stages: load.course(),
+            arrivals: load.arrivals,
+            // By position, so that one load more changes no other's arrivals.
             seed: scenario.seed.wrapping_add(i as u64),
             targets,
             timeout: REQUEST_TIMEOUT,
             max_in_flight: MAX_IN_FLIGHT,
         };
-        loads.push(Load { cluster, set, generator: Generator::start(plan, watching.clone()) });
+        loads.push((load, cluster, set, plan));
     }
+    // Together, once every address is known.
+    let start = |(load, cluster, set, plan)| Running {
+        load,
+        cluster,
+        set,
+        generator: Generator::start(plan, watching.clone()),
+    };
+    let loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
 
     let mut agenda = agenda(scenario);
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -96,18 +109,19 @@ pub async fn run(
             act(&item, world, &journal).await?;
         }
     }
-    for load in loads {
-        let cluster = load.cluster.name().to_owned();
-        let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, load.generator.finish_recorded());
+    for Running { load, cluster, generator, .. } in loads {
+        let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, generator.finish_recorded());
         let (recorder, stages) = finish.await.context("the load generator did not finish")?;
         let total = |stage: Option<&Phase>, recorder| Event::LoadTotal {
-            cluster: cluster.clone(),
+            cluster: cluster.name().to_owned(),
+            load: load.name().to_owned(),
+            to: load.to.clone(),
             stage: stage.map(|p| p.name.clone()),
-            lasted: stage.map_or(end, |p| p.lasts),
+            lasted: stage.map_or(load.duration(), |p| p.lasts),
             recorder,
         };
         journal.write(total(None, recorder));
-        for (phase, recorder) in scenario.load.stages.iter().zip(stages) {
+        for (phase, recorder) in load.stages.iter().zip(stages) {
             journal.write(total(Some(phase), recorder));
         }
     }
@@ -129,18 +143,20 @@ pub async fn run(
     Ok(Outcome { rows, verdict, timeline })
 }
 
-struct Load<'a> {
+/// A load on a cluster.
+struct Running<'a> {
+    load: &'a Load,
     cluster: &'a Cluster,
     set: watch::Sender<Vec<Uri>>,
     generator: Generator,
 }
 
-impl Load<'_> {
+impl Running<'_> {
     async fn second(&self, world: &World, journal: &Journal) {
-        let cluster = self.cluster.name().to_owned();
-        journal.write(Event::Load { cluster, progress: self.generator.lap() });
-        // The front end may move; an API server that is away for a moment changes nothing.
-        if let Ok(targets) = world.entry_targets(self.cluster).await
+        let (cluster, load, to) = (self.cluster.name().into(), self.load.name().into(), self.load.to.clone());
+        journal.write(Event::Load { cluster, load, to, progress: self.generator.lap() });
+        // Its pods may move; an API server that is away for a moment changes nothing.
+        if let Ok(targets) = world.targets(self.cluster, &self.load.to).await
             && !targets.is_empty()
         {
             self.set.send_if_modified(|now| {

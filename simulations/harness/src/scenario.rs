@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use simulations_load::schedule::{Arrivals, Stage};
+use simulations_load::schedule::{Stage, rate_at};
 
 use crate::judge::Expectation;
 use crate::threshold::Threshold;
 
 mod counterexample;
 pub mod file;
+mod load;
 mod values;
 
 pub use counterexample::Counterexample;
+pub use load::{Load, Loads, Phase};
 pub(crate) use values::DurationText;
 pub use values::Rate;
 
@@ -40,8 +42,8 @@ pub struct Scenario {
     /// ScalingPolicies, applied to every cluster; `${CLUSTER}` in them is the cluster's name.
     #[serde(default)]
     pub policies: Vec<PolicySource>,
-    /// What is sent, to every cluster alike.
-    pub load: Load,
+    /// What is sent: one load, or a list of them.
+    pub load: Loads,
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<Fault>,
@@ -96,41 +98,6 @@ pub enum PolicySource {
     File(String),
     /// One ScalingPolicy in place.
     Inline(#[schemars(with = "BTreeMap<String, serde_json::Value>")] serde_json::Value),
-}
-
-/// Load.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Load {
-    /// The service that it is sent to.
-    pub to: String,
-    /// How arrivals are spread.
-    #[serde(default)]
-    #[schemars(with = "values::ArrivalsText")]
-    pub arrivals: Arrivals,
-    /// In order.
-    pub stages: Vec<Phase>,
-}
-
-/// A named stretch of load, the same for every cluster.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Phase {
-    /// Name: its start is a mark.
-    pub name: String,
-    /// Length.
-    #[serde(rename = "for", with = "thanos_model::duration::serde_text")]
-    #[schemars(with = "values::DurationText")]
-    pub lasts: Duration,
-    /// Requests per second and cluster: `200`, or `20..200` for a ramp.
-    pub rate: Rate,
-}
-
-impl Phase {
-    /// What the generator is told.
-    pub fn stage(&self) -> Stage {
-        Stage { duration: self.lasts, from_rps: self.rate.from_rps, to_rps: self.rate.to_rps }
-    }
 }
 
 /// What is done to a container.
@@ -208,23 +175,15 @@ impl Fault {
 }
 
 impl Scenario {
-    /// When each stage starts, as `(mark, offset)`.
+    /// When each stage of each load starts, as `(mark, offset)`.
     pub fn phase_marks(&self) -> Vec<(&str, Duration)> {
-        let mut at = Duration::ZERO;
-        self.load
-            .stages
-            .iter()
-            .map(|p| {
-                let mark = (p.name.as_str(), at);
-                at += p.lasts;
-                mark
-            })
-            .collect()
+        self.load.iter().flat_map(Load::phase_marks).collect()
     }
 
     /// Every mark that a run of it makes.
     pub fn marks(&self) -> Vec<String> {
-        let mut marks: Vec<String> = self.load.stages.iter().map(|p| p.name.clone()).collect();
+        let phases = self.load.iter().flat_map(|l| &l.stages);
+        let mut marks: Vec<String> = phases.map(|p| p.name.clone()).collect();
         for f in &self.faults {
             marks.push(f.name.clone());
             if f.ends() {
@@ -235,8 +194,30 @@ impl Scenario {
         marks
     }
 
-    /// Length of the load.
+    /// Length of the longest load.
     pub fn duration(&self) -> Duration {
-        self.load.stages.iter().map(|p| p.lasts).sum()
+        self.load.iter().map(Load::duration).max().unwrap_or_default()
+    }
+
+    /// Whether requests to `entry` make requests to `service`, through `calls`.
+    pub fn reaches(&self, entry: &str, service: &str) -> bool {
+        let mut at = Some(entry);
+        // As many steps as there are services: a circle, which the check refuses, would have no end.
+        for _ in 0..=self.services.len() {
+            if at == Some(service) {
+                return true;
+            }
+            at = at.and_then(|name| self.services.get(name)?.calls.as_deref());
+        }
+        false
+    }
+
+    /// Planned requests per second on a service in a cluster, at each whole second: of every load that reaches it.
+    pub fn planned_rps(&self, cluster: &str, service: &str) -> Vec<f64> {
+        let seconds = 0..self.duration().as_secs();
+        let loads = self.load.iter().filter(|l| l.runs_on(cluster) && self.reaches(&l.to, service));
+        let courses: Vec<Vec<Stage>> = loads.map(Load::course).collect();
+        let at = |second| courses.iter().map(|c| rate_at(c, Duration::from_secs(second))).sum();
+        seconds.map(at).collect()
     }
 }

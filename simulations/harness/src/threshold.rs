@@ -227,12 +227,12 @@ impl Threshold {
         let mut all = Recorder::default();
         let mut lasted = Duration::ZERO;
         for (_, event) in timeline.events() {
-            if let Event::LoadTotal { cluster, stage, lasted: l, recorder } = event
+            if let Event::LoadTotal { cluster, stage, lasted: l, recorder, .. } = event
                 && *stage == self.stage
                 && self.cluster.as_ref().is_none_or(|c| c == cluster)
             {
                 all.merge(recorder);
-                lasted = *l;
+                lasted = lasted.max(*l);
             }
         }
         let s = all.summary();

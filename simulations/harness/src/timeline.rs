@@ -45,10 +45,14 @@ pub enum Event {
         /// Its state.
         state: PolicyState,
     },
-    /// A second of load on one cluster.
+    /// A second of one load on one cluster.
     Load {
         /// Cluster.
         cluster: String,
+        /// The load's name.
+        load: String,
+        /// The service that it is sent to.
+        to: String,
         /// The second.
         progress: Progress,
     },
@@ -59,10 +63,14 @@ pub enum Event {
         /// How often so far.
         count: i32,
     },
-    /// The load of one cluster, told at the end.
+    /// One load on one cluster, told at the end.
     LoadTotal {
         /// Cluster.
         cluster: String,
+        /// The load's name.
+        load: String,
+        /// The service that it is sent to.
+        to: String,
         /// One stage of it, by when requests were due; the whole where absent.
         stage: Option<String>,
         /// How long it was.

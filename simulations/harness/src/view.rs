@@ -32,7 +32,8 @@ struct Live {
 struct State {
     replicas: BTreeMap<Target, (i32, i32)>,
     policies: BTreeMap<Target, PolicyState>,
-    load: BTreeMap<String, simulations_load::generator::Progress>,
+    /// By cluster and load.
+    load: BTreeMap<(String, String), simulations_load::generator::Progress>,
 }
 
 impl View {
@@ -125,10 +126,11 @@ impl View {
             self.say(&format!("  {name:<18} {:>6} {most:>5} {:>5}   {}", first.1, last.1, told.join(", ")));
         }
         for (_, e) in timeline.events() {
-            if let Event::LoadTotal { cluster, stage: None, recorder, .. } = e {
+            if let Event::LoadTotal { cluster, load, stage: None, recorder, .. } = e {
                 let s = recorder.summary();
+                let name = format!("{cluster}, {load}");
                 self.say(&format!(
-                    "  {cluster:<18} {} requests, {} failed, {} not sent; latency p50 {:.0} ms, p95 {:.0} ms, \
+                    "  {name:<18} {} requests, {} failed, {} not sent; latency p50 {:.0} ms, p95 {:.0} ms, \
                      p99 {:.0} ms, max {:.0} ms",
                     s.planned,
                     s.failed,
@@ -182,8 +184,8 @@ impl State {
                 let word = if state.sufficient == Some(true) { "trusts" } else { "does not trust" };
                 turned.then(|| format!("{}/{} {word} its evidence: {}", target.0, target.1, state.evidence))
             }
-            Event::Load { cluster, progress } => {
-                self.load.insert(cluster, progress);
+            Event::Load { cluster, load, progress, .. } => {
+                self.load.insert((cluster, load), progress);
                 None
             }
             Event::Restart { container, count } => Some(format!("{container} started again ({count})")),
@@ -195,10 +197,10 @@ impl State {
         let told: Vec<String> = self
             .load
             .iter()
-            .map(|(cluster, p)| {
+            .map(|((cluster, load), p)| {
                 let s = &p.second;
                 format!(
-                    "{cluster} {:.0} rps, {} ok, {} failed, p50 {:.0} ms, p99 {:.0} ms",
+                    "{cluster}, {load} {:.0} rps, {} ok, {} failed, p50 {:.0} ms, p99 {:.0} ms",
                     p.rate_rps, s.completed, s.failed, s.latency_p50_ms, s.latency_p99_ms
                 )
             })

@@ -11,8 +11,6 @@
 
 use std::time::Duration;
 
-use simulations_load::schedule::{Stage, rate_at};
-
 use crate::timeline::{Target, Timeline};
 
 /// A value from a moment on, in order of time.
@@ -76,16 +74,12 @@ fn at(steps: &[(Duration, i32)], moment: Duration) -> Option<i32> {
 }
 
 /// The fewest replicas that carry the planned load, second by second, if each carries `sustains_rps`.
-pub fn demand(stages: &[Stage], sustains_rps: f64) -> Steps {
-    let length: Duration = stages.iter().map(|s| s.duration).sum();
-    (0..length.as_secs())
-        .map(|second| {
-            let moment = Duration::from_secs(second);
-            let replicas = (rate_at(stages, moment) / sustains_rps).ceil();
-            // Saturates; at least one replica serves the next request.
-            (moment, (replicas as i32).max(1))
-        })
-        .collect()
+pub fn demand(planned_rps: &[f64], sustains_rps: f64) -> Steps {
+    let step = |(second, rps): (u64, &f64)| {
+        // Saturates; at least one replica serves the next request.
+        (Duration::from_secs(second), ((rps / sustains_rps).ceil() as i32).max(1))
+    };
+    (0..).zip(planned_rps).map(step).collect()
 }
 
 /// The elasticity metrics, in percent.
@@ -157,8 +151,8 @@ mod tests {
 
     #[test]
     fn demand_follows_the_plan() {
-        let stages = ["2s@10".parse().unwrap(), "2s@120".parse().unwrap(), "1s@0".parse().unwrap()];
-        assert_eq!(demand(&stages, 12.0).iter().map(|d| d.1).collect::<Vec<_>>(), [1, 1, 10, 10, 1]);
+        let planned_rps = [10.0, 10.0, 120.0, 120.0, 0.0];
+        assert_eq!(demand(&planned_rps, 12.0).iter().map(|d| d.1).collect::<Vec<_>>(), [1, 1, 10, 10, 1]);
     }
 
     #[test]

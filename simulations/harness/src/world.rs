@@ -22,8 +22,6 @@ pub struct World {
     clusters: Vec<Cluster>,
     dns: Dns,
     kubeconfig: PathBuf,
-    /// The service that takes the load.
-    entry: String,
 }
 
 impl World {
@@ -54,7 +52,7 @@ impl World {
         }
         let zones = clusters.iter().map(|c| (c.domain().to_owned(), c.client())).collect();
         let dns = Dns::serve(first.dns_addr(), zones).await?;
-        let world = Self { clusters, dns, kubeconfig, entry: loaded.scenario.load.to.clone() };
+        let world = Self { clusters, dns, kubeconfig };
         if let Err(e) = world.fill(loaded, tell).await {
             let logs = world.logs_of_the_unready().await;
             world.stop().await;
@@ -169,12 +167,12 @@ impl World {
         &self.kubeconfig
     }
 
-    /// Where the ready pods of the service that takes the load take it.
+    /// Where the ready pods of a service take requests: at their sidecars.
     ///
     /// # Errors
     /// The API server did not answer.
-    pub async fn entry_targets(&self, cluster: &Cluster) -> anyhow::Result<Vec<Uri>> {
-        let ready = pods(cluster, "default", &self.entry).await?;
+    pub async fn targets(&self, cluster: &Cluster, service: &str) -> anyhow::Result<Vec<Uri>> {
+        let ready = pods(cluster, "default", service).await?;
         let uri = |p: &Pod| format!("http://{}:4143/", p.status.as_ref()?.pod_ip.as_ref()?).parse().ok();
         Ok(ready.iter().filter(|p| is_ready(p)).filter_map(uri).collect())
     }

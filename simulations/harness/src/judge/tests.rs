@@ -135,7 +135,8 @@ fn a_late_or_absent_generator_is_invalid() {
     let total = |lag_ms| {
         let mut recorder = Recorder::default();
         recorder.sent(Duration::from_millis(lag_ms));
-        Event::LoadTotal { cluster: "east".into(), stage: None, lasted: s(1), recorder }
+        let (cluster, load, to) = ("east".into(), "users".into(), "front".into());
+        Event::LoadTotal { cluster, load, to, stage: None, lasted: s(1), recorder }
     };
     t.push(s(10), total(1));
     assert!(judge_generator(&t).held);

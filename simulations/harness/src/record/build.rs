@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use simulations_load::recorder::Summary;
-use simulations_load::schedule::Stage;
 
 use super::{
     CounterexampleRecord, ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures, LoadRecord, RowRecord,
@@ -13,7 +12,7 @@ use super::{
 use crate::judge::Row;
 use crate::run::Outcome;
 use crate::scenario::file::Loaded;
-use crate::scenario::{Fault, FaultKind, Phase, Scenario};
+use crate::scenario::{Fault, FaultKind, Load, Phase, Scenario};
 use crate::timeline::{Event, Target, Timeline};
 use crate::workloads;
 
@@ -63,15 +62,18 @@ fn row(r: &Row) -> RowRecord {
 }
 
 fn stages(s: &Scenario) -> Vec<StageRecord> {
-    let marks = s.phase_marks();
-    let stage = |((name, start), p): (&(&str, Duration), &Phase)| StageRecord {
-        name: (*name).to_owned(),
-        start_s: start.as_secs_f64(),
-        end_s: (*start + p.lasts).as_secs_f64(),
-        from_rps: p.rate.from_rps,
-        to_rps: p.rate.to_rps,
+    let of = |load: &Load| {
+        let stage = |((name, start), p): ((&str, Duration), &Phase)| StageRecord {
+            load: load.name().to_owned(),
+            name: name.to_owned(),
+            start_s: start.as_secs_f64(),
+            end_s: (start + p.lasts).as_secs_f64(),
+            from_rps: p.rate.from_rps,
+            to_rps: p.rate.to_rps,
+        };
+        load.phase_marks().into_iter().zip(&load.stages).map(stage).collect::<Vec<_>>()
     };
-    marks.iter().zip(&s.load.stages).map(stage).collect()
+    s.load.iter().flat_map(of).collect()
 }
 
 fn fault(f: &Fault) -> FaultRecord {
@@ -91,8 +93,14 @@ fn fault(f: &Fault) -> FaultRecord {
 }
 
 fn load(event: &Event) -> Option<LoadRecord> {
-    let Event::LoadTotal { cluster, stage, recorder, .. } = event else { return None };
-    Some(LoadRecord { cluster: cluster.clone(), stage: stage.clone(), figures: figures(&recorder.summary()) })
+    let Event::LoadTotal { cluster, load, to, stage, recorder, .. } = event else { return None };
+    Some(LoadRecord {
+        cluster: cluster.clone(),
+        load: load.clone(),
+        to: to.clone(),
+        stage: stage.clone(),
+        figures: figures(&recorder.summary()),
+    })
 }
 
 fn figures(s: &Summary) -> Figures {
@@ -118,9 +126,8 @@ fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecor
     if service.is_none() && r.changes == 0 {
         return None;
     }
-    let stages: Vec<Stage> = s.load.stages.iter().map(Phase::stage).collect();
     let elasticity = service.and_then(|s| s.sustains_rps).and_then(|sustains_rps| {
-        let demand = workloads::demand(&stages, sustains_rps);
+        let demand = workloads::demand(&s.planned_rps(cluster, name), sustains_rps);
         workloads::elasticity(&demand, &workloads::ready(t, target), s.duration())
     });
     Some(WorkloadRecord {
@@ -158,8 +165,8 @@ fn event(at: Duration, event: &Event) -> Option<EventRecord> {
             desired: s.desired,
             cause: s.cause,
         },
-        Event::Load { cluster, progress } => {
-            What::Load { cluster, rate_rps: progress.rate_rps, figures: figures(&progress.second) }
+        Event::Load { cluster, load, to, progress } => {
+            What::Load { cluster, load, to, rate_rps: progress.rate_rps, figures: figures(&progress.second) }
         }
         Event::Restart { container, count } => What::Restart { container, count },
         Event::LoadTotal { .. } => return None,

@@ -17,10 +17,8 @@ fn timeline() -> Timeline {
                 .ended(latency, if i == 0 && cluster == "east" { End::Failed("timeout") } else { End::Ok });
         }
         let (cluster, stage) = (cluster.to_owned(), stage.map(str::to_owned));
-        t.push(
-            Duration::ZERO,
-            Event::LoadTotal { cluster, stage, lasted: Duration::from_secs(10), recorder },
-        );
+        let (load, to, lasted) = ("users".into(), "front".into(), Duration::from_secs(10));
+        t.push(Duration::ZERO, Event::LoadTotal { cluster, load, to, stage, lasted, recorder });
     }
     t
 }

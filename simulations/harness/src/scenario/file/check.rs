@@ -10,11 +10,13 @@ use thanos_telemetry::cli;
 use super::{Problem, nearest};
 use crate::judge::{Expectation, Place};
 use crate::manifests::RECEIVE_POLICY;
-use crate::scenario::{FaultKind, PLATFORM, PolicySource, Scenario};
+use crate::scenario::{FaultKind, Load, Loads, PLATFORM, PolicySource, Scenario};
 
 /// Pods that a run may start with, so that a typo does not fill the machine.
 const REPLICAS_MAX: u16 = 100;
 const CLUSTERS_MAX: usize = 8;
+/// Each has a generator of two threads on each cluster.
+const LOADS_MAX: usize = 8;
 const LENGTH_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The policies' documents, and everything that is wrong.
@@ -25,7 +27,7 @@ pub(super) fn check(
     let mut c = Checker { scenario: s, problems: Vec::new() };
     c.clusters();
     c.services();
-    c.load();
+    c.loads();
     c.faults();
     c.thresholds();
     c.expectations();
@@ -140,36 +142,53 @@ impl Checker<'_> {
         }
     }
 
-    fn load(&mut self) {
+    fn loads(&mut self) {
         let s = self.scenario;
-        self.service("load.to", &s.load.to);
-        if s.load.stages.is_empty() {
-            self.wrong("load.stages", "name at least one stage");
+        if s.load.iter().count() == 0 || s.load.iter().count() > LOADS_MAX {
+            self.wrong("load", format!("name 1 to {LOADS_MAX} loads"));
         }
-        for (i, stage) in s.load.stages.iter().enumerate() {
-            if stage.lasts.is_zero() {
-                self.wrong(format!("load.stages[{i}].for"), "is longer than 0s");
+        let mut names = BTreeSet::new();
+        for (path, load) in s.load.with_paths() {
+            self.load(&path, load);
+            if path != "load" && load.name.is_none() {
+                self.wrong(&path, "one of several loads has a `name`");
+            } else if !names.insert(load.name()) {
+                self.wrong(format!("{path}.name"), format!("{:?} is there twice", load.name()));
             }
-        }
-        if s.load
-            .stages
-            .iter()
-            .try_fold(Duration::ZERO, |sum, p| sum.checked_add(p.lasts))
-            .is_none_or(|d| d > LENGTH_MAX)
-        {
-            self.wrong("load.stages", "last more than a day together");
         }
         let mut seen = BTreeSet::new();
         for mark in s.marks() {
             if !seen.insert(mark.clone()) {
-                self.wrong("load.stages", format!("two stages or faults make the mark {mark:?}; rename one"));
+                let stages = if let Loads::One(_) = s.load { "load.stages" } else { "load" };
+                self.wrong(stages, format!("two stages or faults make the mark {mark:?}; rename one"));
             }
+        }
+    }
+
+    fn load(&mut self, path: &str, load: &Load) {
+        self.service(&format!("{path}.to"), &load.to);
+        for (i, cluster) in load.clusters.iter().flatten().enumerate() {
+            self.cluster(&format!("{path}.clusters[{i}]"), cluster);
+        }
+        if load.clusters.as_ref().is_some_and(Vec::is_empty) {
+            self.wrong(format!("{path}.clusters"), "name at least one cluster, or leave it out for all");
+        }
+        if load.stages.is_empty() {
+            self.wrong(format!("{path}.stages"), "name at least one stage");
+        }
+        for (i, stage) in load.stages.iter().enumerate() {
+            if stage.lasts.is_zero() {
+                self.wrong(format!("{path}.stages[{i}].for"), "is longer than 0s");
+            }
+        }
+        if load.duration() > LENGTH_MAX {
+            self.wrong(format!("{path}.stages"), "last more than a day together");
         }
     }
 
     fn faults(&mut self) {
         let s = self.scenario;
-        let length = s.load.stages.iter().fold(Duration::ZERO, |sum, p| sum.saturating_add(p.lasts));
+        let length = s.duration();
         for (i, f) in s.faults.iter().enumerate() {
             let at = |field: &str| format!("faults[{i}].{field}");
             self.cluster(&at("cluster"), &f.cluster);
@@ -202,7 +221,7 @@ impl Checker<'_> {
         let s = self.scenario;
         for (i, t) in s.thresholds.iter().enumerate() {
             if let Some(stage) = &t.stage {
-                let stages = s.load.stages.iter().map(|p| p.name.as_str());
+                let stages = s.load.iter().flat_map(|l| &l.stages).map(|p| p.name.as_str());
                 self.known(&format!("thresholds[{i}].stage"), "stage", stage, stages);
             }
             if let Some(cluster) = &t.cluster {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const GOOD: &str = "\
@@ -113,6 +115,52 @@ fn every_problem_has_its_line_and_the_nearest_right_name() {
     }
 }
 
+/// The load of [`GOOD`] as one of two.
+fn several() -> String {
+    let one = "load:\n  to: front\n  stages:\n  - {name: quiet, for: 10s, rate: 5}\n";
+    let list = "load:\n- {name: jobs, to: web, clusters: [east], stages: [{name: job, for: 25s, rate: 10}]}\n- name: \
+                users\n  to: front\n  stages:\n  - {name: quiet, for: 10s, rate: 5}\n";
+    GOOD.replace(one, list)
+}
+
+#[test]
+fn several_loads_add_up_on_what_they_reach() {
+    let s = parse_with(&several().replace("[east]\nser", "[east, west]\nser"), &[]).unwrap().scenario;
+    assert_eq!(s.marks(), ["job", "quiet", "ramp", "cut", "cut ended", "dead", "end"]);
+    assert_eq!(s.duration(), Duration::from_secs(25));
+    let moments = |rps: Vec<f64>| [rps[0], rps[15], rps[24]];
+    // Halfway up the ramp from 5 to 50 the front's users make 27.5 calls to web.
+    assert_eq!(moments(s.planned_rps("east", "web")), [15.0, 37.5, 10.0]);
+    assert_eq!(moments(s.planned_rps("west", "web")), [5.0, 27.5, 0.0]);
+    assert_eq!(moments(s.planned_rps("east", "front")), [5.0, 27.5, 0.0]);
+    let set = [("load.users.stages.ramp.rate", "7")];
+    assert_eq!(parse_with(&several(), &set).unwrap().scenario.planned_rps("east", "web")[15], 17.0);
+}
+
+#[test]
+fn what_is_wrong_with_one_of_several_loads_has_its_line() {
+    for (good, bad, wants) in [
+        ("name: users", "name: jobs", "small.yaml:9: load[1].name: \"jobs\" is there twice"),
+        ("name: jobs, ", "", "small.yaml:8: load[0]: one of several loads has a `name`"),
+        ("name: job,", "name: ramp,", "small.yaml:7: load: two stages or faults make the mark \"ramp\""),
+        ("to: web", "to: wbe", "small.yaml:8: load[0].to: no service \"wbe\", only front, web; did you mean"),
+        (
+            "[east],",
+            "[eats],",
+            "small.yaml:8: load[0].clusters[0]: no cluster \"eats\", only east; did you mean",
+        ),
+        ("[east],", "[],", "small.yaml:8: load[0].clusters: name at least one"),
+        ("rate: 5..50", "rte: 5..50", "small.yaml:15: load[1].stages[1].rte: unknown field"),
+    ] {
+        let text = several().replacen(good, bad, 1);
+        assert_ne!(text, several(), "{good}");
+        let error = parse_with(&text, &[]).unwrap_err();
+        assert!(error.contains(wants), "{bad}: {wants:?} is not in: {error}");
+    }
+    let error = parse_with(&several(), &[("load", "[]")]).unwrap_err();
+    assert!(error.contains("--set load=[]: name 1 to 8 loads"), "{error}");
+}
+
 #[test]
 fn all_problems_are_told_at_once() {
     let text = GOOD.replace("to: front", "to: a").replace("calls: web", "calls: b");
@@ -124,7 +172,8 @@ fn set_reaches_every_value_and_its_errors_name_it() {
     let set =
         [("load.stages.ramp.rate", "5..70"), ("services.web.concurrency", "7"), ("load.stages[0].rate", "9")];
     let s = parse_with(GOOD, &set).unwrap().scenario;
-    assert_eq!((s.load.stages[0].rate.to_rps, s.load.stages[1].rate.to_rps), (9.0, 70.0));
+    let stages = &s.load.iter().next().unwrap().stages;
+    assert_eq!((stages[0].rate.to_rps, stages[1].rate.to_rps), (9.0, 70.0));
     assert_eq!(s.services["web"].concurrency, Some(7));
     for (key, value, want) in [
         ("sed", "1", "--set sed=1: unknown field `sed`"),
@@ -155,12 +204,16 @@ fn a_counterexample_is_the_scenario_with_what_it_sets() {
     let loaded = parse_with(&text, &[("seed", "7")]).unwrap();
     for (name, rate, thresholds) in [("", 100.0, 2), ("slow", 100.0, 2), ("none", 50.0, 0)] {
         let bad = loaded.counterexample(name, &read).unwrap();
-        assert_eq!(bad.scenario.load.stages[1].rate.to_rps, rate, "{name}");
+        assert_eq!(bad.scenario.load.iter().next().unwrap().stages[1].rate.to_rps, rate, "{name}");
         assert_eq!((bad.scenario.thresholds.len(), bad.scenario.seed), (thresholds, 7), "{name}");
         assert!(bad.counterexample.is_some() && bad.set.contains_key("seed"), "{name}");
     }
     let mine = parse_with(&text, &[("load.stages.ramp.rate", "9")]).unwrap().counterexample("slow", &read);
-    assert_eq!(mine.unwrap().scenario.load.stages[1].rate.to_rps, 9.0, "what was set besides wins");
+    assert_eq!(
+        mine.unwrap().scenario.load.iter().next().unwrap().stages[1].rate.to_rps,
+        9.0,
+        "what was set besides wins"
+    );
     assert!(loaded.counterexample("slwo", &read).unwrap_err().contains("did you mean `slow`?"));
     assert!(parse_with(GOOD, &[]).unwrap().counterexample("", &read).unwrap_err().contains("has none"));
 }
