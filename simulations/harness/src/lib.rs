@@ -16,10 +16,11 @@
 //! - a scenario that is wrong in any way is refused before anything starts.
 //!
 //! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`threshold`], [`workloads`], [`record`],
-//! [`world`], [`observe`], [`run`], [`view`], [`output`], [`builtin`], [`command`].
+//! [`world`], [`observe`], [`faults`], [`run`], [`view`], [`output`], [`builtin`], [`command`].
 
 pub mod builtin;
 pub mod command;
+pub mod faults;
 pub mod judge;
 mod manifests;
 pub mod observe;

@@ -1,22 +1,22 @@
 //! A run: load and faults by one clock, then the verdict.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use http::Uri;
-use rustix::process::Signal;
 use simulations_cluster::Cluster;
 use simulations_load::generator::{Generator, Plan};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
+use crate::faults::Faults;
+use crate::faults::agenda::{Agenda, Step};
 use crate::judge::{Row, judge, judge_generator};
 use crate::observe::{Journal, observe};
 use crate::record::Verdict;
-use crate::scenario::{Fault, FaultKind, Load, Part, Phase, Scenario};
+use crate::scenario::{Load, Phase, Scenario};
 use crate::timeline::{Event, Timeline};
-use crate::world::{World, names, pods};
+use crate::world::World;
 
 /// A request that takes longer has failed its user.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -78,19 +78,24 @@ pub async fn run(
     };
     let loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
 
-    let mut agenda = agenda(scenario);
+    let mut agenda = Agenda::new(scenario);
+    let mut faults = Faults::new(&scenario.faults, world, &journal);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let end = scenario.duration();
     loop {
         let now = journal.elapsed();
-        while let Some(item) = agenda.pop_if(|item| item.at <= now) {
-            act(&item, world, &journal).await?;
+        while let Some(step) = agenda.due(now) {
+            match step {
+                Step::Stage(name) => journal.write(Event::Mark(name)),
+                Step::Begin(fault) => faults.begin(fault).await?,
+                Step::End(fault) => faults.end(fault),
+            }
         }
         if now >= end || shutdown.is_started() {
             break;
         }
-        let next = agenda.last().map_or(end, |item| item.at.min(end)).saturating_sub(now);
+        let next = agenda.next_at().map_or(end, |at| at.min(end)).saturating_sub(now);
         tokio::select! {
             () = tokio::time::sleep(next) => {}
             () = shutdown.started() => {}
@@ -103,12 +108,7 @@ pub async fn run(
         }
     }
     let interrupted = shutdown.is_started();
-    // What is still paused must not stay so.
-    for item in agenda {
-        if let Step::End { .. } = item.step {
-            act(&item, world, &journal).await?;
-        }
-    }
+    faults.end_all();
     for Running { load, cluster, generator, .. } in loads {
         let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, generator.finish_recorded());
         let (recorder, stages) = finish.await.context("the load generator did not finish")?;
@@ -166,74 +166,4 @@ impl Running<'_> {
             });
         }
     }
-}
-
-#[derive(Clone, Debug)]
-struct Item {
-    at: Duration,
-    step: Step,
-}
-
-/// A fault's end hits the process that its beginning hit.
-#[derive(Clone, Debug)]
-enum Step {
-    Phase(String),
-    Begin { fault: Arc<Fault>, hit: Arc<parking_lot::Mutex<Option<String>>> },
-    End { fault: Arc<Fault>, hit: Arc<parking_lot::Mutex<Option<String>>> },
-}
-
-/// Everything that is due, latest first, so that the next is popped from the end.
-fn agenda(scenario: &Scenario) -> Vec<Item> {
-    let mut items: Vec<Item> = scenario
-        .phase_marks()
-        .into_iter()
-        .map(|(name, at)| Item { at, step: Step::Phase(name.to_owned()) })
-        .collect();
-    for fault in &scenario.faults {
-        let (fault, hit) = (Arc::new(fault.clone()), Arc::default());
-        if fault.ends() {
-            let (fault, hit) = (Arc::clone(&fault), Arc::clone(&hit));
-            items.push(Item { at: fault.at + fault.lasts, step: Step::End { fault, hit } });
-        }
-        items.push(Item { at: fault.at, step: Step::Begin { fault, hit } });
-    }
-    items.sort_by_key(|i| std::cmp::Reverse(i.at));
-    items
-}
-
-async fn act(item: &Item, world: &World, journal: &Journal) -> anyhow::Result<()> {
-    match &item.step {
-        Step::Phase(name) => journal.write(Event::Mark(name.clone())),
-        Step::Begin { fault, hit } => {
-            let cluster = cluster_of(world, fault)?;
-            let Part { namespace, app, container } = fault.target();
-            let pod = pods(cluster, namespace, &app).await?.into_iter().next();
-            let pod = pod.with_context(|| format!("fault {:?}: no pod of {app}", fault.name))?;
-            let (_, pod) = names(&pod);
-            let signal = match fault.kind {
-                FaultKind::Kill => Signal::KILL,
-                FaultKind::Pause | FaultKind::DropMetrics => Signal::STOP,
-            };
-            journal.write(Event::Mark(fault.name.clone()));
-            cluster.signal_container(namespace, &pod, &container, signal.as_raw())?;
-            *hit.lock() = Some(pod);
-        }
-        Step::End { fault, hit } => {
-            let Some(pod) = hit.lock().take() else { return Ok(()) };
-            let cluster = cluster_of(world, fault)?;
-            let Part { namespace, container, .. } = fault.target();
-            // The container may have been replaced meanwhile; then there is nothing to wake.
-            if let Err(error) = cluster.signal_container(namespace, &pod, &container, Signal::CONT.as_raw()) {
-                tracing::warn!(%error, fault = %fault.name, "could not end the fault");
-            }
-            journal.write(Event::Mark(format!("{} ended", fault.name)));
-        }
-    }
-    Ok(())
-}
-
-fn cluster_of<'a>(world: &'a World, fault: &Fault) -> anyhow::Result<&'a Cluster> {
-    world
-        .cluster(&fault.cluster)
-        .with_context(|| format!("fault {:?} names the unknown cluster {:?}", fault.name, fault.cluster))
 }
