@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::api::{Api as KubeApi, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Client, Config, ResourceExt as _, discovery};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use thanos_telemetry::Shutdown;
 use tokio::net::TcpListener;
@@ -19,8 +19,9 @@ use tokio::task::JoinHandle;
 
 use crate::api::{Api, State};
 use crate::http::{self, Server};
+use crate::kubeconfig::write_kubeconfig;
 use crate::node::{self, NodeConfig, Running};
-use crate::{kubeconfig, workloads};
+use crate::workloads;
 
 const API_PORT: u16 = 6443;
 /// The API and the controllers end within this time, or are left.
@@ -119,7 +120,7 @@ impl Cluster {
             restart_backoff: config.restart_backoff,
             log_max_bytes: config.log_max_bytes,
         };
-        kubeconfig::write(&node_config.kubeconfig, &[(&config.name, &url)], &config.name)
+        write_kubeconfig(&node_config.kubeconfig, &[(&config.name, &url)], &config.name)
             .with_context(|| format!("cannot write {}", node_config.kubeconfig.display()))?;
         let (node_end, api_end) = (Shutdown::new(), Shutdown::new());
         let state = State::new(seed, revision, now);
@@ -144,9 +145,14 @@ impl Cluster {
         &self.config.domain
     }
 
+    /// Address of its API server.
+    pub fn api_addr(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::new(127, self.octet, 0, 1), API_PORT))
+    }
+
     /// URL of its API server.
     pub fn api_url(&self) -> String {
-        format!("http://127.{}.0.1:{API_PORT}", self.octet)
+        format!("http://{}", self.api_addr())
     }
 
     /// Where its DNS server is expected: `127.A.0.10:5353`. The address is the cluster's own; serving there is
@@ -207,24 +213,16 @@ impl Cluster {
         Ok(())
     }
 
-    /// Sends a signal (such as 9, or 19 to stop and 18 to go on) to all processes of a container.
+    /// A container's processes as they run now.
     ///
     /// # Errors
-    /// It does not run now, or there is no such signal.
-    pub fn signal_container(
-        &self,
-        namespace: &str,
-        pod: &str,
-        container: &str,
-        signal: i32,
-    ) -> anyhow::Result<()> {
-        let signal =
-            Signal::from_named_raw(signal).with_context(|| format!("signal {signal} does not exist"))?;
+    /// It does not run now.
+    pub fn process(&self, namespace: &str, pod: &str, container: &str) -> anyhow::Result<Process> {
         let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
-        if !self.running.signal(&key, signal) {
-            bail!("container {namespace}/{pod}/{container} does not run in cluster {}", self.config.name);
-        }
-        Ok(())
+        let group = self.running.group(&key).with_context(|| {
+            format!("container {namespace}/{pod}/{container} does not run in cluster {}", self.config.name)
+        })?;
+        Ok(Process { running: Arc::downgrade(&self.running), key, group })
     }
 
     /// Ends everything: SIGTERM to all containers, SIGKILL to those that stay beyond their grace (at most 10 s).
@@ -241,14 +239,19 @@ impl Cluster {
     }
 }
 
-/// Writes one kubeconfig with a context for each cluster.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write_kubeconfig(path: &Path, clusters: &[&Cluster], current: &str) -> std::io::Result<()> {
-    let urls: Vec<(String, String)> = clusters.iter().map(|c| (c.name().to_owned(), c.api_url())).collect();
-    let urls: Vec<(&str, &str)> = urls.iter().map(|(n, u)| (n.as_str(), u.as_str())).collect();
-    kubeconfig::write(path, &urls, current)
+/// A container's processes. When the container is started again, that is others.
+#[derive(Debug, Clone)]
+pub struct Process {
+    running: Weak<Running>,
+    key: (String, String, String),
+    group: Pid,
+}
+
+impl Process {
+    /// Signals them; false if they have ended.
+    pub fn signal(&self, signal: Signal) -> bool {
+        self.running.upgrade().is_some_and(|running| running.signal(&self.key, self.group, signal))
+    }
 }
 
 fn client(url: &str) -> anyhow::Result<Client> {
@@ -256,7 +259,11 @@ fn client(url: &str) -> anyhow::Result<Client> {
     Client::try_from(config).context("a client of the embedded API server")
 }
 
-async fn find_octet(from: u8) -> anyhow::Result<(u8, TcpListener)> {
+/// The first second octet from `from` on that is free, and the listener at `127.A.0.1:6443` that makes it taken.
+///
+/// # Errors
+/// None is free.
+pub async fn find_octet(from: u8) -> anyhow::Result<(u8, TcpListener)> {
     for octet in (from..=254).chain(2..from) {
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, octet, 0, 1), API_PORT)).await {
             return Ok((octet, listener));

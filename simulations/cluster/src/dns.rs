@@ -3,7 +3,7 @@
 mod wire;
 mod zone;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,32 +35,65 @@ pub struct Dns {
     _tasks: JoinSet<()>,
 }
 
-struct Zone {
+/// Where those who ask reach these ports of a pod, if not at the pod's own address; `None`: nowhere, and the pod
+/// is left out. Called for every answer, within the runtime; must not wait.
+pub type Route = Arc<dyn Fn(Ipv4Addr, &[u16]) -> Option<Ipv4Addr> + Send + Sync>;
+
+/// A cluster that a server answers for.
+pub struct Zone {
+    domain: String,
+    client: Client,
+    route: Option<Route>,
+}
+
+impl Zone {
+    /// A domain (such as `east.local`) and a client of its cluster's API.
+    pub fn new(domain: impl Into<String>, client: Client) -> Self {
+        Self { domain: domain.into(), client, route: None }
+    }
+
+    /// Answers with other addresses than the pods' own: for those who are elsewhere, and reach them through
+    /// gateways.
+    #[must_use]
+    pub fn through(mut self, route: Route) -> Self {
+        self.route = Some(route);
+        self
+    }
+}
+
+impl std::fmt::Debug for Zone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Zone({})", self.domain)
+    }
+}
+
+struct Served {
     domain: String,
     services: Store<Service>,
     pods: Store<Pod>,
+    route: Option<Route>,
 }
 
 impl Dns {
-    /// Serves the given clusters, each a domain (such as `east.local`) and a client of its API, at `addr`;
-    /// port 0 finds a free one.
+    /// Serves the given clusters at `addr`; port 0 finds a free one.
     ///
     /// A name outside these domains does not exist. Answers with pods that are ready and not being deleted,
     /// or, for services with `publishNotReadyAddresses`, with all that have an address.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub async fn serve(addr: SocketAddr, clusters: Vec<(String, Client)>) -> std::io::Result<Self> {
+    pub async fn serve(addr: SocketAddr, clusters: Vec<Zone>) -> std::io::Result<Self> {
         let (udp, tcp) = bind_both(addr).await?;
         let addr = udp.local_addr()?;
         let shutdown = Shutdown::new();
         let mut tasks = JoinSet::new();
-        let zones: Vec<Zone> = clusters
+        let zones: Vec<Served> = clusters
             .into_iter()
-            .map(|(domain, client)| Zone {
-                domain: domain.trim_matches('.').to_ascii_lowercase(),
-                services: follow(Api::all(client.clone()), &mut tasks),
-                pods: follow(Api::all(client), &mut tasks),
+            .map(|zone| Served {
+                domain: zone.domain.trim_matches('.').to_ascii_lowercase(),
+                services: follow(Api::all(zone.client.clone()), &mut tasks),
+                pods: follow(Api::all(zone.client), &mut tasks),
+                route: zone.route,
             })
             .collect();
         let zones = Arc::new(zones);
@@ -111,7 +144,7 @@ where
     store
 }
 
-async fn serve_udp(socket: UdpSocket, zones: Arc<Vec<Zone>>) {
+async fn serve_udp(socket: UdpSocket, zones: Arc<Vec<Served>>) {
     let mut buffer = vec![0; 4096];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
@@ -124,7 +157,7 @@ async fn serve_udp(socket: UdpSocket, zones: Arc<Vec<Zone>>) {
     }
 }
 
-async fn serve_tcp(listener: TcpListener, zones: Arc<Vec<Zone>>, shutdown: Shutdown) {
+async fn serve_tcp(listener: TcpListener, zones: Arc<Vec<Served>>, shutdown: Shutdown) {
     let slots = Arc::new(Semaphore::new(TCP_CONNECTIONS_MAX));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
@@ -150,7 +183,7 @@ async fn serve_tcp(listener: TcpListener, zones: Arc<Vec<Zone>>, shutdown: Shutd
 }
 
 /// Messages led by their length (RFC 1035 §4.2.2), until the client leaves.
-async fn converse(mut stream: TcpStream, zones: &[Zone]) -> std::io::Result<()> {
+async fn converse(mut stream: TcpStream, zones: &[Served]) -> std::io::Result<()> {
     loop {
         let mut message = Vec::new();
         let read = async {
@@ -170,7 +203,7 @@ async fn converse(mut stream: TcpStream, zones: &[Zone]) -> std::io::Result<()> 
     }
 }
 
-fn resolve(zones: &[Zone], question: &wire::Question) -> wire::Reply {
+fn resolve(zones: &[Served], question: &wire::Question) -> wire::Reply {
     for zone in zones {
         let Some(name) = question.name.strip_suffix(&zone.domain) else { continue };
         let Some(name) = name.strip_suffix('.').or_else(|| name.is_empty().then_some("")) else { continue };
@@ -184,7 +217,8 @@ fn resolve(zones: &[Zone], question: &wire::Question) -> wire::Reply {
                 .map(AsRef::as_ref)
                 .collect()
         };
-        return zone::answer(name, question.kind, &zone.domain, service, within);
+        let route = |ip: Ipv4Addr, ports: &[u16]| zone.route.as_ref().map_or(Some(ip), |r| r(ip, ports));
+        return zone::answer(name, question.kind, &zone.domain, service, within, route);
     }
     wire::Reply::NoSuchName
 }

@@ -5,8 +5,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-/// Name and URL of each cluster, and which is the current one.
-pub(crate) fn write(path: &Path, clusters: &[(&str, &str)], current: &str) -> io::Result<()> {
+/// Writes one kubeconfig with a context for each cluster, given by name and URL; `current` is the current one.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_kubeconfig(path: &Path, clusters: &[(&str, &str)], current: &str) -> io::Result<()> {
     let named = |key: &str, value: &dyn Fn(&str, &str) -> serde_json::Value| {
         let list: Vec<_> =
             clusters.iter().map(|(name, url)| json!({"name": name, key: value(name, url)})).collect();

@@ -39,6 +39,7 @@ mod store;
 mod table;
 mod workloads;
 
-pub use cluster::{Cluster, ClusterConfig, write_kubeconfig};
-pub use dns::Dns;
+pub use cluster::{Cluster, ClusterConfig, Process, find_octet};
+pub use dns::{Dns, Route, Zone};
+pub use kubeconfig::write_kubeconfig;
 pub use run::{Args, run};

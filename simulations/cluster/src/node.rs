@@ -84,9 +84,16 @@ impl Running {
         self.0.lock().remove(key);
     }
 
-    /// Signals a container's process group; false if it does not run.
-    pub(crate) fn signal(&self, key: &(String, String, String), signal: Signal) -> bool {
-        self.0.lock().get(key).is_some_and(|group| kill_process_group(*group, signal).is_ok())
+    /// A container's process group; `None` if it does not run.
+    pub(crate) fn group(&self, key: &(String, String, String)) -> Option<Pid> {
+        self.0.lock().get(key).copied()
+    }
+
+    /// Signals a container's process group; false if it is no longer this one.
+    pub(crate) fn signal(&self, key: &(String, String, String), group: Pid, signal: Signal) -> bool {
+        // Under the lock, as the number is free for others once the entry is gone.
+        let running = self.0.lock();
+        running.get(key) == Some(&group) && kill_process_group(group, signal).is_ok()
     }
 }
 

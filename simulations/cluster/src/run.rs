@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thanos_telemetry::{Context, RunError};
 
-use crate::{Cluster, ClusterConfig, Dns};
+use crate::{Cluster, ClusterConfig, Dns, Zone};
 
 /// Run an embedded Kubernetes cluster: API server, controllers, DNS, and pods as local processes.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,7 +31,7 @@ pub struct Args {
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let config = configure(&args)?;
     let cluster = Cluster::start(config).await?;
-    let dns = Dns::serve(cluster.dns_addr(), vec![(cluster.domain().to_owned(), cluster.client())])
+    let dns = Dns::serve(cluster.dns_addr(), vec![Zone::new(cluster.domain(), cluster.client())])
         .await
         .map_err(|e| RunError::Failed(anyhow::anyhow!("DNS at {}: {e}", cluster.dns_addr())))?;
     tracing::info!(

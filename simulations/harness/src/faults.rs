@@ -1,17 +1,21 @@
-//! Faults as they happen: beginnings and ends, on the processes that a world runs.
+//! Faults as they happen: beginnings and ends, on the processes and links of a world.
 
 use anyhow::Context as _;
 use rustix::process::Signal;
-use simulations_cluster::Cluster;
+use simulations_cluster::{Cluster, Process};
 
+use crate::link::Cut;
 use crate::observe::Journal;
 use crate::scenario::{Fault, FaultKind, Part};
 use crate::timeline::Event;
 use crate::world::{World, names, pods};
 
 pub mod agenda;
+mod slow;
 
-/// The faults of a run.
+use slow::Slow;
+
+/// The faults of a run. Dropped, all of them end.
 #[derive(Debug)]
 pub struct Faults<'a> {
     world: &'a World,
@@ -19,10 +23,34 @@ pub struct Faults<'a> {
     faults: Vec<(&'a Fault, Option<Hit>)>,
 }
 
-/// A fault's end hits the process that its beginning hit.
+/// What a fault holds until its end, which hits what its beginning hit: a container that was started again
+/// meanwhile is another, and healthy.
 #[derive(Debug)]
-struct Hit {
-    pod: String,
+enum Hit {
+    Paused(Paused),
+    Slow(Slow),
+    Cut(Cut),
+}
+
+impl Hit {
+    fn end(self) {
+        match self {
+            Self::Paused(paused) => drop(paused),
+            Self::Slow(slow) => drop(slow),
+            Self::Cut(cut) => drop(cut),
+        }
+    }
+}
+
+/// A process that stands still. Dropped, it goes on.
+#[derive(Debug)]
+struct Paused(Process);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // One that has ended needs no waking.
+        self.0.signal(Signal::CONT);
+    }
 }
 
 impl<'a> Faults<'a> {
@@ -37,32 +65,23 @@ impl<'a> Faults<'a> {
     /// There is nothing to hit.
     pub async fn begin(&mut self, index: usize) -> anyhow::Result<()> {
         let Some((fault, hit)) = self.faults.get_mut(index) else { return Ok(()) };
-        let cluster = cluster_of(self.world, fault)?;
-        let Part { namespace, app, container } = fault.target();
-        let pod = pods(cluster, namespace, &app).await?.into_iter().next();
-        let pod = pod.with_context(|| format!("fault {:?}: no pod of {app}", fault.name))?;
-        let (_, pod) = names(&pod);
-        let signal = match fault.kind {
-            FaultKind::Kill => Signal::KILL,
-            FaultKind::Pause | FaultKind::DropMetrics => Signal::STOP,
+        let process = match fault.target() {
+            Some(part) => Some(find(self.world, fault, &part).await?),
+            None => None,
         };
         self.journal.write(Event::Mark(fault.name.clone()));
-        cluster.signal_container(namespace, &pod, &container, signal.as_raw())?;
-        *hit = fault.ends().then_some(Hit { pod });
+        *hit = match process {
+            Some(process) => strike(fault, process).with_context(|| format!("fault {:?}", fault.name))?,
+            None => Some(Hit::Cut(self.world.cut(&fault.cluster, &fault.lanes())?)),
+        };
         Ok(())
     }
 
     /// Ends one, by its index, if it has begun.
     pub fn end(&mut self, index: usize) {
         let Some((fault, hit)) = self.faults.get_mut(index) else { return };
-        let Some(Hit { pod }) = hit.take() else { return };
-        let Part { namespace, container, .. } = fault.target();
-        let woken = cluster_of(self.world, fault)
-            .and_then(|c| c.signal_container(namespace, &pod, &container, Signal::CONT.as_raw()));
-        // The container may have been replaced meanwhile; then there is nothing to wake.
-        if let Err(error) = woken {
-            tracing::warn!(%error, fault = %fault.name, "could not end the fault");
-        }
+        let Some(hit) = hit.take() else { return };
+        hit.end();
         self.journal.write(Event::Mark(format!("{} ended", fault.name)));
     }
 
@@ -72,8 +91,34 @@ impl<'a> Faults<'a> {
     }
 }
 
-fn cluster_of<'a>(world: &'a World, fault: &Fault) -> anyhow::Result<&'a Cluster> {
-    world
-        .cluster(&fault.cluster)
-        .with_context(|| format!("fault {:?} names the unknown cluster {:?}", fault.name, fault.cluster))
+/// The container in the first pod by name.
+async fn find(world: &World, fault: &Fault, part: &Part) -> anyhow::Result<Process> {
+    let cluster: Option<&Cluster> = world.cluster(&fault.cluster);
+    let cluster =
+        cluster.with_context(|| format!("fault {:?}: no cluster {:?}", fault.name, fault.cluster))?;
+    let Part { namespace, app, container } = part;
+    let pod = pods(cluster, namespace, app).await?.into_iter().next();
+    let pod = pod.with_context(|| format!("fault {:?}: no pod of {app}", fault.name))?;
+    let (_, pod) = names(&pod);
+    cluster.process(namespace, &pod, container).with_context(|| format!("fault {:?}", fault.name))
+}
+
+/// Does it; what it holds, if it has an end.
+fn strike(fault: &Fault, process: Process) -> anyhow::Result<Option<Hit>> {
+    let send = |signal| {
+        anyhow::ensure!(process.signal(signal), "the container has just ended");
+        Ok(())
+    };
+    Ok(match fault.kind {
+        FaultKind::Kill => {
+            send(Signal::KILL)?;
+            None
+        }
+        FaultKind::Pause | FaultKind::DropMetrics => {
+            send(Signal::STOP)?;
+            Some(Hit::Paused(Paused(process)))
+        }
+        FaultKind::Slow => Some(Hit::Slow(Slow::start(process, fault.factor(), fault.lasts))),
+        FaultKind::Partition => None,
+    })
 }

@@ -16,12 +16,13 @@
 //! - a scenario that is wrong in any way is refused before anything starts.
 //!
 //! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`threshold`], [`workloads`], [`record`],
-//! [`world`], [`observe`], [`faults`], [`run`], [`view`], [`output`], [`builtin`], [`command`].
+//! [`link`], [`world`], [`observe`], [`faults`], [`run`], [`view`], [`output`], [`builtin`], [`command`].
 
 pub mod builtin;
 pub mod command;
 pub mod faults;
 pub mod judge;
+pub mod link;
 mod manifests;
 pub mod observe;
 pub mod output;

@@ -105,9 +105,9 @@ pub struct StageRecord {
 pub struct FaultRecord {
     /// Name.
     pub name: String,
-    /// `kill`, `pause` or `dropMetrics`.
+    /// `kill`, `pause`, `dropMetrics`, `slow` or `partition`.
     pub kind: String,
-    /// `cluster/namespace/app/container`.
+    /// `cluster/namespace/app/container`; of a partition `cluster`, or `cluster/part`.
     pub target: String,
     /// When it begins.
     pub start_s: f64,

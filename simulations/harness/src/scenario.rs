@@ -20,7 +20,7 @@ mod values;
 
 pub use counterexample::Counterexample;
 pub(crate) use fault::PLATFORM;
-pub use fault::{Fault, FaultKind, Part};
+pub use fault::{Fault, FaultKind, Lane, Part};
 pub use load::{Load, Loads, Phase};
 pub(crate) use values::DurationText;
 pub use values::Rate;

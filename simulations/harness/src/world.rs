@@ -8,10 +8,12 @@ use anyhow::{Context as _, anyhow, bail};
 use http::Uri;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
-use simulations_cluster::{Cluster, ClusterConfig, Dns, write_kubeconfig};
+use simulations_cluster::{Cluster, ClusterConfig, Dns, Zone, write_kubeconfig};
 
+use crate::link::{Cut, Links};
 use crate::manifests;
 use crate::scenario::file::Loaded;
+use crate::scenario::{FaultKind, Lane};
 
 /// Long enough for a busy two-core machine to start every first pod.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -21,6 +23,8 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 pub struct World {
     clusters: Vec<Cluster>,
     dns: Dns,
+    /// Only where the scenario cuts them.
+    links: Option<Links>,
     kubeconfig: PathBuf,
 }
 
@@ -44,15 +48,23 @@ impl World {
             clusters.push(Cluster::start(config).await.with_context(|| format!("cluster {name}"))?);
         }
         let first = clusters.first().ok_or_else(|| anyhow!("a world has at least one cluster"))?;
-        let all: Vec<&Cluster> = clusters.iter().collect();
-        write_kubeconfig(&kubeconfig, &all, first.name())?;
-        for c in &clusters {
-            // Pods see every cluster, and their own as the current one.
-            write_kubeconfig(&c.kubeconfig_path(), &all, c.name())?;
-        }
-        let zones = clusters.iter().map(|c| (c.domain().to_owned(), c.client())).collect();
-        let dns = Dns::serve(first.dns_addr(), zones).await?;
-        let world = Self { clusters, dns, kubeconfig };
+        let links = if loaded.scenario.faults.iter().any(|f| f.kind == FaultKind::Partition) {
+            Some(Links::start(&clusters).await?)
+        } else {
+            None
+        };
+        tell_kubeconfigs(&clusters, &kubeconfig, links.as_ref())?;
+        // Only pods of the first cluster ask for names, so that its view is everybody's.
+        let zone = |c: &Cluster| {
+            let route = links.as_ref().and_then(|links| links.route(first.name(), c.name()));
+            let zone = Zone::new(c.domain(), c.client());
+            match route {
+                Some(route) => zone.through(route),
+                None => zone,
+            }
+        };
+        let dns = Dns::serve(first.dns_addr(), clusters.iter().map(zone).collect()).await?;
+        let world = Self { clusters, dns, links, kubeconfig };
         if let Err(e) = world.fill(loaded, tell).await {
             let logs = world.logs_of_the_unready().await;
             world.stop().await;
@@ -162,6 +174,15 @@ impl World {
         self.clusters.iter().find(|c| c.name() == name)
     }
 
+    /// Cuts a cluster off from the others until the result is dropped.
+    ///
+    /// # Errors
+    /// The world was started without links.
+    pub fn cut(&self, cluster: &str, lanes: &[Lane]) -> anyhow::Result<Cut> {
+        let links = self.links.as_ref().ok_or_else(|| anyhow!("this world has no links to cut"))?;
+        Ok(links.cut(cluster, lanes))
+    }
+
     /// A context for every cluster.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
@@ -197,6 +218,22 @@ impl World {
         drop(self.dns);
         futures::future::join_all(self.clusters.into_iter().map(Cluster::stop)).await;
     }
+}
+
+/// Pods see every cluster, their own as the current one and the others through links; who works with the world from
+/// outside sees all as they are.
+fn tell_kubeconfigs(clusters: &[Cluster], outside: &Path, links: Option<&Links>) -> anyhow::Result<()> {
+    let write = |path: &Path, from: &str, links: Option<&Links>| {
+        let url = |to: &Cluster| match links.and_then(|links| links.api_url(from, to.name())) {
+            Some(url) => url.to_owned(),
+            None => to.api_url(),
+        };
+        let urls: Vec<(&str, String)> = clusters.iter().map(|c| (c.name(), url(c))).collect();
+        let urls: Vec<(&str, &str)> = urls.iter().map(|(name, url)| (*name, url.as_str())).collect();
+        write_kubeconfig(path, &urls, from).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(outside, clusters.first().map_or("", Cluster::name), None)?;
+    clusters.iter().try_for_each(|c| write(&c.kubeconfig_path(), c.name(), links))
 }
 
 /// Pods with the label `app`, by name.

@@ -11,13 +11,14 @@ use kube::ResourceExt as _;
 
 use super::wire::{A, ANY, Record, Reply, SRV};
 
-/// Answers a question within a domain; `name` is without the domain and its dot.
+/// Answers a question within a domain; `name` is without the domain and its dot. `route` is a [`super::Route`].
 pub(super) fn answer<'a>(
     name: &str,
     kind: u16,
     domain: &str,
     service: impl Fn(&str, &str) -> Option<Service>,
     pods: impl Fn(&str) -> Vec<&'a Pod>,
+    route: impl Fn(Ipv4Addr, &[u16]) -> Option<Ipv4Addr>,
 ) -> Reply {
     let labels: Vec<&str> = name.split('.').collect();
     let (asked, service_name, namespace) = match labels.as_slice() {
@@ -38,13 +39,10 @@ pub(super) fn answer<'a>(
     let Some(service) = service(namespace, service_name) else { return Reply::NoSuchName };
     let members = members(&service, pods(namespace));
     let suffix = format!("{service_name}.{namespace}.svc.{domain}");
+    let address = |m: &Member<'_>| route(m.ip, &tcp_ports(m.pod)).map(Record::A);
     match asked {
         Asked::Service => Reply::Found {
-            answers: if wants(kind, A) {
-                members.iter().map(|m| Record::A(m.ip)).collect()
-            } else {
-                Vec::new()
-            },
+            answers: if wants(kind, A) { members.iter().filter_map(address).collect() } else { Vec::new() },
             additional: Vec::new(),
         },
         Asked::Host(host) => {
@@ -53,7 +51,7 @@ pub(super) fn answer<'a>(
                 return Reply::NoSuchName;
             }
             let answers =
-                if wants(kind, A) { found.iter().map(|m| Record::A(m.ip)).collect() } else { Vec::new() };
+                if wants(kind, A) { found.into_iter().filter_map(address).collect() } else { Vec::new() };
             Reply::Found { answers, additional: Vec::new() }
         }
         Asked::Port(name, protocol) => {
@@ -69,8 +67,9 @@ pub(super) fn answer<'a>(
             let (mut answers, mut additional) = (Vec::new(), Vec::new());
             for member in &members {
                 let Some(port) = target_port(port, member.pod) else { continue };
+                let Some(ip) = route(member.ip, &[port]) else { continue };
                 let target = format!("{}.{suffix}", member.host);
-                additional.push((target.clone(), member.ip));
+                additional.push((target.clone(), ip));
                 answers.push(Record::Srv { port, target });
             }
             Reply::Found { answers, additional }
@@ -121,6 +120,14 @@ fn is_serving(pod: &Pod) -> bool {
         && conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
+/// The ports that a pod says it listens on.
+fn tcp_ports(pod: &Pod) -> Vec<u16> {
+    let containers = pod.spec.iter().flat_map(|s| &s.containers);
+    let ports = containers.flat_map(|c| c.ports.iter().flatten());
+    let tcp = ports.filter(|p| p.protocol.as_deref().is_none_or(|p| p.eq_ignore_ascii_case("TCP")));
+    tcp.filter_map(|p| u16::try_from(p.container_port).ok()).collect()
+}
+
 /// The port on the pod: a number, or the pod's own port of that name.
 fn target_port(port: &ServicePort, pod: &Pod) -> Option<u16> {
     let number = match &port.target_port {
@@ -162,9 +169,19 @@ mod tests {
             pod("db-2", "127.9.1.3", "False", "db"),
             pod("web", "127.9.1.4", "True", "web"),
         ];
-        let ask = |name: &str, kind: u16, unready: bool| {
+        let ask = |name: &str, kind: u16, unready: bool, gateway: bool| {
             let find = |ns: &str, name: &str| (ns == "x" && name == "db").then(|| service(unready));
-            match answer(name, kind, "east.local", find, |_| pods.iter().collect()) {
+            // 127.9.1.1 is behind a gateway, and 127.9.1.2 reached from nowhere.
+            let route = |ip: Ipv4Addr, ports: &[u16]| match ip.octets() {
+                [127, 9, 1, 1] if gateway => (ports == [10901]).then(|| Ipv4Addr::new(127, 10, 1, 1)),
+                [127, 9, 1, 2] if gateway => None,
+                _ => Some(ip),
+            };
+            match answer(name, kind, "east.local", find, |_| pods.iter().collect(), route) {
+                Reply::Found { answers, additional } if kind == SRV && gateway => {
+                    assert_eq!(answers.len(), additional.len());
+                    additional.iter().map(|(name, ip)| format!("{name} {ip}")).collect::<Vec<_>>().join(", ")
+                }
                 Reply::Found { answers, .. } => answers
                     .iter()
                     .map(|r| match r {
@@ -192,7 +209,15 @@ mod tests {
             ("svc", A, false, ""),
             ("a.b.c.d.e.f", A, false, "no such name"),
         ] {
-            assert_eq!(ask(name, kind, unready), expected, "{name} {kind}");
+            assert_eq!(ask(name, kind, unready, false), expected, "{name} {kind}");
+        }
+        for (name, kind, unready, expected) in [
+            ("db.x.svc", A, true, "127.10.1.1, 127.9.1.3"),
+            ("db-0.db.x.svc", A, false, "127.10.1.1"),
+            ("_grpc._tcp.db.x.svc", SRV, false, "db-0.db.x.svc.east.local 127.10.1.1"),
+            ("_n._tcp.db.x.svc", SRV, false, ""),
+        ] {
+            assert_eq!(ask(name, kind, unready, true), expected, "{name} {kind} through a gateway");
         }
     }
 }

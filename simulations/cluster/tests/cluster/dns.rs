@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use simulations_cluster::Dns;
+use simulations_cluster::{Dns, Zone};
 use tokio::net::UdpSocket;
 
 use super::{Sandbox, eventually, within};
@@ -23,7 +23,7 @@ fn query(name: &str, kind: u16) -> Vec<u8> {
 async fn services_resolve_to_ready_pods() {
     let sandbox = Sandbox::start().await;
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let zones = vec![("a.local".to_owned(), sandbox.client()), ("b.local".to_owned(), sandbox.client())];
+    let zones = ["a.local", "b.local"].map(|domain| Zone::new(domain, sandbox.client())).into();
     let dns = Dns::serve(free, zones).await.unwrap();
     sandbox
         .cluster

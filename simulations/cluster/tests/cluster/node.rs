@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, LogParams, Patch, PatchParams};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -91,7 +92,8 @@ async fn a_killed_container_comes_back_with_its_volumes() {
     let logs = eventually(async || Some(sandbox.logs("p").await).filter(|l| l.contains("child "))).await;
     let child = logs.lines().last().unwrap().trim_start_matches("child ").to_owned();
     assert!(is_alive(&child));
-    sandbox.cluster.signal_container("default", "p", "c", 9).unwrap();
+    let process = sandbox.cluster.process("default", "p", "c").unwrap();
+    assert!(process.signal(Signal::KILL));
     let after = sandbox.pod("p", |p: Option<&Pod>| restarts(p) == 1 && is_ready(p)).await.unwrap();
     assert_eq!(after.uid(), before.uid());
     let last =
@@ -101,7 +103,8 @@ async fn a_killed_container_comes_back_with_its_volumes() {
     assert!(!is_alive(&child), "its whole process group went");
     let previous = LogParams { previous: true, ..LogParams::default() };
     assert!(sandbox.pods().logs("p", &previous).await.unwrap().starts_with("1\n"));
-    let unknown = sandbox.cluster.signal_container("default", "p", "other", 9).unwrap_err();
+    assert!(!process.signal(Signal::KILL), "what runs now is another");
+    let unknown = sandbox.cluster.process("default", "p", "other").unwrap_err();
     assert!(unknown.to_string().contains("default/p/other"), "{unknown}");
     sandbox.cluster.stop().await;
 }

@@ -176,7 +176,9 @@ async fn two_clusters_share_a_machine() {
         sandbox.cluster.apply_yaml(DEPLOYMENT).await.unwrap();
     }
     let path = east.dir.path().join("both");
-    simulations_cluster::write_kubeconfig(&path, &[&east.cluster, &west.cluster], "test").unwrap();
+    let urls = [east.cluster.api_url(), west.cluster.api_url()];
+    let urls: Vec<(&str, &str)> = urls.iter().map(|url| ("test", url.as_str())).collect();
+    simulations_cluster::write_kubeconfig(&path, &urls, "test").unwrap();
     let config = kube::config::Kubeconfig::read_from(&path).unwrap();
     assert_eq!((config.contexts.len(), config.current_context.as_deref()), (2, Some("test")));
     for sandbox in [&east, &west] {

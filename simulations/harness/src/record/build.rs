@@ -81,12 +81,18 @@ fn fault(f: &Fault) -> FaultRecord {
         FaultKind::Kill => "kill",
         FaultKind::Pause => "pause",
         FaultKind::DropMetrics => "dropMetrics",
+        FaultKind::Slow => "slow",
+        FaultKind::Partition => "partition",
     };
-    let target = f.target();
+    let target = match f.target() {
+        Some(t) => format!("{}/{}/{}/{}", f.cluster, t.namespace, t.app, t.container),
+        None if f.part.is_empty() => f.cluster.clone(),
+        None => format!("{}/{}", f.cluster, f.part),
+    };
     FaultRecord {
         name: f.name.clone(),
         kind: kind.to_owned(),
-        target: format!("{}/{}/{}/{}", f.cluster, target.namespace, target.app, target.container),
+        target,
         start_s: f.at.as_secs_f64(),
         end_s: (f.at + f.lasts).as_secs_f64(),
     }

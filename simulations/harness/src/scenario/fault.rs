@@ -15,6 +15,32 @@ pub enum FaultKind {
     Pause,
     /// The cluster's metrics stop arriving: its scraper is paused.
     DropMetrics,
+    /// A noisy neighbour: it has the processor one `factor`th of the time, in turns of 50 ms.
+    Slow,
+    /// The cluster is cut off from the others: what passes between them waits. Inside it all goes on.
+    Partition,
+}
+
+/// What passes between clusters, and can be cut by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// To API servers: the controller's reads and writes.
+    Api,
+    /// To pods that DNS names: the querier's way to Receive.
+    Receive,
+}
+
+impl Lane {
+    /// Each.
+    pub const ALL: [Self; 2] = [Self::Api, Self::Receive];
+
+    /// Its name as a `part`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Receive => "receive",
+        }
+    }
 }
 
 /// Something that goes wrong.
@@ -36,10 +62,17 @@ pub struct Fault {
     /// Cluster.
     pub cluster: String,
     /// A service, `SERVICE/proxy`, or one of `scrape`, `receive`, `query`, `autoscaler`, `destination`. The first
-    /// such pod by name is hit. `dropMetrics` needs none.
+    /// such pod by name is hit. `dropMetrics` needs none. Of a `partition` it is `api` or `receive`, the only one
+    /// of the two ways that is cut.
     #[serde(default)]
     pub part: String,
+    /// How many times slower `slow` makes it; 10 unless told.
+    #[schemars(range(min = 2, max = 100))]
+    pub factor: Option<u32>,
 }
+
+/// [`Fault::factor`] unless told.
+const FACTOR: u32 = 10;
 
 /// A container to hit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,14 +96,27 @@ pub(crate) const PLATFORM: [(&str, &str); 5] = [
 ];
 
 impl Fault {
-    /// What it hits.
-    pub fn target(&self) -> Part {
+    /// The container that it hits; a partition hits none.
+    pub fn target(&self) -> Option<Part> {
+        if self.kind == FaultKind::Partition {
+            return None;
+        }
         let part = if self.kind == FaultKind::DropMetrics { "scrape" } else { &self.part };
         if let Some((name, namespace)) = PLATFORM.iter().find(|(name, _)| *name == part) {
-            return Part { namespace, app: (*name).to_owned(), container: (*name).to_owned() };
+            return Some(Part { namespace, app: (*name).to_owned(), container: (*name).to_owned() });
         }
         let (app, container) = part.split_once('/').unwrap_or((part, part));
-        Part { namespace: "default", app: app.to_owned(), container: container.to_owned() }
+        Some(Part { namespace: "default", app: app.to_owned(), container: container.to_owned() })
+    }
+
+    /// What a partition cuts.
+    pub fn lanes(&self) -> Vec<Lane> {
+        Lane::ALL.into_iter().filter(|lane| self.part.is_empty() || self.part == lane.name()).collect()
+    }
+
+    /// See [`Fault::factor`].
+    pub fn factor(&self) -> u32 {
+        self.factor.unwrap_or(FACTOR)
     }
 
     /// Whether something has to be undone at its end.

@@ -40,7 +40,7 @@ fn parse_with(text: &str, set: &[(&str, &str)]) -> Result<Loaded, String> {
 fn a_sound_file_is_read_and_brings_a_policy_for_the_ring() {
     let loaded = parse_with(GOOD, &[]).unwrap();
     assert_eq!(loaded.scenario.marks(), ["quiet", "ramp", "cut", "cut ended", "dead", "end"]);
-    assert_eq!(loaded.scenario.faults[1].target().container, "proxy");
+    assert_eq!(loaded.scenario.faults[1].target().unwrap().container, "proxy");
     assert_eq!(loaded.scenario.seed, 1);
     assert_eq!(loaded.policies.len(), 1, "{:?}", loaded.policies);
 }
