@@ -10,7 +10,7 @@ use crate::server::{Behaviour, Server};
 use crate::{ALONE, plan};
 
 const RATE_RPS: f64 = 200.0;
-const LENGTH_S: f64 = 2.5;
+const LENGTH_S: f64 = 3.0;
 /// Closed-loop workers of hey: enough that none is ever late, so that its rate is constant too.
 const WORKERS: u32 = 10;
 const SERVICE_TIME: Duration = Duration::from_millis(10);
