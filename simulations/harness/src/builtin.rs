@@ -5,15 +5,29 @@ use std::collections::BTreeMap;
 use crate::scenario::file::{Loaded, nearest, parse};
 
 /// Name and text.
-pub const SCENARIOS: [(&str, &str); 4] = [
+pub const SCENARIOS: [(&str, &str); 15] = [
+    ("controller-failover", include_str!("../../scenarios/controller-failover.yaml")),
     ("demo", include_str!("../../scenarios/demo.yaml")),
+    ("diurnal", include_str!("../../scenarios/diurnal.yaml")),
+    ("flash-crowd", include_str!("../../scenarios/flash-crowd.yaml")),
     ("lost-cluster", include_str!("../../scenarios/lost-cluster.yaml")),
+    ("noisy-neighbour", include_str!("../../scenarios/noisy-neighbour.yaml")),
+    ("policy-comparison", include_str!("../../scenarios/policy-comparison.yaml")),
     ("querier-down", include_str!("../../scenarios/querier-down.yaml")),
+    ("ramp", include_str!("../../scenarios/ramp.yaml")),
+    ("receive-ring", include_str!("../../scenarios/receive-ring.yaml")),
+    ("saw-tooth", include_str!("../../scenarios/saw-tooth.yaml")),
+    ("slow-start", include_str!("../../scenarios/slow-start.yaml")),
+    ("spike", include_str!("../../scenarios/spike.yaml")),
+    ("stale-metrics", include_str!("../../scenarios/stale-metrics.yaml")),
     ("step", include_str!("../../scenarios/step.yaml")),
 ];
 
 /// Files that they name.
-const FILES: [(&str, &str); 1] = [("demo/policies.yaml", include_str!("../../scenarios/demo/policies.yaml"))];
+const FILES: [(&str, &str); 2] = [
+    ("demo/gullible.yaml", include_str!("../../scenarios/demo/gullible.yaml")),
+    ("demo/policies.yaml", include_str!("../../scenarios/demo/policies.yaml")),
+];
 
 /// Reads a scenario that ships.
 ///
@@ -40,16 +54,41 @@ pub fn file(name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
-    fn every_scenario_that_ships_is_sound_and_says_what_it_is_about() {
+    fn every_scenario_that_ships_is_sound_can_fail_and_has_its_page() {
+        let docs = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"));
+        let reference = std::fs::read_to_string(docs.join("scenarios.md")).unwrap();
         for (name, _) in SCENARIOS {
             let loaded = load(name, &BTreeMap::new()).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(loaded.scenario.name, name);
             assert!(!loaded.scenario.description.is_empty(), "{name}");
             assert!(!loaded.scenario.expect.is_empty(), "{name}");
+            assert!(!loaded.scenario.counterexamples.is_empty(), "{name} has no counterexample");
+            let page = std::fs::read_to_string(docs.join(format!("scenarios/{name}.md"))).unwrap_or_default();
+            assert!(page.contains(&format!("gauntlet run {name}")), "docs/scenarios/{name}.md");
+            for c in &loaded.scenario.counterexamples {
+                loaded.counterexample(&c.name, &file).unwrap_or_else(|e| panic!("{name}, {}: {e}", c.name));
+                assert!(!c.why.is_empty(), "{name}, {}", c.name);
+                assert!(page.contains(&c.name), "docs/scenarios/{name}.md does not name {:?}", c.name);
+            }
+            assert!(reference.contains(&format!("(scenarios/{name}.md)")), "docs/scenarios.md: {name}");
         }
         assert!(load("querier-dwon", &BTreeMap::new()).unwrap_err().contains("`querier-down`"));
+    }
+
+    #[test]
+    fn every_scenario_file_ships() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut names: Vec<String> = files
+            .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        assert_eq!(names, SCENARIOS.map(|(name, _)| name));
     }
 }

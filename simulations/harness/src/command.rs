@@ -110,7 +110,7 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
                 1 => " (1 counterexample)".to_owned(),
                 n => format!(" ({n} counterexamples)"),
             };
-            view.say(&format!("{name:<14} {}{bad}", loaded.scenario.description));
+            view.say(&format!("{name:<20} {}{bad}", loaded.scenario.description));
         }
         return Ok(());
     }

@@ -8,7 +8,7 @@ use crate::link::Cut;
 use crate::observe::Journal;
 use crate::scenario::{Fault, FaultKind, Part};
 use crate::timeline::Event;
-use crate::world::{World, names, pods};
+use crate::world::{World, victim};
 
 pub mod agenda;
 mod slow;
@@ -91,15 +91,14 @@ impl<'a> Faults<'a> {
     }
 }
 
-/// The container in the first pod by name.
+/// The container in the first pod by name; of controllers, in the one that leads.
 async fn find(world: &World, fault: &Fault, part: &Part) -> anyhow::Result<Process> {
     let cluster: Option<&Cluster> = world.cluster(&fault.cluster);
     let cluster =
         cluster.with_context(|| format!("fault {:?}: no cluster {:?}", fault.name, fault.cluster))?;
     let Part { namespace, app, container } = part;
-    let pod = pods(cluster, namespace, app).await?.into_iter().next();
+    let pod = victim(cluster, namespace, app).await?;
     let pod = pod.with_context(|| format!("fault {:?}: no pod of {app}", fault.name))?;
-    let (_, pod) = names(&pod);
     cluster.process(namespace, &pod, container).with_context(|| format!("fault {:?}", fault.name))
 }
 

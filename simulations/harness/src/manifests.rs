@@ -26,7 +26,8 @@ const SERVICE_TIME: Duration = Duration::from_millis(50);
 const CONCURRENCY: u16 = 2;
 
 /// Querier and controller for these clusters.
-pub(crate) fn global(clusters: &[String]) -> String {
+pub(crate) fn global(scenario: &Scenario) -> String {
+    let clusters = &scenario.clusters;
     let arguments = |each: &dyn Fn(&String) -> String| {
         clusters.iter().map(|c| format!("        - {}", each(c))).collect::<Vec<_>>().join("\n")
     };
@@ -36,6 +37,7 @@ pub(crate) fn global(clusters: &[String]) -> String {
             &arguments(&|c| format!("--endpoint=dnssrv+_grpc._tcp.receive.monitoring.svc.{c}.local")),
         )
         .replace("${CONTEXTS}", &arguments(&|c| format!("--context={c}")))
+        .replace("${CONTROLLERS}", &scenario.controllers.to_string())
 }
 
 /// Every service's manifests.

@@ -37,6 +37,10 @@ pub struct Scenario {
     pub description: String,
     /// Clusters; the first also holds the querier and the controller.
     pub clusters: Vec<String>,
+    /// Replicas of the controller; one leads, the others stand by.
+    #[serde(default = "one_replica")]
+    #[schemars(range(min = 1, max = 5))]
+    pub controllers: u16,
     /// Where the load's randomness starts.
     #[serde(default = "one")]
     pub seed: u64,
@@ -62,6 +66,10 @@ pub struct Scenario {
 }
 
 fn one() -> u64 {
+    1
+}
+
+fn one_replica() -> u16 {
     1
 }
 

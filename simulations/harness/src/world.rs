@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use http::Uri;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use simulations_cluster::{Cluster, ClusterConfig, Dns, Zone, write_kubeconfig};
@@ -17,6 +18,9 @@ use crate::scenario::{FaultKind, Lane};
 
 /// Long enough for a busy two-core machine to start every first pod.
 const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// What the controller calls its Lease unless told.
+const LEASE: &str = "gauntlet-autoscaler";
 
 /// Running clusters.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ impl World {
             cluster.apply_yaml(&fill(&policies)).await.context("policies")?;
             if i == 0 {
                 cluster
-                    .apply_yaml(&fill(&manifests::global(&loaded.scenario.clusters)))
+                    .apply_yaml(&fill(&manifests::global(&loaded.scenario)))
                     .await
                     .context("global.yaml")?;
             }
@@ -109,7 +113,8 @@ impl World {
             tell(&format!("{}: metrics plane and services", cluster.name()));
             if i == 0 {
                 self.wait_ready(cluster, "monitoring", "query", 1).await?;
-                self.wait_ready(cluster, "gauntlet-system", "autoscaler", 1).await?;
+                self.wait_ready(cluster, "gauntlet-system", "autoscaler", loaded.scenario.controllers.into())
+                    .await?;
             }
             self.wait_ready(cluster, "monitoring", "scrape", 1).await?;
             for (name, service) in &loaded.scenario.services {
@@ -247,6 +252,25 @@ pub async fn pods(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<
     Ok(list)
 }
 
+/// The pod that a fault hits: the first by name, or, of controllers, the one that leads `cluster`.
+///
+/// # Errors
+/// The API server did not answer.
+pub async fn victim(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Option<String>> {
+    let all = pods(cluster, ns, app).await?.iter().map(|p| names(p).1).collect();
+    let leases: Api<Lease> = Api::namespaced(cluster.client(), ns);
+    let lease = if app == "autoscaler" { leases.get_opt(LEASE).await? } else { None };
+    let holder = lease.and_then(|l| l.spec?.holder_identity);
+    Ok(leader_or_first(all, holder.as_deref().unwrap_or_default()))
+}
+
+/// A holder is named `POD_…`; a pod's name has no underscore.
+fn leader_or_first(pods: Vec<String>, holder: &str) -> Option<String> {
+    let leader = holder.split('_').next().unwrap_or_default();
+    let leads = pods.iter().position(|p| p == leader).unwrap_or(0);
+    pods.into_iter().nth(leads)
+}
+
 /// Whether a pod takes traffic: Ready and not on its way out.
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
@@ -257,4 +281,19 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Namespace and name.
 pub fn names(pod: &Pod) -> (String, String) {
     (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_controllers_the_one_that_leads_is_hit() {
+        let pods = || vec!["autoscaler-1-a".to_owned(), "autoscaler-1-b".to_owned()];
+        assert_eq!(leader_or_first(pods(), "autoscaler-1-b_812_17ab_east").unwrap(), "autoscaler-1-b");
+        // A lease that is free, or whose holder is gone.
+        assert_eq!(leader_or_first(pods(), "").unwrap(), "autoscaler-1-a");
+        assert_eq!(leader_or_first(pods(), "autoscaler-1-c_812_17ab_east").unwrap(), "autoscaler-1-a");
+        assert_eq!(leader_or_first(vec![], "autoscaler-1-b_812_17ab_east"), None);
+    }
 }

@@ -62,8 +62,8 @@ pub struct Fault {
     /// Cluster.
     pub cluster: String,
     /// A service, `SERVICE/proxy`, or one of `scrape`, `receive`, `query`, `autoscaler`, `destination`. The first
-    /// such pod by name is hit. `dropMetrics` needs none. Of a `partition` it is `api` or `receive`, the only one
-    /// of the two ways that is cut.
+    /// such pod by name is hit; of controllers the one that leads. `dropMetrics` needs none. Of a `partition` it is
+    /// `api` or `receive`, the only one of the two ways that is cut.
     #[serde(default)]
     pub part: String,
     /// How many times slower `slow` makes it; 10 unless told.

@@ -19,6 +19,7 @@ const REPLICAS_MAX: u16 = 100;
 const CLUSTERS_MAX: usize = 8;
 /// Each has a generator of two threads on each cluster.
 const LOADS_MAX: usize = 8;
+const CONTROLLERS_MAX: u16 = 5;
 const LENGTH_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The policies' documents, and everything that is wrong.
@@ -80,6 +81,9 @@ impl Checker<'_> {
         let s = self.scenario;
         if s.clusters.is_empty() || s.clusters.len() > CLUSTERS_MAX {
             self.wrong("clusters", format!("name 1 to {CLUSTERS_MAX} clusters"));
+        }
+        if s.controllers == 0 || s.controllers > CONTROLLERS_MAX {
+            self.wrong("controllers", format!("is from 1 to {CONTROLLERS_MAX}"));
         }
         let mut seen = BTreeSet::new();
         for (i, name) in s.clusters.iter().enumerate() {

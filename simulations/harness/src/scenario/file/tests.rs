@@ -104,6 +104,7 @@ fn every_problem_has_its_line_and_the_nearest_right_name() {
             &["small.yaml:17: policies[0].file: no such"],
         ),
         ("name: ramp", "name: quiet", &["small.yaml:9: load.stages: two stages or faults make the mark"]),
+        ("services:", "controllers: 0\nservices:", &["small.yaml:3: controllers: is from 1 to 5"]),
         ("[east]", "[east", &["small.yaml: "]),
     ] {
         let text = GOOD.replacen(good, bad, 1);
