@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
 use jiff::Timestamp;
 use thanos_telemetry::{Context, RunError, cli};
 
+use crate::calibrate::Setup;
 use crate::record::{RunRecord, Verdict};
 use crate::run::run as run_scenario;
 use crate::scenario::Scenario;
 use crate::scenario::file::{Loaded, parse};
 use crate::view::View;
 use crate::world::World;
-use crate::{builtin, output};
+use crate::{builtin, calibrate, output};
 
 /// Thresholds did not hold (k6's exit code for the same).
 pub const EXIT_THRESHOLDS: u8 = 99;
@@ -27,7 +29,7 @@ pub const EXIT_INTERRUPTED: u8 = 130;
 
 /// Run a scenario and judge it. Exit codes: 0 everything held, 99 something did not, 104 the scenario is wrong,
 /// 105 the load generator was not on time, 130 broken off.
-#[derive(Clone, Debug, Default, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct Args {
     /// A scenario file, or the name of one that ships.
     #[arg(value_name = "FILE", required_unless_present_any = ["list", "schema"])]
@@ -42,6 +44,13 @@ pub struct Args {
     /// one of them held.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     pub counterexample: Option<String>,
+    /// Find the highest rate at which one replica of a service holds its slo (the only one that has an slo,
+    /// unless named), and print it as `sustainsRps`; calibration.json with --report.
+    #[arg(long, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "")]
+    pub calibrate: Option<String>,
+    /// How long each rate is tried, after a second of warm-up; with --calibrate.
+    #[arg(long, value_name = "DURATION", default_value = "8s", value_parser = probe_length)]
+    pub probe: Duration,
     /// Only say which scenarios ship.
     #[arg(long, conflicts_with_all = ["file", "schema"])]
     pub list: bool,
@@ -51,6 +60,30 @@ pub struct Args {
     /// How to run it.
     #[command(flatten)]
     pub how: How,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        let (set, how) = (Vec::new(), How::default());
+        let probe = Duration::from_secs(8);
+        Self {
+            file: None,
+            set,
+            report: None,
+            counterexample: None,
+            calibrate: None,
+            probe,
+            list: false,
+            schema: None,
+            how,
+        }
+    }
+}
+
+fn probe_length(text: &str) -> Result<Duration, String> {
+    let probe = thanos_model::parse_duration(text)?;
+    let fits = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&probe);
+    fits.then_some(probe).ok_or_else(|| format!("a probe is from 1s to 1h, not {text}"))
 }
 
 /// What has a schema.
@@ -119,6 +152,8 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         return Ok(());
     }
     let loaded = load(&args)?;
+    let calibrated = args.calibrate.as_ref().map(|service| Setup::new(&loaded, service, args.probe));
+    let calibrated = calibrated.transpose().map_err(refused)?;
     if let Some(report) = &args.report {
         // Before the run, not after it, is when to learn that its result cannot be kept.
         std::fs::create_dir_all(report)
@@ -126,7 +161,10 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     }
     let temporary = folder(&args.how)?;
     let dir = args.how.dir.clone().unwrap_or_else(|| temporary.clone().unwrap_or_default());
-    let result = run_in(&args, &loaded, &dir, &ctx).await;
+    let result = match &calibrated {
+        Some(setup) => calibrate::command::run(setup, &dir, args.report.as_deref(), &ctx).await,
+        None => run_in(&args, &loaded, &dir, &ctx).await,
+    };
     if let Some(temporary) = temporary {
         match &result {
             Ok(()) => drop(std::fs::remove_dir_all(temporary)),

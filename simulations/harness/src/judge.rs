@@ -1,205 +1,17 @@
 //! Did it hold? A pure function of the timeline.
 
-use std::fmt;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-use crate::scenario::DurationText;
-use crate::threshold::Threshold;
+use crate::scenario::{Percent, Scenario};
+use crate::slo::Violations;
 use crate::timeline::{Event, PolicyState, Target, Timeline};
-use crate::workloads;
+use crate::workloads::{self, settling};
 
-/// What must hold. Marks are names of stages and faults (`NAME`, `NAME ended`), and `end`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Expectation {
-    /// Ready replicas reach a bound within a time after a mark.
-    Reaches {
-        /// `CLUSTER/NAME`.
-        workload: Place,
-        /// So many or more are ready.
-        at_least: Option<i32>,
-        /// So many or fewer are wanted, and ready.
-        at_most: Option<i32>,
-        /// From this mark.
-        after: String,
-        /// In this time.
-        #[serde(with = "thanos_model::duration::serde_text")]
-        #[schemars(with = "DurationText")]
-        within: Duration,
-    },
-    /// Between two marks ready replicas are never fewer.
-    NeverBelow {
-        /// `CLUSTER/NAME`.
-        workload: Place,
-        /// So many or more.
-        at_least: i32,
-        /// From this mark.
-        from: String,
-        /// To this one.
-        to: String,
-    },
-    /// No workload's wanted replicas were lowered between two marks.
-    NeverLowered {
-        /// From this mark.
-        from: String,
-        /// To this one.
-        to: String,
-    },
-    /// Between two marks the policy called its evidence insufficient: without this, `neverLowered` would prove
-    /// nothing.
-    Doubts {
-        /// `CLUSTER/NAME` of the policy.
-        policy: Place,
-        /// From this mark.
-        from: String,
-        /// To this one.
-        to: String,
-        /// And its value fell to at most this share of what it was at `from`.
-        share: Option<f64>,
-    },
-    /// The policy called its evidence sufficient again within a time after a mark.
-    Recovers {
-        /// `CLUSTER/NAME` of the policy.
-        policy: Place,
-        /// From this mark.
-        after: String,
-        /// In this time.
-        #[serde(with = "thanos_model::duration::serde_text")]
-        #[schemars(with = "DurationText")]
-        within: Duration,
-    },
-    /// A container was started again after a mark.
-    Restarted {
-        /// `CLUSTER/POD-PREFIX/CONTAINER`.
-        container: ContainerPlace,
-        /// From this mark.
-        after: String,
-        /// In this time.
-        #[serde(with = "thanos_model::duration::serde_text")]
-        #[schemars(with = "DurationText")]
-        within: Duration,
-    },
-    /// Wanted replicas changed direction at most so often.
-    Reversals {
-        /// `CLUSTER/NAME`.
-        workload: Place,
-        /// So often or less.
-        at_most: u32,
-    },
-    /// What ran cost at most so much.
-    ReplicaHours {
-        /// `CLUSTER/NAME`.
-        workload: Place,
-        /// Ready replicas, integrated, in hours.
-        at_most: f64,
-    },
-}
+mod broken_off;
+mod expectation;
 
-/// Something in a cluster, written `CLUSTER/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(with = "String", inline)]
-pub struct Place {
-    /// Cluster.
-    pub cluster: String,
-    /// Name.
-    pub name: String,
-}
-
-impl TryFrom<String> for Place {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some((cluster, name)) if !cluster.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self { cluster: cluster.to_owned(), name: name.to_owned() })
-            }
-            _ => Err(format!("{text:?} is not CLUSTER/NAME, for example east/web")),
-        }
-    }
-}
-
-impl Place {
-    fn target(&self) -> Target {
-        (self.cluster.clone(), self.name.clone())
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.cluster, self.name)
-    }
-}
-
-/// A container, written `CLUSTER/POD-PREFIX/CONTAINER`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(with = "String", inline)]
-pub struct ContainerPlace {
-    /// Cluster.
-    pub cluster: String,
-    /// What the pod's name begins with.
-    pub pod: String,
-    /// Container.
-    pub container: String,
-}
-
-impl TryFrom<String> for ContainerPlace {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let parts: Vec<&str> = text.split('/').collect();
-        match parts[..] {
-            [cluster, pod, container] if !cluster.is_empty() && !pod.is_empty() && !container.is_empty() => {
-                Ok(Self { cluster: cluster.into(), pod: pod.into(), container: container.into() })
-            }
-            _ => Err(format!("{text:?} is not CLUSTER/POD-PREFIX/CONTAINER, for example east/query/query")),
-        }
-    }
-}
-
-impl Expectation {
-    /// Its key in a file.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Reaches { .. } => "reaches",
-            Self::NeverBelow { .. } => "neverBelow",
-            Self::NeverLowered { .. } => "neverLowered",
-            Self::Doubts { .. } => "doubts",
-            Self::Recovers { .. } => "recovers",
-            Self::Restarted { .. } => "restarted",
-            Self::Reversals { .. } => "reversals",
-            Self::ReplicaHours { .. } => "replicaHours",
-        }
-    }
-
-    /// The marks that it refers to, by key.
-    pub(crate) fn marks(&self) -> Vec<(&'static str, &str)> {
-        match self {
-            Self::Reaches { after, .. } | Self::Recovers { after, .. } | Self::Restarted { after, .. } => {
-                vec![("after", after)]
-            }
-            Self::NeverBelow { from, to, .. }
-            | Self::NeverLowered { from, to }
-            | Self::Doubts { from, to, .. } => vec![("from", from), ("to", to)],
-            Self::Reversals { .. } | Self::ReplicaHours { .. } => vec![],
-        }
-    }
-
-    /// The workload that it is about.
-    pub(crate) fn workload(&self) -> Option<&Place> {
-        match self {
-            Self::Reaches { workload, .. }
-            | Self::NeverBelow { workload, .. }
-            | Self::Reversals { workload, .. }
-            | Self::ReplicaHours { workload, .. } => Some(workload),
-            _ => None,
-        }
-    }
-}
+pub use broken_off::{Crossed, SoFar, broken_off, crossed};
+pub use expectation::{ContainerPlace, Expectation, Place, SloShare};
 
 /// One line of the verdict.
 #[derive(Clone, Debug)]
@@ -229,9 +41,10 @@ impl Row {
 }
 
 /// Judges every expectation, then every threshold.
-pub fn judge(expectations: &[Expectation], thresholds: &[Threshold], timeline: &Timeline) -> Vec<Row> {
-    let expected = expectations.iter().map(|e| row(e, timeline));
-    let bounded = thresholds.iter().map(|t| Row::new(t.that.text(), t.to_string(), t.judge(timeline)));
+pub fn judge(scenario: &Scenario, timeline: &Timeline) -> Vec<Row> {
+    let expected = scenario.expect.iter().map(|e| row(e, scenario, timeline));
+    let bounded =
+        scenario.thresholds.iter().map(|t| Row::new(t.that.text(), t.to_string(), t.judge(timeline)));
     expected.chain(bounded).collect()
 }
 
@@ -241,7 +54,7 @@ pub fn judge_generator(timeline: &Timeline) -> Row {
 }
 
 /// A row from what was asked and `Ok(found)` or `Err(found)`.
-fn row(expectation: &Expectation, t: &Timeline) -> Row {
+fn row(expectation: &Expectation, s: &Scenario, t: &Timeline) -> Row {
     let (asked, result) = match expectation {
         Expectation::Reaches { workload, at_least, at_most, after, within } => {
             let bounds = [at_least.map(|n| format!("at least {n}")), at_most.map(|n| format!("at most {n}"))];
@@ -287,6 +100,26 @@ fn row(expectation: &Expectation, t: &Timeline) -> Row {
             let found = workloads::replicas(t, &workload.target()).ok_or("never seen".to_owned());
             let told = |hours: f64| bounded(hours <= *at_most, format!("{hours:.3}"));
             (asked, found.and_then(|r| told(r.replica_hours)))
+        }
+        Expectation::Overshoot { workload, after, at_most } => (
+            format!("{workload} overshoots by at most {at_most} after {after:?}"),
+            overshoot(s, t, &workload.target(), after, *at_most),
+        ),
+        Expectation::Settles { workload, after, within } => (
+            format!("{workload} settles within {within:?} of {after:?}"),
+            settles(s, t, &workload.target(), after, *within),
+        ),
+        Expectation::SloViolations { service, at_most, of } => {
+            let of = of.unwrap_or_default();
+            let asked = format!("the slo of {service} is violated in at most {at_most} of the {of}");
+            (asked, slo_violations(t, service, *at_most, of))
+        }
+        Expectation::Elasticity { workload, theta_u, theta_o, tau_u, tau_o, upsilon } => {
+            let limits = [theta_u, theta_o, tau_u, tau_o, upsilon];
+            let asked = ["θ_U", "θ_O", "τ_U", "τ_O", "υ"].into_iter().zip(limits);
+            let asked: Vec<String> =
+                asked.filter_map(|(name, limit)| limit.map(|l| format!("{name} ≤ {l}"))).collect();
+            (format!("{workload} has {}", asked.join(", ")), elasticity(s, t, &workload.target(), limits))
         }
     };
     Row::new(expectation.kind(), asked, result)
@@ -416,6 +249,61 @@ fn restarted(t: &Timeline, prefix: &str, suffix: &str, after: &str, within: Dura
         Some(took) => Err(format!("only after {}", seconds(took))),
         None => Err("never".into()),
     }
+}
+
+fn overshoot(s: &Scenario, t: &Timeline, target: &Target, after: &str, at_most: Percent) -> Found {
+    let span = settling::span(s, t, after).ok_or_else(|| format!("{after:?} never happened"))?;
+    let o = settling::overshoot(&settling::wanted(t, target), span).ok_or("never seen")?;
+    let found = format!("{:.0} %: {} wanted on the way to {}", o.percent(), o.extreme, o.settled);
+    bounded(o.percent() <= at_most.0, found)
+}
+
+fn settles(s: &Scenario, t: &Timeline, target: &Target, after: &str, within: Duration) -> Found {
+    let span = settling::span(s, t, after).ok_or_else(|| format!("{after:?} never happened"))?;
+    let replicas: Vec<(Duration, i32, i32)> = t.replicas(target).collect();
+    match settling::settled_at(&replicas, span) {
+        None => Err("never seen".into()),
+        Some(Ok(settled)) => {
+            let took = settled.at.saturating_sub(span.0);
+            let found = format!("at {} after {}", settled.replicas, seconds(took));
+            if took <= within { Ok(found) } else { Err(found) }
+        }
+        Some(Err((wanted, ready))) => {
+            Err(format!("never: {wanted} wanted and {ready} ready at the end of its stretch"))
+        }
+    }
+}
+
+fn slo_violations(t: &Timeline, service: &str, at_most: Percent, of: SloShare) -> Found {
+    let v = Violations::of(t, service).ok_or("no request was due")?;
+    let found = format!(
+        "{:.1} % of the seconds ({} of {}), {:.2} % of the requests ({} of {})",
+        v.seconds_percent(),
+        v.bad_seconds,
+        v.seconds,
+        v.requests_percent(),
+        v.bad_requests,
+        v.requests
+    );
+    let judged = match of {
+        SloShare::Seconds => v.seconds_percent(),
+        SloShare::Requests => v.requests_percent(),
+    };
+    bounded(judged <= at_most.0, found)
+}
+
+fn elasticity(s: &Scenario, t: &Timeline, target: &Target, limits: [&Option<Percent>; 5]) -> Found {
+    let e = workloads::elasticity_of(s, t, target).ok_or("no demand or no replicas to compare")?;
+    let figures = [
+        ("θ_U", e.under_accuracy),
+        ("θ_O", e.over_accuracy),
+        ("τ_U", e.under_timeshare),
+        ("τ_O", e.over_timeshare),
+        ("υ", e.instability),
+    ];
+    let held = figures.iter().zip(limits).all(|((_, v), limit)| limit.is_none_or(|l| *v <= l.0));
+    let found: Vec<String> = figures.iter().map(|(name, v)| format!("{name} {v:.1} %")).collect();
+    bounded(held, found.join(", "))
 }
 
 fn valid_load(t: &Timeline) -> Found {

@@ -15,10 +15,12 @@
 //! - a run whose load generator was late, or whose scenario did not happen, does not pass;
 //! - a scenario that is wrong in any way is refused before anything starts.
 //!
-//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`threshold`], [`workloads`], [`record`],
-//! [`link`], [`world`], [`observe`], [`faults`], [`run`], [`view`], [`output`], [`builtin`], [`command`].
+//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`threshold`], [`slo`], [`workloads`], [`record`],
+//! [`link`], [`world`], [`observe`], [`faults`], [`run`], [`calibrate`], [`view`], [`output`], [`builtin`],
+//! [`command`].
 
 pub mod builtin;
+pub mod calibrate;
 pub mod command;
 pub mod faults;
 pub mod judge;
@@ -29,6 +31,7 @@ pub mod output;
 pub mod record;
 pub mod run;
 pub mod scenario;
+pub mod slo;
 pub mod threshold;
 pub mod timeline;
 pub mod view;

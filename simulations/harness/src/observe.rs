@@ -8,6 +8,7 @@ use autoscaler_api::ScalingPolicy;
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource};
@@ -17,6 +18,8 @@ use simulations_cluster::Cluster;
 use thanos_telemetry::Shutdown;
 
 use crate::timeline::{Event, PolicyState, Target, Timeline};
+
+mod decisions;
 
 /// A timeline that is being written, and its zero.
 #[derive(Clone, Debug)]
@@ -65,8 +68,12 @@ pub fn observe(cluster: &Cluster, journal: &Journal, shutdown: &Shutdown) {
 
     let (j, n) = (journal.clone(), name.clone());
     let seen: Seen<PolicyState> = Seen::default();
+    let mut decisions = decisions::Told::since(Timestamp::now());
     watch::<ScalingPolicy>(&client, shutdown, move |policy| {
         let target = (n.clone(), policy.meta().name.clone().unwrap_or_default());
+        for decision in decisions.new_in(&target, &policy) {
+            j.write(Event::Decision { target: target.clone(), decision });
+        }
         let state = policy_state(&policy);
         if seen.changed(&target, &state) {
             j.write(Event::Policy { target, state });

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 mod build;
 
+pub(crate) use build::figures;
+
 /// The value of [`RunRecord::format`]: a reader that does not know it should say so and stop.
 pub const FORMAT: &str = "gauntlet/run/v1";
 
@@ -37,6 +39,9 @@ pub struct RunRecord {
     pub faults: Vec<FaultRecord>,
     /// How it ended.
     pub verdict: Verdict,
+    /// The threshold that ended it early, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted_by: Option<String>,
     /// One row a threshold or expectation.
     pub rows: Vec<RowRecord>,
     /// Which of the scenario's counterexamples it was, and whether it failed as it should.
@@ -210,6 +215,12 @@ pub struct WorkloadRecord {
     pub reversals: u32,
     /// Integral of ready replicas, in hours.
     pub replica_hours: f64,
+    /// Requests per second that one replica sustains, where the scenario says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sustains_rps: Option<f64>,
+    /// What its users accept, where the scenario says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<String>,
     /// Against the demand, where the scenario says what one replica sustains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elasticity: Option<ElasticityRecord>,
@@ -294,6 +305,44 @@ pub enum What {
         /// The second's figures.
         figures: Figures,
     },
+    /// A policy decided. `atS` is when its status said so.
+    Decision {
+        /// Cluster.
+        cluster: String,
+        /// Policy.
+        policy: String,
+        /// When the controller took it, RFC 3339, UTC.
+        time: String,
+        /// Replicas before.
+        from: i32,
+        /// Replicas wanted.
+        to: i32,
+        /// Whether they were written to the scale subresource.
+        written: bool,
+        /// The main reason, one sentence.
+        reason: String,
+        /// Limits that changed the outcome.
+        limits: Vec<String>,
+        /// SHA-256 of the decision's record.
+        digest: String,
+        /// Each metric as the same status shows it; empty where a newer decision is in it too.
+        metrics: Vec<DecisionMetric>,
+    },
+    /// Whether a service's slo held on the requests that were due in one second on one cluster.
+    Slo {
+        /// Cluster.
+        cluster: String,
+        /// Service.
+        service: String,
+        /// The second, from the start of the load; `atS` is when its last request had ended.
+        second: u64,
+        /// Requests that were due.
+        due: u64,
+        /// Those that failed, or took as long as the slo's latency or longer.
+        over: u64,
+        /// Whether it held.
+        held: bool,
+    },
     /// A container was started again.
     Restart {
         /// `cluster/pod/container`.
@@ -301,4 +350,24 @@ pub enum What {
         /// How often so far.
         count: i32,
     },
+}
+
+/// A metric's value with its evidence and its target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionMetric {
+    /// Name.
+    pub name: String,
+    /// The query's value.
+    pub value: Option<f64>,
+    /// What it should be: of the whole value, or of each replica.
+    pub target: Option<f64>,
+    /// `Value` or `AverageValue`.
+    pub target_type: String,
+    /// Age of the newest sample of the cluster that lags most.
+    pub age_s: Option<f64>,
+    /// Whether the evidence would allow fewer replicas.
+    pub sufficient: bool,
+    /// Replicas that it asks for.
+    pub proposal: Option<i32>,
 }

@@ -11,18 +11,19 @@ use tokio::sync::watch;
 
 use crate::faults::Faults;
 use crate::faults::agenda::{Agenda, Step};
-use crate::judge::{Row, judge, judge_generator};
+use crate::judge::{Crossed, Row, SoFar, broken_off, crossed, judge, judge_generator};
 use crate::observe::{Journal, observe};
 use crate::record::Verdict;
-use crate::scenario::{Load, Phase, Scenario};
+use crate::scenario::{Load, Scenario};
+use crate::slo;
 use crate::timeline::{Event, Timeline};
 use crate::world::World;
 
 /// A request that takes longer has failed its user.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Requests under way at once, per cluster.
-const MAX_IN_FLIGHT: usize = 8_000;
+pub(crate) const MAX_IN_FLIGHT: usize = 8_000;
 
 /// What a run left.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// How it ended.
     pub verdict: Verdict,
+    /// The threshold that ended it early, where one did.
+    pub aborted_by: Option<String>,
     /// What happened.
     pub timeline: Timeline,
 }
@@ -66,23 +69,26 @@ pub async fn run(
             targets,
             timeout: REQUEST_TIMEOUT,
             max_in_flight: MAX_IN_FLIGHT,
+            by_second: scenario.services.values().any(|s| s.slo.is_some()),
         };
         loads.push((load, cluster, set, plan));
     }
+    let sending = watching.child();
     // Together, once every address is known.
     let start = |(load, cluster, set, plan)| Running {
         load,
         cluster,
         set,
-        generator: Generator::start(plan, watching.clone()),
+        generator: Generator::start(plan, sending.clone()),
     };
-    let loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
+    let mut loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
 
     let mut agenda = Agenda::new(scenario);
     let mut faults = Faults::new(&scenario.faults, world, &journal);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let end = scenario.duration();
+    let mut broken = None;
     loop {
         let now = journal.elapsed();
         while let Some(step) = agenda.due(now) {
@@ -103,32 +109,50 @@ pub async fn run(
                 for load in &loads {
                     load.second(world, &journal).await;
                 }
+                write_seconds(scenario, &loads, REQUEST_TIMEOUT, &journal);
                 each_second(&journal);
+                broken = crossed_now(scenario, &loads, journal.elapsed());
+                if broken.is_some() {
+                    break;
+                }
             }
         }
     }
+    if broken.is_some() {
+        sending.start();
+    }
+    let lasted = journal.elapsed();
     let interrupted = shutdown.is_started();
     faults.end_all();
+    for Running { generator, .. } in &mut loads {
+        let drain = tokio::time::timeout(REQUEST_TIMEOUT * 2, generator.drain());
+        drain.await.context("the load generator did not finish")?;
+    }
+    write_seconds(scenario, &loads, Duration::ZERO, &journal);
     for Running { load, cluster, generator, .. } in loads {
-        let finish = tokio::time::timeout(REQUEST_TIMEOUT * 2, generator.finish_recorded());
-        let (recorder, stages) = finish.await.context("the load generator did not finish")?;
-        let total = |stage: Option<&Phase>, recorder| Event::LoadTotal {
+        let (recorder, stages) = generator.so_far();
+        let ran = |from: Duration, length: Duration| lasted.saturating_sub(from).min(length);
+        let total = |stage: Option<&str>, lasted, recorder| Event::LoadTotal {
             cluster: cluster.name().to_owned(),
             load: load.name().to_owned(),
             to: load.to.clone(),
-            stage: stage.map(|p| p.name.clone()),
-            lasted: stage.map_or(load.duration(), |p| p.lasts),
+            stage: stage.map(str::to_owned),
+            lasted,
             recorder,
         };
-        journal.write(total(None, recorder));
-        for (phase, recorder) in load.stages.iter().zip(stages) {
-            journal.write(total(Some(phase), recorder));
+        journal.write(total(None, ran(Duration::ZERO, load.duration()), recorder));
+        for ((phase, (name, from)), recorder) in load.stages.iter().zip(load.phase_marks()).zip(stages) {
+            journal.write(total(Some(name), ran(from, phase.lasts), recorder));
         }
     }
     journal.write(Event::Mark("end".into()));
     watching.start();
     let timeline = journal.read(Timeline::clone);
-    let mut rows = judge(&scenario.expect, &scenario.thresholds, &timeline);
+    let mut rows = judge(scenario, &timeline);
+    if let Some(crossed) = &broken {
+        rows = broken_off(scenario, &timeline, crossed, rows);
+    }
+    let aborted_by = broken.and_then(|c| scenario.thresholds.get(c.threshold)).map(ToString::to_string);
     let generator = judge_generator(&timeline);
     let verdict = if interrupted {
         Verdict::Interrupted
@@ -140,7 +164,36 @@ pub async fn run(
         Verdict::Thresholds
     };
     rows.push(generator);
-    Ok(Outcome { rows, verdict, timeline })
+    Ok(Outcome { rows, verdict, aborted_by, timeline })
+}
+
+/// Whether a threshold ends the run.
+fn crossed_now(scenario: &Scenario, loads: &[Running<'_>], now: Duration) -> Option<Crossed> {
+    if !scenario.thresholds.iter().any(|t| t.abort_on_fail) {
+        return None;
+    }
+    let so_far: Vec<_> = loads.iter().map(|l| (l, l.generator.so_far())).collect();
+    let mut parts = Vec::new();
+    for (running, (total, stages)) in &so_far {
+        let (cluster, to) = (running.cluster.name(), running.load.to.as_str());
+        parts.push(SoFar { cluster, to, stage: None, recorder: total });
+        for (phase, recorder) in running.load.stages.iter().zip(stages) {
+            parts.push(SoFar { cluster, to, stage: Some(&phase.name), recorder });
+        }
+    }
+    crossed(scenario, &parts, now)
+}
+
+/// Tells whether slos held in the seconds whose requests have all had the time to end.
+fn write_seconds(scenario: &Scenario, loads: &[Running<'_>], patience: Duration, journal: &Journal) {
+    let whole = match patience {
+        Duration::ZERO => u64::MAX,
+        // One more for the executor's own delay.
+        patience => journal.elapsed().saturating_sub(patience).as_secs().saturating_sub(1),
+    };
+    let taken: Vec<_> =
+        loads.iter().map(|l| (l.cluster.name(), l.load.to.as_str(), l.generator.take_due(whole))).collect();
+    slo::seconds(scenario, &taken).into_iter().for_each(|event| journal.write(event));
 }
 
 /// A load on a cluster.

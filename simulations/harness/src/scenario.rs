@@ -10,7 +10,7 @@ use serde::Deserialize;
 use simulations_load::schedule::{Stage, rate_at};
 
 use crate::judge::Expectation;
-use crate::threshold::Threshold;
+use crate::threshold::{Condition, Threshold};
 
 mod counterexample;
 mod fault;
@@ -22,8 +22,8 @@ pub use counterexample::Counterexample;
 pub(crate) use fault::PLATFORM;
 pub use fault::{Fault, FaultKind, Lane, Part};
 pub use load::{Load, Loads, Phase};
-pub(crate) use values::DurationText;
-pub use values::Rate;
+pub(crate) use values::{DurationText, optional_duration};
+pub use values::{Percent, Rate};
 
 /// A run.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -95,6 +95,9 @@ pub struct Service {
     /// Requests per second that one replica carries within what users accept, as measured beforehand: with it
     /// the demand is known, and the elasticity figures are computed.
     pub sustains_rps: Option<f64>,
+    /// What users of the load accept, for example `p(95)<200`: a condition on latency or failures.
+    #[schemars(with = "Option<String>")]
+    pub slo: Option<Condition>,
 }
 
 fn two() -> u16 {

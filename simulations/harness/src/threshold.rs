@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use simulations_load::recorder::Recorder;
 
+use crate::scenario::DurationText;
 use crate::timeline::{Event, Timeline};
 
 /// A condition, and which part of the load it is about.
@@ -29,7 +30,16 @@ pub struct Threshold {
     pub stage: Option<String>,
     /// The load of this cluster alone; all of them together unless told.
     pub cluster: Option<String>,
+    /// The loads to this service alone; all of them together unless told.
+    pub service: Option<String>,
+    /// Whether the run ends as soon as it does not hold.
+    pub abort_on_fail: bool,
+    /// How much of the load (of its stage, where it has one) has to have passed before that.
+    pub delay_abort_eval: Option<Duration>,
 }
+
+/// [`Threshold::delay_abort_eval`] unless told: a handful of requests says nothing yet.
+pub const DELAY_ABORT_EVAL: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -41,6 +51,15 @@ struct Fields {
     stage: Option<String>,
     /// This cluster alone; all of them together unless told.
     cluster: Option<String>,
+    /// The loads to this service alone; all of them together unless told.
+    service: Option<String>,
+    /// End the run as soon as it does not hold.
+    #[serde(default)]
+    abort_on_fail: bool,
+    /// How much of the load, or of its stage, passes before that; 10s unless told.
+    #[serde(default, deserialize_with = "crate::scenario::optional_duration")]
+    #[schemars(with = "Option<DurationText>")]
+    delay_abort_eval: Option<Duration>,
 }
 
 impl JsonSchema for Threshold {
@@ -68,16 +87,29 @@ impl<'de> Deserialize<'de> for Threshold {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Threshold, E> {
-                let that = text.parse().map_err(E::custom)?;
-                Ok(Threshold { that, stage: None, cluster: None })
+                text.parse::<Condition>().map(Threshold::from).map_err(E::custom)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Threshold, A::Error> {
-                let Fields { that, stage, cluster } = Fields::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Threshold { that, stage, cluster })
+                let f = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Threshold {
+                    that: f.that,
+                    stage: f.stage,
+                    cluster: f.cluster,
+                    service: f.service,
+                    abort_on_fail: f.abort_on_fail,
+                    delay_abort_eval: f.delay_abort_eval,
+                })
             }
         }
         d.deserialize_any(Either)
+    }
+}
+
+/// On the whole load.
+impl From<Condition> for Threshold {
+    fn from(that: Condition) -> Self {
+        Self { that, stage: None, cluster: None, service: None, abort_on_fail: false, delay_abort_eval: None }
     }
 }
 
@@ -197,6 +229,75 @@ impl Condition {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// Whether it says something about users, and not about how much was sent: on latency or failures.
+    pub fn is_of_quality(&self) -> bool {
+        !matches!(self.figure, Figure::Count | Figure::Rate)
+    }
+
+    /// The latency, milliseconds, above which a request is not what users accept; none for failures.
+    pub fn latency_bound_ms(&self) -> Option<f64> {
+        let latency = matches!(
+            self.figure,
+            Figure::Average | Figure::Minimum | Figure::Maximum | Figure::Percentile(_)
+        );
+        latency.then_some(self.value)
+    }
+
+    /// Whether a figure that does not hold yet can be told from one that cannot hold any more.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_abort(&self) -> Result<(), &'static str> {
+        use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        match (self.figure, self.operator) {
+            (Figure::Rate, Greater | GreaterOrEqual | Equal) => {
+                Err("a rate that is too low so far may still rise: requests are under way")
+            }
+            (Figure::Count | Figure::Failed | Figure::Maximum, Greater | GreaterOrEqual) => {
+                Err("a figure that only grows reaches a lower bound at the end or never")
+            }
+            (Figure::Count | Figure::Failed | Figure::Maximum, Equal) if self.value > 0.0 => {
+                Err("a figure that only grows reaches a value at the end or never")
+            }
+            (Figure::Minimum, Less | LessOrEqual | Equal) => {
+                Err("a minimum that is too high so far may still fall")
+            }
+            (_, NotEqual) => Err("a figure may pass through a value on its way"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges what `recorder` holds, which took `lasted`, with what was found.
+    ///
+    /// # Errors
+    /// What was found instead; also where no request was due, because silence proves nothing.
+    pub fn judge(&self, recorder: &Recorder, lasted: Duration) -> Result<String, String> {
+        let s = recorder.summary();
+        if s.planned == 0 {
+            return Err("no request was due".into());
+        }
+        let bad = s.failed + s.dropped;
+        let (value, found) = match self.figure {
+            Figure::Average => ms(recorder.latency_mean_ms()),
+            Figure::Minimum => ms(recorder.latency_ms(0.0)),
+            Figure::Maximum => ms(s.latency_max_ms),
+            Figure::Percentile(share) => ms(recorder.latency_ms(share)),
+            Figure::Failed => (bad as f64, format!("{bad} of {}", s.planned)),
+            Figure::FailedShare => {
+                let share = bad as f64 / s.planned as f64;
+                (share, format!("{:.3} % ({bad} of {})", share * 100.0, s.planned))
+            }
+            Figure::Count => (s.planned as f64, s.planned.to_string()),
+            Figure::Rate => {
+                let rate = s.completed as f64 / lasted.as_secs_f64().max(f64::EPSILON);
+                (rate, format!("{rate:.1} per second"))
+            }
+        };
+        let causes: Vec<String> = s.causes.iter().map(|(cause, n)| format!("{n} × {cause}")).collect();
+        let found = if causes.is_empty() { found } else { format!("{found}; {}", causes.join(", ")) };
+        if self.operator.holds(value, self.value) { Ok(found) } else { Err(found) }
+    }
 }
 
 impl<'de> Deserialize<'de> for Condition {
@@ -214,51 +315,37 @@ impl fmt::Display for Threshold {
         if let Some(cluster) = &self.cluster {
             write!(f, " on {cluster}")?;
         }
+        if let Some(service) = &self.service {
+            write!(f, " to {service}")?;
+        }
         Ok(())
     }
 }
 
 impl Threshold {
+    /// Whether it is about this load of a stage, or of the whole run.
+    pub fn covers(&self, cluster: &str, to: &str, stage: Option<&str>) -> bool {
+        stage == self.stage.as_deref()
+            && self.cluster.as_ref().is_none_or(|c| c == cluster)
+            && self.service.as_ref().is_none_or(|s| s == to)
+    }
+
     /// Judges, with what was found.
     ///
     /// # Errors
-    /// What was found instead; also where no request was due, because silence proves nothing.
+    /// As [`Condition::judge`].
     pub fn judge(&self, timeline: &Timeline) -> Result<String, String> {
         let mut all = Recorder::default();
         let mut lasted = Duration::ZERO;
         for (_, event) in timeline.events() {
-            if let Event::LoadTotal { cluster, stage, lasted: l, recorder, .. } = event
-                && *stage == self.stage
-                && self.cluster.as_ref().is_none_or(|c| c == cluster)
+            if let Event::LoadTotal { cluster, to, stage, lasted: l, recorder, .. } = event
+                && self.covers(cluster, to, stage.as_deref())
             {
                 all.merge(recorder);
                 lasted = lasted.max(*l);
             }
         }
-        let s = all.summary();
-        if s.planned == 0 {
-            return Err("no request was due".into());
-        }
-        let bad = s.failed + s.dropped;
-        let (value, found) = match self.that.figure {
-            Figure::Average => ms(all.latency_mean_ms()),
-            Figure::Minimum => ms(all.latency_ms(0.0)),
-            Figure::Maximum => ms(s.latency_max_ms),
-            Figure::Percentile(share) => ms(all.latency_ms(share)),
-            Figure::Failed => (bad as f64, format!("{bad} of {}", s.planned)),
-            Figure::FailedShare => {
-                let share = bad as f64 / s.planned as f64;
-                (share, format!("{:.3} % ({bad} of {})", share * 100.0, s.planned))
-            }
-            Figure::Count => (s.planned as f64, s.planned.to_string()),
-            Figure::Rate => {
-                let rate = s.completed as f64 / lasted.as_secs_f64().max(f64::EPSILON);
-                (rate, format!("{rate:.1} per second"))
-            }
-        };
-        let causes: Vec<String> = s.causes.iter().map(|(cause, n)| format!("{n} × {cause}")).collect();
-        let found = if causes.is_empty() { found } else { format!("{found}; {}", causes.join(", ")) };
-        if self.that.operator.holds(value, self.that.value) { Ok(found) } else { Err(found) }
+        self.that.judge(&all, lasted)
     }
 }
 

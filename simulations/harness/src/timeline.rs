@@ -6,6 +6,8 @@ use std::time::Duration;
 use simulations_load::generator::Progress;
 use simulations_load::recorder::Recorder;
 
+use crate::slo;
+
 /// A scaled workload: cluster and name.
 pub type Target = (String, String);
 
@@ -22,6 +24,46 @@ pub struct PolicyState {
     pub desired: Option<i32>,
     /// Cause of the last decision.
     pub cause: String,
+}
+
+/// A decision, as the policy's status tells it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decided {
+    /// When the controller took it, RFC 3339.
+    pub time: String,
+    /// Replicas before.
+    pub from: i32,
+    /// Replicas wanted.
+    pub to: i32,
+    /// Whether they were written.
+    pub written: bool,
+    /// The main reason, one sentence.
+    pub cause: String,
+    /// Limits that changed the outcome.
+    pub limits: Vec<String>,
+    /// SHA-256 of the decision's record.
+    pub digest: String,
+    /// Each metric as the same status shows it; empty where a newer decision is in it too.
+    pub metrics: Vec<DecidedMetric>,
+}
+
+/// A metric's value with its evidence and its target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DecidedMetric {
+    /// Name.
+    pub name: String,
+    /// The query's value; none where there was none that is a number.
+    pub value: Option<f64>,
+    /// What it should be: of the whole value, or of each replica.
+    pub target: Option<f64>,
+    /// `Value` or `AverageValue`.
+    pub target_type: String,
+    /// Age of the newest sample of the cluster that lags most.
+    pub age: Option<Duration>,
+    /// Whether the evidence would allow fewer replicas.
+    pub sufficient: bool,
+    /// Replicas that it asks for.
+    pub proposal: Option<i32>,
 }
 
 /// One thing that happened.
@@ -55,6 +97,22 @@ pub enum Event {
         to: String,
         /// The second.
         progress: Progress,
+    },
+    /// A policy decided; what its status says of it.
+    Decision {
+        /// Cluster and policy.
+        target: Target,
+        /// What.
+        decision: Decided,
+    },
+    /// Whether a service's slo held in a second, told once every request that was due in it has ended.
+    Slo {
+        /// Cluster.
+        cluster: String,
+        /// Service.
+        service: String,
+        /// The second.
+        second: slo::Second,
     },
     /// A container was started again.
     Restart {

@@ -189,7 +189,7 @@ impl State {
                 None
             }
             Event::Restart { container, count } => Some(format!("{container} started again ({count})")),
-            Event::LoadTotal { .. } => None,
+            Event::LoadTotal { .. } | Event::Slo { .. } | Event::Decision { .. } => None,
         }
     }
 

@@ -11,7 +11,10 @@
 
 use std::time::Duration;
 
+use crate::scenario::Scenario;
 use crate::timeline::{Target, Timeline};
+
+pub mod settling;
 
 /// A value from a moment on, in order of time.
 pub type Steps = Vec<(Duration, i32)>;
@@ -95,6 +98,14 @@ pub struct Elasticity {
     pub over_timeshare: f64,
     /// υ.
     pub instability: f64,
+}
+
+/// The elasticity of a service's replicas; none where `sustainsRps` is not given or nothing was seen.
+pub fn elasticity_of(s: &Scenario, t: &Timeline, target: &Target) -> Option<Elasticity> {
+    let sustains_rps = s.services.get(&target.1)?.sustains_rps?;
+    // A run that was broken off was short.
+    let length = t.mark("end").map_or(s.duration(), |end| end.min(s.duration()));
+    elasticity(&demand(&s.planned_rps(&target.0, &target.1), sustains_rps), &ready(t, target), length)
 }
 
 /// Compares supply with demand at each whole second of `length`; none where there is nothing to compare.

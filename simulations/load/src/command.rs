@@ -58,6 +58,7 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         targets,
         timeout: args.timeout,
         max_in_flight: args.max_in_flight.clamp(1, 1_000_000),
+        by_second: false,
     };
     let generator = Generator::start(plan, ctx.shutdown);
     let mut tick = tokio::time::interval(Duration::from_secs(1));

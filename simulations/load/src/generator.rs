@@ -4,6 +4,7 @@
 //! The pacer is a thread of its own because an executor's timers are a millisecond coarse and wait behind
 //! other tasks; the send lag that is recorded is what remains, measured inside the request's task.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use thanos_telemetry::Shutdown;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::due::Due;
 use crate::recorder::{End, Recorder, Summary};
 use crate::schedule::{Arrivals, Schedule, Stage, rate_at};
 
@@ -38,6 +40,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// Requests under way at once; more are dropped and counted.
     pub max_in_flight: usize,
+    /// Whether to keep the requests of each second apart, by when they were due ([`Generator::take_due`]).
+    pub by_second: bool,
 }
 
 /// A second of load, as it happened.
@@ -64,6 +68,8 @@ struct Shared {
     second: Mutex<Recorder>,
     /// One a stage: a request belongs to the stage in which it was due, whenever it ended.
     by_stage: Vec<Mutex<Recorder>>,
+    /// By the second in which they were due; what nobody takes grows.
+    due: Option<Mutex<BTreeMap<u64, Due>>>,
     stages: Vec<Stage>,
     started: Instant,
 }
@@ -81,6 +87,22 @@ impl Shared {
             f(&mut stage.lock());
         }
     }
+
+    fn dropped(&self, planned: Duration) {
+        self.record(planned, Recorder::dropped);
+        self.in_its_second(planned, Due::dropped);
+    }
+
+    fn ended(&self, planned: Duration, latency: Duration, end: End<'_>) {
+        self.record(planned, |r| r.ended(latency, end));
+        self.in_its_second(planned, |d| d.ended(latency, end));
+    }
+
+    fn in_its_second(&self, planned: Duration, f: impl FnOnce(&mut Due)) {
+        if let Some(due) = &self.due {
+            f(due.lock().entry(planned.as_secs()).or_default());
+        }
+    }
 }
 
 impl Generator {
@@ -91,6 +113,7 @@ impl Generator {
             total: Mutex::default(),
             second: Mutex::default(),
             by_stage: plan.stages.iter().map(|_| Mutex::default()).collect(),
+            due: plan.by_second.then(Mutex::default),
             stages: plan.stages.clone(),
             started,
         });
@@ -121,6 +144,23 @@ impl Generator {
         Progress { at, rate_rps: rate_at(&self.shared.stages, at), second: second.summary() }
     }
 
+    /// The distributions so far, of the whole and of each stage by when a request was due. What is under way is
+    /// not in the latencies yet.
+    pub fn so_far(&self) -> (Recorder, Vec<Recorder>) {
+        let mut total = self.shared.total.lock().clone();
+        total.merge(&self.shared.second.lock());
+        (total, self.shared.by_stage.iter().map(|s| s.lock().clone()).collect())
+    }
+
+    /// Takes the requests that were due in seconds before this one, counted from the start. Whoever wants them
+    /// whole waits until those have ended: as long as a request may take.
+    pub fn take_due(&self, before: u64) -> BTreeMap<u64, Due> {
+        let Some(due) = &self.shared.due else { return BTreeMap::new() };
+        let mut due = due.lock();
+        let later = due.split_off(&before);
+        std::mem::replace(&mut *due, later)
+    }
+
     /// Whether every planned request has ended.
     pub fn is_finished(&self) -> bool {
         !self.done.is_empty() || self.done.is_terminated()
@@ -134,13 +174,17 @@ impl Generator {
     /// Waits for the last answer and returns the whole run's distributions, and each stage's by when a request
     /// was due.
     pub async fn finish_recorded(mut self) -> (Recorder, Vec<Recorder>) {
+        self.drain().await;
+        self.so_far()
+    }
+
+    /// Waits for the last answer.
+    pub async fn drain(&mut self) {
         // The sender never panics on input; if it did, what it recorded still counts.
         if !self.done.is_terminated() && (&mut self.done).await.is_err() {
             tracing::error!("the load generator broke off");
         }
         self.lap();
-        let stages = self.shared.by_stage.iter().map(|s| s.lock().clone()).collect();
-        (self.shared.total.lock().clone(), stages)
     }
 }
 
@@ -164,7 +208,7 @@ fn pace(
         }
         match due.try_send(planned) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => shared.record(planned, Recorder::dropped),
+            Err(mpsc::error::TrySendError::Full(_)) => shared.dropped(planned),
             Err(mpsc::error::TrySendError::Closed(_)) => return,
         }
     }
@@ -181,7 +225,7 @@ async fn send_all(plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Sha
             targets.get(turn % targets.len().max(1)).cloned()
         };
         let (Ok(permit), Some(target)) = (room.clone().try_acquire_owned(), target) else {
-            shared.record(planned, Recorder::dropped);
+            shared.dropped(planned);
             continue;
         };
         let (client, shared, timeout) = (client.clone(), shared.clone(), plan.timeout);
@@ -193,11 +237,10 @@ async fn send_all(plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Sha
             let latency = shared.started.elapsed().saturating_sub(planned);
             let end = end.unwrap_or(Err(Failure::Text("timeout")));
             match &end {
-                Ok(()) => shared.record(planned, |r| r.ended(latency, End::Ok)),
-                Err(Failure::Text(cause)) => shared.record(planned, |r| r.ended(latency, End::Failed(cause))),
+                Ok(()) => shared.ended(planned, latency, End::Ok),
+                Err(Failure::Text(cause)) => shared.ended(planned, latency, End::Failed(cause)),
                 Err(Failure::Status(s)) => {
-                    let cause = format!("status {}", s.as_u16());
-                    shared.record(planned, |r| r.ended(latency, End::Failed(&cause)));
+                    shared.ended(planned, latency, End::Failed(&format!("status {}", s.as_u16())));
                 }
             }
             drop(permit);
@@ -263,6 +306,7 @@ mod tests {
             targets,
             timeout: Duration::from_secs(5),
             max_in_flight: 1000,
+            by_second: true,
         }
     }
 
@@ -295,6 +339,23 @@ mod tests {
         let planned: Vec<u64> = stages.iter().map(|s| s.summary().planned).collect();
         // The fifth is due exactly where the second stage begins.
         assert_eq!((total.summary().completed, planned), (15, vec![4, 11]));
+    }
+
+    #[tokio::test]
+    async fn a_request_is_kept_with_the_second_in_which_it_was_due_whenever_it_ended() {
+        // Even arrivals at 10 a second: 0.1, … 1.0, … 1.5. Those of the first second end in the next.
+        let late = get(async || tokio::time::sleep(Duration::from_millis(950)).await);
+        let (targets, _keep) = serve(Router::new().route("/", late)).await;
+        let mut generator = Generator::start(plan(targets, "1500ms@10"), Shutdown::new());
+        generator.drain().await;
+        assert_eq!(generator.so_far().0.summary().completed, 15);
+        let first = generator.take_due(1);
+        let counts: Vec<(u64, u64)> = first.iter().map(|(second, d)| (*second, d.requests())).collect();
+        assert_eq!(counts, [(0, 9)]);
+        assert_eq!((first[&0].worse_than(Some(900.0)), first[&0].worse_than(Some(20_000.0))), (9, 0));
+        assert_eq!(first[&0].recorder().summary().completed, 9);
+        let rest: Vec<u64> = generator.take_due(u64::MAX).values().map(Due::requests).collect();
+        assert_eq!(rest, [6], "what was taken is gone");
     }
 
     #[tokio::test]

@@ -13,10 +13,11 @@
 //! - a request that could not be sent is counted as dropped, never left out;
 //! - a run whose own send lag is above the limit is invalid, whatever its latencies say.
 //!
-//! Modules in reading order: [`schedule`], [`generator`], [`recorder`], [`command`], [`app`].
+//! Modules in reading order: [`schedule`], [`generator`], [`recorder`], [`due`], [`command`], [`app`].
 
 pub mod app;
 pub mod command;
+pub mod due;
 pub mod generator;
 pub mod recorder;
 pub mod schedule;

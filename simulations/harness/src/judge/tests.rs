@@ -24,8 +24,11 @@ fn mark_at(t: &mut Timeline, at: u64, name: &str) {
 
 /// As a file says it.
 fn held(expectation: &str, t: &Timeline) -> bool {
-    let e: Expectation = thanos_telemetry::cli::parse_yaml(expectation).unwrap();
-    judge(&[e], &[], t)[0].held
+    let scenario = format!(
+        "{{name: small, clusters: [east], services: {{web: {{sustainsRps: 10}}}}, expect: [{{{expectation}}}], \
+         load: {{to: web, stages: [{{name: quiet, for: 10s, rate: 20}}, {{name: step, for: 20s, rate: 40}}]}}}}"
+    );
+    judge(&thanos_telemetry::cli::parse_yaml(&scenario).unwrap(), t)[0].held
 }
 
 #[test]
@@ -126,6 +129,57 @@ fn recovery_restart_reversals_and_cost() {
     // 90 replica-seconds.
     assert!(held("replicaHours: {workload: east/web, atMost: 0.0251}", &t));
     assert!(!held("replicaHours: {workload: east/web, atMost: 0.0249}", &t));
+}
+
+#[test]
+fn how_it_got_there() {
+    // Ten planned per replica: 2 of it, then 4. Scaled to 5 two seconds late, ready at once, back to 4 after 6.
+    let mut t = Timeline::default();
+    replicas(&mut t, 0, 2, 2);
+    mark_at(&mut t, 10, "step");
+    replicas(&mut t, 12, 6, 6);
+    replicas(&mut t, 16, 4, 4);
+    mark_at(&mut t, 30, "end");
+    for (expectation, want) in [
+        ("overshoot: {workload: east/web, after: step, atMost: 50%}", true),
+        ("overshoot: {workload: east/web, after: step, atMost: 49}", false),
+        ("overshoot: {workload: west/web, after: step, atMost: 50%}", false),
+        ("overshoot: {workload: east/web, after: never, atMost: 50%}", false),
+        ("settles: {workload: east/web, after: step, within: 6s}", true),
+        ("settles: {workload: east/web, after: step, within: 5s}", false),
+        ("settles: {workload: west/web, after: step, within: 5s}", false),
+        // Two of four missing for 2 of 30 s; two of four too many for 4 s.
+        ("elasticity: {workload: east/web, thetaU: 3.4, thetaO: 6.7, tauU: 6.7, tauO: 13.4}", true),
+        ("elasticity: {workload: east/web, thetaU: 3.3}", false),
+        ("elasticity: {workload: east/web, thetaO: 6.6}", false),
+        ("elasticity: {workload: east/web, tauU: 6.6}", false),
+        ("elasticity: {workload: east/web, tauO: 13.3}", false),
+        // Of 29 changes of a second three differ: demand alone at 10, supply alone at 12 and 16.
+        ("elasticity: {workload: east/web, upsilon: 10.4%}", true),
+        ("elasticity: {workload: east/web, upsilon: 10.3%}", false),
+        ("elasticity: {workload: west/web, upsilon: 100}", false),
+    ] {
+        assert_eq!(held(expectation, &t), want, "{expectation}");
+    }
+}
+
+#[test]
+fn violations_are_judged_by_second_or_by_request() {
+    let mut t = Timeline::default();
+    for (second, due, over, held) in [(0, 10, 0, true), (1, 30, 3, false), (2, 10, 1, true), (3, 50, 1, true)]
+    {
+        let second = crate::slo::Second { second, due, over, held };
+        t.push(s(9), Event::Slo { cluster: "east".into(), service: "web".into(), second });
+    }
+    for (expectation, want) in [
+        ("sloViolations: {service: web, atMost: 25%}", true),
+        ("sloViolations: {service: web, atMost: 24%}", false),
+        ("sloViolations: {service: web, atMost: 5%, of: requests}", true),
+        ("sloViolations: {service: web, atMost: 4.9%, of: requests}", false),
+        ("sloViolations: {service: front, atMost: 100%}", false),
+    ] {
+        assert_eq!(held(expectation, &t), want, "{expectation}");
+    }
 }
 
 #[test]

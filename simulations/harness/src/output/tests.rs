@@ -36,6 +36,7 @@ fn record(verdict: Verdict) -> RunRecord {
         workloads: vec![],
         events: vec![],
         counterexample: None,
+        aborted_by: None,
     }
 }
 

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use simulations_load::recorder::Summary;
 
 use super::{
-    CounterexampleRecord, ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures, LoadRecord, RowRecord,
-    RunRecord, ScenarioText, StageRecord, What, WorkloadRecord,
+    CounterexampleRecord, DecisionMetric, ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures,
+    LoadRecord, RowRecord, RunRecord, ScenarioText, StageRecord, What, WorkloadRecord,
 };
 use crate::judge::Row;
 use crate::run::Outcome;
 use crate::scenario::file::Loaded;
 use crate::scenario::{Fault, FaultKind, Load, Phase, Scenario};
-use crate::timeline::{Event, Target, Timeline};
+use crate::timeline::{DecidedMetric, Event, Target, Timeline};
 use crate::workloads;
 
 impl RunRecord {
@@ -38,6 +38,7 @@ impl RunRecord {
             stages: stages(s),
             faults: s.faults.iter().map(fault).collect(),
             verdict: outcome.verdict,
+            aborted_by: outcome.aborted_by.clone(),
             rows: outcome.rows.iter().map(row).collect(),
             loads: t.events().iter().filter_map(|(_, e)| load(e)).collect(),
             workloads: t.targets().iter().filter_map(|w| workload(s, t, w)).collect(),
@@ -109,7 +110,7 @@ fn load(event: &Event) -> Option<LoadRecord> {
     })
 }
 
-fn figures(s: &Summary) -> Figures {
+pub(crate) fn figures(s: &Summary) -> Figures {
     Figures {
         planned: s.planned,
         completed: s.completed,
@@ -132,10 +133,7 @@ fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecor
     if service.is_none() && r.changes == 0 {
         return None;
     }
-    let elasticity = service.and_then(|s| s.sustains_rps).and_then(|sustains_rps| {
-        let demand = workloads::demand(&s.planned_rps(cluster, name), sustains_rps);
-        workloads::elasticity(&demand, &workloads::ready(t, target), s.duration())
-    });
+    let elasticity = workloads::elasticity_of(s, t, target);
     Some(WorkloadRecord {
         cluster: cluster.clone(),
         workload: name.clone(),
@@ -145,6 +143,8 @@ fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecor
         changes: r.changes,
         reversals: r.reversals,
         replica_hours: r.replica_hours,
+        sustains_rps: service.and_then(|s| s.sustains_rps),
+        slo: service.and_then(|s| Some(s.slo.as_ref()?.text().to_owned())),
         elasticity: elasticity.map(|e| ElasticityRecord {
             under_accuracy_percent: e.under_accuracy,
             over_accuracy_percent: e.over_accuracy,
@@ -174,8 +174,35 @@ fn event(at: Duration, event: &Event) -> Option<EventRecord> {
         Event::Load { cluster, load, to, progress } => {
             What::Load { cluster, load, to, rate_rps: progress.rate_rps, figures: figures(&progress.second) }
         }
+        Event::Decision { target: (cluster, policy), decision: d } => What::Decision {
+            cluster,
+            policy,
+            time: d.time,
+            from: d.from,
+            to: d.to,
+            written: d.written,
+            reason: d.cause,
+            limits: d.limits,
+            digest: d.digest,
+            metrics: d.metrics.into_iter().map(decision_metric).collect(),
+        },
+        Event::Slo { cluster, service, second: s } => {
+            What::Slo { cluster, service, second: s.second, due: s.due, over: s.over, held: s.held }
+        }
         Event::Restart { container, count } => What::Restart { container, count },
         Event::LoadTotal { .. } => return None,
     };
     Some(EventRecord { at_s: at.as_secs_f64(), what })
+}
+
+fn decision_metric(m: DecidedMetric) -> DecisionMetric {
+    DecisionMetric {
+        name: m.name,
+        value: m.value.filter(|v| v.is_finite()),
+        target: m.target.filter(|v| v.is_finite()),
+        target_type: m.target_type,
+        age_s: m.age.map(|a| a.as_secs_f64()),
+        sufficient: m.sufficient,
+        proposal: m.proposal,
+    }
 }

@@ -159,7 +159,7 @@ fn counterexamples(
         problems.extend(found.iter().map(located));
         let Some(changed) = changed else { continue };
         // What would be judged, judged on nothing.
-        let rows = judge(&changed.expect, &changed.thresholds, &Timeline::default());
+        let rows = judge(&changed, &Timeline::default());
         for (j, named) in c.fails.iter().enumerate() {
             if !rows.iter().any(|r| r.is_named(named)) {
                 let known: BTreeSet<&str> = rows.iter().map(|r| r.key.as_str()).collect();

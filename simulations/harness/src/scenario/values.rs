@@ -108,3 +108,83 @@ impl Visitor<'_> for RateVisitor {
         Ok(Rate { from_rps: number(from)?, to_rps: number(to)? })
     }
 }
+
+/// A share of a hundred, written `20%` or `20`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Percent(pub f64);
+
+impl JsonSchema for Percent {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Percent".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Percent: `20%` or 20.",
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%?$"},
+            ],
+        })
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(PercentVisitor)
+    }
+}
+
+struct PercentVisitor;
+
+impl Visitor<'_> for PercentVisitor {
+    type Value = Percent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("percent: 20% or 20")
+    }
+
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Percent, E> {
+        if !v.is_finite() || v < 0.0 {
+            return Err(E::custom(format!("percent are 0 or more, not {v}")));
+        }
+        Ok(Percent(v))
+    }
+
+    fn visit_u64<E: de::Error>(self, v: u64) -> Result<Percent, E> {
+        self.visit_f64(v as f64)
+    }
+
+    fn visit_i64<E: de::Error>(self, v: i64) -> Result<Percent, E> {
+        self.visit_f64(v as f64)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Percent, E> {
+        let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>();
+        self.visit_f64(number.map_err(|_| E::custom(format!("not percent: {text:?} (write 20% or 20)")))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_are_written_with_or_without_their_sign() {
+        for (text, want) in
+            [("20%", Some(20.0)), ("20", Some(20.0)), ("2.5 %", Some(2.5)), ("'0'", Some(0.0)), ("-1", None)]
+        {
+            let read = thanos_telemetry::cli::parse_yaml::<Percent>(text).ok();
+            assert_eq!(read.map(|p| p.0), want, "{text}");
+        }
+        for bad in ["much", "-1%", "NaN%", "inf", "%"] {
+            assert!(thanos_telemetry::cli::parse_yaml::<Percent>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -24,8 +24,9 @@ fn timeline() -> Timeline {
 }
 
 fn held(that: &str, cluster: Option<&str>, stage: Option<&str>) -> bool {
-    let that = that.parse().unwrap();
-    let t = Threshold { that, stage: stage.map(str::to_owned), cluster: cluster.map(str::to_owned) };
+    let that: Condition = that.parse().unwrap();
+    let (stage, cluster) = (stage.map(str::to_owned), cluster.map(str::to_owned));
+    let t = Threshold { stage, cluster, ..that.into() };
     t.judge(&timeline()).is_ok()
 }
 
@@ -56,6 +57,38 @@ fn figures_are_compared_both_ways() {
     }
     assert!(held("count==100", Some("east"), Some("step")));
     assert!(!held("count>=0", None, Some("never")), "no request proves nothing");
+}
+
+#[test]
+fn a_service_is_the_one_that_the_load_is_sent_to() {
+    for (service, want) in [("front", true), ("web", false)] {
+        let that: Condition = "count==200".parse().unwrap();
+        let t = Threshold { service: Some(service.into()), ..that.into() };
+        assert_eq!(t.judge(&timeline()).is_ok(), want, "{service}");
+    }
+}
+
+#[test]
+fn what_may_still_come_to_hold_breaks_no_run_off() {
+    for (text, want) in [
+        ("p(95)<200", true),
+        ("avg<200", true),
+        ("max<200", true),
+        ("failed==0", true),
+        ("failed<5", true),
+        ("failed<1%", true),
+        ("count<100", true),
+        ("rate<100", true),
+        ("rate>100", false),
+        ("count>=100", false),
+        ("count==100", false),
+        ("failed>1", false),
+        ("max>1", false),
+        ("min<1", false),
+        ("p(95)!=1", false),
+    ] {
+        assert_eq!(text.parse::<Condition>().unwrap().may_abort().is_ok(), want, "{text}");
+    }
 }
 
 #[test]

@@ -28,5 +28,6 @@ fn plan(target: Uri, stage: &str) -> Plan {
         targets,
         timeout: Duration::from_secs(10),
         max_in_flight: 10_000,
+        by_second: false,
     }
 }

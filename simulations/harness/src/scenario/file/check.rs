@@ -121,6 +121,9 @@ impl Checker<'_> {
             if service.concurrency == Some(0) {
                 self.wrong(at("concurrency"), "is at least 1");
             }
+            if service.slo.as_ref().is_some_and(|slo| !slo.is_of_quality()) {
+                self.wrong(at("slo"), "is a condition on latency or failures, for example p(95)<200");
+            }
             if service.sustains_rps.is_some_and(|r| r <= 0.0) {
                 self.wrong(at("sustainsRps"), "is above 0");
             }
@@ -199,8 +202,22 @@ impl Checker<'_> {
                 let stages = s.load.iter().flat_map(|l| &l.stages).map(|p| p.name.as_str());
                 self.known(&format!("thresholds[{i}].stage"), "stage", stage, stages);
             }
+            let at = |field: &str| format!("thresholds[{i}].{field}");
             if let Some(cluster) = &t.cluster {
-                self.cluster(&format!("thresholds[{i}].cluster"), cluster);
+                self.cluster(&at("cluster"), cluster);
+            }
+            if let Some(service) = &t.service {
+                let to = s.load.iter().map(|l| l.to.as_str());
+                self.known(&at("service"), "load to", service, to);
+            }
+            if t.abort_on_fail
+                && let Err(why) = t.that.may_abort()
+            {
+                let figure = t.that.text();
+                self.wrong(at("abortOnFail"), format!("{figure} can only be judged at the end: {why}"));
+            }
+            if t.delay_abort_eval.is_some() && !t.abort_on_fail {
+                self.wrong(at("delayAbortEval"), "is of a threshold with abortOnFail: true");
             }
         }
     }
@@ -224,6 +241,27 @@ impl Checker<'_> {
             match e {
                 Expectation::Reaches { at_least: None, at_most: None, .. } => {
                     self.wrong(at("atLeast"), "say atLeast, atMost, or both");
+                }
+                Expectation::SloViolations { service, .. } => {
+                    self.service(&at("service"), service);
+                    let slo = self.scenario.services.get(service).map(|s| s.slo.is_some());
+                    if slo == Some(false) {
+                        let message = format!("needs services.{service}.slo, for example p(95)<200");
+                        self.wrong(at("service"), message);
+                    } else if crate::slo::entries(self.scenario, service).is_empty() {
+                        self.wrong(at("service"), format!("no load reaches {service}"));
+                    }
+                }
+                Expectation::Elasticity { workload, theta_u, theta_o, tau_u, tau_o, upsilon } => {
+                    if [theta_u, theta_o, tau_u, tau_o, upsilon].iter().all(|limit| limit.is_none()) {
+                        self.wrong(at("thetaU"), "say one or more of thetaU, thetaO, tauU, tauO, upsilon");
+                    }
+                    let service = self.scenario.services.get(&workload.name);
+                    if service.is_some_and(|s| s.sustains_rps.is_none()) || workload.name == "receive" {
+                        let fix = "needs services.NAME.sustainsRps to know the demand; gauntlet run FILE \
+                                   --calibrate NAME finds it";
+                        self.wrong(at("workload"), fix.replace("NAME", &workload.name));
+                    }
                 }
                 Expectation::Doubts { policy, .. } | Expectation::Recovers { policy, .. } => {
                     // Policies are named freely; their clusters are not.

@@ -103,6 +103,37 @@ fn every_problem_has_its_line_and_the_nearest_right_name() {
             "policies: [{file: gone.yaml}]\nthresholds:",
             &["small.yaml:17: policies[0].file: no such"],
         ),
+        (
+            "reaches: {workload: east/web, atLeast: 3, after: ramp, within: 5s}",
+            "elasticity: {workload: east/web, tauU: 5%}",
+            &["small.yaml:21: expect[0].elasticity.workload: needs services.web.sustainsRps"],
+        ),
+        (
+            "reaches: {workload: east/web, atLeast: 3, after: ramp, within: 5s}",
+            "overshoot: {workload: east/web, after: ramp, atMost: much}",
+            &["small.yaml:21: expect[0].overshoot.atMost: not percent", "20%"],
+        ),
+        (
+            "reaches: {workload: east/web, atLeast: 3, after: ramp, within: 5s}",
+            "sloViolations: {service: web, atMost: 5%}",
+            &["small.yaml:21: expect[0].sloViolations.service: needs services.web.slo"],
+        ),
+        ("serviceTime: 50ms", "slo: rate>5", &["small.yaml:4: services.web.slo: is a condition on latency"]),
+        (
+            "- p(95)<200",
+            "- {that: count>9, abortOnFail: true}",
+            &["small.yaml:18: thresholds[0].abortOnFail: count>9 can only be judged at the end"],
+        ),
+        (
+            "- p(95)<200",
+            "- {that: p(95)<200, service: web}",
+            &["small.yaml:18: thresholds[0].service: no load to \"web\", only front"],
+        ),
+        (
+            "- p(95)<200",
+            "- {that: p(95)<200, delayAbortEval: 5s}",
+            &["small.yaml:18: thresholds[0].delayAbortEval: is of a threshold with abortOnFail"],
+        ),
         ("name: ramp", "name: quiet", &["small.yaml:9: load.stages: two stages or faults make the mark"]),
         ("services:", "controllers: 0\nservices:", &["small.yaml:3: controllers: is from 1 to 5"]),
         ("[east]", "[east", &["small.yaml: "]),
