@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use thanos_telemetry::{Context, RunError, cli};
 
 use crate::calibrate::Setup;
-use crate::record::{RunRecord, Verdict};
+use crate::record::{Line, RunRecord, StartLine, Verdict};
 use crate::run::run as run_scenario;
 use crate::scenario::Scenario;
 use crate::scenario::file::{Loaded, parse};
-use crate::view::View;
+use crate::view::{Output, View};
 use crate::world::World;
 use crate::{builtin, calibrate, output};
 
@@ -37,7 +37,7 @@ pub struct Args {
     /// Override a value by its path, for example load.stages.step.rate=300; repeat for several.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Write result.json, junit.xml and summary.md into this folder.
+    /// Write report.html, result.json, junit.xml and summary.md into this folder.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Run a counterexample of the scenario, the first unless named: exit 0 if the rows that must fail do, 99 if
@@ -54,7 +54,7 @@ pub struct Args {
     /// Only say which scenarios ship.
     #[arg(long, conflicts_with_all = ["file", "schema"])]
     pub list: bool,
-    /// Only print the JSON Schema of scenario files, or of result.json.
+    /// Only print the JSON Schema of scenario files, of result.json, or of the lines of --output json.
     #[arg(long, value_enum, value_name = "OF", num_args = 0..=1, default_missing_value = "scenario", conflicts_with = "file")]
     pub schema: Option<Schema>,
     /// How to run it.
@@ -93,6 +93,8 @@ pub enum Schema {
     Scenario,
     /// `result.json`.
     Result,
+    /// A line of `--output json`.
+    Lines,
 }
 
 /// How any scenario is run.
@@ -107,12 +109,15 @@ pub struct How {
     /// Where the load's randomness starts, instead of the scenario's seed.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// How it is told while it runs.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub output: Output,
 }
 
 /// Watch two meshed clusters take real load and scale.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct DemoArgs {
-    /// Write result.json, junit.xml and summary.md into this folder.
+    /// Write report.html, result.json, junit.xml and summary.md into this folder.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// How to run it.
@@ -134,22 +139,8 @@ pub async fn demo(args: DemoArgs, ctx: Context) -> Result<(), RunError> {
 /// # Errors
 /// [`RunError::Verdict`] with one of the exit codes above.
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
-    let view = View::new();
-    if args.list {
-        for (name, _) in builtin::SCENARIOS {
-            let loaded = builtin::load(name, &BTreeMap::new()).map_err(refused)?;
-            let bad = match loaded.scenario.counterexamples.len() {
-                0 => String::new(),
-                1 => " (1 counterexample)".to_owned(),
-                n => format!(" ({n} counterexamples)"),
-            };
-            view.say(&format!("{name:<20} {}{bad}", loaded.scenario.description));
-        }
-        return Ok(());
-    }
-    if let Some(of) = args.schema {
-        view.say(schema(of).trim_end());
-        return Ok(());
+    if args.list || args.schema.is_some() {
+        return list(&args);
     }
     let loaded = load(&args)?;
     let calibrated = args.calibrate.as_ref().map(|service| Setup::new(&loaded, service, args.probe));
@@ -168,10 +159,32 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if let Some(temporary) = temporary {
         match &result {
             Ok(()) => drop(std::fs::remove_dir_all(temporary)),
-            Err(_) => view.say(&format!("\nlogs and data are kept in {}", temporary.display())),
+            Err(_) => {
+                let text = format!("\nlogs and data are kept in {}", temporary.display());
+                View::new(args.how.output).say(&text);
+            }
         }
     }
     result
+}
+
+/// What `--list` and `--schema` print, whatever the output is said to be.
+fn list(args: &Args) -> Result<(), RunError> {
+    let print = View::new(Output::Text);
+    if let Some(of) = args.schema {
+        print.say(schema(of).trim_end());
+        return Ok(());
+    }
+    for (name, _) in builtin::SCENARIOS {
+        let loaded = builtin::load(name, &BTreeMap::new()).map_err(refused)?;
+        let bad = match loaded.scenario.counterexamples.len() {
+            0 => String::new(),
+            1 => " (1 counterexample)".to_owned(),
+            n => format!(" ({n} counterexamples)"),
+        };
+        print.say(&format!("{name:<20} {}{bad}", loaded.scenario.description));
+    }
+    Ok(())
 }
 
 fn refused(message: String) -> RunError {
@@ -183,6 +196,7 @@ pub fn schema(of: Schema) -> String {
     let schema = match of {
         Schema::Scenario => schemars::schema_for!(Scenario),
         Schema::Result => schemars::schema_for!(RunRecord),
+        Schema::Lines => schemars::schema_for!(Line),
     };
     // A schema is a JSON value, which always prints.
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
@@ -236,7 +250,7 @@ fn folder(how: &How) -> Result<Option<PathBuf>, RunError> {
 
 async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Result<(), RunError> {
     let scenario = &loaded.scenario;
-    let mut view = View::new();
+    let mut view = View::new(args.how.output);
     let program = std::env::current_exe().context("own program")?;
     let tell = |line: &str| view.say(line);
     let world = tokio::select! {
@@ -244,39 +258,30 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
         () = ctx.shutdown.started() => return Err(broken_off()),
     };
     let url = world.query_url().await?;
-    view.say(&format!("\nquerier     {url}"));
-    for c in world.clusters() {
-        view.say(&format!("api server  {} ({})", c.api_url(), c.name()));
-    }
-    let first = scenario.clusters.first().map_or("", String::as_str);
-    view.say(&format!(
-        "kubectl     KUBECONFIG={} kubectl --context {first} get scalingpolicies -A",
-        world.kubeconfig().display()
-    ));
-    for load in scenario.load.iter() {
-        let stages: Vec<String> = load.stages.iter().map(|p| p.stage().to_string()).collect();
-        let on = load.clusters.as_ref().map_or("each cluster".into(), |c| c.join(" and "));
-        view.say(&format!(
-            "load        {}: {} requests per second on {on}, to {}, seed {}",
-            load.name(),
-            stages.join(", "),
-            load.to,
-            scenario.seed
-        ));
-    }
-    view.say("");
     let started_at = Timestamp::now();
+    view.start(StartLine {
+        querier_url: url.clone(),
+        api_urls: world.clusters().iter().map(|c| (c.name().to_owned(), c.api_url())).collect(),
+        kubeconfig: world.kubeconfig().display().to_string(),
+        ..StartLine::new(loaded, started_at)
+    });
     let outcome = run_scenario(scenario, &world, &ctx.shutdown, |journal| view.second(journal)).await;
-    view.finish();
     let result = match outcome {
-        Err(e) => Err(RunError::Failed(e)),
+        Err(e) => {
+            view.finish();
+            Err(RunError::Failed(e))
+        }
         Ok(outcome) => {
+            view.end(&outcome.timeline);
+            let record = RunRecord::new(loaded, &outcome, started_at);
+            view.verdict_line(&record);
             view.summary(&outcome.timeline);
             view.verdict(&outcome.rows);
             let written = match &args.report {
                 None => Ok(()),
-                Some(dir) => output::write_all(dir, &RunRecord::new(loaded, &outcome, started_at))
-                    .with_context(|| format!("--report {}", dir.display())),
+                Some(dir) => {
+                    output::write_all(dir, &record).with_context(|| format!("--report {}", dir.display()))
+                }
             };
             let failed = outcome.rows.iter().filter(|r| !r.held).count();
             let no = |code, message: String| Err(RunError::Verdict { code, message });
@@ -331,8 +336,11 @@ mod tests {
     #[test]
     fn the_committed_schemas_are_those_of_the_types() {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
-        for (of, file) in [(Schema::Scenario, "scenario.schema.json"), (Schema::Result, "result.schema.json")]
-        {
+        for (of, file) in [
+            (Schema::Scenario, "scenario.schema.json"),
+            (Schema::Result, "result.schema.json"),
+            (Schema::Lines, "lines.schema.json"),
+        ] {
             if std::env::var_os("UPDATE_SCHEMAS").is_some() {
                 std::fs::write(folder.join(file), schema(of)).unwrap();
             }

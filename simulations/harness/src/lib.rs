@@ -5,8 +5,8 @@
 //!                        │ watches                          │
 //!                        ▼                                  ▼
 //!                    observe ───────────────────────► timeline ─► judge, threshold, workloads (pure) ─► verdict
-//!                                                        ├──────► view: a terminal, or lines
-//!                                                        └──────► record ─► output: JSON, JUnit, Markdown
+//!                                                        ├──────► view: a terminal, text, or JSON lines
+//!                                                        └──────► record ─► output: page, JSON, JUnit, Markdown
 //! ```
 //!
 //! Invariants:

@@ -1,4 +1,5 @@
-//! What a run leaves behind for programs: `result.json`, `junit.xml`, `summary.md`. Each a function of the record.
+//! What a run leaves behind: `report.html` for people; `result.json`, `junit.xml`, `summary.md` for programs. Each
+//! a function of the record.
 
 use std::path::Path;
 
@@ -11,9 +12,13 @@ use crate::record::{RunRecord, Verdict};
 pub fn write_all(dir: &Path, record: &RunRecord) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     let json = serde_json::to_string_pretty(record).map_err(std::io::Error::other)?;
-    std::fs::write(dir.join("result.json"), json + "\n")?;
+    let json = json + "\n";
+    std::fs::write(dir.join("result.json"), &json)?;
     std::fs::write(dir.join("junit.xml"), junit(record))?;
-    std::fs::write(dir.join("summary.md"), summary(record))
+    std::fs::write(dir.join("summary.md"), summary(record))?;
+    // Last: what programs wait for is there, whatever becomes of the page.
+    let page = simulations_report::render(&[("result.json".to_owned(), json.into_bytes())]);
+    std::fs::write(dir.join("report.html"), page.map_err(std::io::Error::other)?)
 }
 
 /// JUnit's XML as CI systems read it: one test suite, a test case a row.

@@ -9,8 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod build;
+mod line;
 
-pub(crate) use build::figures;
+pub(crate) use build::{event, figures};
+pub use line::{LINES_FORMAT, Line, StartLine, VerdictLine};
 
 /// The value of [`RunRecord::format`]: a reader that does not know it should say so and stop.
 pub const FORMAT: &str = "gauntlet/run/v1";

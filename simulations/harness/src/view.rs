@@ -1,97 +1,162 @@
-//! What a person sees while it runs: a live block on a terminal, plain lines anywhere else.
+//! What is told while it runs: a live block on a terminal, plain lines, or a JSON object a line.
+//!
+//! ```text
+//!  journal ─► state (the newest of everything) ─► live: a block that is redrawn
+//!     │                                   └─────► text: what changed, in words
+//!     └─────► record::Line ─► JSON, where a program reads
+//! ```
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use clap::ValueEnum;
 
 use crate::judge::Row;
 use crate::observe::Journal;
-use crate::timeline::{Event, PolicyState, Target, Timeline};
+use crate::record::{self, Line, RunRecord, StartLine};
+use crate::timeline::{Event, Timeline};
+
+mod live;
+mod state;
+mod text;
+
+use live::Live;
+use state::State;
 
 /// On plain output the load is told this often; what changes is told at once.
 const PLAIN_LOAD_EVERY_S: u64 = 5;
 
-/// Writes to standard output.
+/// How a run is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// `live` where standard output is a terminal, else `json`.
+    #[default]
+    Auto,
+    /// A block that is redrawn each second, and what changed above it; `text` where there is no terminal.
+    Live,
+    /// What changed, in plain lines.
+    Text,
+    /// One JSON object a line on standard output; what people read goes to standard error.
+    Json,
+}
+
+/// Tells a run as it goes.
 #[derive(Debug)]
 pub struct View {
-    live: Option<Live>,
+    way: Way,
     told: usize,
     state: State,
 }
 
 #[derive(Debug)]
-struct Live {
-    screen: MultiProgress,
-    lines: Vec<ProgressBar>,
-}
-
-/// The newest of everything.
-#[derive(Debug, Default)]
-struct State {
-    replicas: BTreeMap<Target, (i32, i32)>,
-    policies: BTreeMap<Target, PolicyState>,
-    /// By cluster and load.
-    load: BTreeMap<(String, String), simulations_load::generator::Progress>,
+enum Way {
+    Live(Live),
+    Text,
+    Json,
 }
 
 impl View {
-    /// A live block where standard output is a terminal.
-    pub fn new() -> Self {
-        let live = std::io::stdout().is_terminal().then(|| Live {
-            screen: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
-            lines: Vec::new(),
-        });
-        Self { live, told: 0, state: State::default() }
+    /// A view on standard output.
+    pub fn new(output: Output) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let way = match output {
+            Output::Live | Output::Auto if terminal => Way::Live(Live::new()),
+            Output::Live | Output::Text => Way::Text,
+            Output::Auto | Output::Json => Way::Json,
+        };
+        Self { way, told: 0, state: State::default() }
     }
 
-    /// A line that stays.
+    /// A line for people, that stays.
     pub fn say(&self, line: &str) {
-        match &self.live {
-            // Fails only where the terminal is gone.
-            Some(live) => drop(live.screen.println(line)),
-            None => drop(writeln!(std::io::stdout(), "{line}")),
+        match &self.way {
+            Way::Live(live) => live.say(line),
+            // Writing fails only where nobody reads any more.
+            Way::Text => drop(writeln!(std::io::stdout(), "{line}")),
+            Way::Json => drop(writeln!(std::io::stderr(), "{line}")),
         }
+    }
+
+    /// What is about to run, and where it can be looked at.
+    pub fn start(&mut self, start: StartLine) {
+        self.say(&format!("\nquerier     {}", start.querier_url));
+        self.say(&format!("dashboard   {}/ui/", start.querier_url));
+        for (cluster, url) in &start.api_urls {
+            self.say(&format!("api server  {url} ({cluster})"));
+        }
+        let first = start.clusters.first().map_or("", String::as_str);
+        self.say(&format!(
+            "kubectl     KUBECONFIG={} kubectl --context {first} get scalingpolicies -A",
+            start.kubeconfig
+        ));
+        for (load, stages) in state::loads(&start.stages) {
+            let stages: Vec<String> = stages.iter().map(|s| state::stage(s)).collect();
+            let name = if load.is_empty() { String::new() } else { format!("{load}: ") };
+            self.say(&format!(
+                "load        {name}{}; requests per second and cluster, seed {}",
+                stages.join(", "),
+                start.seed
+            ));
+        }
+        self.say("");
+        self.write(|| Some(Line::Start(start.clone())));
+        self.state.plan(start);
     }
 
     /// Tells what is new in the journal.
     pub fn second(&mut self, journal: &Journal) {
-        let new: Vec<(Duration, Event)> =
-            journal.read(|t| t.events().get(self.told..).unwrap_or_default().to_vec());
-        self.told += new.len();
-        for (i, (at, event)) in new.iter().enumerate() {
-            // The replicas change first and the policy says why a moment later: look ahead for it.
-            if let Event::Replicas { target, .. } = event {
-                let said = new[i..].iter().rev().find_map(|(_, e)| match e {
-                    Event::Policy { target: t, state } if t == target => Some(state.cause.clone()),
-                    _ => None,
-                });
-                if let Some(cause) = said {
-                    self.state.policies.entry(target.clone()).or_default().cause = cause;
-                }
+        let new = journal.read(|t| t.events().get(self.told..).unwrap_or_default().to_vec());
+        self.tell(&new);
+        let at = journal.elapsed();
+        match &mut self.way {
+            Way::Live(live) => live.draw(&self.state.lines(at)),
+            Way::Text if at.as_secs().is_multiple_of(PLAIN_LOAD_EVERY_S) => {
+                self.say(&format!("{:>6.1}s  {}", at.as_secs_f64(), self.state.load_line()));
             }
-            if let Some(line) = self.state.take(event.clone()) {
-                self.say(&format!("{:>6.1}s  {line}", at.as_secs_f64()));
-            }
-        }
-        let lines = self.state.lines();
-        match &mut self.live {
-            Some(live) => live.draw(&lines),
-            None if journal.elapsed().as_secs().is_multiple_of(PLAIN_LOAD_EVERY_S) => {
-                self.say(&format!("{:>6.1}s  {}", journal.elapsed().as_secs_f64(), self.state.load_line()));
-            }
-            None => {}
+            Way::Text | Way::Json => {}
         }
     }
 
-    /// Ends the live block; what follows is plain.
-    pub fn finish(&mut self) {
-        if let Some(live) = self.live.take() {
-            for line in &live.lines {
-                line.finish_and_clear();
+    fn tell(&mut self, new: &[(Duration, Event)]) {
+        self.told += new.len();
+        for (i, (at, event)) in new.iter().enumerate() {
+            self.write(|| record::event(*at, event).map(Line::Event));
+            self.state.look_ahead(event, new.get(i..).unwrap_or_default());
+            let line = self.state.take(event);
+            // A program has read the event itself.
+            if let Some(line) = line.filter(|_| !matches!(self.way, Way::Json)) {
+                self.say(&format!("{:>6.1}s  {line}", at.as_secs_f64()));
             }
         }
+    }
+
+    /// A line for programs.
+    fn write(&self, line: impl FnOnce() -> Option<Line>) {
+        if matches!(self.way, Way::Json)
+            && let Some(line) = line()
+            && let Ok(json) = serde_json::to_string(&line)
+        {
+            drop(writeln!(std::io::stdout(), "{json}"));
+        }
+    }
+
+    /// Tells the rest of what happened and ends the live block; what follows is plain.
+    pub fn end(&mut self, timeline: &Timeline) {
+        self.tell(&timeline.events().get(self.told..).unwrap_or_default().to_vec());
+        self.finish();
+    }
+
+    /// Ends the live block.
+    pub fn finish(&mut self) {
+        if let Way::Live(live) = &mut self.way {
+            live.finish();
+            self.way = Way::Text;
+        }
+    }
+
+    /// How it ended, as the last line for programs.
+    pub fn verdict_line(&self, record: &RunRecord) {
+        self.write(|| Some(Line::Verdict(record.into())));
     }
 
     /// The verdict as a table.
@@ -145,79 +210,5 @@ impl View {
     }
 }
 
-impl Default for View {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Live {
-    fn draw(&mut self, lines: &[String]) {
-        while self.lines.len() < lines.len() {
-            // The template is a constant; the default would only show a bar instead of the text.
-            let style =
-                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-            self.lines.push(self.screen.add(ProgressBar::new_spinner().with_style(style)));
-        }
-        for (bar, line) in self.lines.iter().zip(lines) {
-            bar.set_message(line.clone());
-            bar.tick();
-        }
-    }
-}
-
-impl State {
-    /// Keeps it; returns a line where it is worth one.
-    fn take(&mut self, event: Event) -> Option<String> {
-        match event {
-            Event::Mark(name) => Some(format!("── {name} ──")),
-            Event::Replicas { target, wanted, ready } => {
-                let before = self.replicas.insert(target.clone(), (wanted, ready));
-                let (before, _) = before.filter(|(w, _)| *w != wanted)?;
-                let cause = self.policies.get(&target).map(|p| p.cause.as_str()).unwrap_or_default();
-                Some(format!("{}/{}: {before} → {wanted} replicas. {cause}", target.0, target.1))
-            }
-            Event::Policy { target, state } => {
-                let before = self.policies.insert(target.clone(), state.clone());
-                let turned =
-                    before.is_some_and(|b| b.sufficient.is_some() && b.sufficient != state.sufficient);
-                let word = if state.sufficient == Some(true) { "trusts" } else { "does not trust" };
-                turned.then(|| format!("{}/{} {word} its evidence: {}", target.0, target.1, state.evidence))
-            }
-            Event::Load { cluster, load, progress, .. } => {
-                self.load.insert((cluster, load), progress);
-                None
-            }
-            Event::Restart { container, count } => Some(format!("{container} started again ({count})")),
-            Event::LoadTotal { .. } | Event::Slo { .. } | Event::Decision { .. } => None,
-        }
-    }
-
-    fn load_line(&self) -> String {
-        let told: Vec<String> = self
-            .load
-            .iter()
-            .map(|((cluster, load), p)| {
-                let s = &p.second;
-                format!(
-                    "{cluster}, {load} {:.0} rps, {} ok, {} failed, p50 {:.0} ms, p99 {:.0} ms",
-                    p.rate_rps, s.completed, s.failed, s.latency_p50_ms, s.latency_p99_ms
-                )
-            })
-            .collect();
-        format!("load: {}", told.join(" | "))
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let mut lines = vec![String::new(), self.load_line()];
-        for (target, (wanted, ready)) in &self.replicas {
-            let Some(policy) = self.policies.get(target) else { continue };
-            let bar: String =
-                (0..(*wanted).max(*ready).clamp(0, 60)).map(|i| if i < *ready { '█' } else { '░' }).collect();
-            let name = format!("{}/{}", target.0, target.1);
-            lines.push(format!("{name:<14} wanted {wanted:>3}  ready {ready:>3}  {bar}"));
-            lines.push(format!("{:<14} {}", "", policy.cause));
-        }
-        lines
-    }
-}
+#[cfg(test)]
+mod tests;

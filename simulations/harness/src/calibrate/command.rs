@@ -7,7 +7,7 @@ use thanos_telemetry::{Context, RunError};
 
 use super::{Failure, Setup, calibrate};
 use crate::command::{EXIT_INTERRUPTED, EXIT_INVALID_GENERATOR, EXIT_THRESHOLDS};
-use crate::view::View;
+use crate::view::{Output, View};
 
 /// Calibrates in `dir`, and writes `calibration.json` into `report`.
 pub(crate) async fn run(
@@ -16,7 +16,7 @@ pub(crate) async fn run(
     report: Option<&Path>,
     ctx: &Context,
 ) -> Result<(), RunError> {
-    let view = View::new();
+    let view = View::new(Output::Text);
     let program = std::env::current_exe().context("own program")?;
     view.say(&format!(
         "what does one replica of {} sustain with {}? seed {}, {:?} a rate",

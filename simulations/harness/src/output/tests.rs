@@ -71,12 +71,14 @@ fn the_summary_has_a_line_a_row_and_its_verdict() {
 }
 
 #[test]
-fn a_record_reads_back_and_a_folder_holds_all_three() {
+fn a_record_reads_back_and_a_folder_holds_all_four() {
     let dir = std::env::temp_dir().join(format!("gauntlet-output-{}", std::process::id()));
     let written = record(Verdict::Pass);
     write_all(&dir, &written).unwrap();
     let text = std::fs::read_to_string(dir.join("result.json")).unwrap();
     assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), written);
     assert!(dir.join("junit.xml").exists() && dir.join("summary.md").exists());
+    let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(page.contains("demo") && page.contains("p(95)&lt;200"), "{page}");
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -62,7 +62,7 @@ fn row(r: &Row) -> RowRecord {
     }
 }
 
-fn stages(s: &Scenario) -> Vec<StageRecord> {
+pub(super) fn stages(s: &Scenario) -> Vec<StageRecord> {
     let of = |load: &Load| {
         let stage = |((name, start), p): ((&str, Duration), &Phase)| StageRecord {
             load: load.name().to_owned(),
@@ -77,7 +77,7 @@ fn stages(s: &Scenario) -> Vec<StageRecord> {
     s.load.iter().flat_map(of).collect()
 }
 
-fn fault(f: &Fault) -> FaultRecord {
+pub(super) fn fault(f: &Fault) -> FaultRecord {
     let kind = match f.kind {
         FaultKind::Kill => "kill",
         FaultKind::Pause => "pause",
@@ -155,7 +155,8 @@ fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecor
     })
 }
 
-fn event(at: Duration, event: &Event) -> Option<EventRecord> {
+/// As it is recorded; what is told only at the end is none.
+pub(crate) fn event(at: Duration, event: &Event) -> Option<EventRecord> {
     let what = match event.clone() {
         Event::Mark(name) => What::Mark { name },
         Event::Replicas { target: (cluster, workload), wanted, ready } => {
