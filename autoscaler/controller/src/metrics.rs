@@ -9,7 +9,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+mod decisions;
+
+use decisions::Decisions;
+
+/// What becomes of almost every evaluation: there from the start, so that the first one is an increase.
+const USUAL: [&str; 2] = ["hold", "written"];
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub(crate) struct PolicyLabels {
     pub cluster: String,
     pub namespace: String,
@@ -81,6 +88,7 @@ pub(crate) struct Metrics {
     pub target_info: Family<TargetLabels, Gauge>,
     pub evidence_age: Family<MetricLabels, Float>,
     pub status_writes: Counter,
+    pub latest: Decisions,
 }
 
 impl Metrics {
@@ -100,6 +108,7 @@ impl Metrics {
             target_info: Family::default(),
             evidence_age: Family::default(),
             status_writes: Counter::default(),
+            latest: Decisions::default(),
         };
         let r = registry.sub_registry_with_prefix("gauntlet_autoscaler");
         r.register("decisions", "Evaluations by what became of them", this.decisions.clone());
@@ -138,7 +147,15 @@ impl Metrics {
             this.evidence_age.clone(),
         );
         r.register("status_writes", "Status patches sent", this.status_writes.clone());
+        this.latest.register(r);
         this
+    }
+
+    /// A cluster's counters begin.
+    pub(crate) fn begin(&self, cluster: &str) {
+        for outcome in USUAL {
+            drop(self.decisions.get_or_create(&OutcomeLabels { cluster: cluster.to_owned(), outcome }));
+        }
     }
 
     /// Drops a policy's own series, lest the last value of what is gone looks alive.
@@ -155,6 +172,7 @@ impl Metrics {
         self.current.remove(labels);
         self.evidence_sufficient.remove(labels);
         self.ring_version.remove(labels);
+        self.latest.forget(labels);
         for metric in metrics {
             self.evidence_age.remove(&MetricLabels {
                 cluster: labels.cluster.clone(),

@@ -102,6 +102,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
 
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
+    clusters.iter().for_each(|c| metrics.begin(&c.name));
     let shared = Arc::new(Shared {
         clusters,
         querier: Box::new(querier),

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use autoscaler_api::conditions::{events, reasons, types};
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
-use autoscaler_core::reasons::INSUFFICIENT_EVIDENCE;
 use autoscaler_core::{Decision, History, Input, Mode, Observation, Scale, decide};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -195,6 +194,11 @@ impl Tick<'_> {
         if let Some(note) = ring_event {
             self.event(false, events::RING_CHANGED, &note).await;
         }
+        let latest = &self.shared.metrics.latest;
+        latest.decided(&self.labels(), &decision, &input);
+        if written {
+            latest.written(&self.labels(), &decision, &input);
+        }
         self.measure(status, plan, &input.observations);
         (said, became)
     }
@@ -343,12 +347,16 @@ impl Tick<'_> {
         }
     }
 
-    fn measure(&self, status: &ScalingPolicyStatus, plan: &Plan, observations: &[Observation]) {
-        let labels = PolicyLabels {
+    fn labels(&self) -> PolicyLabels {
+        PolicyLabels {
             cluster: self.cluster.name.clone(),
             namespace: self.policy.namespace.clone(),
             policy: self.policy.name.clone(),
-        };
+        }
+    }
+
+    fn measure(&self, status: &ScalingPolicyStatus, plan: &Plan, observations: &[Observation]) {
+        let labels = self.labels();
         let metrics = &self.shared.metrics;
         let gauge = |family: &Family<PolicyLabels, Gauge>, value: i64| {
             family.get_or_create(&labels).set(value);
@@ -380,9 +388,10 @@ impl Tick<'_> {
 fn limits(decision: &Decision) -> Vec<String> {
     let mut limits: Vec<String> =
         decision.limits.iter().map(|l| format!("{} {}→{}", l.kind, l.from, l.to)).collect();
-    if limits.is_empty() && decision.conditions.iter().any(|c| c.status && c.reason == INSUFFICIENT_EVIDENCE)
+    if limits.is_empty()
+        && let Some(held) = decision.limited_by()
     {
-        limits.push(INSUFFICIENT_EVIDENCE.to_owned());
+        limits.push(held.to_string());
     }
     limits
 }

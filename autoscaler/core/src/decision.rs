@@ -8,6 +8,8 @@ use crate::history::History;
 use crate::input::FailureKind;
 use crate::number::Float;
 
+mod codes;
+
 /// What to do, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

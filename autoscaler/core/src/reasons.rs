@@ -1,4 +1,4 @@
-//! The one-word reasons of conditions: the HPA's where it has one (`horizontal.go`), ours after them.
+//! The one-word reasons of conditions and causes of decisions: the HPA's where it has one (`horizontal.go`), ours after them.
 
 /// The scale subresource could be read.
 pub const SUCCEEDED_GET_SCALE: &str = "SucceededGetScale";
@@ -59,3 +59,12 @@ pub const QUERY_WARNINGS: &str = "QueryWarnings";
 pub const WINDOW_REFILLING: &str = "WindowRefilling";
 /// Ours: a ratio has no ready replicas to multiply.
 pub const NO_READY_REPLICAS: &str = "NoReadyReplicas";
+
+/// A cause, not a condition: the metrics ask for more.
+pub const ABOVE_TARGET: &str = "AboveTarget";
+/// A cause: the metrics ask for what is there.
+pub const ON_TARGET: &str = "OnTarget";
+/// A cause: the metrics ask for fewer.
+pub const BELOW_TARGET: &str = "BelowTarget";
+/// A cause: a metric without sufficient evidence counts as its fallback.
+pub const FALLBACK: &str = "Fallback";

@@ -348,3 +348,55 @@ fn an_average_divides_by_the_status_and_a_ratio_multiplies_the_ready() {
     half_ready.scale = autoscaler_core::Scale { ready_replicas: 5, ..scale(10) };
     assert_eq!(decide(&half_ready).write, Some(15));
 }
+
+#[test]
+fn a_decision_has_its_cause_limit_and_evidence_in_one_word_each() {
+    let plain = |asked| input(10, vec![asks_for("requests", asked)]);
+    let with = |asked, change: Change| {
+        let mut input = plain(asked);
+        change(&mut input);
+        input
+    };
+    let fallback: Change = |i| {
+        failed(i, FailureKind::Unreachable);
+        let fallback = Fallback { after_ms: 0, replicas: 20, behavior: FallbackBehavior::Static };
+        i.policy.metrics[0].fallback = Some(fallback);
+    };
+    let cases: Vec<(Input, &str, Option<&str>, &str)> = vec![
+        (plain(15), "AboveTarget", None, "EvidenceComplete"),
+        (plain(10), "OnTarget", None, "EvidenceComplete"),
+        (plain(4), "BelowTarget", None, "EvidenceComplete"),
+        (plain(900), "AboveTarget", Some("ScaleUpLimit"), "EvidenceComplete"),
+        (
+            with(15, |i| i.policy.max_replicas = 12),
+            "AboveTarget",
+            Some("TooManyReplicas"),
+            "EvidenceComplete",
+        ),
+        (
+            with(4, |i| i.policy.max_replicas = 8),
+            "TooManyReplicas",
+            Some("TooManyReplicas"),
+            "EvidenceComplete",
+        ),
+        (with(4, |i| age(i, None)), "InsufficientEvidence", Some("InsufficientEvidence"), "ClustersMissing"),
+        (with(15, |i| age(i, None)), "AboveTarget", None, "ClustersMissing"),
+        (
+            with(4, |i| failed(i, FailureKind::Unreachable)),
+            "FailedGetExternalMetric",
+            Some("InsufficientEvidence"),
+            "QueryFailed",
+        ),
+        (with(4, fallback), "Fallback", None, "QueryFailed"),
+        (with(4, |i| i.policy.mode = Mode::Paused), "ScalingPaused", None, "EvidenceComplete"),
+    ];
+    for (input, cause, limited_by, evidence) in cases {
+        let decision = decide(&input);
+        let found = (decision.cause_code(&input), decision.limited_by().map(|l| l.to_string()));
+        assert_eq!(
+            (found.0, found.1.as_deref(), decision.evidence_code()),
+            (cause, limited_by, evidence),
+            "{decision:?}"
+        );
+    }
+}
