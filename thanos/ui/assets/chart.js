@@ -8,11 +8,12 @@ const MARGIN = { top: 8, right: 10, bottom: 22, left: 46 };
 export const style = (i) => `line c${i % 8}${i >= 8 ? ` d${Math.min(3, Math.floor(i / 8))}` : ""}`;
 
 /// Steps of 1, 2 or 5 × 10ⁿ within [low, high].
-export function ticks(low, high, count) {
+export function ticks(low, high, count, whole = false) {
   const raw = (high - low) / count;
   if (!(raw > 0)) return [low];
   const magnitude = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * magnitude).find((m) => m >= raw);
+  const found = [1, 2, 5, 10].map((m) => m * magnitude).find((m) => m >= raw);
+  const step = whole ? Math.max(1, found) : found;
   const out = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(i * step);
   return out;
@@ -72,7 +73,7 @@ export function spark(points, low = 0) {
 }
 
 /// A chart that keeps itself up to date: `data` is
-/// `{ label, series: [{ name, points, style }], start, end, height, format, stepped, fromZero, bands }`, where a
+/// `{ label, series: [{ name, points, style }], start, end, height, format, stepped, whole, fromZero, bands }`, where a
 /// band is `{ from, to, name }` in seconds.
 export function chart(key, data) {
   const figure = h("figure", { class: "chart", "data-key": key });
@@ -114,7 +115,7 @@ function draw(figure, live) {
     (data.bands ?? []).map((b) => s("rect", {
       class: "band", x: x(b.from), y: plot.top, width: Math.max(1, x(b.to) - x(b.from)), height: plot.bottom - plot.top,
     }, s("title", {}, b.name))),
-    ticks(low, high, Math.max(3, height / 36)).map((v) => s("g", { class: "tick" },
+    ticks(low, high, Math.max(3, height / 36), data.whole).map((v) => s("g", { class: "tick" },
       s("line", { x1: plot.left, x2: plot.right, y1: y(v), y2: y(v) }),
       s("text", { x: plot.left - 6, y: y(v) + 4, "text-anchor": "end" }, format(v)))),
     timeTicks(data.start, data.end, Math.max(2, width / 90)).map((t) => s("text", {

@@ -26,6 +26,18 @@ export function layers(nodes, edges) {
   return barycenter(rows.filter(Boolean), edges);
 }
 
+/// The nodes in groups of which none calls into another, the largest first.
+export function components(nodes, edges) {
+  const group = new Map(nodes.map((n) => [n, [n]]));
+  for (const { from, to } of edges) {
+    const [a, b] = [group.get(from), group.get(to)];
+    if (!a || !b || a === b) continue;
+    a.push(...b);
+    for (const n of b) group.set(n, a);
+  }
+  return [...new Set(group.values())].sort((a, b) => b.length - a.length);
+}
+
 /// Orders each layer by where its callers stand, so that fewer lines cross.
 function barycenter(rows, edges) {
   const place = new Map();

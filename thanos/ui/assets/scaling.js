@@ -5,6 +5,7 @@ import { chart, legend } from "./chart.js";
 import { empty, h } from "./dom.js";
 import { clock, number } from "./format.js";
 import { badge, link } from "./overview.js";
+import { cause, evidence, limit, rises } from "./words.js";
 
 export const title = "Scaling";
 
@@ -28,6 +29,8 @@ export async function load(at, signal) {
     ages: now(`max by (cluster, target_cluster, namespace, policy, metric) (${P}evidence_age_seconds)`),
     outcomes: now(`sum by (cluster, target_cluster, outcome) (increase(${P}decisions_total[${at.end - at.start}s]))`),
     missed: now(`sum(increase(${P}missed_ticks_total[${at.end - at.start}s]))`),
+    latest: now(`max ${BY.replace(")", ", cause, limited_by, evidence)")} (${P}decision_info)`),
+    writes: over(`max ${BY.replace(")", ", cause, limited_by)")} (${P}scale_writes_total)`),
     serving: over(pods),
   });
   return { warnings: model.warnings, ...assemble(model, at) };
@@ -42,7 +45,7 @@ function assemble(model, at) {
     for (const { metric, points } of columns(model[name], at)) {
       const id = idOf(metric);
       const policy = policies.get(id) ?? policies.set(id, {
-        id, cluster: clusterOf(metric), namespace: metric.namespace ?? "", name: metric.policy ?? "", ages: [],
+        id, cluster: clusterOf(metric), namespace: metric.namespace ?? "", name: metric.policy ?? "", ages: [], writes: [],
       }).get(id);
       policy[name] = policy[name] ? policy[name].map(([t, v], i) => [t, Number.isNaN(v) ? points[i][1] : v]) : points;
     }
@@ -54,6 +57,11 @@ function assemble(model, at) {
     const policy = policies.get(idOf(metric));
     if (policy) policy.target = { kind: metric.kind, name: metric.name };
   }
+  for (const { metric } of model.latest) {
+    const policy = policies.get(idOf(metric));
+    if (policy) policy.latest = metric;
+  }
+  for (const counter of columns(model.writes, at)) policies.get(idOf(counter.metric))?.writes.push(counter);
   const serving = columns(model.serving, at);
   for (const policy of policies.values()) {
     const workload = policy.target?.name ?? policy.name;
@@ -85,7 +93,7 @@ export function render(model, at) {
         h("p", {}, blind || seen < model.policies.length ? badge("fair", blind ? "held: evidence is missing" : "some are silent") : badge("good", "sufficient"))),
       h("div", { class: "tile" }, h("h2", {}, "Decisions"),
         h("p", { class: "big" }, number(total("written"), 3), h("small", {}, " written, about")),
-        h("p", {}, outcomes.filter((o) => o !== "written").map((o) => `${number(total(o), 3)} ${o}`).join(" · ") || "no other")),
+        h("p", {}, outcomes.filter((o) => o !== "written" && total(o) > 0).map((o) => `${number(total(o), 3)} ${o}`).join(" · ") || "no other")),
       h("div", { class: "tile" }, h("h2", {}, "Ticks left out"), h("p", { class: "big" }, number(Math.round(model.missed))),
         h("p", {}, "evaluations skipped, as the one before was not done"))),
     ...model.policies.map((policy) => panel(policy, at)),
@@ -104,13 +112,17 @@ function bands(points = [], step) {
   return out;
 }
 
-/// What the wanted number became, newest first.
-function changes(points = []) {
+/// What the wanted number became, newest first, and by which cause it was written.
+function changes(points = [], writes = [], step = 1) {
   const out = [];
+  const why = rises(writes);
   let before = NaN;
   for (const [t, v] of points) {
     if (Number.isNaN(v)) continue;
-    if (!Number.isNaN(before) && v !== before) out.unshift({ t, from: before, to: v });
+    if (!Number.isNaN(before) && v !== before) {
+      const near = why.filter((w) => Math.abs(w.t - t) <= step).sort((a, b) => Math.abs(a.t - t) - Math.abs(b.t - t))[0];
+      out.unshift({ t, from: before, to: v, why: near?.metric });
+    }
     before = v;
   }
   return out;
@@ -125,7 +137,7 @@ function panel(policy, at) {
   ];
   const sufficient = last(policy.sufficient);
   const blind = bands(policy.sufficient, at.step);
-  const list = changes(policy.desired);
+  const list = changes(policy.desired, policy.writes, at.step);
   const where = `cluster=${quote(policy.cluster)}, namespace=${quote(policy.namespace)}`;
   return h("section", { class: "panel policy", "data-key": policy.id, "aria-label": `Policy ${policy.name} in ${policy.cluster}` },
     h("div", { class: "head" },
@@ -135,16 +147,26 @@ function panel(policy, at) {
       h("div", {},
         chart(`chart ${policy.id}`, {
           label: `Replicas of ${policy.name} in ${policy.cluster}`, series, start: at.start, end: at.end,
-          height: 190, stepped: true, bands: blind, format: (v) => number(v, 3),
+          height: document.documentElement.clientWidth < 700 ? 190 : 250, stepped: true, whole: true, bands: blind, format: (v) => number(v, 3),
         }),
         legend(series, number, h("li", {}, h("i", { class: "swatch", "aria-hidden": "true" }), "evidence insufficient"))),
       h("div", { class: "side" },
+        h("h3", {}, "Last decision"), decision(policy.latest),
         h("h3", {}, "Age of the evidence"),
         policy.ages.length ? h("ul", { class: "plain" }, policy.ages.map((a) => h("li", {}, h("span", {}, a.metric),
           h("b", {}, Number.isNaN(a.seconds) ? "unknown" : `${number(a.seconds, 2)} s`)))) : h("p", { class: "muted" }, "not reported"),
         h("h3", {}, "Last changes"),
-        list.length ? h("ol", { class: "plain" }, list.slice(0, 6).map((c) => h("li", {}, h("time", {}, clock(c.t, Math.min(at.end - at.start, 7000))),
-          h("b", {}, `${number(c.from)} → ${number(c.to)}`)))) : h("p", { class: "muted" }, "none in this time"),
+        list.length ? h("ol", { class: "plain changes" }, list.slice(0, 6).map((c) => h("li", {},
+          h("time", {}, clock(c.t, Math.min(at.end - at.start, 7000))), h("b", {}, `${number(c.from)} → ${number(c.to)}`),
+          c.why && h("small", { class: "muted" }, [cause(c.why.cause), limit(c.why.limited_by)].filter(Boolean).join("; "))))) : h("p", { class: "muted" }, "none in this time"),
         h("p", { class: "small" }, h("a", { href: link(`${P}desired_replicas{policy=${quote(policy.name)}, namespace=${quote(policy.namespace)}}`) }, "Wanted, as a query"),
           " · ", h("a", { href: link(`up{${where}}`) }, "Pods")))));
+}
+
+/// The latest decision in words: what is asked for, what cut it, what the evidence is worth.
+function decision(latest) {
+  if (!latest) return h("p", { class: "muted" }, "not reported");
+  const row = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));
+  return h("dl", { class: "why" }, row("Cause", cause(latest.cause)), latest.limited_by && row("Limit", limit(latest.limited_by)),
+    row("Evidence", evidence(latest.evidence)));
 }

@@ -3,7 +3,7 @@
 import { all, instant, parse } from "./api.js";
 import { empty, h, s } from "./dom.js";
 import { millis, number, percent } from "./format.js";
-import { layers } from "./graph.js";
+import { components, layers } from "./graph.js";
 import { badge, link } from "./overview.js";
 
 export const title = "Topology";
@@ -85,13 +85,25 @@ export function render({ clusters, warnings }) {
     h("h2", {}, c.name || "no cluster label"), drawing(c), table(c)));
 }
 
+/// Each group that calls only itself stands by itself: side by side where there is room, else below each other.
 function drawing(c) {
-  const narrow = document.documentElement.clientWidth < 700;
-  const [w, tall] = [150, 46];
-  const rows = layers([...c.nodes.keys()], [...c.edges.values()]);
+  const edges = [...c.edges.values()];
+  const groups = components([...c.nodes.keys()], edges);
+  return h("div", { class: "groups" }, groups.map((ids) => {
+    const known = new Set(ids);
+    return group(c, ids.map((id) => c.nodes.get(id)), edges.filter((e) => known.has(e.from)));
+  }));
+}
+
+function group(c, nodes, edges) {
+  const room = document.documentElement.clientWidth - 60;
+  const narrow = room < 640;
+  const tall = 46;
+  const rows = layers(nodes.map((n) => n.id), edges);
   const most = Math.max(...rows.map((r) => r.length));
   // Downwards where there is no room sideways.
   const gap = narrow ? { layer: 78, next: 14 } : { layer: 130, next: 26 };
+  const w = narrow ? Math.max(104, Math.min(150, (room - 4) / most - gap.next)) : 150;
   const along = narrow ? tall + gap.layer : w + gap.layer;
   const across = narrow ? w + gap.next : tall + gap.next;
   const size = { across: most * across - gap.next + 4, along: rows.length * along - gap.layer + 4 };
@@ -101,11 +113,10 @@ function drawing(c) {
     at.set(id, narrow ? { x: side, y: 2 + i * along } : { x: 2 + i * along, y: side });
   }));
   const [width, height] = narrow ? [size.across, size.along] : [size.along, size.across];
-  const edges = [...c.edges.values()];
-  return h("div", { class: "wide" }, s("svg", { class: "topology", width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `Calls in cluster ${c.name}; the table below says the same` },
+  return h("div", { class: "wide", "data-key": nodes[0].id }, s("svg", { class: "topology", width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
+    "aria-label": `Calls in cluster ${c.name}: ${edges.map((e) => `${e.from} to ${e.to}`).join(", ")}; the table below says the same` },
     edges.map((e) => arrow(e, at.get(e.from), at.get(e.to), { w, tall, narrow })),
-    [...c.nodes.values()].map((n) => box(n, at.get(n.id), { w, tall })),
+    nodes.map((n) => box(n, at.get(n.id), { w, tall })),
     edges.map((e) => note(e, at.get(e.from), at.get(e.to), { w, tall, narrow }))));
 }
 
@@ -130,16 +141,19 @@ function note(edge, from, to, size) {
   const { x1, y1, x2, y2 } = ends(from, to, size);
   const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
   const lines = [`${number(edge.rate)} / s`, edge.p99 > 0 ? `p99 ${millis(edge.p99)}` : null, bad(edge) ? `${percent(success(edge))} ok` : null].filter(Boolean);
-  return s("text", { class: bad(edge) ? "on bad" : "on", x, y: y - (lines.length - 1) * 7 + 4, "text-anchor": "middle" },
-    lines.map((line, i) => s("tspan", { x, dy: i ? 14 : 0 }, line)));
+  // The line does not run through the words.
+  const broad = Math.max(...lines.map((l) => l.length)) * 6.4 + 8;
+  return s("g", {}, s("rect", { class: "under", x: x - broad / 2, y: y - lines.length * 7 - 2, width: broad, height: lines.length * 14 + 4 }),
+    s("text", { class: bad(edge) ? "on bad" : "on", x, y: y - (lines.length - 1) * 7 + 4, "text-anchor": "middle" },
+      lines.map((line, i) => s("tspan", { x, dy: i ? 14 : 0 }, line))));
 }
 
 function box(n, { x, y }, { w, tall }) {
   const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
   return s("g", { class: n.name === CLIENTS ? "node clients" : "node" }, s("title", {}, `${n.namespace}/${n.name}`),
     s("rect", { x, y, width: w, height: tall, rx: 6 }),
-    s("text", { class: "name", x: x + 10, y: y + 19 }, cut(n.name, 18)),
-    s("text", { class: "space", x: x + 10, y: y + 36 }, cut(n.namespace, 21)));
+    s("text", { class: "name", x: x + 10, y: y + 19 }, cut(n.name, Math.floor(w / 8.2))),
+    s("text", { class: "space", x: x + 10, y: y + 36 }, cut(n.namespace, Math.floor(w / 7))));
 }
 
 function table(c) {

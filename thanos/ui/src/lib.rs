@@ -59,6 +59,7 @@ const ASSETS: &[Asset] = assets![
     "scaling.js" JS,
     "stores.js" JS,
     "topology.js" JS,
+    "words.js" JS,
 ];
 
 impl Asset {

@@ -1,7 +1,8 @@
 // The pages' pure parts, checked in a browser; the page that loads this says `passed` or what did not hold.
 import { context, matching } from "/ui/complete.js";
 import { duration, millis, number, percent, seconds, series } from "/ui/format.js";
-import { layers } from "/ui/graph.js";
+import { components, layers } from "/ui/graph.js";
+import { cause, evidence, limit, rises } from "/ui/words.js";
 import { columns, parse } from "/ui/api.js";
 import { ticks } from "/ui/chart.js";
 import { h, morphChildren } from "/ui/dom.js";
@@ -43,6 +44,11 @@ equal(parse("+Inf") === Infinity && Number.isNaN(parse("NaN")), true, "special n
 const calls = [["a", "b"], ["b", "c"], ["a", "c"], ["c", "a"], ["d", "d"]].map(([from, to]) => ({ from, to }));
 const where = layers(["a", "b", "c", "d"], calls);
 equal(where.map((row) => row.slice().sort()), [["a", "d"], ["b"], ["c"]], "layers, with a cycle and a call to oneself");
+equal(components(["a", "b", "c", "d", "e"], calls.concat([{ from: "e", to: "e" }])).map((g) => g.slice().sort()), [["a", "b", "c"], ["d"], ["e"]], "groups that call only themselves");
+equal([cause("AboveTarget"), cause("NewCode"), limit(""), evidence(undefined)], ["the metrics ask for more", "new code", "", ""], "codes in words");
+const counters = [{ metric: { cause: "a" }, points: [[1, 2], [2, 2], [3, 3]] }, { metric: { cause: "b" }, points: [[1, NaN], [2, 1], [3, NaN]] }];
+equal(rises(counters).map(({ t, metric }) => [t, metric.cause]), [[2, "b"], [3, "a"]], "counters that rose, and those born within");
+equal(ticks(0, 2, 5, true), [0, 1, 2], "ticks of what is counted");
 equal(ticks(0, 10, 5), [0, 2, 4, 6, 8, 10], "ticks");
 equal(ticks(3, 3, 5), [3], "ticks of nothing");
 const [column] = columns([{ metric: {}, values: [[10, "1"], [30, "3"]] }], { start: 10, end: 30, step: 10 });

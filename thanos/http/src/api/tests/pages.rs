@@ -61,6 +61,17 @@ fn two_clusters() -> Memory {
         let target =
             [("__name__", "gauntlet_autoscaler_target_info"), ("kind", "Deployment"), ("name", "web")];
         all.push(series(&[&policy[..], &target].concat(), |_| 1.0));
+        let raised = [("cause", "AboveTarget"), ("limited_by", "ScaleUpLimit")];
+        let writes =
+            [&policy[..], &raised, &[("__name__", "gauntlet_autoscaler_scale_writes_total")]].concat();
+        all.push(series(&writes, |i| f64::from(i >= SCRAPES / 2)));
+        let held = [
+            ("__name__", "gauntlet_autoscaler_decision_info"),
+            ("cause", "InsufficientEvidence"),
+            ("limited_by", "InsufficientEvidence"),
+            ("evidence", "ClustersMissing"),
+        ];
+        all.push(series(&[&policy[..], &held].concat(), |_| 1.0));
     }
     for s in &mut all {
         s.labels = Labels::from_pairs(s.labels.iter().map(|l| (l.name.to_string(), l.value.to_string())));
@@ -140,7 +151,15 @@ async fn pages_show_what_the_api_says() {
         (
             "/ui/#/scaling?range=5m",
             Mood::Good,
-            &["Deployment web", "2 → 7", "west / default", "evidence insufficient: holds"],
+            &[
+                "Deployment web",
+                "2 → 7",
+                "the metrics ask for more; cut by the scale-up rate",
+                "west / default",
+                "evidence insufficient: holds",
+                "the evidence does not suffice to lower",
+                "a cluster has no samples",
+            ],
             "No answer",
         ),
         ("/ui/#/stores", Mood::Good, &["1 of 2 do not answer", "cluster=west", ">down<"], "No answer"),
@@ -160,6 +179,7 @@ async fn pages_show_what_the_api_says() {
         *memory.mood.lock() = mood;
         let address = serve(&memory).await;
         let Some(page) = dom(address, path).await else {
+            assert!(std::env::var_os("CI").is_none(), "no chromium: install it, or set CHROMIUM to one");
             eprintln!("skipped: no chromium here; set CHROMIUM to one");
             return;
         };
