@@ -24,6 +24,7 @@ pub(crate) struct Record {
     pub(crate) faults: Vec<Fault>,
     pub(crate) verdict: Verdict,
     pub(crate) rows: Vec<Row>,
+    pub(crate) counterexample: Option<Counterexample>,
     pub(crate) loads: Vec<Load>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) events: Vec<Event>,
@@ -77,6 +78,15 @@ pub(crate) struct Row {
     pub(crate) expectation: String,
     pub(crate) found: String,
     pub(crate) held: bool,
+}
+
+/// A run that has to fail: a row holds if what it names failed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Counterexample {
+    pub(crate) name: String,
+    pub(crate) why: String,
+    pub(crate) rows: Vec<Row>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

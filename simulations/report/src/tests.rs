@@ -354,3 +354,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_counterexample_says_what_had_to_fail_and_whether_it_did() {
+    let mut record = record();
+    let row = |expectation, held| json!({"expectation": expectation, "found": "", "held": held});
+    record["counterexample"] = json!({
+        "name": "too small", "why": "three cannot carry it",
+        "rows": [row("reaches fails", true), row("failed==0 fails", false)]
+    });
+    let page = render(&[("a".into(), record.to_string().into_bytes())]).unwrap();
+    for text in [
+        "too small",
+        "three cannot carry it",
+        "reaches fails</b> ✓ it did",
+        "failed==0 fails</b> ✗ it did not",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The run in figures: side by side where there are several, then load and workloads of each.
 
+use std::fmt::Display;
+
 use crate::html::Html;
 use crate::page::{columns, letter, void};
 use crate::record::{Figures, Record};
@@ -92,7 +94,7 @@ const WHOLES: &[Whole] = &[
 ];
 
 fn side_by_side(h: &mut Html, runs: &[Run]) {
-    h.raw("<div class=\"scroll\" tabindex=\"0\"><table class=\"wholes\"><caption>Side by side");
+    h.raw("<table class=\"cards figures\"><caption>Side by side");
     if runs.len() == 2 {
         h.raw("; the last column is B against A. One run each: small differences may be chance");
     }
@@ -111,17 +113,22 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
             continue;
         }
         h.fill("<tr><th scope=\"row\">{}</th>", &[&whole.name]);
-        for v in &values {
-            h.fill("<td class=\"n\">{}</td>", &[&v.map_or_else(|| "–".to_owned(), number)]);
+        for (i, v) in values.iter().enumerate() {
+            cell(h, letter(i), "", &v.map_or_else(|| "–".to_owned(), number));
         }
         if let [Some(a), Some(b)] = values[..] {
             difference(h, whole.lower_is_better.filter(|_| comparable), a, b);
         } else if runs.len() == 2 {
-            h.raw("<td class=\"n\">–</td>");
+            cell(h, "B − A", "", &"–");
         }
         h.raw("</tr>");
     }
-    h.raw("</tbody></table></div>");
+    h.raw("</tbody></table>");
+}
+
+/// A number; its column's name is beside it where there is no room for columns.
+fn cell(h: &mut Html, name: impl Display, class: &str, value: &dyn Display) {
+    h.fill("<td class=\"n {}\" data-name=\"{}\">{}</td>", &[&class, &name, value]);
 }
 
 fn difference(h: &mut Html, lower_is_better: Option<bool>, a: f64, b: f64) {
@@ -133,7 +140,7 @@ fn difference(h: &mut Html, lower_is_better: Option<bool>, a: f64, b: f64) {
         Some(lower) if (d < 0.0) == lower => ("good", "better"),
         Some(_) => ("bad", "worse"),
     };
-    h.fill("<td class=\"n {}\">", &[&class]);
+    h.fill("<td class=\"n {}\" data-name=\"B − A\">", &[&class]);
     if word != "same" {
         let sign = if d > 0.0 { "+" } else { "−" };
         h.fill("{}{}", &[&sign, &number(d.abs())]);
@@ -144,14 +151,18 @@ fn difference(h: &mut Html, lower_is_better: Option<bool>, a: f64, b: f64) {
     h.fill(" {}</td>", &[&word]);
 }
 
+/// Columns of a load's figures.
+const LOAD: [&str; 9] =
+    ["due", "answered", "failed", "not sent", "p50", "p95", "p99", "longest", "send lag p99"];
+
 fn loads(h: &mut Html, r: &Record) {
     if r.loads.is_empty() {
         h.raw("<p class=\"empty\">The record holds no figures of load.</p>");
         return;
     }
-    h.raw("<div class=\"scroll\" tabindex=\"0\"><table><caption>Load. Latency in milliseconds</caption><thead><tr>");
+    h.raw("<table class=\"cards figures\"><caption>Load. Latency in milliseconds</caption><thead><tr>");
     h.raw("<th scope=\"col\">cluster</th><th scope=\"col\">stage</th>");
-    for name in ["due", "answered", "failed", "not sent", "p50", "p95", "p99", "longest", "send lag p99"] {
+    for name in LOAD {
         h.fill("<th scope=\"col\" class=\"n\">{}</th>", &[&name]);
     }
     h.raw("</tr></thead><tbody>");
@@ -159,21 +170,17 @@ fn loads(h: &mut Html, r: &Record) {
         let f = &load.figures;
         h.raw(if load.stage.is_none() { "<tr class=\"whole\">" } else { "<tr>" });
         h.fill("<th scope=\"row\">{}</th>", &[&load.cluster]);
-        h.fill("<td>{}</td>", &[&load.stage.as_deref().unwrap_or("all")]);
-        for n in [f.planned, f.completed] {
-            h.fill("<td class=\"n\">{}</td>", &[&number(n as f64)]);
-        }
-        for n in [f.failed, f.dropped] {
-            let class = if n > 0 { "bad" } else { "" };
-            h.fill("<td class=\"n {}\">{}</td>", &[&class, &number(n as f64)]);
-        }
-        for ms in [f.latency_p50_ms, f.latency_p95_ms, f.latency_p99_ms, f.latency_max_ms, f.send_lag_p99_ms]
-        {
-            h.fill("<td class=\"n\">{}</td>", &[&number(ms)]);
+        h.fill("<td class=\"stage\">{}</td>", &[&load.stage.as_deref().unwrap_or("all")]);
+        let counts = [f.planned, f.completed, f.failed, f.dropped].map(|n| n as f64);
+        let latencies =
+            [f.latency_p50_ms, f.latency_p95_ms, f.latency_p99_ms, f.latency_max_ms, f.send_lag_p99_ms];
+        for (name, v) in LOAD.into_iter().zip(counts.into_iter().chain(latencies)) {
+            let wrong = matches!(name, "failed" | "not sent") && v > 0.0;
+            cell(h, name, if wrong { "bad" } else { "" }, &number(v));
         }
         h.raw("</tr>");
     }
-    h.raw("</tbody></table></div>");
+    h.raw("</tbody></table>");
     let mut causes: Vec<String> = Vec::new();
     for load in r.loads.iter().filter(|l| l.stage.is_none()) {
         for (cause, n) in load.figures.causes.iter().take(20) {
@@ -190,7 +197,7 @@ fn workloads(h: &mut Html, r: &Record) {
         return;
     }
     let elastic = r.workloads.iter().any(|w| w.elasticity.is_some());
-    h.raw("<div class=\"scroll\" tabindex=\"0\"><table><caption>Replicas");
+    h.raw("<table class=\"cards figures\"><caption>Replicas");
     if elastic {
         h.raw(". θ<sub>U</sub> and θ<sub>O</sub>: replicas missing and in surplus, as a share of those needed; ");
         h.raw(
@@ -210,25 +217,26 @@ fn workloads(h: &mut Html, r: &Record) {
     h.raw("</tr></thead><tbody>");
     for w in r.workloads.iter().take(ROWS_MAX) {
         h.fill("<tr><th scope=\"row\">{}/{}</th>", &[&w.cluster, &w.workload]);
-        for n in [w.first_wanted, w.most_wanted, w.last_wanted] {
-            h.fill("<td class=\"n\">{}</td>", &[&n]);
-        }
-        h.fill("<td class=\"n\">{}</td><td class=\"n\">{}</td>", &[&w.changes, &w.reversals]);
-        h.fill("<td class=\"n\">{}</td>", &[&format_args!("{:.3}", w.replica_hours)]);
+        cell(h, "first", "", &w.first_wanted);
+        cell(h, "most", "", &w.most_wanted);
+        cell(h, "last", "", &w.last_wanted);
+        cell(h, "changes", "", &w.changes);
+        cell(h, "reversals", "", &w.reversals);
+        cell(h, "replica-hours", "", &format_args!("{:.3}", w.replica_hours));
         if let Some(e) = &w.elasticity {
-            for v in [
-                e.under_accuracy_percent,
-                e.over_accuracy_percent,
-                e.under_timeshare_percent,
-                e.over_timeshare_percent,
-                e.instability_percent,
+            for (name, v) in [
+                ("θU %", e.under_accuracy_percent),
+                ("θO %", e.over_accuracy_percent),
+                ("τU %", e.under_timeshare_percent),
+                ("τO %", e.over_timeshare_percent),
+                ("υ %", e.instability_percent),
             ] {
-                h.fill("<td class=\"n\">{}</td>", &[&number(v)]);
+                cell(h, name, "", &number(v));
             }
         } else if elastic {
-            h.raw("<td colspan=\"5\" class=\"n\">–</td>");
+            h.raw("<td colspan=\"5\" class=\"n none\">–</td>");
         }
         h.raw("</tr>");
     }
-    h.raw("</tbody></table></div>");
+    h.raw("</tbody></table>");
 }

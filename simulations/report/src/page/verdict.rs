@@ -17,6 +17,7 @@ pub(crate) fn html(runs: &[Run]) -> Html {
             if let Some(why) = void(run.record.verdict) {
                 h.fill("<p class=\"warn\">This is no verdict on the policy: {}.</p>", &[&why]);
             }
+            counterexample(&mut h, run);
             one(&mut h, &run.record.rows);
             h.raw("</div>");
         }
@@ -25,11 +26,24 @@ pub(crate) fn html(runs: &[Run]) -> Html {
                 if let Some(why) = void(run.record.verdict) {
                     h.fill("<p class=\"warn\"><b class=\"letter\">{}</b> {}.</p>", &[&letter(i), &why]);
                 }
+                counterexample(&mut h, run);
             }
             matrix(&mut h, runs);
         }
     }
     h
+}
+
+/// What had to fail, and whether it did: there a red row is what was wanted.
+fn counterexample(h: &mut Html, run: &Run) {
+    let Some(c) = &run.record.counterexample else { return };
+    h.fill("<p class=\"note\"><b>Counterexample {}</b>: {}. Wanted: ", &[&c.name, &c.why]);
+    for (i, row) in c.rows.iter().take(ROWS_MAX).enumerate() {
+        h.raw(if i > 0 { ", " } else { "" });
+        let word = if row.held { "✓ it did" } else { "✗ it did not" };
+        h.fill("<b>{}</b> {}", &[&row.expectation, &word]);
+    }
+    h.raw(".</p>");
 }
 
 fn count(h: &mut Html, rows: &[Row]) {
