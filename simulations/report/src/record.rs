@@ -55,6 +55,7 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Stage {
+    pub(crate) load: String,
     pub(crate) name: String,
     pub(crate) start_s: f64,
     pub(crate) end_s: f64,
@@ -93,6 +94,7 @@ pub(crate) struct Counterexample {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Load {
     pub(crate) cluster: String,
+    pub(crate) load: String,
     pub(crate) stage: Option<String>,
     pub(crate) figures: Figures,
 }
@@ -176,6 +178,8 @@ pub(crate) enum What {
     },
     Load {
         cluster: String,
+        #[serde(default)]
+        load: String,
         #[serde(default)]
         rate_rps: f64,
         #[serde(default)]

@@ -31,8 +31,8 @@ pub(crate) struct Run {
     pub(crate) length_s: f64,
     /// Faults as they happened, or as planned where no mark says so.
     pub(crate) faults: Vec<Span>,
-    /// By cluster.
-    pub(crate) loads: BTreeMap<String, LoadSeries>,
+    /// By cluster and load.
+    pub(crate) loads: BTreeMap<Key, LoadSeries>,
     /// By cluster and workload.
     pub(crate) replicas: BTreeMap<Key, ReplicaSeries>,
     /// By cluster and policy.
@@ -55,7 +55,7 @@ pub(crate) struct Span {
     pub(crate) to_s: f64,
 }
 
-/// One cluster's load, a point a second.
+/// One load on one cluster, a point a second.
 #[derive(Debug, Default)]
 pub(crate) struct LoadSeries {
     pub(crate) asked: Vec<Point>,
@@ -134,7 +134,9 @@ impl Run {
         for policy in run.policies.values_mut() {
             policy.target = policy.states.iter().rev().find_map(|s| decision::target_of(&s.cause));
         }
-        for w in &run.record.workloads {
+        // Which service several loads reach, and how much of each, the record does not say.
+        let one_load = run.load_names().len() <= 1;
+        for w in run.record.workloads.iter().filter(|_| one_load) {
             let series = run.replicas.get_mut(&(w.cluster.clone(), w.workload.clone()));
             if let Some((series, rps)) = series.zip(w.sustains_rps.filter(|r| *r > 0.0)) {
                 series.demanded = demand(&run.record.stages, rps);
@@ -159,8 +161,8 @@ impl Run {
                     PolicyState { at_s: at, sufficient, evidence, value: v.map(value), desired, cause };
                 self.policies.entry((cluster, policy)).or_default().states.push(state);
             }
-            What::Load { cluster, rate_rps, figures: f } => {
-                let series = self.loads.entry(cluster).or_default();
+            What::Load { cluster, load, rate_rps, figures: f } => {
+                let series = self.loads.entry((cluster, load)).or_default();
                 series.asked.push((at, value(rate_rps)));
                 series.answered.push((at, f.completed as f64));
                 series.failed.push((at, f.failed as f64));
@@ -179,10 +181,21 @@ impl Run {
         }
     }
 
+    /// Names of its loads, in the record's order; one without a name where the record knows of no names.
+    pub(crate) fn load_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for stage in &self.record.stages {
+            if !names.contains(&stage.load.as_str()) {
+                names.push(&stage.load);
+            }
+        }
+        names
+    }
+
     /// Clusters in the record's order, then those that only events name.
     pub(crate) fn clusters(&self) -> Vec<String> {
         let mut all = self.record.clusters.clone();
-        let named = self.loads.keys().chain(self.replicas.keys().map(|k| &k.0));
+        let named = self.loads.keys().chain(self.replicas.keys()).map(|k| &k.0);
         for name in named.chain(self.policies.keys().map(|k| &k.0)) {
             if !all.contains(name) {
                 all.push(name.clone());

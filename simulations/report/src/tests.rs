@@ -373,3 +373,19 @@ fn a_counterexample_says_what_had_to_fail_and_whether_it_did() {
         assert!(page.contains(text), "{text}");
     }
 }
+
+#[test]
+fn several_loads_have_figures_charts_and_stages_of_their_own() {
+    let mut record = record();
+    let load = |at_s, load| json!({"atS": at_s, "type": "load", "cluster": "east", "load": load, "rateRps": 20, "figures": figures(20, 0)});
+    record["events"] = json!([load(1.0, "users"), load(1.0, "batch")]);
+    record["stages"][0]["load"] = json!("users");
+    record["stages"][1]["load"] = json!("batch");
+    record["loads"][0]["load"] = json!("users");
+    record["loads"][1]["load"] = json!("batch");
+    let page = render(&[("a".into(), record.to_string().into_bytes())]).unwrap();
+    for text in ["users: Load", "batch: Latency", "stages of users", "stages of batch", "east, batch"] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("demanded"), "whose demand it is, the record does not say");
+}

@@ -161,7 +161,10 @@ fn loads(h: &mut Html, r: &Record) {
         return;
     }
     h.raw("<table class=\"cards figures\"><caption>Load. Latency in milliseconds</caption><thead><tr>");
-    h.raw("<th scope=\"col\">cluster</th><th scope=\"col\">stage</th>");
+    let named = r.loads.iter().any(|l| l.load != r.loads.first().map_or("", |f| f.load.as_str()));
+    h.raw("<th scope=\"col\">cluster");
+    h.raw(if named { ", load" } else { "" });
+    h.raw("</th><th scope=\"col\">stage</th>");
     for name in LOAD {
         h.fill("<th scope=\"col\" class=\"n\">{}</th>", &[&name]);
     }
@@ -169,7 +172,8 @@ fn loads(h: &mut Html, r: &Record) {
     for load in r.loads.iter().take(ROWS_MAX) {
         let f = &load.figures;
         h.raw(if load.stage.is_none() { "<tr class=\"whole\">" } else { "<tr>" });
-        h.fill("<th scope=\"row\">{}</th>", &[&load.cluster]);
+        let name = if named { format!("{}, {}", load.cluster, load.load) } else { load.cluster.clone() };
+        h.fill("<th scope=\"row\">{}</th>", &[&name]);
         h.fill("<td class=\"stage\">{}</td>", &[&load.stage.as_deref().unwrap_or("all")]);
         let counts = [f.planned, f.completed, f.failed, f.dropped].map(|n| n as f64);
         let latencies =

@@ -16,6 +16,9 @@ mod strip;
 /// Workloads with charts of their own, over all clusters; the tables hold more.
 const WORKLOADS_MAX: usize = 40;
 
+/// Loads of one cluster with charts of their own.
+const LOADS_MAX: usize = 16;
+
 /// Clusters with charts of their own.
 const CLUSTERS_MAX: usize = 16;
 
@@ -34,7 +37,11 @@ pub(crate) fn html(runs: &[Run]) -> Html {
     let keys = keys(runs);
     for cluster in clusters.iter().take(CLUSTERS_MAX) {
         h.fill("<h3>{}</h3>", &[&cluster]);
-        load(&mut h, runs, cluster, length_s);
+        let loads = runs.iter().flat_map(|r| r.loads.keys()).filter(|k| k.0 == *cluster);
+        let loads: BTreeSet<&Key> = loads.collect();
+        for key in loads.iter().take(LOADS_MAX) {
+            load(&mut h, runs, key, loads.len() > 1, length_s);
+        }
         for key in keys.iter().take(WORKLOADS_MAX).filter(|k| k.0 == *cluster) {
             workload(&mut h, runs, key, length_s);
         }
@@ -113,8 +120,10 @@ struct Parts {
     points: Vec<Mark>,
 }
 
-fn load(h: &mut Html, runs: &[Run], cluster: &str, length_s: f64) {
-    let all: Vec<&LoadSeries> = runs.iter().filter_map(|r| r.loads.get(cluster)).collect();
+fn load(h: &mut Html, runs: &[Run], key: &Key, one_of_several: bool, length_s: f64) {
+    let (cluster, name) = (key.0.as_str(), key.1.as_str());
+    let titled = |title: &str| if one_of_several { format!("{name}: {title}") } else { title.to_owned() };
+    let all: Vec<&LoadSeries> = runs.iter().filter_map(|r| r.loads.get(key)).collect();
     if all.is_empty() {
         return;
     }
@@ -123,7 +132,7 @@ fn load(h: &mut Html, runs: &[Run], cluster: &str, length_s: f64) {
     let carried = runs.iter().map(|r| highest(&capacity(r, cluster))).fold(0.0, f64::max);
     let axis = Axis::linear(top(|s| &s.asked).max(top(|s| &s.answered)).max(carried));
     charts(h, runs, length_s, |run, _| {
-        let s = run.loads.get(cluster)?;
+        let s = run.loads.get(key)?;
         let mut series = vec![
             Series::new("answered well", "one area", Shape::Area, s.answered.clone()),
             Series::new("asked by the stages", "two", Shape::Steps, s.asked.clone()),
@@ -133,40 +142,45 @@ fn load(h: &mut Html, runs: &[Run], cluster: &str, length_s: f64) {
         if !capacity.is_empty() {
             series.insert(0, Series::new("capacity", "cap area", Shape::Area, capacity));
         }
-        Some(Parts { title: title.into(), unit: "requests per second", axis, series, points: vec![] })
+        Some(Parts { title: titled(title), unit: "requests per second", axis, series, points: vec![] })
     });
 
     let lowest = all.iter().flat_map(|s| s.p50.iter().map(|p| p.1)).filter(|v| *v > 0.0).reduce(f64::min);
     let axis = Axis::log(lowest.unwrap_or(1.0), top(|s| &s.p99).max(1.0));
     charts(h, runs, length_s, |run, _| {
-        let s = run.loads.get(cluster)?;
+        let s = run.loads.get(key)?;
         let series = vec![
             Series::new("p99", "l99", Shape::Line, s.p99.clone()),
             Series::new("p95", "l95", Shape::Line, s.p95.clone()),
             Series::new("p50", "l50", Shape::Line, s.p50.clone()),
         ];
         let unit = "milliseconds, logarithmic, of each second";
-        Some(Parts { title: "Latency".into(), unit, axis, series, points: vec![] })
+        Some(Parts { title: titled("Latency"), unit, axis, series, points: vec![] })
     });
 
     let bad = top(|s| &s.failed).max(top(|s| &s.dropped));
     if bad == 0.0 {
-        h.fill("<p class=\"note\">No request to {} failed or stayed unsent.</p>", &[&cluster]);
+        let whose = if one_of_several { format!(" of {name}") } else { String::new() };
+        h.fill("<p class=\"note\">No request{} to {} failed or stayed unsent.</p>", &[&whose, &cluster]);
         return;
     }
     charts(h, runs, length_s, |run, _| {
-        let s = run.loads.get(cluster)?;
+        let s = run.loads.get(key)?;
         let series = vec![
             Series::new("failed", "wrong area", Shape::Area, s.failed.clone()),
             Series::new("not sent", "three", Shape::Steps, s.dropped.clone()),
         ];
         let unit = "requests per second";
-        Some(Parts { title: "Failures".into(), unit, axis: Axis::linear(bad), series, points: vec![] })
+        Some(Parts { title: titled("Failures"), unit, axis: Axis::linear(bad), series, points: vec![] })
     });
 }
 
-/// What the ready replicas of a cluster carry: as much as the weakest service of whom it is known.
+/// What the ready replicas of a cluster carry: as much as the weakest service of whom it is known. Of several loads
+/// each takes a share that the record does not tell.
 fn capacity(run: &Run, cluster: &str) -> Vec<Point> {
+    if run.load_names().len() > 1 {
+        return Vec::new();
+    }
     let of = |s: &ReplicaSeries| s.sustains_rps.map(|rps| scaled(&s.ready, rps));
     let all = run.replicas.iter().filter(|(key, _)| key.0 == cluster);
     lowest_of(&all.filter_map(|(_, s)| of(s)).collect::<Vec<_>>())

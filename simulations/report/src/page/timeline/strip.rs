@@ -11,6 +11,9 @@ pub(super) const FAULTS_MAX: usize = 100;
 /// Bars of one strip.
 const BARS_MAX: usize = 400;
 
+/// Loads with a strip.
+const LOADS_MAX: usize = 16;
+
 /// Policies with a strip.
 const POLICIES_MAX: usize = 60;
 
@@ -28,7 +31,10 @@ pub(super) fn strips(h: &mut Html, run: &Run, length_s: f64) {
     );
     h.raw("<div class=\"frame\"><div class=\"plot rows\">");
     bands(h, run.faults.get(..FAULTS_MAX.min(run.faults.len())).unwrap_or_default(), length_s);
-    strip(h, "stages", stages(run), length_s);
+    for load in run.load_names().into_iter().take(LOADS_MAX) {
+        let name = if load.is_empty() { "stages".to_owned() } else { format!("stages of {load}") };
+        strip(h, &name, stages(run, load), length_s);
+    }
     // A strip each: faults may overlap, and all have names to be read.
     for fault in run.faults.iter().take(FAULTS_MAX) {
         let bar = Bar { span: fault.clone(), style: "fault", text: String::new() };
@@ -72,7 +78,7 @@ fn strip(h: &mut Html, name: &str, bars: Vec<Bar>, length_s: f64) {
     h.raw("</ul></div>");
 }
 
-fn stages(run: &Run) -> Vec<Bar> {
+fn stages(run: &Run, load: &str) -> Vec<Bar> {
     let bar = |(i, s): (usize, &crate::record::Stage)| {
         let rate = if s.from_rps == s.to_rps {
             number(s.from_rps)
@@ -85,7 +91,7 @@ fn stages(run: &Run) -> Vec<Bar> {
             text: format!("{} {rate} rps", s.name),
         }
     };
-    run.record.stages.iter().enumerate().map(bar).collect()
+    run.record.stages.iter().filter(|s| s.load == load).enumerate().map(bar).collect()
 }
 
 /// Stretches of equal trust.
