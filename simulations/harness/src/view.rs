@@ -142,7 +142,7 @@ impl View {
 
     /// Tells the rest of what happened and ends the live block; what follows is plain.
     pub fn end(&mut self, timeline: &Timeline) {
-        self.tell(&timeline.events().get(self.told..).unwrap_or_default().to_vec());
+        self.tell(timeline.events().get(self.told..).unwrap_or_default());
         self.finish();
     }
 
