@@ -140,6 +140,14 @@ pub(crate) struct Elasticity {
     pub(crate) instability_percent: f64,
 }
 
+/// A metric of a decision.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Metric {
+    pub(crate) target: Option<f64>,
+    pub(crate) target_type: String,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
@@ -185,6 +193,14 @@ pub(crate) enum What {
         #[serde(default)]
         figures: Figures,
     },
+    Decision {
+        cluster: String,
+        policy: String,
+        #[serde(default)]
+        metrics: Vec<Metric>,
+    },
+    /// The verdict's rows sum these up.
+    Slo,
     Restart {
         #[serde(default)]
         container: String,

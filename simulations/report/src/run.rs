@@ -82,7 +82,7 @@ pub(crate) struct ReplicaSeries {
 #[derive(Debug, Default)]
 pub(crate) struct PolicySeries {
     pub(crate) states: Vec<PolicyState>,
-    /// What one replica is meant to carry, in the metric's unit, from the decisions' own words.
+    /// What one replica is meant to carry, in the metric's unit: from a decision, or from its words.
     pub(crate) target: Option<f64>,
 }
 
@@ -132,7 +132,9 @@ impl Run {
             run.take(event);
         }
         for policy in run.policies.values_mut() {
-            policy.target = policy.states.iter().rev().find_map(|s| decision::target_of(&s.cause));
+            let told = policy.target;
+            policy.target =
+                told.or_else(|| policy.states.iter().rev().find_map(|s| decision::target_of(&s.cause)));
         }
         // Which service several loads reach, and how much of each, the record does not say.
         let one_load = run.load_names().len() <= 1;
@@ -150,7 +152,13 @@ impl Run {
     fn take(&mut self, event: Event) {
         let at = event.at_s;
         match event.what {
-            What::Mark { .. } => {}
+            What::Mark { .. } | What::Slo => {}
+            What::Decision { cluster, policy, metrics } => {
+                let per_replica = metrics.first().filter(|m| m.target_type == "AverageValue");
+                if let Some(target) = per_replica.and_then(|m| m.target).filter(|t| *t > 0.0) {
+                    self.policies.entry((cluster, policy)).or_default().target = Some(value(target));
+                }
+            }
             What::Replicas { cluster, workload, wanted, ready } => {
                 let series = self.replicas.entry((cluster, workload)).or_default();
                 series.wanted.push((at, f64::from(wanted)));

@@ -389,3 +389,24 @@ fn several_loads_have_figures_charts_and_stages_of_their_own() {
     }
     assert!(!page.contains("demanded"), "whose demand it is, the record does not say");
 }
+
+#[test]
+fn what_newer_records_tell_is_known_and_a_decision_s_target_is_drawn() {
+    let mut record = record();
+    for event in record["events"].as_array_mut().unwrap() {
+        if event["type"] == "policy" {
+            event["cause"] = json!("no words of a target");
+        }
+    }
+    let named = |record: &Value| [("a".to_owned(), record.to_string().into_bytes())];
+    assert!(!render(&named(&record)).unwrap().contains("target × ready"));
+    let metrics =
+        json!([{"name": "requests", "target": 12.0, "targetType": "AverageValue", "sufficient": true}]);
+    record["events"].as_array_mut().unwrap().extend([
+        json!({"atS": 11.0, "type": "decision", "cluster": "east", "policy": "web", "from": 2, "to": 6, "metrics": metrics}),
+        json!({"atS": 12.0, "type": "slo", "cluster": "east", "service": "web", "second": 11, "due": 9, "over": 0, "held": true}),
+    ]);
+    let page = render(&named(&record)).unwrap();
+    assert!(page.contains("target × ready"));
+    assert!(!page.contains("of kinds that this version does not know"));
+}
