@@ -2,10 +2,12 @@
 //! gone.
 #![expect(clippy::print_stdout, reason = "the verdict, for whoever reads a failure")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
 use simulations_harness::command::read;
 use simulations_harness::record::Verdict;
 use simulations_harness::run::run;
@@ -34,7 +36,15 @@ async fn killing_any_process_lowers_nothing_and_loses_nothing() {
     let (outcome, (at, before)) = tokio::join!(run(&loaded.scenario, &world, &shutdown, |_| {}), samples);
     let outcome = outcome.expect("the run was driven to its end");
     let after = counts(&world.query_url().await.expect("a querier"), at).await;
+    let told = told(&world).await;
     world.stop().await;
+
+    // With everything running, every metric that a dashboard, rule or policy of manifests/ reads is told.
+    for query in crate::queries::all(Path::new(env!("CARGO_MANIFEST_DIR"))) {
+        for metric in crate::queries::metrics(&query.text).expect("PromQL") {
+            assert!(told.contains(&metric), "{}: nobody tells {metric}", query.place);
+        }
+    }
 
     for row in &outcome.rows {
         println!("{} {} — {}", if row.held { "held  " } else { "FAILED" }, row.expectation, row.found);
@@ -54,6 +64,29 @@ async fn killing_any_process_lowers_nothing_and_loses_nothing() {
         let now = after.get(series).copied().unwrap_or(0.0);
         assert!(now >= *count, "{series}: {count} samples before the kills, {now} after");
     }
+}
+
+/// Names of all samples on the metrics pages of a world's pods.
+async fn told(world: &World) -> BTreeSet<String> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().expect("a client");
+    let mut names = BTreeSet::new();
+    for cluster in world.clusters() {
+        let pods: Api<Pod> = Api::all(cluster.client());
+        for pod in pods.list(&ListParams::default()).await.expect("pods") {
+            let ip = pod.status.and_then(|s| s.pod_ip).expect("an address");
+            let ports =
+                pod.spec.into_iter().flat_map(|s| s.containers).flat_map(|c| c.ports.unwrap_or_default());
+            for port in ports.filter(|p| matches!(p.name.as_deref(), Some("http" | "admin"))) {
+                let url = format!("http://{ip}:{}/metrics", port.container_port);
+                // The app's own port has none.
+                let Ok(page) = client.get(url).send().await else { continue };
+                let text = page.text().await.unwrap_or_default();
+                let name = |l: &str| l.split(['{', ' ']).next().unwrap_or_default().to_owned();
+                names.extend(text.lines().filter(|l| !l.starts_with('#')).map(name));
+            }
+        }
+    }
+    names
 }
 
 /// Samples per series of both clusters in the 15 s up to `at`, as the querier sees them.

@@ -2,3 +2,5 @@
 
 mod cli;
 mod heal;
+#[path = "../manifests/queries.rs"]
+mod queries;
