@@ -408,5 +408,8 @@ fn what_newer_records_tell_is_known_and_a_decision_s_target_is_drawn() {
     ]);
     let page = render(&named(&record)).unwrap();
     assert!(page.contains("target × ready"));
-    assert!(!page.contains("of kinds that this version does not know"));
+    assert!(
+        page.contains("1 events were of kinds that this version does not know"),
+        "the one that none knows"
+    );
 }
