@@ -1,0 +1,33 @@
+//! Gauntlet's parts with the real systems on the other side, each a process.
+//!
+//! ```text
+//!  tests/peers/build ─► bin/{prometheus,promtool,thanos,etcd,kube-apiserver,…}     once, by Go, ignored by git
+//!  a test ─► built(["thanos"]) ─► Process on an Address of its own ◄─► Process of gauntlet!()
+//! ```
+//!
+//! Invariants:
+//! - where a real system is not built the test says so and passes, unless `CI` or `GAUNTLET_PEERS=required` is set:
+//!   then it fails;
+//! - a process ends with its guard, and its log is shown if the test failed;
+//! - every process has a loopback address of its own, so usual ports are free and survive restarts.
+//!
+//! Modules in reading order: [`binary`], [`address`], [`process`], [`http`], [`wait`].
+
+pub mod address;
+pub mod binary;
+pub mod http;
+pub mod process;
+pub mod wait;
+
+pub use address::Address;
+pub use binary::built;
+pub use process::Process;
+pub use wait::until;
+
+/// The path of our own binary, built for this test run. Only integration tests may use it.
+#[macro_export]
+macro_rules! gauntlet {
+    () => {
+        env!("CARGO_BIN_EXE_gauntlet-under-test")
+    };
+}

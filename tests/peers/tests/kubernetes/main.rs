@@ -1,0 +1,1 @@
+//! Gauntlet's parts with a real Kubernetes on the other side.

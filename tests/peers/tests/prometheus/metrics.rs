@@ -1,0 +1,1 @@
+//! `promtool check metrics` accepts every page of ours.

@@ -1,0 +1,1 @@
+//! Gauntlet's parts with a real Thanos on the other side.
