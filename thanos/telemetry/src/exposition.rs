@@ -190,7 +190,14 @@ impl<'a> Parser<'a> {
                 self.kind = Kind::parse(kind, format).ok_or_else(|| format!("unknown type {kind:?}"))?;
             }
             (Some("EOF"), Format::OpenMetrics) => self.eof_seen = true,
-            (Some("HELP" | "UNIT"), _) | (_, Format::Text) => {}
+            (Some("UNIT"), Format::OpenMetrics) => {
+                let name = words.next().unwrap_or_default().trim_matches('"');
+                let unit = words.next().unwrap_or_default();
+                if !unit.is_empty() && !name.strip_suffix(unit).is_some_and(|n| n.ends_with('_')) {
+                    return Err(format!("the name {name:?} does not end in its unit, _{unit}"));
+                }
+            }
+            (Some("HELP"), _) | (_, Format::Text) => {}
             (_, Format::OpenMetrics) => {
                 return Err("OpenMetrics has no comments but HELP, TYPE, UNIT and EOF".into());
             }

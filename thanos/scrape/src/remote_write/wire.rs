@@ -1,6 +1,7 @@
 //! The bytes of a `prometheus.WriteRequest`. Labels are encoded once a series, not once a sample, so the
 //! generated types are not used here; a test reads the bytes back with them.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
@@ -47,14 +48,26 @@ fn bytes_field(field: u32, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+impl WireSeries {
+    /// One order for equal labels, whoever encoded them: a series that vanished and came back within a batch is
+    /// there as two of these, and receivers refuse what comes out of order.
+    fn order(a: &Arc<Self>, b: &Arc<Self>) -> Ordering {
+        if Arc::ptr_eq(a, b) {
+            return Ordering::Equal;
+        }
+        (a.hash, &a.labels).cmp(&(b.hash, &b.labels))
+    }
+}
+
 /// A whole request, before compression. Samples of one series are put together, in the order given.
 pub(super) fn encode(batch: &[Queued]) -> Vec<u8> {
+    let compare = |&a: &usize, &b: &usize| WireSeries::order(&batch[a].series, &batch[b].series);
     let mut order: Vec<usize> = (0..batch.len()).collect();
     // Stable: a series' samples keep their order.
-    order.sort_by_key(|&i| Arc::as_ptr(&batch[i].series));
+    order.sort_by(compare);
     let mut out = Vec::new();
     let mut samples = Vec::new();
-    for run in order.chunk_by(|&a, &b| Arc::ptr_eq(&batch[a].series, &batch[b].series)) {
+    for run in order.chunk_by(|a, b| compare(a, b).is_eq()) {
         samples.clear();
         for &i in run {
             let Queued { t_ms, value, .. } = batch[i];
@@ -75,4 +88,27 @@ pub(super) fn encode(batch: &[Queued]) -> Vec<u8> {
         out.extend_from_slice(&samples);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use thanos_storepb::prompb::WriteRequest;
+
+    use super::*;
+
+    /// Both orders, since which of two allocations comes first is the allocator's affair.
+    #[test]
+    fn a_series_that_came_back_within_a_batch_is_one_series_in_order() {
+        let labels = Labels::from_pairs([("__name__", "flapping")]);
+        let twins = [(); 2].map(|()| Arc::new(WireSeries::new(&labels)));
+        for (first, second) in [(0, 1), (1, 0)] {
+            let queued = |twin: usize, t_ms| Queued { series: twins[twin].clone(), t_ms, value: t_ms as f64 };
+            let batch = [queued(first, 1), queued(first, 2), queued(second, 3), queued(second, 4)];
+            let request = WriteRequest::decode(encode(&batch).as_slice()).unwrap();
+            assert_eq!(request.timeseries.len(), 1);
+            let times: Vec<i64> = request.timeseries[0].samples.iter().map(|s| s.timestamp).collect();
+            assert_eq!(times, [1, 2, 3, 4]);
+        }
+    }
 }

@@ -45,7 +45,7 @@ other{le="1"} -Inf -1
 
 #[test]
 fn openmetrics_reads_seconds_exemplars_and_wants_its_end() {
-    let body = "# TYPE foo counter\n# UNIT foo seconds\n# HELP foo x\n\
+    let body = "# TYPE foo counter\n# UNIT foo_seconds seconds\n# HELP foo x\n\
         foo_total{a=\"1\"} 17.0 1520879607.789 # {id=\"}# x\"} 1.2 3\nfoo_created 1520872607.123\n# EOF\n";
     assert_eq!(
         rows(body, Format::OpenMetrics).unwrap(),
@@ -58,6 +58,8 @@ fn openmetrics_reads_seconds_exemplars_and_wants_its_end() {
         ("# EOF\na 1\n", 2, "after # EOF"),
         ("# hello\n# EOF\n", 1, "no comments"),
         ("# TYPE a untyped\n# EOF\n", 1, "untyped"),
+        ("# UNIT a seconds\n# EOF\n", 1, "_seconds"),
+        ("# UNIT seconds seconds\n# EOF\n", 1, "_seconds"),
         ("a 1 NaN\n# EOF\n", 1, "timestamp"),
     ] {
         let error = rows(body, Format::OpenMetrics).unwrap_err();
