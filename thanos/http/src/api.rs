@@ -111,6 +111,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/series", get(metadata::series).post(metadata::series))
         .route("/status/buildinfo", get(status::buildinfo))
         .route("/stores", get(status::stores))
+        .route("/metadata", get(async || status::none("{}")))
+        .route("/rules", get(async || status::none(r#"{"groups":[]}"#)))
+        .route("/alerts", get(async || status::none(r#"{"alerts":[]}"#)))
+        .route("/query_exemplars", get(async || status::none("[]")))
         .fallback(async || ApiError::new(Kind::NotFound, "no such endpoint"))
         .method_not_allowed_fallback(async || {
             ApiError::new(Kind::MethodNotAllowed, "method not allowed here")

@@ -58,7 +58,7 @@ impl ApiError {
 impl From<QueryError> for ApiError {
     fn from(e: QueryError) -> Self {
         let kind = match &e {
-            QueryError::BadData(_) | QueryError::Unsupported { .. } => Kind::BadData,
+            QueryError::BadData(_) | QueryError::Unsupported { .. } => return Self::parameter("query", e),
             QueryError::Execution(_) | QueryError::Budget(_) => Kind::Execution,
             QueryError::Source(_) => Kind::Unavailable,
             QueryError::Timeout(_) => Kind::Timeout,

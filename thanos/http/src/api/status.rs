@@ -24,6 +24,11 @@ pub(super) async fn buildinfo() -> Response {
     ok(success(&data.to_string(), &BTreeSet::new(), &BTreeSet::new()))
 }
 
+/// What this querier holds none of, answered as by a Prometheus that has none: clients ask for it as they start.
+pub(super) fn none(data: &'static str) -> Response {
+    ok(success(data, &BTreeSet::new(), &BTreeSet::new()))
+}
+
 /// `GET /api/v1/stores`: by component, as Thanos; one that never answered is `unknown`.
 pub(super) async fn stores(State(api): State<Api>) -> Response {
     let mut by_component: BTreeMap<String, Vec<Value>> = BTreeMap::new();

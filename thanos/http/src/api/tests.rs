@@ -205,6 +205,11 @@ async fn answers_are_prometheus_to_the_byte() {
             "query_range?query=load%7Bjob%3D%22a%22%7D&start=0&end=0.5&step=0.25",
             r#"{"resultType":"matrix","result":[{"metric":{"__name__":"load","job":"a"},"values":[[0,"0"],[0.250,"0"],[0.500,"0"]]}]}"#,
         ),
+        // What a querier holds none of: clients ask for it as they start.
+        ("metadata", "{}"),
+        ("rules", r#"{"groups":[]}"#),
+        ("alerts", r#"{"alerts":[]}"#),
+        ("query_exemplars?query=load", "[]"),
         ("labels", r#"["__name__","job","v"]"#),
         ("labels?match[]=odd", r#"["__name__","v"]"#),
         ("label/job/values", r#"["a","b"]"#),

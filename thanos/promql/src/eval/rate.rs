@@ -24,31 +24,32 @@ impl Kernel<'_> {
             self.warn_mixed();
             return None;
         }
-        let value = match (w.floats, w.histograms) {
+        // One factor, and resets added one by one: Prometheus' order, and so its very bits.
+        let seconds = if change.per_second { self.range_ms as f64 / 1000.0 } else { 1.0 };
+        match (w.floats, w.histograms) {
             ([first, .., last], _) => {
-                let resets = if change.counter { self.lost_in_resets(w) } else { 0.0 };
-                let increase = last - first + resets;
+                let mut increase = last - first;
+                if change.counter {
+                    increase = self.lost_in_resets(w).fold(increase, |sum, lost| sum + lost);
+                }
                 let factor = extrapolation(w, w.float_t, change.counter.then_some((*first, increase)));
-                Value::Float(increase * factor)
+                Some(Value::Float(increase * (factor / seconds)))
             }
             (_, [first, _, ..]) => {
-                let increase = self.histogram_increase(w.histograms, change.counter)?;
-                let finished = increase.finish();
-                let start = change.counter.then_some((first.count, finished.count));
-                let mut increase = increase;
-                increase.mul(extrapolation(w, w.histogram_t, start));
-                Value::Histogram(increase.finish())
+                let mut increase = self.histogram_increase(w.histograms, change.counter)?;
+                let start = change.counter.then_some((first.count, increase.finish().count));
+                increase.mul(extrapolation(w, w.histogram_t, start) / seconds);
+                Some(Value::Histogram(increase.finish()))
             }
-            _ => return None,
-        };
-        Some(if change.per_second { divided(value, self.range_ms as f64 / 1000.0) } else { value })
+            _ => None,
+        }
     }
 
-    /// The sum of the values that resets threw away.
-    fn lost_in_resets(&self, w: &Window<'_>) -> f64 {
+    /// The values that resets threw away.
+    fn lost_in_resets(&self, w: &Window<'_>) -> impl Iterator<Item = f64> {
         let (first, last) = (w.first_float, w.first_float + w.floats.len() - 1);
         let from = self.resets.partition_point(|i| *i <= first);
-        (self.resets[from..].iter().take_while(|i| **i <= last)).map(|i| w.floats[i - 1 - first]).sum()
+        self.resets[from..].iter().take_while(move |i| **i <= last).map(move |i| w.floats[i - 1 - first])
     }
 
     fn histogram_increase(&self, histograms: &[Arc<FloatHistogram>], counter: bool) -> Option<Hist> {
