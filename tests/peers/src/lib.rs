@@ -11,18 +11,27 @@
 //! - a process ends with its guard, and its log is shown if the test failed;
 //! - every process has a loopback address of its own, so usual ports are free and survive restarts.
 //!
-//! Modules in reading order: [`binary`], [`address`], [`process`], [`http`], [`wait`].
+//! Modules in reading order: [`world`], [`server`], [`process`], [`binary`], [`address`], [`write`], [`http`], [`wait`],
+//! [`traffic`], [`queries`], [`answers`].
 
 pub mod address;
+pub mod answers;
 pub mod binary;
 pub mod http;
 pub mod process;
+pub mod queries;
+pub mod server;
+pub mod traffic;
 pub mod wait;
+pub mod world;
+pub mod write;
 
 pub use address::Address;
 pub use binary::built;
 pub use process::Process;
+pub use server::Server;
 pub use wait::until;
+pub use world::World;
 
 /// The path of our own binary, built for this test run. Only integration tests may use it.
 #[macro_export]

@@ -1,0 +1,104 @@
+//! Routers, ours and real, in front of one ring of ours and real ingestors: every series lands on the same replicas
+//! whoever routed it.
+
+use std::collections::BTreeMap;
+
+use peers::queries::instant;
+use peers::traffic::now_ms;
+use peers::write::{Written, push};
+use peers::{Address, World, built, until};
+use serde_json::json;
+use thanos_model::Labels;
+
+const SERIES: usize = 200;
+
+/// One sample of many series.
+fn samples(t_ms: i64) -> Vec<Written> {
+    let labels = |i: usize| {
+        let (i, pod) = (i.to_string(), format!("web-{}", i % 7));
+        Labels::from_pairs([("__name__", "routed"), ("i", i.as_str()), ("pod", &pod)])
+    };
+    (0..SERIES).map(|i| (labels(i), vec![(t_ms, i as f64)])).collect()
+}
+
+/// How many samples each replica holds.
+fn tally(placed: &BTreeMap<String, BTreeMap<String, usize>>) -> String {
+    let mut all: BTreeMap<&String, usize> = BTreeMap::new();
+    for (replica, times) in placed.values().flatten() {
+        *all.entry(replica).or_default() += times;
+    }
+    format!("{all:?}")
+}
+
+async fn series_land_where_the_real_ring_puts_them(replication: usize) {
+    let Some([_]) = built(["thanos"]) else { return };
+    let world = World::new(peers::gauntlet!());
+    let ingestors = [
+        world.receive("ingestor-0", "").await,
+        world.receive("ingestor-1", "").await,
+        world.thanos_receive("ingestor-2", "").await,
+        world.receive("ingestor-3", "").await,
+    ];
+    let endpoints: Vec<String> = ingestors.iter().map(|s| format!("{}:10901", s.at)).collect();
+    let ring = world.write("ring.json", &json!([{"endpoints": endpoints}]).to_string());
+    let flags = format!(
+        "--receive.hashrings-file={} --receive.hashrings-algorithm=ketama --receive.replication-factor={replication}",
+        ring.display()
+    );
+    let real = world.thanos_receive_at(Address::claim(), "router-real", &flags).await;
+    let ours = world.receive("router-ours", &flags).await;
+    let stores: String = endpoints.iter().map(|e| format!(" --endpoint {e}")).collect();
+    let query = world.query("query", &stores).await;
+
+    // Real first, so that where it puts a series is not ours to decide.
+    let first_ms = now_ms() - 2000;
+    for (router, t_ms) in [(&real, first_ms), (&ours, first_ms + 1000)] {
+        let url = format!("{}/api/v1/receive", router.url(19291));
+        until("the router takes writes", async || push(&url, &samples(t_ms)).await).await;
+    }
+
+    // Series by replica, each with its times. Copies beyond the quorum may still be under way.
+    let placed = until("every copy has arrived", async || {
+        let (_, body) = instant(&query.url(9090), "routed[10m]", now_ms() as f64 / 1000.0).await?;
+        if !body["warnings"].is_null() {
+            return Err(body["warnings"].to_string());
+        }
+        let mut placed: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+        for one in body["data"]["result"].as_array().ok_or("no result")? {
+            let (metric, times) = (&one["metric"], one["values"].as_array().ok_or("no values")?.len());
+            let replica = metric["replica"].as_str().unwrap_or_default().to_owned();
+            placed.entry(metric["i"].to_string()).or_default().insert(replica, times);
+        }
+        let copies: usize = placed.values().flat_map(BTreeMap::values).sum();
+        // Where routers disagree, copies of one series are spread over more replicas: the sum is the same.
+        let want = SERIES * replication * 2;
+        if copies == want {
+            Ok(placed)
+        } else {
+            Err(format!("{copies} of {want} samples: {}", tally(&placed)))
+        }
+    })
+    .await;
+    let wrong: Vec<_> = placed
+        .iter()
+        .filter(|(_, replicas)| replicas.len() != replication || replicas.values().any(|times| *times != 2))
+        .collect();
+    assert!(wrong.is_empty(), "{} of {SERIES} series: {wrong:?}", wrong.len());
+    let used: std::collections::BTreeSet<_> = placed.values().flat_map(BTreeMap::keys).collect();
+    assert_eq!(used.len(), 4, "{used:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_copy_lands_where_the_real_ring_puts_it() {
+    series_land_where_the_real_ring_puts_them(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_copies_land_where_the_real_ring_puts_them() {
+    series_land_where_the_real_ring_puts_them(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_copies_land_where_the_real_ring_puts_them() {
+    series_land_where_the_real_ring_puts_them(3).await;
+}
