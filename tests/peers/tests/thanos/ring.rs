@@ -21,13 +21,21 @@ fn samples(t_ms: i64) -> Vec<Written> {
     (0..SERIES).map(|i| (labels(i), vec![(t_ms, i as f64)])).collect()
 }
 
-/// How many samples each replica holds.
-fn tally(placed: &BTreeMap<String, BTreeMap<String, usize>>) -> String {
-    let mut all: BTreeMap<&String, usize> = BTreeMap::new();
-    for (replica, times) in placed.values().flatten() {
-        *all.entry(replica).or_default() += times;
+/// By series, how many samples each replica holds.
+type Placed = BTreeMap<String, BTreeMap<String, usize>>;
+
+async fn ask(querier: &str) -> Result<Placed, String> {
+    let (_, body) = instant(querier, "routed[10m]", now_ms() as f64 / 1000.0).await?;
+    if !body["warnings"].is_null() {
+        return Err(body["warnings"].to_string());
     }
-    format!("{all:?}")
+    let mut placed = Placed::new();
+    for one in body["data"]["result"].as_array().ok_or("no result")? {
+        let (metric, times) = (&one["metric"], one["values"].as_array().ok_or("no values")?.len());
+        let replica = metric["replica"].as_str().unwrap_or_default().to_owned();
+        placed.entry(metric["i"].to_string()).or_default().insert(replica, times);
+    }
+    Ok(placed)
 }
 
 async fn series_land_where_the_real_ring_puts_them(replication: usize) {
@@ -50,35 +58,22 @@ async fn series_land_where_the_real_ring_puts_them(replication: usize) {
     let stores: String = endpoints.iter().map(|e| format!(" --endpoint {e}")).collect();
     let query = world.query("query", &stores).await;
 
-    // Real first, so that where it puts a series is not ours to decide.
+    // Real first, so that where it puts a series is not ours to decide. All of its copies have to be there before newer
+    // samples are: a router answers when most are, and what comes behind those is refused as out of order.
     let first_ms = now_ms() - 2000;
-    for (router, t_ms) in [(&real, first_ms), (&ours, first_ms + 1000)] {
+    let mut placed = Placed::new();
+    for (nth, router) in [&real, &ours].into_iter().enumerate() {
         let url = format!("{}/api/v1/receive", router.url(19291));
-        until("the router takes writes", async || push(&url, &samples(t_ms)).await).await;
+        let samples = samples(first_ms + 1000 * nth as i64);
+        until("the router takes writes", async || push(&url, &samples).await).await;
+        let want = SERIES * replication * (nth + 1);
+        placed = until("every copy has arrived", async || {
+            let placed = ask(&query.url(9090)).await?;
+            let copies: usize = placed.values().flat_map(BTreeMap::values).sum();
+            if copies == want { Ok(placed) } else { Err(format!("{copies} of {want} samples")) }
+        })
+        .await;
     }
-
-    // Series by replica, each with its times. Copies beyond the quorum may still be under way.
-    let placed = until("every copy has arrived", async || {
-        let (_, body) = instant(&query.url(9090), "routed[10m]", now_ms() as f64 / 1000.0).await?;
-        if !body["warnings"].is_null() {
-            return Err(body["warnings"].to_string());
-        }
-        let mut placed: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-        for one in body["data"]["result"].as_array().ok_or("no result")? {
-            let (metric, times) = (&one["metric"], one["values"].as_array().ok_or("no values")?.len());
-            let replica = metric["replica"].as_str().unwrap_or_default().to_owned();
-            placed.entry(metric["i"].to_string()).or_default().insert(replica, times);
-        }
-        let copies: usize = placed.values().flat_map(BTreeMap::values).sum();
-        // Where routers disagree, copies of one series are spread over more replicas: the sum is the same.
-        let want = SERIES * replication * 2;
-        if copies == want {
-            Ok(placed)
-        } else {
-            Err(format!("{copies} of {want} samples: {}", tally(&placed)))
-        }
-    })
-    .await;
     let wrong: Vec<_> = placed
         .iter()
         .filter(|(_, replicas)| replicas.len() != replication || replicas.values().any(|times| *times != 2))
