@@ -4,3 +4,4 @@ mod cli;
 mod heal;
 #[path = "../manifests/queries.rs"]
 mod queries;
+mod run;

@@ -1,0 +1,96 @@
+//! A run as programs and people meet it: lines on standard output, a folder, and the dashboard of its querier.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use simulations_harness::record::{Line, RunRecord, StartLine, Verdict, VerdictLine};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let report = dir.path().join("report");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_gauntlet"))
+        .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/small.yaml")])
+        .args(["--hold", "--output", "json"])
+        .args(["--report".as_ref(), report.as_os_str(), "--dir".as_ref(), dir.path().as_os_str()])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary runs");
+    let stdout = run.stdout.take().expect("it is piped");
+    let told = tokio::time::timeout(Duration::from_secs(180), lines(stdout));
+    let (start, events, verdict) = told.await.expect("a verdict in time");
+    assert_eq!((start.scenario.as_str(), start.stages.len()), ("small", 1));
+    for row in verdict.rows.iter().filter(|r| r.expectation != "the load generator was on time") {
+        assert!(row.held, "{}: {}", row.expectation, row.found);
+    }
+
+    for (path, shown) in [
+        ("overview?range=1m", &["front", "web", "all answer"][..]),
+        ("topology", &["default/front → default/web", "clients"]),
+        ("scaling?range=1m", &["Deployment web", "2 → 3", "the metrics ask for more", "fresh and complete"]),
+        ("stores", &["all 2 answer", "cluster=east"]),
+    ] {
+        let Some(page) = dom(dir.path(), &format!("{}/ui/#/{path}", start.querier_url)).await else { break };
+        for text in shown {
+            assert!(page.contains(text), "{path}: {text} is missing in {page}");
+        }
+    }
+
+    let pid = run.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+    rustix::process::kill_process(pid.expect("it still holds"), rustix::process::Signal::INT)
+        .expect("it is ours");
+    let ended = tokio::time::timeout(Duration::from_secs(60), run.wait()).await.expect("it ends");
+    let code = match verdict.verdict {
+        Verdict::Pass => 0,
+        // Whoever shares the machine may delay the generator; everything else held.
+        Verdict::InvalidGenerator => 105,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ended.expect("an exit").code(), Some(code));
+
+    let text = std::fs::read_to_string(report.join("result.json")).expect("a record");
+    let record: RunRecord = serde_json::from_str(&text).expect("the record's format");
+    assert_eq!(record.events, events, "the lines are the record's events");
+    assert_eq!(VerdictLine::from(&record), verdict);
+    let page = std::fs::read_to_string(report.join("report.html")).expect("a page");
+    assert!(page.contains("small") && page.contains("east/web"), "{page}");
+}
+
+/// Reads up to the verdict: nothing but lines of the format, in their order.
+async fn lines(
+    stdout: tokio::process::ChildStdout,
+) -> (StartLine, Vec<simulations_harness::record::EventRecord>, VerdictLine) {
+    let mut lines = BufReader::new(stdout).lines();
+    let (mut start, mut events) = (None, Vec::new());
+    while let Some(line) = lines.next_line().await.expect("UTF-8") {
+        match serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}")) {
+            Line::Start(line) => assert!(start.replace(line).is_none() && events.is_empty(), "started twice"),
+            Line::Event(event) => events.push(event),
+            Line::Verdict(verdict) => return (start.expect("a start"), events, verdict),
+        }
+    }
+    panic!("it ended without a verdict, after {} events", events.len());
+}
+
+/// The page's elements after its scripts ran, or `None` where there is no Chromium.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
+async fn dom(dir: &Path, url: &str) -> Option<String> {
+    let mut command = Command::new(std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".into()));
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    command.args(["--virtual-time-budget=3000", "--dump-dom"]);
+    command.arg(format!("--user-data-dir={}", dir.join("chromium").display())).arg(url);
+    match tokio::time::timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await {
+        Ok(Ok(out)) => Some(String::from_utf8_lossy(&out.stdout).into_owned()),
+        Ok(Err(e)) if e.kind() == std::io::ErrorKind::NotFound => {
+            assert!(std::env::var_os("CI").is_none(), "no chromium: install it, or set CHROMIUM to one");
+            eprintln!("pages not looked at: no chromium here; set CHROMIUM to one");
+            None
+        }
+        other => panic!("chromium: {other:?}"),
+    }
+}
