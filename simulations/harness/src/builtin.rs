@@ -24,9 +24,11 @@ pub const SCENARIOS: [(&str, &str); 15] = [
 ];
 
 /// Files that they name.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 4] = [
     ("demo/gullible.yaml", include_str!("../../scenarios/demo/gullible.yaml")),
     ("demo/policies.yaml", include_str!("../../scenarios/demo/policies.yaml")),
+    ("series/diurnal.csv", include_str!("../../scenarios/series/diurnal.csv")),
+    ("series/flash-crowd.csv", include_str!("../../scenarios/series/flash-crowd.csv")),
 ];
 
 /// Reads a scenario that ships.
@@ -57,6 +59,25 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn every_series_that_ships_is_as_it_says() {
+        use simulations_load::series::{parse_csv, stages};
+        // Name, speed at which a scenario of minutes plays it, length, least and most.
+        for (name, speed, length_s, least, most) in [
+            ("series/diurnal.csv", 480.0, 180.0, 10.0..12.0, 55.0..60.0),
+            ("series/flash-crowd.csv", 1.0, 240.0, 14.0..15.1, 89.0..90.1),
+        ] {
+            let (_, text) = FILES.iter().find(|(n, _)| *n == name).unwrap();
+            let stages = stages(&parse_csv(text, None).unwrap(), speed, 1.0).unwrap();
+            let rates: Vec<f64> = stages.iter().map(|s| s.to_rps).collect();
+            let (min, max) =
+                (rates.iter().copied().fold(f64::MAX, f64::min), rates.iter().copied().fold(0.0, f64::max));
+            assert!(least.contains(&min) && most.contains(&max), "{name}: {min} to {max}");
+            let length: f64 = stages.iter().map(|s| s.duration.as_secs_f64()).sum();
+            assert!((length - length_s).abs() < 1e-6, "{name}: {length}");
+        }
+    }
 
     #[test]
     fn every_scenario_that_ships_is_sound_can_fail_and_has_its_page() {

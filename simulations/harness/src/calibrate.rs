@@ -273,7 +273,8 @@ async fn probe(
     anyhow::ensure!(targets.len() == 1, "{} replicas of {} are ready, not 1", targets.len(), setup.service);
     let (_keep, targets) = watch::channel(targets);
     let plan = Plan {
-        stages: vec![Stage::steady(WARM_UP, rate_rps), Stage::steady(setup.probe, rate_rps)],
+        stages: vec![Stage::steady(WARM_UP + setup.probe, rate_rps)],
+        stretches: vec![WARM_UP, setup.probe],
         arrivals: setup.arrivals,
         seed,
         targets,
@@ -292,7 +293,7 @@ async fn probe(
     if let Err(why) = total.summary().validity() {
         return Ok(Err(why));
     }
-    let counted = stages.get(1).ok_or_else(|| anyhow!("a probe has two stages"))?;
+    let counted = stages.get(1).ok_or_else(|| anyhow!("a probe has two stretches"))?;
     let judged = setup.slo.judge(counted, setup.probe);
     let held = judged.is_ok();
     let found = judged.unwrap_or_else(|found| found);

@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use crate::scenario::file::{Loaded, parse};
 use crate::view::{Output, View};
 use crate::world::World;
-use crate::{builtin, calibrate, output};
+use crate::{builtin, calibrate, output, recorded};
 
 /// Thresholds did not hold (k6's exit code for the same).
 pub const EXIT_THRESHOLDS: u8 = 99;
@@ -142,9 +142,14 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.list || args.schema.is_some() {
         return list(&args);
     }
-    let loaded = load(&args)?;
+    let mut loaded = load(&args)?;
     let calibrated = args.calibrate.as_ref().map(|service| Setup::new(&loaded, service, args.probe));
     let calibrated = calibrated.transpose().map_err(refused)?;
+    if calibrated.is_none() {
+        // What is recorded is asked for last: everything that is wrong in the file was said by now.
+        let file = loaded.file.clone();
+        recorded::fetch(&mut loaded.scenario).await.map_err(|e| refused(format!("{file}: {e}")))?;
+    }
     if let Some(report) = &args.report {
         // Before the run, not after it, is when to learn that its result cannot be kept.
         std::fs::create_dir_all(report)

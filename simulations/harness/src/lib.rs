@@ -1,7 +1,7 @@
 //! The harness: stands up clusters, runs load and faults through the production processes, and judges.
 //!
 //! ```text
-//!  file ─► scenario ─► world (clusters, manifests, readiness) ─► run: load, faults by the clock of the run
+//!  file, recorded loads ─► scenario ─► world (clusters, manifests, readiness) ─► run: load, faults by its clock
 //!                        │ watches                          │
 //!                        ▼                                  ▼
 //!                    observe ───────────────────────► timeline ─► judge, threshold, workloads (pure) ─► verdict
@@ -15,8 +15,8 @@
 //! - a run whose load generator was late, or whose scenario did not happen, does not pass;
 //! - a scenario that is wrong in any way is refused before anything starts.
 //!
-//! Modules in reading order: [`scenario`], [`timeline`], [`judge`], [`threshold`], [`slo`], [`workloads`], [`record`],
-//! [`link`], [`world`], [`observe`], [`faults`], [`run`], [`calibrate`], [`view`], [`output`], [`builtin`],
+//! Modules in reading order: [`scenario`], [`recorded`], [`timeline`], [`judge`], [`threshold`], [`slo`], [`workloads`],
+//! [`record`], [`link`], [`world`], [`observe`], [`faults`], [`run`], [`calibrate`], [`view`], [`output`], [`builtin`],
 //! [`command`].
 
 pub mod builtin;
@@ -29,6 +29,7 @@ mod manifests;
 pub mod observe;
 pub mod output;
 pub mod record;
+pub mod recorded;
 pub mod run;
 pub mod scenario;
 pub mod slo;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thanos_model::format_duration;
 
-use crate::scenario::{Scenario, Service};
+use crate::scenario::{Scenario, Service, ServiceTime};
 
 /// The parts, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
 pub(crate) const NAMESPACES: &str = include_str!("../../scenarios/platform/namespaces.yaml");
@@ -42,11 +42,12 @@ pub(crate) fn global(scenario: &Scenario) -> String {
 
 /// Every service's manifests.
 pub(crate) fn services(scenario: &Scenario) -> String {
-    let all: Vec<String> = scenario.services.iter().map(|(name, s)| service(name, s)).collect();
+    let all: Vec<String> =
+        scenario.services.iter().map(|(name, s)| service(name, s, scenario.seed)).collect();
     all.join("---\n")
 }
 
-fn service(name: &str, s: &Service) -> String {
+fn service(name: &str, s: &Service, seed: u64) -> String {
     let mut outbound = "";
     let (app, arguments) = match &s.calls {
         Some(upstream) => {
@@ -55,15 +56,13 @@ fn service(name: &str, s: &Service) -> String {
             ("front", vec![format!("--upstream={upstream}"), "--proxy=$(POD_IP):4140".to_owned()])
         }
         None => {
-            let time = format_duration(s.service_time.unwrap_or(SERVICE_TIME));
             let concurrency = s.concurrency.unwrap_or(CONCURRENCY);
             let start_up = format_duration(s.start_up.unwrap_or_default());
-            let flags = [
-                format!("--service-time={time}"),
-                format!("--concurrency={concurrency}"),
-                format!("--start-up={start_up}"),
-            ];
-            ("web", flags.to_vec())
+            let mut flags = s.service_time.unwrap_or(ServiceTime::fixed(SERVICE_TIME)).flags();
+            flags.push(format!("--concurrency={concurrency}"));
+            flags.push(format!("--start-up={start_up}"));
+            flags.push(format!("--seed={seed}"));
+            ("web", flags)
         }
     };
     let arguments: String = arguments.iter().map(|a| format!("        - {a}\n")).collect();

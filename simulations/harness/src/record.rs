@@ -104,6 +104,20 @@ pub struct StageRecord {
     pub from_rps: f64,
     /// Rate at its end, per cluster.
     pub to_rps: f64,
+    /// A recorded load's corners, with straight lines between them; absent where the rate goes straight from start
+    /// to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<Vec<PointRecord>>,
+}
+
+/// A rate at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PointRecord {
+    /// When.
+    pub at_s: f64,
+    /// Requests per second, per cluster.
+    pub rps: f64,
 }
 
 /// A fault as it was planned; marks in the events say when it happened.

@@ -63,6 +63,7 @@ pub async fn run(
         let (set, targets) = watch::channel(world.targets(cluster, &load.to).await?);
         let plan = Plan {
             stages: load.course(),
+            stretches: load.stretches().into_iter().map(|(_, lasts)| lasts).collect(),
             arrivals: load.arrivals,
             // By position, so that one load more changes no other's arrivals.
             seed: scenario.seed.wrapping_add(i as u64),
@@ -141,8 +142,9 @@ pub async fn run(
             recorder,
         };
         journal.write(total(None, ran(Duration::ZERO, load.duration()), recorder));
-        for ((phase, (name, from)), recorder) in load.stages.iter().zip(load.phase_marks()).zip(stages) {
-            journal.write(total(Some(name), ran(from, phase.lasts), recorder));
+        let starts = load.phase_marks().into_iter().map(|(_, from)| from);
+        for (((name, length), from), recorder) in load.stretches().into_iter().zip(starts).zip(stages) {
+            journal.write(total(Some(name), ran(from, length), recorder));
         }
     }
     journal.write(Event::Mark("end".into()));
@@ -177,8 +179,8 @@ fn crossed_now(scenario: &Scenario, loads: &[Running<'_>], now: Duration) -> Opt
     for (running, (total, stages)) in &so_far {
         let (cluster, to) = (running.cluster.name(), running.load.to.as_str());
         parts.push(SoFar { cluster, to, stage: None, recorder: total });
-        for (phase, recorder) in running.load.stages.iter().zip(stages) {
-            parts.push(SoFar { cluster, to, stage: Some(&phase.name), recorder });
+        for ((name, _), recorder) in running.load.stretches().into_iter().zip(stages) {
+            parts.push(SoFar { cluster, to, stage: Some(name), recorder });
         }
     }
     crossed(scenario, &parts, now)

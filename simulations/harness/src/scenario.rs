@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use simulations_load::schedule::{Stage, rate_at};
+use simulations_load::schedule::Course;
 
 use crate::judge::Expectation;
 use crate::threshold::{Condition, Threshold};
@@ -16,12 +16,14 @@ mod counterexample;
 mod fault;
 pub mod file;
 mod load;
+mod service_time;
 mod values;
 
 pub use counterexample::Counterexample;
 pub(crate) use fault::PLATFORM;
 pub use fault::{Fault, FaultKind, Lane, Part};
-pub use load::{Load, Loads, Phase};
+pub use load::{Load, Loads, Phase, Range, Series};
+pub use service_time::ServiceTime;
 pub(crate) use values::{DurationText, optional_duration};
 pub use values::{Percent, Rate};
 
@@ -81,9 +83,7 @@ pub struct Service {
     #[serde(default = "two")]
     pub replicas: u16,
     /// How long a request is worked on; 50ms unless told.
-    #[serde(default, deserialize_with = "values::optional_duration")]
-    #[schemars(with = "Option<values::DurationText>")]
-    pub service_time: Option<Duration>,
+    pub service_time: Option<ServiceTime>,
     /// Requests that a replica works on at once, 2 unless told; the others queue.
     pub concurrency: Option<u16>,
     /// How long a replica takes from its start to its first request.
@@ -120,10 +120,14 @@ impl Scenario {
         self.load.iter().flat_map(Load::phase_marks).collect()
     }
 
+    /// The names of all loads' stages.
+    pub fn stages(&self) -> impl Iterator<Item = &str> {
+        self.load.iter().flat_map(Load::stretches).map(|(name, _)| name)
+    }
+
     /// Every mark that a run of it makes.
     pub fn marks(&self) -> Vec<String> {
-        let phases = self.load.iter().flat_map(|l| &l.stages);
-        let mut marks: Vec<String> = phases.map(|p| p.name.clone()).collect();
+        let mut marks: Vec<String> = self.stages().map(str::to_owned).collect();
         for f in &self.faults {
             marks.push(f.name.clone());
             if f.ends() {
@@ -156,8 +160,8 @@ impl Scenario {
     pub fn planned_rps(&self, cluster: &str, service: &str) -> Vec<f64> {
         let seconds = 0..self.duration().as_secs();
         let loads = self.load.iter().filter(|l| l.runs_on(cluster) && self.reaches(&l.to, service));
-        let courses: Vec<Vec<Stage>> = loads.map(Load::course).collect();
-        let at = |second| courses.iter().map(|c| rate_at(c, Duration::from_secs(second))).sum();
+        let courses: Vec<Course> = loads.map(|l| Course::new(l.course())).collect();
+        let at = |second| courses.iter().map(|c| c.rate_at(Duration::from_secs(second))).sum();
         seconds.map(at).collect()
     }
 }

@@ -16,6 +16,11 @@ use thanos_model::parse_duration;
 use thanos_telemetry::{Context, RunError, admin};
 use tokio::sync::Semaphore;
 
+mod service_time;
+
+use service_time::ServiceTimes;
+pub use service_time::{CV_MAX, Distribution};
+
 /// An upstream's answer larger than this is refused.
 const BODY_MAX_BYTES: usize = 1 << 20;
 
@@ -34,9 +39,18 @@ pub struct Web {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// How long one request is worked on.
+    /// How long one request is worked on, on average.
     #[arg(long, default_value = "50ms", value_parser = parse_duration)]
     pub service_time: Duration,
+    /// How service times are spread around their mean; none is longer than a hundred means.
+    #[arg(long, value_enum, default_value_t)]
+    pub service_time_distribution: Distribution,
+    /// Standard deviation of lognormal service times over their mean, up to 10.
+    #[arg(long, default_value_t = 1.0, value_name = "CV")]
+    pub service_time_cv: f64,
+    /// Where the randomness of service times starts; together with the address of --listen, so that replicas differ.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// Requests worked on at once; the others queue.
     #[arg(long, default_value_t = 2)]
     pub concurrency: usize,
@@ -74,15 +88,16 @@ pub struct Front {
 /// Runs a service until shutdown.
 ///
 /// # Errors
-/// [`RunError::Config`] for an address that cannot be used.
+/// [`RunError::Config`] for an address or a cv that cannot be used.
 pub async fn run(app: App, ctx: Context) -> Result<(), RunError> {
     match app {
         App::Web(args) => {
+            let router = web(&args)?;
             tokio::select! {
                 () = tokio::time::sleep(args.start_up) => {}
                 () = ctx.shutdown.started() => return Ok(()),
             }
-            serve(args.listen, web(&args), args.linger, ctx).await
+            serve(args.listen, router, args.linger, ctx).await
         }
         App::Front(args) => serve(args.listen, front(&args)?, args.linger, ctx).await,
     }
@@ -97,12 +112,16 @@ async fn serve(listen: SocketAddr, router: Router, linger: Duration, ctx: Contex
     axum::serve(listener, router).with_graceful_shutdown(end).await.map_err(|e| RunError::Failed(e.into()))
 }
 
-fn web(args: &Web) -> Router {
+fn web(args: &Web) -> Result<Router, RunError> {
     let work = Arc::new(Semaphore::new(args.concurrency.max(1)));
     let admitted = Arc::new(Semaphore::new(args.concurrency.max(1).saturating_add(args.queue)));
-    let service_time = args.service_time;
+    let Web { service_time, service_time_distribution, service_time_cv, seed, .. } = *args;
+    let whose = args.listen.to_string();
+    let times = ServiceTimes::new(service_time, service_time_distribution, service_time_cv, seed, &whose)
+        .map_err(|e| RunError::Config(format!("--service-time-cv: {e}")))?;
+    let times = Arc::new(times);
     let handler = move || {
-        let (work, admitted) = (work.clone(), admitted.clone());
+        let (work, admitted, times) = (work.clone(), admitted.clone(), times.clone());
         async move {
             let Ok(_place) = admitted.try_acquire() else {
                 return (StatusCode::SERVICE_UNAVAILABLE, "queue full\n");
@@ -110,11 +129,11 @@ fn web(args: &Web) -> Router {
             let Ok(_slot) = work.acquire().await else {
                 return (StatusCode::SERVICE_UNAVAILABLE, "closing\n");
             };
-            tokio::time::sleep(service_time).await;
+            tokio::time::sleep(times.draw()).await;
             (StatusCode::OK, "ok\n")
         }
     };
-    Router::new().route("/", get(handler)).route("/healthz", get(async || "ok\n"))
+    Ok(Router::new().route("/", get(handler)).route("/healthz", get(async || "ok\n")))
 }
 
 #[derive(Clone)]
@@ -178,12 +197,15 @@ mod tests {
         let web_args = Web {
             listen: "127.0.0.1:0".parse().unwrap(),
             service_time,
+            service_time_distribution: Distribution::Fixed,
+            service_time_cv: 1.0,
+            seed: 1,
             concurrency: 2,
             start_up: Duration::ZERO,
             queue: 2,
             linger: Duration::ZERO,
         };
-        let web = spawn(web(&web_args)).await;
+        let web = spawn(web(&web_args).unwrap()).await;
         let front_args = Front {
             listen: "127.0.0.1:0".parse().unwrap(),
             upstream: "http://web.default.svc.cluster.local/".parse().unwrap(),

@@ -1,15 +1,17 @@
 //! `gauntlet load`: the generator alone, against any URL.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use http::Uri;
 use thanos_model::parse_duration;
-use thanos_telemetry::{Context, RunError};
+use thanos_telemetry::{Context, RunError, cli};
 use tokio::sync::watch;
 
 use crate::generator::{Generator, Plan};
 use crate::schedule::{Arrivals, Stage};
+use crate::series::{parse_csv, stages as series_stages};
 
 /// The run's own limits were exceeded, so its figures say nothing (k6 keeps 104 for configuration).
 const EXIT_INVALID_RUN: u8 = 105;
@@ -21,10 +23,29 @@ pub struct Args {
     #[arg(long = "url", required = true, value_name = "URL")]
     pub urls: Vec<Uri>,
     /// A stretch of load, in order: 30s@200 is 200 requests per second, 10s@20..200 a ramp.
-    #[arg(long = "stage", required = true, value_name = "DURATION@RPS")]
+    #[arg(
+        long = "stage",
+        required_unless_present = "series",
+        conflicts_with = "series",
+        value_name = "DURATION@RPS"
+    )]
     pub stages: Vec<Stage>,
-    /// How arrivals are spread.
-    #[arg(long, value_enum, default_value_t)]
+    /// Play a recorded series instead of stages: a CSV file of time,value (RFC 3339, Unix seconds, or seconds from the
+    /// start), with straight lines in between; or of one value a row, with --step.
+    #[arg(long, value_name = "FILE")]
+    pub series: Option<PathBuf>,
+    /// Distance of a series' rows, where they have no time.
+    #[arg(long, requires = "series", value_parser = parse_duration)]
+    pub step: Option<Duration>,
+    /// Play a series so many times as fast: 10 plays an hour in six minutes, at the same rates.
+    #[arg(long, requires = "series", default_value_t = 1.0)]
+    pub speed: f64,
+    /// Multiply a series' values by this.
+    #[arg(long, requires = "series", default_value_t = 1.0)]
+    pub scale: f64,
+    /// How arrivals are spread: even, poisson, or bursty:CV, a gamma renewal process whose distances have this
+    /// coefficient of variation, from 1 (as poisson) to 20.
+    #[arg(long, default_value_t)]
     pub arrivals: Arrivals,
     /// Where the arrivals' randomness starts; the same seed gives the same times.
     #[arg(long, default_value_t = 1)]
@@ -43,16 +64,25 @@ pub struct Args {
 /// Runs the plan, a line a second, and prints the figures.
 ///
 /// # Errors
-/// [`RunError::Config`] for a URL without scheme or host; a [`RunError::Verdict`] (exit 105) for a run that the
+/// [`RunError::Config`] for a URL without scheme or host, or a series that cannot be played; a [`RunError::Verdict`] (exit 105) for a run that the
 /// generator itself spoiled.
 #[expect(clippy::print_stdout, reason = "a command's result")]
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if let Some(bad) = args.urls.iter().find(|u| u.scheme_str() != Some("http") || u.authority().is_none()) {
         return Err(RunError::Config(format!("--url {bad}: write http://HOST[:PORT]/PATH")));
     }
+    let stages = match &args.series {
+        None => args.stages,
+        Some(file) => {
+            let bad = |e| RunError::Config(format!("--series {}: {e}", file.display()));
+            let points = parse_csv(&cli::read_config(file)?, args.step).map_err(bad)?;
+            series_stages(&points, args.speed, args.scale).map_err(bad)?
+        }
+    };
     let (_keep, targets) = watch::channel(args.urls);
     let plan = Plan {
-        stages: args.stages,
+        stages,
+        stretches: Vec::new(),
         arrivals: args.arrivals,
         seed: args.seed,
         targets,

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::due::Due;
 use crate::recorder::{End, Recorder, Summary};
-use crate::schedule::{Arrivals, Schedule, Stage, rate_at};
+use crate::schedule::{Arrivals, Course, Schedule, Stage};
 
 /// Due requests that wait for the executor; a longer queue is lag, and lag beyond the limit voids the run.
 const HANDOVER_QUEUE: usize = 4096;
@@ -30,6 +30,8 @@ const HANDOVER_QUEUE: usize = 4096;
 pub struct Plan {
     /// The rate over time.
     pub stages: Vec<Stage>,
+    /// Lengths of the stretches, in order, that have figures of their own; what is due later counts in the last.
+    pub stretches: Vec<Duration>,
     /// How arrivals are spread.
     pub arrivals: Arrivals,
     /// Where the arrivals' randomness starts.
@@ -66,25 +68,21 @@ pub struct Generator {
 struct Shared {
     total: Mutex<Recorder>,
     second: Mutex<Recorder>,
-    /// One a stage: a request belongs to the stage in which it was due, whenever it ended.
-    by_stage: Vec<Mutex<Recorder>>,
+    /// By end: a request belongs to the stretch in which it was due, whenever it ended.
+    stretches: Vec<(Duration, Mutex<Recorder>)>,
     /// By the second in which they were due; what nobody takes grows.
     due: Option<Mutex<BTreeMap<u64, Due>>>,
-    stages: Vec<Stage>,
+    course: Course,
     started: Instant,
 }
 
 impl Shared {
     fn record(&self, planned: Duration, f: impl Fn(&mut Recorder)) {
         f(&mut self.second.lock());
-        let mut end = Duration::ZERO;
-        let due_in = self.stages.iter().position(|s| {
-            end += s.duration;
-            planned < end
-        });
-        // An arrival on the very end of the last stage belongs to it.
-        if let Some(stage) = due_in.map_or(self.by_stage.last(), |i| self.by_stage.get(i)) {
-            f(&mut stage.lock());
+        let due_in = self.stretches.partition_point(|(end, _)| *end <= planned);
+        // An arrival on the very end of the last stretch belongs to it.
+        if let Some((_, stretch)) = self.stretches.get(due_in).or(self.stretches.last()) {
+            f(&mut stretch.lock());
         }
     }
 
@@ -109,12 +107,16 @@ impl Generator {
     /// Starts sending at once.
     pub fn start(plan: Plan, shutdown: Shutdown) -> Self {
         let started = Instant::now();
+        let stretch = |end: &mut Duration, length: &Duration| {
+            *end = end.saturating_add(*length);
+            Some((*end, Mutex::default()))
+        };
         let shared = Arc::new(Shared {
             total: Mutex::default(),
             second: Mutex::default(),
-            by_stage: plan.stages.iter().map(|_| Mutex::default()).collect(),
+            stretches: plan.stretches.iter().scan(Duration::ZERO, stretch).collect(),
             due: plan.by_second.then(Mutex::default),
-            stages: plan.stages.clone(),
+            course: Course::new(plan.stages.clone()),
             started,
         });
         let (due, handed_over) = mpsc::channel(HANDOVER_QUEUE);
@@ -141,15 +143,15 @@ impl Generator {
         let second = std::mem::take(&mut *self.shared.second.lock());
         self.shared.total.lock().merge(&second);
         let at = self.shared.started.elapsed();
-        Progress { at, rate_rps: rate_at(&self.shared.stages, at), second: second.summary() }
+        Progress { at, rate_rps: self.shared.course.rate_at(at), second: second.summary() }
     }
 
-    /// The distributions so far, of the whole and of each stage by when a request was due. What is under way is
+    /// The distributions so far, of the whole and of each stretch by when a request was due. What is under way is
     /// not in the latencies yet.
     pub fn so_far(&self) -> (Recorder, Vec<Recorder>) {
         let mut total = self.shared.total.lock().clone();
         total.merge(&self.shared.second.lock());
-        (total, self.shared.by_stage.iter().map(|s| s.lock().clone()).collect())
+        (total, self.shared.stretches.iter().map(|(_, s)| s.lock().clone()).collect())
     }
 
     /// Takes the requests that were due in seconds before this one, counted from the start. Whoever wants them
@@ -171,7 +173,7 @@ impl Generator {
         self.finish_recorded().await.0.summary()
     }
 
-    /// Waits for the last answer and returns the whole run's distributions, and each stage's by when a request
+    /// Waits for the last answer and returns the whole run's distributions, and each stretch's by when a request
     /// was due.
     pub async fn finish_recorded(mut self) -> (Recorder, Vec<Recorder>) {
         self.drain().await;
@@ -301,6 +303,7 @@ mod tests {
     fn plan(targets: watch::Receiver<Vec<Uri>>, stage: &str) -> Plan {
         Plan {
             stages: vec![stage.parse().unwrap()],
+            stretches: vec![],
             arrivals: Arrivals::Even,
             seed: 1,
             targets,
@@ -335,6 +338,7 @@ mod tests {
         let (targets, _keep) = serve(Router::new().route("/", late)).await;
         let mut plan = plan(targets, "100ms@50");
         plan.stages.push("100ms@100".parse().unwrap());
+        plan.stretches = vec![Duration::from_millis(100); 2];
         let (total, stages) = Generator::start(plan, Shutdown::new()).finish_recorded().await;
         let planned: Vec<u64> = stages.iter().map(|s| s.summary().planned).collect();
         // The fifth is due exactly where the second stage begins.

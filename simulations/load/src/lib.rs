@@ -1,9 +1,9 @@
 //! Load: an open-loop generator with planned arrivals, and the small services it is aimed at.
 //!
 //! ```text
-//!  stages, seed ─► schedule (pure) ─► pacer thread ─► one task per request ─► recorder ─► Outcome, Progress
-//!                                                            │ HTTP
-//!                                                            ▼
+//!  series ─► stages, seed ─► schedule (pure) ─► pacer thread ─► one task per request ─► recorder ─► Outcome, Progress
+//!                                                                       │ HTTP
+//!                                                                       ▼
 //!                                          proxy ─► app front ─► proxy ─► proxy ─► app web
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! - a request that could not be sent is counted as dropped, never left out;
 //! - a run whose own send lag is above the limit is invalid, whatever its latencies say.
 //!
-//! Modules in reading order: [`schedule`], [`generator`], [`recorder`], [`due`], [`command`], [`app`].
+//! Modules in reading order: [`schedule`], [`series`], [`generator`], [`recorder`], [`due`], [`command`], [`app`].
 
 pub mod app;
 pub mod command;
@@ -21,3 +21,4 @@ pub mod due;
 pub mod generator;
 pub mod recorder;
 pub mod schedule;
+pub mod series;

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use simulations_load::recorder::Summary;
+use simulations_load::schedule::Stage;
 
 use super::{
     CounterexampleRecord, DecisionMetric, ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures,
-    LoadRecord, RowRecord, RunRecord, ScenarioText, StageRecord, What, WorkloadRecord,
+    LoadRecord, PointRecord, RowRecord, RunRecord, ScenarioText, StageRecord, What, WorkloadRecord,
 };
 use crate::judge::Row;
 use crate::run::Outcome;
 use crate::scenario::file::Loaded;
-use crate::scenario::{Fault, FaultKind, Load, Phase, Scenario};
+use crate::scenario::{Fault, FaultKind, Load, Scenario};
 use crate::timeline::{DecidedMetric, Event, Target, Timeline};
 use crate::workloads;
+
+/// Corners of a recorded load that the record keeps.
+const POINTS_MAX: usize = 400;
 
 impl RunRecord {
     /// The record of a run that started at `started_at`.
@@ -64,17 +68,53 @@ fn row(r: &Row) -> RowRecord {
 
 pub(super) fn stages(s: &Scenario) -> Vec<StageRecord> {
     let of = |load: &Load| {
-        let stage = |((name, start), p): ((&str, Duration), &Phase)| StageRecord {
-            load: load.name().to_owned(),
-            name: name.to_owned(),
-            start_s: start.as_secs_f64(),
-            end_s: (start + p.lasts).as_secs_f64(),
-            from_rps: p.rate.from_rps,
-            to_rps: p.rate.to_rps,
+        let course = load.course();
+        let mut start = Duration::ZERO;
+        let stage = |(i, (name, lasts)): (usize, (&str, Duration))| {
+            let (start_s, end_s) = (start.as_secs_f64(), (start + lasts).as_secs_f64());
+            start += lasts;
+            // A recorded load is one stage, however many it is played by.
+            let (first, last) = match load.series {
+                None => (course.get(i), course.get(i)),
+                Some(_) => (course.first(), course.last()),
+            };
+            StageRecord {
+                load: load.name().to_owned(),
+                name: name.to_owned(),
+                start_s,
+                end_s,
+                from_rps: first.map_or(0.0, |s| s.from_rps),
+                to_rps: last.map_or(0.0, |s| s.to_rps),
+                points: load.series.as_ref().map(|s| points(&s.stages)),
+            }
         };
-        load.phase_marks().into_iter().zip(&load.stages).map(stage).collect::<Vec<_>>()
+        load.stretches().into_iter().enumerate().map(stage).collect::<Vec<_>>()
     };
     s.load.iter().flat_map(of).collect()
+}
+
+/// The corners of a recorded load; of many, the least and the most of each of equal counts, so that peaks stay.
+fn points(stages: &[Stage]) -> Vec<PointRecord> {
+    let mut at = Duration::ZERO;
+    let corner = |s: &Stage| {
+        at = at.saturating_add(s.duration);
+        PointRecord { at_s: at.as_secs_f64(), rps: s.to_rps }
+    };
+    let first = stages.first().map(|s| PointRecord { at_s: 0.0, rps: s.from_rps });
+    let all: Vec<PointRecord> = first.into_iter().chain(stages.iter().map(corner)).collect();
+    if all.len() <= POINTS_MAX {
+        return all;
+    }
+    let mut kept = Vec::new();
+    for few in all.chunks(all.len().div_ceil(POINTS_MAX / 2)) {
+        let by_rate = |a: &&PointRecord, b: &&PointRecord| a.rps.total_cmp(&b.rps);
+        let both = [few.iter().min_by(by_rate), few.iter().max_by(by_rate)];
+        let mut both: Vec<PointRecord> = both.into_iter().flatten().copied().collect();
+        both.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        both.dedup();
+        kept.extend(both);
+    }
+    kept
 }
 
 pub(super) fn fault(f: &Fault) -> FaultRecord {
@@ -205,5 +245,24 @@ fn decision_metric(m: DecidedMetric) -> DecisionMetric {
         age_s: m.age.map(|a| a.as_secs_f64()),
         sufficient: m.sufficient,
         proposal: m.proposal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_series_is_thinned_and_keeps_its_peak() {
+        let stage = |i: u64| Stage {
+            duration: Duration::from_secs(1),
+            from_rps: 1.0,
+            to_rps: if i == 7_777 { 99.0 } else { 1.0 },
+        };
+        let all: Vec<Stage> = (0..10_000).map(stage).collect();
+        let kept = points(&all);
+        assert!(kept.len() <= POINTS_MAX && kept.is_sorted_by(|a, b| a.at_s < b.at_s), "{}", kept.len());
+        assert!(kept.contains(&PointRecord { at_s: 7_778.0, rps: 99.0 }));
+        assert_eq!(points(&all[..3]).len(), 4);
     }
 }

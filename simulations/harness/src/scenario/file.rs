@@ -16,6 +16,7 @@ use crate::judge::judge;
 use crate::timeline::Timeline;
 
 mod check;
+mod series;
 mod set;
 
 /// A scenario that was judged fit to run, and what it was read from.
@@ -110,9 +111,9 @@ fn parse_only(
         let shown: Vec<String> = problems.iter().map(|p| locate(file, &lines, &overridden, p)).collect();
         shown.join("\n")
     };
-    let scenario: Scenario =
+    let mut scenario: Scenario =
         serde_path_to_error::deserialize(&tree).map_err(|e| show(vec![unreadable(&e)]))?;
-    let (policies, mut problems) = check::check(&scenario, read);
+    let (policies, mut problems) = judge_one(&mut scenario, read);
     if problems.is_empty() {
         problems = further(&tree, &scenario);
     }
@@ -127,6 +128,21 @@ fn parse_only(
         set: set.clone(),
         counterexample: None,
     })
+}
+
+/// Reads what the scenario names; the policies' documents, and everything that is wrong.
+fn judge_one(
+    scenario: &mut Scenario,
+    read: &dyn Fn(&str) -> Result<String, String>,
+) -> (Vec<String>, Vec<Problem>) {
+    let mut problems = series::resolve(scenario, read);
+    let (policies, mut further) = check::check(scenario, read);
+    if !problems.is_empty() {
+        // A load of unknown length has no end that a fault could be after.
+        further.retain(|p| !p.path.starts_with("faults"));
+    }
+    problems.extend(further);
+    (policies, problems)
 }
 
 /// Each counterexample is a scenario of its own, and has the rows that it says must fail.
@@ -149,8 +165,8 @@ fn counterexamples(
         let wrong = set.iter().filter_map(|(path, value)| set::apply(&mut changed, path, value).err());
         problems.extend(wrong.map(|e| Problem::new(at("set"), e)));
         let (changed, found) = match serde_path_to_error::deserialize::<_, Scenario>(&changed) {
-            Ok(s) => {
-                let found = check::check(&s, read).1;
+            Ok(mut s) => {
+                let found = judge_one(&mut s, read).1;
                 (Some(s), found)
             }
             Err(e) => (None, vec![unreadable(&e)]),

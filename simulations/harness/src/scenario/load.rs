@@ -1,14 +1,16 @@
-//! What is sent: one load, or several with names.
+//! What is sent: one load, or several with names; in stages, or recorded.
 
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{
     Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer,
 };
 use simulations_load::schedule::{Arrivals, Stage};
+use simulations_load::series::POINTS_MAX;
 
 use super::values::{self, Rate};
 
@@ -27,6 +29,14 @@ impl Loads {
         match self {
             Self::One(load) => std::slice::from_ref(&**load).iter(),
             Self::Several(loads) => loads.iter(),
+        }
+    }
+
+    /// In order, to be filled in.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Load> {
+        match self {
+            Self::One(load) => std::slice::from_mut(&mut **load).iter_mut(),
+            Self::Several(loads) => loads.iter_mut(),
         }
     }
 
@@ -88,8 +98,11 @@ pub struct Load {
     #[serde(default)]
     #[schemars(with = "values::ArrivalsText")]
     pub arrivals: Arrivals,
-    /// In order.
+    /// In order; or `series`.
+    #[serde(default)]
     pub stages: Vec<Phase>,
+    /// A recorded load instead of stages: one mark, with the load's name.
+    pub series: Option<Series>,
 }
 
 impl Load {
@@ -103,26 +116,111 @@ impl Load {
         self.clusters.as_ref().is_none_or(|only| only.iter().any(|c| c == cluster))
     }
 
-    /// What the generator is told.
+    /// What the generator is told. Nothing yet where a query was not asked yet.
     pub fn course(&self) -> Vec<Stage> {
-        self.stages.iter().map(Phase::stage).collect()
+        match &self.series {
+            None => self.stages.iter().map(Phase::stage).collect(),
+            Some(series) => series.stages.clone(),
+        }
     }
 
-    /// When each of its stages starts, as `(mark, offset)`.
+    /// The stretches that it is judged by, in order: name and length.
+    pub fn stretches(&self) -> Vec<(&str, Duration)> {
+        match &self.series {
+            None => self.stages.iter().map(|p| (p.name.as_str(), p.lasts)).collect(),
+            Some(series) => vec![(self.name(), series.duration())],
+        }
+    }
+
+    /// When each of them starts, as `(mark, offset)`.
     pub fn phase_marks(&self) -> Vec<(&str, Duration)> {
         let mut at = Duration::ZERO;
-        let mark = |p| {
-            let Phase { name, lasts, .. }: &Phase = p;
-            let mark = (name.as_str(), at);
-            at = at.saturating_add(*lasts);
+        let mark = |(name, lasts)| {
+            let mark = (name, at);
+            at = at.saturating_add(lasts);
             mark
         };
-        self.stages.iter().map(mark).collect()
+        self.stretches().into_iter().map(mark).collect()
     }
 
     /// Length.
     pub fn duration(&self) -> Duration {
-        self.stages.iter().fold(Duration::ZERO, |sum, p| sum.saturating_add(p.lasts))
+        self.stretches().iter().fold(Duration::ZERO, |sum, (_, lasts)| sum.saturating_add(*lasts))
+    }
+}
+
+/// A recorded series of rates: a CSV file, or a range query against a server with Prometheus' HTTP API. It is played
+/// with straight lines between its points.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Series {
+    /// CSV beside the scenario: rows of `time,value` (RFC 3339, Unix seconds, or seconds from the start), or of one
+    /// value each with `step`.
+    pub file: Option<String>,
+    /// Server, for example `http://prometheus:9090`.
+    pub url: Option<String>,
+    /// PromQL for requests per second; must return one series.
+    pub query: Option<String>,
+    /// Start of the range.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub from: Option<Timestamp>,
+    /// End of the range.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub to: Option<Timestamp>,
+    /// Distance of the points.
+    #[serde(default, deserialize_with = "values::optional_duration")]
+    #[schemars(with = "Option<values::DurationText>")]
+    pub step: Option<Duration>,
+    /// So many times as fast: 10 plays an hour in six minutes, at the same rates.
+    #[serde(default = "one")]
+    pub speed: f64,
+    /// What values are multiplied by.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// As it is played, once it was read.
+    #[serde(skip)]
+    pub stages: Vec<Stage>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Series {
+    /// Length as played; known of a query before it is asked.
+    pub fn duration(&self) -> Duration {
+        match self.range() {
+            Some(range) if self.stages.is_empty() => range.played(self.speed),
+            _ => self.stages.iter().fold(Duration::ZERO, |sum, s| sum.saturating_add(s.duration)),
+        }
+    }
+
+    /// What is asked for, where it is a query with a sound range.
+    pub fn range(&self) -> Option<Range> {
+        let (from, to, step) = (self.from?, self.to?, self.step?);
+        let (from_ms, length_ms) = (from.as_millisecond(), to.as_millisecond() - from.as_millisecond());
+        let step_ms = i64::try_from(step.as_millis()).ok().filter(|s| *s > 0)?;
+        let points = usize::try_from(length_ms.checked_div(step_ms)?).ok()?.checked_add(1)?;
+        (2..=POINTS_MAX).contains(&points).then_some(Range { from_ms, step_ms, points })
+    }
+}
+
+/// The points of a range query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first, milliseconds since 1970.
+    pub from_ms: i64,
+    /// Distance, milliseconds.
+    pub step_ms: i64,
+    /// How many, 2 to [`POINTS_MAX`].
+    pub points: usize,
+}
+
+impl Range {
+    fn played(self, speed: f64) -> Duration {
+        let played_s = self.step_ms as f64 / 1000.0 * (self.points - 1) as f64 / speed;
+        // What is no length is refused by the check.
+        Duration::try_from_secs_f64(played_s).unwrap_or_default()
     }
 }
 

@@ -21,13 +21,32 @@ pub(crate) struct DurationText(
 
 /// The generator's own enum, for the schema.
 #[derive(JsonSchema)]
-#[schemars(inline, rename_all = "camelCase")]
+#[schemars(inline, rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) enum ArrivalsText {
     /// Equal distances.
     Even,
     /// Independent users: exponential distances.
     Poisson,
+    /// Users who come together: a gamma renewal process.
+    Bursty {
+        /// Standard deviation of the distances over their mean.
+        #[schemars(range(min = 1, max = 20))]
+        cv: f64,
+    },
+}
+
+/// The service's own enum, for the schema.
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum DistributionText {
+    /// Always the mean.
+    Fixed,
+    /// Mostly short; standard deviation as large as the mean.
+    Exponential,
+    /// A long tail; standard deviation by `cv`.
+    Lognormal,
 }
 
 /// `Option<Duration>` as text.

@@ -47,8 +47,12 @@ pub(super) fn loads(stages: &[StageRecord]) -> Vec<(&str, Vec<&StageRecord>)> {
 
 /// A stage in a few words.
 pub(super) fn stage(s: &StageRecord) -> String {
-    let rate =
-        if s.from_rps == s.to_rps { s.from_rps.to_string() } else { format!("{}..{}", s.from_rps, s.to_rps) };
+    let recorded = s.points.iter().flatten().map(|p| p.rps);
+    let rate = match (recorded.clone().reduce(f64::min), recorded.reduce(f64::max)) {
+        (Some(least), Some(most)) => format!("recorded, {least:.1} to {most:.1}"),
+        _ if s.from_rps == s.to_rps => s.from_rps.to_string(),
+        _ => format!("{}..{}", s.from_rps, s.to_rps),
+    };
     format!("{} {}s@{rate}", s.name, s.end_s - s.start_s)
 }
 

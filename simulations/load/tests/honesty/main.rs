@@ -23,6 +23,7 @@ fn plan(target: Uri, stage: &str) -> Plan {
     let (_, targets) = watch::channel(vec![target]);
     Plan {
         stages: vec![stage.parse().unwrap()],
+        stretches: vec![],
         arrivals: Arrivals::Even,
         seed: 1,
         targets,

@@ -26,6 +26,10 @@ async fn a_rate_beyond_the_generator_makes_the_run_invalid_and_every_request_is_
     let args = Args {
         urls: vec![server.uri.clone()],
         stages: vec![BEYOND.parse().unwrap()],
+        series: None,
+        step: None,
+        speed: 1.0,
+        scale: 1.0,
         arrivals: Arrivals::Even,
         seed: 1,
         timeout: Duration::from_secs(10),

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use autoscaler_api::{ScalingPolicy, schema, validate};
 use serde_json::Value;
+use simulations_load::app::{CV_MAX, Distribution};
 use thanos_telemetry::cli;
 
 use super::{Problem, nearest};
 use crate::judge::{Expectation, Place};
 use crate::manifests::RECEIVE_POLICY;
-use crate::scenario::{Load, Loads, PLATFORM, PolicySource, Scenario};
+use crate::scenario::{Load, Loads, PLATFORM, PolicySource, Scenario, ServiceTime};
 
 mod faults;
 
@@ -121,6 +122,14 @@ impl Checker<'_> {
             if service.concurrency == Some(0) {
                 self.wrong(at("concurrency"), "is at least 1");
             }
+            let lognormal = |t: &ServiceTime| t.distribution == Distribution::Lognormal;
+            match service.service_time.and_then(|t| Some((lognormal(&t), t.cv?))) {
+                Some((false, _)) => self.wrong(at("serviceTime.cv"), "is of a lognormal distribution"),
+                Some((true, cv)) if !(cv > 0.0 && cv <= CV_MAX) => {
+                    self.wrong(at("serviceTime.cv"), format!("is above 0, up to {CV_MAX}"));
+                }
+                _ => {}
+            }
             if service.slo.as_ref().is_some_and(|slo| !slo.is_of_quality()) {
                 self.wrong(at("slo"), "is a condition on latency or failures, for example p(95)<200");
             }
@@ -182,16 +191,14 @@ impl Checker<'_> {
         if load.clusters.as_ref().is_some_and(Vec::is_empty) {
             self.wrong(format!("{path}.clusters"), "name at least one cluster, or leave it out for all");
         }
-        if load.stages.is_empty() {
-            self.wrong(format!("{path}.stages"), "name at least one stage");
-        }
         for (i, stage) in load.stages.iter().enumerate() {
             if stage.lasts.is_zero() {
                 self.wrong(format!("{path}.stages[{i}].for"), "is longer than 0s");
             }
         }
         if load.duration() > LENGTH_MAX {
-            self.wrong(format!("{path}.stages"), "last more than a day together");
+            let of = if load.series.is_some() { "series" } else { "stages" };
+            self.wrong(format!("{path}.{of}"), "lasts more than a day");
         }
     }
 
@@ -199,8 +206,8 @@ impl Checker<'_> {
         let s = self.scenario;
         for (i, t) in s.thresholds.iter().enumerate() {
             if let Some(stage) = &t.stage {
-                let stages = s.load.iter().flat_map(|l| &l.stages).map(|p| p.name.as_str());
-                self.known(&format!("thresholds[{i}].stage"), "stage", stage, stages);
+                let stages = s.stages().collect::<Vec<_>>();
+                self.known(&format!("thresholds[{i}].stage"), "stage", stage, stages.into_iter());
             }
             let at = |field: &str| format!("thresholds[{i}].{field}");
             if let Some(cluster) = &t.cluster {

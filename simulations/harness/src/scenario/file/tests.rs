@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -191,6 +192,113 @@ fn what_is_wrong_with_one_of_several_loads_has_its_line() {
     }
     let error = parse_with(&several(), &[("load", "[]")]).unwrap_err();
     assert!(error.contains("--set load=[]: name 1 to 8 loads"), "{error}");
+}
+
+/// The load of [`GOOD`] as a recorded one.
+fn recorded(series: &str) -> String {
+    let start = GOOD.find("  stages:").unwrap();
+    let end = GOOD.find("faults:").unwrap();
+    GOOD.replace(&GOOD[start..end], &format!("  name: ramp\n  series:\n    {series}\n"))
+}
+
+fn read_csv(name: &str) -> Result<String, String> {
+    match name {
+        "trace.csv" => Ok("time,value\n0,10\n60,20\n120,0\n".into()),
+        "bad.csv" => Ok("time,value\n0,10\n60,x\n".into()),
+        _ => Err(format!("{name}: no such file")),
+    }
+}
+
+#[test]
+fn a_recorded_load_is_read_and_is_one_stage_with_its_name() {
+    let text = recorded("{file: trace.csv, speed: 6, scale: 3}");
+    let s = parse("small.yaml", &text, &BTreeMap::new(), &read_csv).unwrap().scenario;
+    assert_eq!(s.marks(), ["ramp", "cut", "cut ended", "dead", "end"]);
+    assert_eq!(s.duration(), Duration::from_secs(20));
+    let rps = s.planned_rps("east", "web");
+    assert_eq!([rps[0], rps[5], rps[10], rps[15]], [30.0, 45.0, 60.0, 30.0]);
+    let text = text.replace("  name: ramp\n", "");
+    let error = parse("small.yaml", &text, &BTreeMap::new(), &read_csv).unwrap_err();
+    assert!(error.contains("no stage \"ramp\", only front"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_a_recorded_load_has_its_line() {
+    let query = "{url: \"http://p:9090\", query: up, from: 2026-01-01T00:00:00Z, to: 2026-01-01T01:00:00Z, step: 15s}";
+    let without = |what: &str| query.replace(what, "");
+    for (series, wants) in [
+        ("{file: gone.csv}".to_owned(), "small.yaml:11: load.series.file: gone.csv: no such file"),
+        ("{file: bad.csv}".into(), "small.yaml:11: load.series.file: bad.csv: row 3: \"x\" is no number"),
+        (
+            "{file: trace.csv, step: 1s}".into(),
+            "small.yaml:11: load.series.file: trace.csv: row 1: rows have a time",
+        ),
+        (
+            "{file: trace.csv, scale: 1e5}".into(),
+            "trace.csv: point 2, 60 s from the start: 2000000 is not a rate",
+        ),
+        ("{file: trace.csv, speed: 0}".into(), "small.yaml:11: load.series.speed: `speed` is above 0"),
+        ("{file: trace.csv, scale: -1}".into(), "small.yaml:11: load.series.scale: `scale` is above 0"),
+        ("{file: trace.csv, sped: 2}".into(), "small.yaml:11: load.series.sped: unknown field"),
+        (
+            "{file: trace.csv, query: up}".into(),
+            "small.yaml:11: load.series.query: is of a query; this series is a",
+        ),
+        (
+            "{file: trace.csv}\n  stages: [{name: a, for: 1s, rate: 1}]".into(),
+            "load.series: is there beside `stages`",
+        ),
+        ("{step: 1s}".into(), "load.series: say `file`, or `url`,"),
+        (without("query: up, "), "small.yaml:10: load.series: a query needs `query` too"),
+        (without(", step: 15s"), "small.yaml:10: load.series: a query needs `step` too"),
+        (query.replace("T01:00", "T00:00"), "small.yaml:11: load.series.to: from `from` to `to`"),
+        (query.replace("15s", "1ms"), "small.yaml:11: load.series.to: from `from` to `to`"),
+        (query.replace("http://p", "p"), "small.yaml:11: load.series.url: \"p:9090\" is no address"),
+        (query.replace("2026-01-01T01", "soon"), "small.yaml:11: load.series.to: "),
+        (query.replace("-01T01", "-03T01"), "small.yaml:10: load.series: lasts more than a day"),
+    ] {
+        let error = parse("small.yaml", &recorded(&series), &BTreeMap::new(), &read_csv).unwrap_err();
+        // Without a length nothing is known of what comes after it.
+        assert!(!error.contains("after the load") || error.contains("a day"), "{error}");
+        assert!(error.contains(wants), "{series}: {wants:?} is not in: {error}");
+    }
+    let error = parse_with(GOOD, &[("load.stages", "[]")]).unwrap_err();
+    assert!(error.contains("name at least one stage, or a `series`"), "{error}");
+}
+
+#[test]
+fn arrivals_and_service_times_have_forms_and_bounds() {
+    let with = |key: &str, value: &str| parse_with(GOOD, &[(key, value)]);
+    let arrivals = |value: &str| with("load.arrivals", value);
+    let loaded = arrivals("{bursty: {cv: 3}}").unwrap();
+    assert_eq!(loaded.scenario.load.iter().next().unwrap().arrivals.to_string(), "bursty:3");
+    assert!(arrivals("poisson").is_ok() && arrivals("even").is_ok());
+    assert!(
+        arrivals("{bursty: {cv: 0.5}}").unwrap_err().contains("a cv is from 1 (as Poisson) to 20, not 0.5")
+    );
+    assert!(arrivals("poison").unwrap_err().contains("did you mean `poisson`?"));
+    let line = GOOD.replace("  to: front\n", "  to: front\n  arrivals: {bursty: {cv: 99}}\n");
+    let error = parse_with(&line, &[]).unwrap_err();
+    assert!(error.starts_with("small.yaml:9: load.arrivals.bursty.cv: a cv is"), "{error}");
+
+    let time = |value: &str| with("services.web.serviceTime", value);
+    let flags = |value: &str| time(value).unwrap().scenario.services["web"].service_time.unwrap().flags();
+    assert_eq!(flags("20ms"), ["--service-time=20ms"]);
+    assert_eq!(
+        flags("{mean: 20ms, distribution: lognormal, cv: 1.5}"),
+        ["--service-time=20ms", "--service-time-distribution=lognormal", "--service-time-cv=1.5"]
+    );
+    for (value, want) in [
+        ("{mean: 20ms, cv: 1}", "is of a lognormal distribution"),
+        ("{mean: 20ms, distribution: lognormal, cv: 0}", "is above 0, up to 10"),
+        ("{mean: 20ms, distribution: lognormale}", "did you mean `lognormal`?"),
+        ("{distribution: exponential}", "missing field `mean`"),
+        ("{mean: 20rps}", "not a duration"),
+        ("20", "a duration such as 50ms"),
+    ] {
+        let error = time(value).unwrap_err();
+        assert!(error.contains(want), "{value}: {want:?} is not in: {error}");
+    }
 }
 
 #[test]
