@@ -9,9 +9,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use bytes::Bytes;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Uri;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thanos_model::parse_duration;
 use thanos_telemetry::{Context, RunError, admin};
 use tokio::sync::Semaphore;
@@ -138,10 +142,7 @@ fn web(args: &Web) -> Result<Router, RunError> {
 
 #[derive(Clone)]
 struct Upstream {
-    client: hyper_util::client::legacy::Client<
-        hyper_util::client::legacy::connect::HttpConnector,
-        http_body_util::Empty<bytes::Bytes>,
-    >,
+    client: Client<HttpConnector, Empty<Bytes>>,
     /// Where to connect, and the authority to ask for.
     uri: Uri,
     host: http::HeaderValue,
@@ -160,13 +161,24 @@ fn front(args: &Front) -> Result<Router, RunError> {
                 .map_err(|_| bad())?
         }
     };
-    let upstream = Upstream { client: crate::generator::client(), uri, host, timeout: args.timeout };
+    let upstream = Upstream { client: client(), uri, host, timeout: args.timeout };
     Ok(Router::new().route("/", get(ask)).route("/healthz", get(async || "ok\n")).with_state(upstream))
 }
 
-async fn ask(State(up): State<Upstream>) -> Result<(StatusCode, bytes::Bytes), (StatusCode, String)> {
+/// Keep-alive, bounded connect time.
+fn client() -> Client<HttpConnector, Empty<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_secs(2)));
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build(connector)
+}
+
+async fn ask(State(up): State<Upstream>) -> Result<(StatusCode, Bytes), (StatusCode, String)> {
     let gateway = |e: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("upstream: {e}\n"));
-    let mut request = http::Request::new(http_body_util::Empty::new());
+    let mut request = http::Request::new(Empty::new());
     *request.uri_mut() = up.uri.clone();
     request.headers_mut().insert(http::header::HOST, up.host.clone());
     let answer = async {
@@ -215,7 +227,7 @@ mod tests {
         };
         let front = spawn(front(&front_args).unwrap()).await;
 
-        let client = crate::generator::client();
+        let client = super::client();
         let started = Instant::now();
         let asked = (0..5).map(|_| client.get(format!("http://{front}/").parse().unwrap()));
         let mut statuses = Vec::new();

@@ -8,22 +8,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::Uri;
 use parking_lot::Mutex;
 use thanos_telemetry::Shutdown;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::client::{Failure, Target};
 use crate::due::Due;
 use crate::recorder::{End, Recorder, Summary};
 use crate::schedule::{Arrivals, Course, Schedule, Stage};
 
 /// Due requests that wait for the executor; a longer queue is lag, and lag beyond the limit voids the run.
 const HANDOVER_QUEUE: usize = 4096;
+
+/// The pacer wakes no more often than this; what falls due meanwhile goes together, late by less. At high rates
+/// a wake for every request would cost the core more than the request.
+const PACE: Duration = Duration::from_micros(100);
 
 /// What to send, where, and how patiently.
 #[derive(Clone, Debug)]
@@ -198,6 +198,7 @@ fn pace(
     shared: &Shared,
     shutdown: &Shutdown,
 ) {
+    wake_on_time();
     for planned in schedule {
         loop {
             let now = started.elapsed();
@@ -206,7 +207,7 @@ fn pace(
             }
             let Some(wait) = planned.checked_sub(now).filter(|w| !w.is_zero()) else { break };
             #[expect(clippy::disallowed_methods, reason = "this thread exists to wait")]
-            std::thread::sleep(wait.min(Duration::from_millis(100)));
+            std::thread::sleep(wait.clamp(PACE, Duration::from_millis(100)));
         }
         match due.try_send(planned) {
             Ok(()) => {}
@@ -216,34 +217,37 @@ fn pace(
     }
 }
 
-async fn send_all(plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Shared>) {
-    let client = client();
+/// The kernel may wake a thread 50 µs late to wake several at once; this one says that it minds.
+fn wake_on_time() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
+        tracing::debug!(%error, "the pacer's timers stay coarse");
+    }
+}
+
+async fn send_all(mut plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Shared>) {
     let room = Arc::new(Semaphore::new(plan.max_in_flight));
+    let mut targets = targets(&[], &plan.targets.borrow_and_update());
     let mut turn = 0usize;
     while let Some(planned) = due.recv().await {
-        let target = {
-            let targets = plan.targets.borrow();
-            turn = turn.wrapping_add(1);
-            targets.get(turn % targets.len().max(1)).cloned()
-        };
+        if plan.targets.has_changed().unwrap_or(false) {
+            targets = self::targets(&targets, &plan.targets.borrow_and_update());
+        }
+        turn = turn.wrapping_add(1);
+        let target = targets.get(turn % targets.len().max(1)).cloned();
         let (Ok(permit), Some(target)) = (room.clone().try_acquire_owned(), target) else {
             shared.dropped(planned);
             continue;
         };
-        let (client, shared, timeout) = (client.clone(), shared.clone(), plan.timeout);
+        let (shared, timeout) = (shared.clone(), plan.timeout);
         tokio::spawn(async move {
             let lag = shared.started.elapsed().saturating_sub(planned);
             shared.record(planned, |r| r.sent(lag));
-            let left = timeout.saturating_sub(lag);
-            let end = tokio::time::timeout(left, send(&client, target)).await;
+            let end = tokio::time::timeout(timeout.saturating_sub(lag), target.get()).await;
             let latency = shared.started.elapsed().saturating_sub(planned);
-            let end = end.unwrap_or(Err(Failure::Text("timeout")));
-            match &end {
+            match end.unwrap_or(Err(Failure::Timeout)) {
                 Ok(()) => shared.ended(planned, latency, End::Ok),
-                Err(Failure::Text(cause)) => shared.ended(planned, latency, End::Failed(cause)),
-                Err(Failure::Status(s)) => {
-                    shared.ended(planned, latency, End::Failed(&format!("status {}", s.as_u16())));
-                }
+                Err(failure) => shared.ended(planned, latency, End::Failed(&failure.cause())),
             }
             drop(permit);
         });
@@ -252,44 +256,16 @@ async fn send_all(plan: Plan, mut due: mpsc::Receiver<Duration>, shared: Arc<Sha
     let _ = room.acquire_many(u32::try_from(plan.max_in_flight).unwrap_or(u32::MAX)).await;
 }
 
-/// The client that generator and front end share: keep-alive, bounded connect time.
-pub(crate) fn client() -> Client<HttpConnector, Empty<Bytes>> {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Duration::from_secs(2)));
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build(connector)
-}
-
-#[derive(Debug)]
-enum Failure {
-    Text(&'static str),
-    Status(StatusCode),
-}
-
-async fn send(client: &Client<HttpConnector, Empty<Bytes>>, target: Uri) -> Result<(), Failure> {
-    let mut request = Request::new(Empty::new());
-    *request.uri_mut() = target;
-    let response = client
-        .request(request)
-        .await
-        .map_err(|e| Failure::Text(if e.is_connect() { "connect" } else { "broken" }))?;
-    let status = response.status();
-    let mut body = response.into_body();
-    while let Some(frame) = body.frame().await {
-        frame.map_err(|_| Failure::Text("broken"))?;
-    }
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Failure::Status(status));
-    }
-    Ok(())
+/// The targets of these addresses; those that were there before keep their connections.
+fn targets(before: &[Arc<Target>], uris: &[Uri]) -> Vec<Arc<Target>> {
+    let kept = |uri: &Uri| before.iter().find(|t| t.uri == *uri).cloned();
+    uris.iter().map(|u| kept(u).unwrap_or_else(|| Arc::new(Target::new(u.clone())))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::StatusCode;
     use axum::{Router, routing::get};
 
     async fn serve(router: Router) -> (watch::Receiver<Vec<Uri>>, watch::Sender<Vec<Uri>>) {

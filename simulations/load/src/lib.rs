@@ -13,9 +13,11 @@
 //! - a request that could not be sent is counted as dropped, never left out;
 //! - a run whose own send lag is above the limit is invalid, whatever its latencies say.
 //!
-//! Modules in reading order: [`schedule`], [`series`], [`generator`], [`recorder`], [`due`], [`command`], [`app`].
+//! Modules in reading order: [`schedule`], [`series`], [`generator`], `client`, [`recorder`], [`due`], [`command`],
+//! [`app`].
 
 pub mod app;
+mod client;
 pub mod command;
 pub mod due;
 pub mod generator;

@@ -18,6 +18,9 @@ pub struct Args {
     /// Where to write the page.
     #[arg(short, long, value_name = "FILE", default_value = "report.html")]
     pub output: PathBuf,
+    /// Instead of a page, print how far the key figures of several runs of one scenario lie apart (Markdown).
+    #[arg(long, conflicts_with = "output")]
+    pub spread: bool,
 }
 
 /// Writes the page. What was at its place before is replaced only by a whole one.
@@ -26,6 +29,11 @@ pub struct Args {
 /// [`RunError::Config`] for a record that cannot be read; anything else when the page cannot be written.
 #[expect(clippy::print_stdout, reason = "a command's result")]
 pub async fn run(args: Args, _ctx: Context) -> Result<(), RunError> {
+    if args.spread {
+        let records = args.results.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?;
+        print!("{}", crate::spread(&records).map_err(RunError::config)?);
+        return Ok(());
+    }
     write_page(&args)?;
     println!("{}", args.output.display());
     Ok(())

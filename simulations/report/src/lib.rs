@@ -11,7 +11,7 @@
 //! - the same records give the same bytes: no clock, no randomness, no order that depends on a hash;
 //! - the page's size is bounded, whatever the record's: series are thinned, tables and points cut, and say so.
 //!
-//! Modules in reading order: `record`, `run`, `series`, `scale`, `html`, `chart`, `page`, [`command`].
+//! Modules in reading order: `record`, `run`, `series`, `scale`, `html`, `chart`, `page`, `spread`, [`command`].
 
 pub mod command;
 
@@ -22,8 +22,10 @@ mod record;
 mod run;
 mod scale;
 mod series;
+mod spread;
 
 pub use record::FORMAT;
+pub use spread::spread;
 
 /// Why there is no page.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

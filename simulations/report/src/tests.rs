@@ -289,12 +289,13 @@ fn the_command_writes_the_page_and_names_what_it_cannot_read() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("result.json"), record().to_string()).expect("written");
     let output = dir.path().join("out.html");
-    let args = command::Args { results: vec![dir.path().to_owned()], output: output.clone() };
+    let args = command::Args { results: vec![dir.path().to_owned()], output: output.clone(), spread: false };
     command::write_page(&args).expect("a page");
     assert!(std::fs::read_to_string(&output).expect("the page").starts_with("<!doctype html>"));
 
     let missing = dir.path().join("missing.json");
-    let error = command::write_page(&command::Args { results: vec![missing], output }).unwrap_err();
+    let error =
+        command::write_page(&command::Args { results: vec![missing], output, spread: false }).unwrap_err();
     assert_eq!(error.exit_code(), thanos_telemetry::cli::EXIT_CONFIG);
     assert!(error.to_string().contains("missing.json"), "{error}");
 }
