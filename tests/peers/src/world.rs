@@ -115,6 +115,17 @@ impl World {
         self.peer(name, "thanos", &flags, "9090/-/ready").await
     }
 
+    /// A real Thanos Query Frontend over a querier: HTTP on 9090.
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn thanos_frontend(&self, name: &str, over: &Server, flags: &str) -> Server {
+        let flags = format!(
+            "query-frontend --http-address={{ip}}:9090 --query-frontend.downstream-url={} {flags}",
+            over.url(9090)
+        );
+        self.peer(name, "thanos", &flags, "9090/-/ready").await
+    }
+
     /// A real Thanos Receive: remote write on 19291, gRPC on 10901, HTTP on 10902.
     /// # Panics
     /// When it does not become ready.

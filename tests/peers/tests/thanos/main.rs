@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod frontend;
 mod partial;
 mod ring;
 mod stores;
+mod writes;
