@@ -35,13 +35,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub series: Option<PathBuf>,
     /// Distance of a series' rows, where they have no time.
-    #[arg(long, requires = "series", value_parser = parse_duration)]
+    #[arg(long, requires = "series", conflicts_with = "stages", value_parser = parse_duration)]
     pub step: Option<Duration>,
     /// Play a series so many times as fast: 10 plays an hour in six minutes, at the same rates.
-    #[arg(long, requires = "series", default_value_t = 1.0)]
+    #[arg(long, requires = "series", conflicts_with = "stages", default_value_t = 1.0)]
     pub speed: f64,
     /// Multiply a series' values by this.
-    #[arg(long, requires = "series", default_value_t = 1.0)]
+    #[arg(long, requires = "series", conflicts_with = "stages", default_value_t = 1.0)]
     pub scale: f64,
     /// How arrivals are spread: even, poisson, or bursty:CV, a gamma renewal process whose distances have this
     /// coefficient of variation, from 1 (as poisson) to 20.
