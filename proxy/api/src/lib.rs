@@ -92,7 +92,7 @@ pub mod label {
     pub const INBOUND: &str = "inbound";
     /// Value of [`DIRECTION`]: from the local app.
     pub const OUTBOUND: &str = "outbound";
-    /// The service that a client asked for, always `host:port`. Outbound only.
+    /// The service that a client asked for: `host:port`, or `host` where the port is 80. Outbound only.
     pub const AUTHORITY: &str = "authority";
     /// Value of [`AUTHORITY`] once a proxy has seen too many to name each.
     pub const AUTHORITY_OVERFLOW: &str = "overflow";

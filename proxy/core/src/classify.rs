@@ -68,7 +68,7 @@ impl Eos {
     pub fn end(self, grpc_status: Option<&[u8]>) -> Class {
         match self {
             Self::Known(class) => class,
-            Self::Http { status } if status >= 500 => Class::Http(Outcome::Failure),
+            Self::Http { status: 500..=599 } => Class::Http(Outcome::Failure),
             Self::Http { .. } => grpc_status.map_or(Class::Http(Outcome::Success), grpc_class),
             Self::GrpcOpen => grpc_status.map_or(Class::Grpc(Outcome::Failure, GRPC_UNKNOWN), grpc_class),
         }
@@ -154,11 +154,13 @@ mod tests {
     fn classes() {
         /// Status, gRPC request, header, trailer, class.
         type Case = (u16, bool, Option<&'static str>, Option<&'static str>, Class);
-        let table: [Case; 14] = [
+        let table: [Case; 16] = [
             (200, false, None, None, Class::Http(Success)),
             (404, false, None, None, Class::Http(Success)),
             (499, false, None, None, Class::Http(Success)),
             (500, false, None, None, Class::Http(Failure)),
+            (599, false, None, None, Class::Http(Failure)),
+            (600, false, None, None, Class::Http(Success)),
             (503, false, None, Some("0"), Class::Http(Failure)),
             (200, false, None, Some("13"), Class::Grpc(Failure, 13)),
             (200, true, None, Some("0"), Class::Grpc(Success, 0)),

@@ -49,6 +49,9 @@ pub(crate) fn prepare<B>(request: &mut Request<B>) -> Result<Option<Authority>, 
                     request.headers_mut().insert(HOST, value);
                 }
                 *request.uri_mut() = origin_form(request.uri());
+            } else if request.uri().authority().is_some() {
+                // RFC 9112 §3.2.3; the next hop might read as Host what we did not route by.
+                return Err(Refusal::BadRequest("a target of only host and port is CONNECT's"));
             }
             // A 1.0 client's framing ends here: the next hop speaks 1.1, which obliges to a Host field.
             *request.version_mut() = Version::HTTP_11;

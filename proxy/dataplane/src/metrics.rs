@@ -216,8 +216,9 @@ fn direction(d: Direction) -> String {
     format!("{}={}", label::DIRECTION, quoted(d.as_str()))
 }
 
+/// Without the port where it is HTTP's own, as Linkerd writes it.
 fn authority_label(authority: &str) -> String {
-    format!("{}={}", label::AUTHORITY, quoted(authority))
+    format!("{}={}", label::AUTHORITY, quoted(authority.strip_suffix(":80").unwrap_or(authority)))
 }
 
 fn tls() -> String {

@@ -39,12 +39,14 @@ fn targets_and_authorities() {
 fn refused() {
     /// Version, target, header fields, part of the reason.
     type Case = (Version, &'static str, &'static [(&'static str, &'static str)], &'static str);
-    let table: [Case; 8] = [
+    let table: [Case; 10] = [
         (Version::HTTP_11, "/", &[], "Host"),
         (Version::HTTP_11, "/", &[("host", "a"), ("host", "a")], "more than one"),
         (Version::HTTP_11, "/", &[("host", "a b")], "not a host"),
         (Version::HTTP_11, "/", &[("host", "user@a")], "user name"),
         (Version::HTTP_11, "https://a/", &[("host", "a")], "http://"),
+        (Version::HTTP_11, "a", &[("host", "")], "CONNECT"),
+        (Version::HTTP_11, "a:80", &[("host", "b")], "CONNECT"),
         (Version::HTTP_11, "/", &[("host", "a"), ("upgrade", "websocket")], "upgrading"),
         (Version::HTTP_2, "http://a/", &[("host", "b")], "differ"),
         (Version::HTTP_2, "/", &[], "neither"),

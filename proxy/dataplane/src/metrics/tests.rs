@@ -68,18 +68,18 @@ async fn in_flight_is_integrated_exactly() {
 async fn idle_targets_are_forgotten_and_used_ones_kept() {
     let registry = Registry::default();
     let (kept, dropped) = (
-        registry.outbound_target("a:80", addr(), &BTreeMap::new()),
-        registry.outbound_target("b:80", addr(), &BTreeMap::new()),
+        registry.outbound_target("a:81", addr(), &BTreeMap::new()),
+        registry.outbound_target("b:81", addr(), &BTreeMap::new()),
     );
     dropped.request(registry.now_ms());
     drop(dropped);
     tokio::time::advance(IDLE - Duration::from_millis(1)).await;
-    assert!(text(&registry).contains(r#"authority="b:80""#));
+    assert!(text(&registry).contains(r#"authority="b:81""#));
     tokio::time::advance(Duration::from_secs(2)).await;
     // Written once more, then forgotten.
     text(&registry);
     let text = text(&registry);
-    assert!(text.contains(r#"authority="a:80""#) && !text.contains(r#"authority="b:80""#));
+    assert!(text.contains(r#"authority="a:81""#) && !text.contains(r#"authority="b:81""#));
     drop(kept);
 }
 
@@ -117,6 +117,21 @@ fn labels_are_escaped_and_renamed() {
     registry.outbound_target("web:80", addr(), &dst);
     let text = text(&registry);
     assert!(text.contains(r#"dst_app_kubernetes_io_name="a\"b\\c\nd"} 0"#), "{text}");
+}
+
+#[test]
+fn an_authority_leaves_out_http_s_own_port_as_linkerd_does() {
+    let registry = Registry::default();
+    for (asked, shown) in [("web.ns:80", "web.ns"), ("web.ns:8080", "web.ns:8080"), ("[::1]:80", "[::1]")] {
+        let _traffic = registry.outbound_traffic(asked);
+        registry.outbound_target(asked, addr(), &BTreeMap::new());
+        registry.discovery(asked, Some(Discovery::default()));
+        let (text, shown) = (text(&registry), format!("authority=\"{shown}\","));
+        for name in ["request_total{", "request_arrivals_total{", "outbound_http_balancer_endpoints{"] {
+            let found = text.lines().any(|l| l.starts_with(name) && l.contains(&shown));
+            assert!(found, "{name} {shown}\n{text}");
+        }
+    }
 }
 
 #[test]

@@ -127,7 +127,7 @@ async fn endpoints_follow_the_stream() {
     }
     let m = proxy.metrics().await;
     let labels = format!(
-        r#"{{direction="outbound",authority="web.default.svc.cluster.local:80",target_addr="{0}",target_ip="127.0.0.1",target_port="{1}",tls="disabled",dst_pod="pod-{1}",dst_service="web"}}"#,
+        r#"{{direction="outbound",authority="web.default.svc.cluster.local",target_addr="{0}",target_ip="127.0.0.1",target_port="{1}",tls="disabled",dst_pod="pod-{1}",dst_service="web"}}"#,
         b.addr,
         b.addr.port()
     );

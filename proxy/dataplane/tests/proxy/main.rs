@@ -6,6 +6,7 @@ mod discovery;
 mod drain;
 mod forwarding;
 mod limits;
+mod linkerd;
 mod malformed;
 mod metrics;
 mod support;
