@@ -39,14 +39,16 @@ pub fn spread(records: &[(String, Vec<u8>)]) -> Result<String, Error> {
                 "the run was invalid or broken off, so its figures say nothing; leave it out".into(),
             ));
         }
-        let first = scenario.get_or_insert_with(|| record.scenario.name.clone());
-        if *first != record.scenario.name {
-            return Err(wrong(format!(
-                "a run of {:?} beside one of {first:?}; give runs of one",
-                record.scenario.name
-            )));
+        // A counterexample is another policy.
+        let of = match &record.counterexample {
+            Some(c) => format!("{}, counterexample {}", record.scenario.name, c.name),
+            None => record.scenario.name.clone(),
+        };
+        let first = scenario.get_or_insert_with(|| of.clone());
+        if *first != of {
+            return Err(wrong(format!("a run of {of:?} beside one of {first:?}; give runs of one")));
         }
-        for (figure, value) in of(&record) {
+        for (figure, value) in self::of(&record) {
             figures.entry(figure).or_default().push(value);
         }
     }
@@ -168,9 +170,20 @@ mod tests {
     use serde_json::json;
 
     fn run(name: &str, verdict: &str, p99: f64, ready_at_s: f64) -> (String, Vec<u8>) {
+        run_of(name, None, verdict, p99, ready_at_s)
+    }
+
+    fn run_of(
+        name: &str,
+        counterexample: Option<&str>,
+        verdict: &str,
+        p99: f64,
+        ready_at_s: f64,
+    ) -> (String, Vec<u8>) {
         let replicas = |at_s: f64, wanted: i32, ready: i32| json!({"atS": at_s, "type": "replicas", "cluster": "east", "workload": "web", "wanted": wanted, "ready": ready});
         let record = json!({
             "format": FORMAT, "verdict": verdict, "scenario": {"name": name},
+            "counterexample": counterexample.map(|name| json!({"name": name})),
             "stages": [{"name": "quiet", "startS": 0, "endS": 10}, {"name": "step", "startS": 10, "endS": 40}],
             "loads": [{"cluster": "east", "figures": {"latencyP99Ms": p99}}],
             "workloads": [{"cluster": "east", "workload": "web", "replicaHours": 0.05,
@@ -215,6 +228,10 @@ mod tests {
         let fine = run("step", "pass", 1.0, 15.0);
         for (other, why) in [
             (run("ramp", "pass", 1.0, 15.0), "beside one of \"step\""),
+            (
+                run_of("step", Some("too small"), "pass", 1.0, 15.0),
+                "a run of \"step, counterexample too small\"",
+            ),
             (run("step", "invalidGenerator", 1.0, 15.0), "invalid or broken off"),
             (("x".into(), b"{}".to_vec()), "format"),
         ] {
