@@ -41,9 +41,14 @@ const DURATION_PATTERN: &str = r"^(0|([0-9]+(ms|s|m|h|d|w|y))+)$";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.minReplicas <= self.maxReplicas")
-        .message("minReplicas must not be above maxReplicas"),
+        .message("minReplicas must not be above maxReplicas: lower it, or raise maxReplicas")
+        .field_path(".minReplicas"),
     validation = Rule::new("!has(self.ring) || self.scaleTargetRef.kind == 'StatefulSet'")
-        .message("ring needs a scaleTargetRef of kind StatefulSet: members are removed by ordinal")
+        .message("members of a ring leave by ordinal: point scaleTargetRef at the Receive StatefulSet, or remove ring")
+        .field_path(".ring"),
+    validation = Rule::new("!has(self.ring) || self.maxReplicas >= self.ring.replicationFactor")
+        .message("maxReplicas must not be below ring.replicationFactor: allow as many replicas as copies of each sample")
+        .field_path(".maxReplicas")
 )]
 pub struct ScalingPolicySpec {
     /// The workload, in the policy's own namespace; anything with a scale subresource.
@@ -128,7 +133,7 @@ pub struct Metric {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.type == 'Value' ? has(self.value) && !has(self.averageValue) : has(self.averageValue) && !has(self.value)")
-        .message("set value for type Value, averageValue for type AverageValue, not both")
+        .message("write value for type Value, averageValue for type AverageValue, and not the other")
 )]
 pub struct MetricTarget {
     /// Which of the two applies.

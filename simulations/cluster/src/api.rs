@@ -142,8 +142,7 @@ impl State {
 
     /// One page of matching objects.
     ///
-    /// Pages are read from the present state, but all carry the first page's revision: a watch from there tells
-    /// of what changed between the pages.
+    /// All pages show the state at the first page's revision.
     pub(crate) fn list(
         &self,
         resource: &Resource,
@@ -157,18 +156,25 @@ impl State {
         } else {
             let (revision, id) =
                 parse_token(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?;
-            if self.store.changes_after(&resource.collection, revision).is_err() {
-                return Err(ApiError::expired(
-                    "The provided continue parameter is too old to display a consistent list result. \
-                     You must start a new list without the continue parameter.",
-                ));
-            }
             (revision, Some(id))
+        };
+        let Ok(past) = self.store.as_of(&resource.collection, revision) else {
+            return Err(ApiError::expired(
+                "The provided continue parameter is too old to display a consistent list result. \
+                 You must start a new list without the continue parameter.",
+            ));
         };
         let mut items = Vec::new();
         let mut last: Option<&Id> = None;
         let mut remaining = 0usize;
-        let found = self.store.list(&resource.collection, namespace, after.as_ref());
+        let found: Box<dyn Iterator<Item = (&Id, &Arc<Value>)>> = match &past {
+            None => Box::new(self.store.list(&resource.collection, namespace, after.as_ref())),
+            Some(past) => Box::new(
+                past.iter()
+                    .filter(|((ns, _), _)| namespace.is_none_or(|n| n == ns))
+                    .filter(|(id, _)| after.as_ref().is_none_or(|after| *id > after)),
+            ),
+        };
         for (id, object) in found.filter(|(_, o)| selector.matches(o)) {
             if limit == 0 || items.len() < limit {
                 items.push(object.clone());
@@ -181,7 +187,9 @@ impl State {
             Some((ns, name)) if remaining > 0 => format!("{revision}:{ns}/{name}"),
             _ => String::new(),
         };
-        Ok(Page { items, revision, remaining: (remaining > 0).then_some(remaining), next })
+        // With a selector nobody counts what is left.
+        let remaining = (remaining > 0 && selector.is_empty()).then_some(remaining);
+        Ok(Page { items, revision, remaining, next })
     }
 }
 

@@ -5,6 +5,7 @@
 //! `kubectl` lean on, not all of Kubernetes'.
 
 mod admission;
+mod records;
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::coordination::v1 as coordination;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use admission::{default, normalise, validate, validate_update};
+pub(crate) use records::validate_event;
 
 /// A built-in kind.
 #[derive(Debug)]

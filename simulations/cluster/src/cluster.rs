@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use kube::api::{Api as KubeApi, DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::{Client, Config, ResourceExt as _, discovery};
 use rustix::process::{Pid, Signal};
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::api::{Api, State};
 use crate::http::{self, Server};
 use crate::kubeconfig::write_kubeconfig;
-use crate::node::{self, NodeConfig, Running};
+use crate::node::{self, Identities, NodeConfig, Running};
 use crate::workloads;
 
 const API_PORT: u16 = 6443;
@@ -74,14 +75,26 @@ impl ClusterConfig {
 pub struct Cluster {
     config: ClusterConfig,
     octet: u8,
+    api_url: String,
     client: Client2,
     running: Arc<Running>,
-    /// Ends the workload controllers and the node, then the API.
     node_end: Shutdown,
-    api_end: Shutdown,
-    workloads: JoinHandle<()>,
     node: JoinHandle<anyhow::Result<()>>,
-    api: JoinHandle<anyhow::Result<()>>,
+    plane: Plane,
+}
+
+/// Who serves the API and runs the workload controllers.
+#[derive(Debug)]
+enum Plane {
+    Own {
+        end: Shutdown,
+        workloads: JoinHandle<()>,
+        api: JoinHandle<anyhow::Result<()>>,
+    },
+    /// Somebody else; the listener keeps our addresses ours.
+    Foreign {
+        _claim: TcpListener,
+    },
 }
 
 /// kube's client has no `Debug`.
@@ -111,15 +124,7 @@ impl Cluster {
         // lists again.
         let revision = u64::try_from(now.as_millisecond()).unwrap_or(1);
         let seed = u64::try_from(now.as_nanosecond().unsigned_abs() & u128::from(u64::MAX)).unwrap_or(0);
-        let node_config = NodeConfig {
-            name: config.name.clone(),
-            octet,
-            dir: config.dir.clone(),
-            kubeconfig: config.dir.join("kubeconfig"),
-            programs: config.programs.clone(),
-            restart_backoff: config.restart_backoff,
-            log_max_bytes: config.log_max_bytes,
-        };
+        let node_config = node_config(&config, octet, None);
         write_kubeconfig(&node_config.kubeconfig, &[(&config.name, &url)], &config.name)
             .with_context(|| format!("cannot write {}", node_config.kubeconfig.display()))?;
         let (node_end, api_end) = (Shutdown::new(), Shutdown::new());
@@ -132,7 +137,33 @@ impl Cluster {
         let running = Arc::new(Running::default());
         let node = tokio::spawn(node::run(node_config, client.clone(), running.clone(), node_end.clone()));
         let workloads = tokio::spawn(workloads::run(client.clone(), node_end.clone()));
-        Ok(Self { config, octet, client: Client2(client), running, node_end, api_end, workloads, node, api })
+        let plane = Plane::Own { end: api_end, workloads, api };
+        Ok(Self { config, octet, api_url: url, client: Client2(client), running, node_end, node, plane })
+    }
+
+    /// Adds a node to a cluster that is there already, whose current context in `kubeconfig` may do everything:
+    /// its pods are local processes as ever, each with a kubeconfig of its own that acts as its service account.
+    /// Workload controllers are that cluster's own.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be read, the API server does not answer, or no second octet is free.
+    pub async fn attach(mut config: ClusterConfig, kubeconfig: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.dir)
+            .with_context(|| format!("cannot make {}", config.dir.display()))?;
+        config.dir = config.dir.canonicalize().with_context(|| config.dir.display().to_string())?;
+        let identities = Identities::read(kubeconfig)?;
+        let file = Kubeconfig::read_from(kubeconfig).context("the kubeconfig")?;
+        let connection = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        let api_url = connection.cluster_url.to_string();
+        let client = Client::try_from(connection).context("a client of the API server")?;
+        let (octet, claim) = find_octet(config.octet_from).await?;
+        std::fs::copy(kubeconfig, config.dir.join("kubeconfig")).context("the kubeconfig")?;
+        let node_end = Shutdown::new();
+        let running = Arc::new(Running::default());
+        let node_config = node_config(&config, octet, Some(identities));
+        let node = tokio::spawn(node::run(node_config, client.clone(), running.clone(), node_end.clone()));
+        let plane = Plane::Foreign { _claim: claim };
+        Ok(Self { config, octet, api_url, client: Client2(client), running, node_end, node, plane })
     }
 
     /// Its name.
@@ -145,14 +176,19 @@ impl Cluster {
         &self.config.domain
     }
 
-    /// Address of its API server.
+    /// Whether somebody else serves its API.
+    pub fn is_attached(&self) -> bool {
+        matches!(self.plane, Plane::Foreign { .. })
+    }
+
+    /// Address of its own API server.
     pub fn api_addr(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::new(127, self.octet, 0, 1), API_PORT))
     }
 
     /// URL of its API server.
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.api_addr())
+        self.api_url.clone()
     }
 
     /// Where its DNS server is expected: `127.A.0.10:5353`. The address is the cluster's own; serving there is
@@ -182,15 +218,23 @@ impl Cluster {
     /// # Errors
     /// A document that cannot be read or that the API refuses, by kind and name. Earlier documents stay applied.
     pub async fn apply_yaml(&self, yaml: &str) -> anyhow::Result<()> {
+        self.apply_yaml_in("default", yaml).await
+    }
+
+    /// As [`Cluster::apply_yaml`]; what the YAML names without a namespace goes to the given one.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply_yaml`].
+    pub async fn apply_yaml_in(&self, namespace: &str, yaml: &str) -> anyhow::Result<()> {
         let documents: Vec<Value> =
             serde_saphyr::from_multiple(yaml).context("the manifests are not valid YAML")?;
         for document in documents.into_iter().filter(|d| !d.is_null()) {
-            self.apply(document).await?;
+            self.apply(namespace, document).await?;
         }
         Ok(())
     }
 
-    async fn apply(&self, document: Value) -> anyhow::Result<()> {
+    async fn apply(&self, namespace: &str, document: Value) -> anyhow::Result<()> {
         let object: DynamicObject =
             serde_json::from_value(document).context("a manifest lacks apiVersion, kind or metadata")?;
         let types = object.types.clone().context("a manifest lacks apiVersion or kind")?;
@@ -203,7 +247,7 @@ impl Cluster {
         let api: KubeApi<DynamicObject> = match capabilities.scope {
             discovery::Scope::Cluster => KubeApi::all_with(self.client(), &resource),
             discovery::Scope::Namespaced => {
-                let namespace = object.namespace().unwrap_or_else(|| "default".into());
+                let namespace = object.namespace().unwrap_or_else(|| namespace.into());
                 KubeApi::namespaced_with(self.client(), &namespace, &resource)
             }
         };
@@ -233,9 +277,11 @@ impl Cluster {
             Err(error) => tracing::error!(%error, cluster = self.config.name, "the node failed"),
             Ok(Ok(())) => {}
         }
-        let _ = tokio::time::timeout(STOP_TIMEOUT, self.workloads).await;
-        self.api_end.start();
-        let _ = tokio::time::timeout(STOP_TIMEOUT, self.api).await;
+        if let Plane::Own { end, workloads, api } = self.plane {
+            let _ = tokio::time::timeout(STOP_TIMEOUT, workloads).await;
+            end.start();
+            let _ = tokio::time::timeout(STOP_TIMEOUT, api).await;
+        }
     }
 }
 
@@ -251,6 +297,19 @@ impl Process {
     /// Signals them; false if they have ended.
     pub fn signal(&self, signal: Signal) -> bool {
         self.running.upgrade().is_some_and(|running| running.signal(&self.key, self.group, signal))
+    }
+}
+
+fn node_config(config: &ClusterConfig, octet: u8, identities: Option<Identities>) -> NodeConfig {
+    NodeConfig {
+        name: config.name.clone(),
+        octet,
+        dir: config.dir.clone(),
+        kubeconfig: config.dir.join("kubeconfig"),
+        identities,
+        programs: config.programs.clone(),
+        restart_backoff: config.restart_backoff,
+        log_max_bytes: config.log_max_bytes,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the API answers instead of an object: Kubernetes' `Status`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 pub(crate) type Result<T> = std::result::Result<T, ApiError>;
@@ -31,6 +33,17 @@ impl Cause {
         Self::new("FieldValueRequired", field, "Required value")
     }
 
+    /// `value` as it is to be shown.
+    pub(crate) fn unsupported(field: impl Into<String>, value: &str, allowed: &[&str]) -> Self {
+        let allowed: Vec<String> = allowed.iter().map(|a| format!("{a:?}")).collect();
+        let why = format!("Unsupported value: {value}: supported values: {}", allowed.join(", "));
+        Self::new("FieldValueNotSupported", field, why)
+    }
+
+    pub(crate) fn forbidden(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        Self::new("FieldValueForbidden", field, format!("Forbidden: {message}"))
+    }
+
     pub(crate) fn invalid(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {message}"))
     }
@@ -42,7 +55,7 @@ impl ApiError {
     }
 
     fn about(mut self, group: &str, plural: &str, name: &str) -> Self {
-        self.details = json!({"group": group, "kind": plural, "name": name});
+        self.details = about(group, plural, name);
         self
     }
 
@@ -76,9 +89,10 @@ impl ApiError {
         )
     }
 
-    pub(crate) fn already_exists(group: &str, plural: &str, name: &str) -> Self {
+    pub(crate) fn already_exists(group: &str, plural: &str, name: &str, deleting: bool) -> Self {
         let shown = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-        Self::new(409, "AlreadyExists", format!("{shown} \"{name}\" already exists"))
+        let still = if deleting { "object is being deleted: " } else { "" };
+        Self::new(409, "AlreadyExists", format!("{still}{shown} \"{name}\" already exists"))
             .about(group, plural, name)
     }
 
@@ -88,19 +102,27 @@ impl ApiError {
             .about(group, plural, name)
     }
 
-    /// Server-side apply met fields of other managers.
+    /// Server-side apply met fields of other managers: each manager as it is to be shown, and the field.
     pub(crate) fn apply_conflict(conflicts: &[(String, String)]) -> Self {
-        let listed: Vec<String> =
-            conflicts.iter().map(|(m, f)| format!("conflict with \"{m}\": {f}")).collect();
-        let mut error = Self::new(
-            409,
-            "Conflict",
-            format!("Apply failed with {} conflict(s): {}", conflicts.len(), listed.join(", ")),
-        );
+        let message = match conflicts {
+            [(manager, field)] => format!("Apply failed with 1 conflict: conflict with {manager}: {field}"),
+            many => {
+                let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+                for (manager, field) in many {
+                    fields.entry(manager).or_default().push(field);
+                }
+                let listed: Vec<String> = fields
+                    .iter()
+                    .map(|(manager, fields)| format!("conflicts with {manager}:\n- {}", fields.join("\n- ")))
+                    .collect();
+                format!("Apply failed with {} conflicts: {}", many.len(), listed.join("\n"))
+            }
+        };
+        let mut error = Self::new(409, "Conflict", message);
         let causes: Vec<Value> = conflicts
             .iter()
             .map(|(manager, field)| {
-                json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\""), "field": field})
+                json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": field})
             })
             .collect();
         error.details = json!({ "causes": causes });
@@ -109,6 +131,23 @@ impl ApiError {
 
     pub(crate) fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
+    }
+
+    /// What the original says when a patch that can be read does not fit the object.
+    pub(crate) fn unprocessable() -> Self {
+        let mut error =
+            Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
+        error.details = json!({});
+        error
+    }
+
+    /// Query parameters, or a body of options, that are wrong.
+    pub(crate) fn bad_options(kind: &str, cause: Cause) -> Self {
+        let mut error = Self::invalid("meta.k8s.io", kind, "", &[cause]);
+        if let Value::Object(details) = &mut error.details {
+            details.remove("name");
+        }
+        error
     }
 
     pub(crate) fn too_large(limit_bytes: usize) -> Self {
@@ -144,7 +183,8 @@ impl ApiError {
             .iter()
             .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
             .collect();
-        error.details = json!({"group": group, "kind": kind, "name": name, "causes": causes});
+        error.details = about(group, kind, name);
+        error.details["causes"] = json!(causes);
         error
     }
 
@@ -159,4 +199,15 @@ impl ApiError {
         }
         status
     }
+}
+
+/// `details` of a status; what is empty is left out.
+pub(crate) fn about(group: &str, kind: &str, name: &str) -> Value {
+    let mut details = json!({"kind": kind});
+    for (key, value) in [("group", group), ("name", name)] {
+        if !value.is_empty() {
+            details[key] = json!(value);
+        }
+    }
+    details
 }

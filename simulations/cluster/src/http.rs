@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use thanos_telemetry::Shutdown;
 
 use crate::api::{Api, Call, DeleteOptions, FieldValidation, PatchKind, Subresource, in_version};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Cause, Result, about};
 use crate::object;
 use crate::resources::Resource;
 use crate::selector::Selector;
@@ -120,9 +120,7 @@ impl Exchange<'_> {
             dry_run: match self.param("dryRun") {
                 "" => false,
                 "All" => true,
-                other => {
-                    return Err(ApiError::bad_request(format!("dryRun {other:?}: only All is supported")));
-                }
+                other => return Err(self.bad_option("dryRun", &format!("[{other:?}]"), &["All"])),
             },
             force: self.is_set("force"),
             validation: match self.param("fieldValidation") {
@@ -130,13 +128,26 @@ impl Exchange<'_> {
                 "Ignore" => FieldValidation::Ignore,
                 "" | "Warn" => FieldValidation::Warn,
                 other => {
-                    return Err(ApiError::bad_request(format!(
-                        "fieldValidation {other:?} is none of Ignore, Warn, Strict"
-                    )));
+                    let allowed = ["", "Ignore", "Strict", "Warn"];
+                    return Err(self.bad_option("fieldValidation", &format!("{other:?}"), &allowed));
                 }
             },
             warnings: Vec::new(),
         })
+    }
+
+    /// Which options a write has, in the API's words.
+    fn options(&self) -> &'static str {
+        match self.method.as_str() {
+            "POST" => "CreateOptions",
+            "PATCH" => "PatchOptions",
+            "DELETE" => "DeleteOptions",
+            _ => "UpdateOptions",
+        }
+    }
+
+    fn bad_option(&self, field: &str, value: &str, allowed: &[&str]) -> ApiError {
+        ApiError::bad_options(self.options(), Cause::unsupported(field, value, allowed))
     }
 
     fn selector(&self) -> Result<Selector> {
@@ -219,7 +230,9 @@ impl Exchange<'_> {
         let mut meta = json!({"resourceVersion": page.revision.to_string()});
         if !page.next.is_empty() {
             meta["continue"] = json!(page.next);
-            meta["remainingItemCount"] = json!(page.remaining);
+            if let Some(remaining) = page.remaining {
+                meta["remainingItemCount"] = json!(remaining);
+            }
         }
         let value = match self.shape()? {
             Shape::Whole => {
@@ -241,6 +254,13 @@ impl Exchange<'_> {
     }
 
     fn watch(&self) -> Result<Response> {
+        if self.params.contains_key("sendInitialEvents")
+            && self.param("resourceVersionMatch") != "NotOlderThan"
+        {
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            let cause = Cause::forbidden("resourceVersionMatch", why);
+            return Err(ApiError::bad_options("ListOptions", cause));
+        }
         let request = watch::Watch {
             resource: self.target.resource.clone(),
             namespace: self.target.namespace.clone(),
@@ -284,7 +304,13 @@ impl Exchange<'_> {
     fn patch(&self, kind: PatchKind, body: Value) -> Result<Response> {
         let mut call = self.call()?;
         if kind == PatchKind::Apply && self.param("fieldManager").is_empty() {
-            return Err(ApiError::bad_request("fieldManager is required for apply patch"));
+            let why = "Required value: is required for apply patch";
+            let cause = Cause::new("FieldValueRequired", "fieldManager", why);
+            return Err(ApiError::bad_options(self.options(), cause));
+        }
+        if kind != PatchKind::Apply && self.params.contains_key("force") {
+            let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+            return Err(ApiError::bad_options(self.options(), cause));
         }
         let now = Timestamp::now();
         if call.subresource == Subresource::Scale {
@@ -341,8 +367,9 @@ impl Exchange<'_> {
 }
 
 fn success(resource: &Resource, object: &Value) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": {"name": object::name(object), "group": resource.group, "kind": resource.plural, "uid": object::uid(object)}})
+    let mut details = about(&resource.group, &resource.plural, object::name(object));
+    details["uid"] = json!(object::uid(object));
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
 /// `PartialObjectMetadata`.

@@ -15,7 +15,7 @@
 //! - a request changes everything it should, or nothing;
 //! - no process outlives its cluster.
 //!
-//! What a real cluster does and this one does not: authentication and authorisation, CEL rules, admission
+//! What a real cluster does and this one does not: authentication and authorisation, admission
 //! webhooks, virtual service addresses and endpoints (discovery goes by Pods; DNS answers with them), exec and
 //! port-forward, resource limits, jobs and daemons. Each is absent, not imitated.
 //!

@@ -13,6 +13,7 @@
 mod addresses;
 mod command;
 mod container;
+mod identity;
 mod logfile;
 mod pod;
 mod probe;
@@ -41,6 +42,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use addresses::Addresses;
+pub(crate) use identity::Identities;
 use settings::Settings;
 use spawn::Spawner;
 
@@ -52,6 +54,8 @@ pub(crate) struct NodeConfig {
     pub(crate) octet: u8,
     pub(crate) dir: PathBuf,
     pub(crate) kubeconfig: PathBuf,
+    /// Where the API server asks who calls: makes each pod a kubeconfig of its own.
+    pub(crate) identities: Option<Identities>,
     /// What a command's or an image's name runs.
     pub(crate) programs: BTreeMap<String, PathBuf>,
     /// First and longest wait before a container is started again.
@@ -105,6 +109,9 @@ impl Drop for Running {
         }
     }
 }
+
+/// Kubernetes forgives a node about four of these.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What every pod worker shares.
 struct Shared {
@@ -163,9 +170,15 @@ pub(crate) async fn run(
     let mut tasks: JoinSet<String> = JoinSet::new();
     let mut pods = watcher(Api::<Pod>::all(client), watcher::Config::default()).default_backoff().boxed();
     let mut listed: Vec<String> = Vec::new();
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let event = tokio::select! {
             () = shutdown.started() => break,
+            _ = heartbeat.tick() => {
+                tokio::spawn(beat(shared.clone()));
+                continue;
+            }
             Some(ended) = tasks.join_next() => {
                 if let Ok(uid) = ended { workers.remove(&uid); }
                 continue;
@@ -245,8 +258,24 @@ async fn bind(shared: Arc<Shared>, pod: Pod) {
     }
 }
 
+/// Says that the node is there. Without it a real cluster holds the node for lost, and its pods with it.
+async fn beat(shared: Arc<Shared>) {
+    let api: Api<NodeObject> = Api::all(shared.client.clone());
+    let patch = json!({"status": {"conditions": [ready_condition()]}});
+    let params = PatchParams { field_manager: Some("node".into()), ..PatchParams::default() };
+    if let Err(error) = api.patch_status(&shared.config.name, &params, &Patch::Strategic(&patch)).await {
+        tracing::debug!(%error, node = shared.config.name, "heartbeat");
+    }
+}
+
+fn ready_condition() -> serde_json::Value {
+    json!({"type": "Ready", "status": "True", "reason": "NodeReady", "message": "processes can be run",
+        "lastHeartbeatTime": status::time_now()})
+}
+
 async fn register(config: &NodeConfig, client: &Client) -> anyhow::Result<()> {
-    let now = status::time_now();
+    let mut condition = ready_condition();
+    condition["lastTransitionTime"] = condition["lastHeartbeatTime"].clone();
     let node = json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": config.name, "labels": {"kubernetes.io/hostname": config.name, "kubernetes.io/os": "linux"}},
@@ -259,8 +288,7 @@ async fn register(config: &NodeConfig, client: &Client) -> anyhow::Result<()> {
             "nodeInfo": {"architecture": std::env::consts::ARCH, "bootID": "", "containerRuntimeVersion": "process://1",
                 "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": concat!("v1.35.4+gauntlet-", env!("CARGO_PKG_VERSION")),
                 "machineID": "", "operatingSystem": "linux", "osImage": "local processes", "systemUUID": ""},
-            "conditions": [{"type": "Ready", "status": "True", "reason": "NodeReady", "message": "processes can be run",
-                "lastTransitionTime": now, "lastHeartbeatTime": now}],
+            "conditions": [condition],
         },
     });
     let api: Api<NodeObject> = Api::all(client.clone());

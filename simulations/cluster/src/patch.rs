@@ -18,7 +18,7 @@ const JSON_PATCH_COPIED_BYTES_MAX: usize = 3 << 20;
 /// Applies RFC 6902.
 pub(crate) fn json_patch(object: &Value, body: Value) -> Result<Value> {
     let operations: Vec<PatchOperation> = serde_json::from_value(body)
-        .map_err(|e| ApiError::bad_request(format!("error decoding JSON patch: {e}")))?;
+        .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
     if operations.len() > JSON_PATCH_OPERATIONS_MAX {
         return Err(ApiError::bad_request(format!(
             "JSON patch has {} operations, more than {JSON_PATCH_OPERATIONS_MAX}",
@@ -36,7 +36,7 @@ pub(crate) fn json_patch(object: &Value, body: Value) -> Result<Value> {
             }
         }
         json_patch::patch(&mut patched, std::slice::from_ref(operation))
-            .map_err(|e| ApiError::bad_request(format!("the JSON patch does not apply: {e}")))?;
+            .map_err(|_| ApiError::unprocessable())?;
     }
     Ok(patched)
 }
@@ -78,7 +78,7 @@ mod tests {
         .unwrap();
         assert_eq!(patched, json!({"spec": {"replicas": 3}}));
         let refused = json_patch(&object, json!([{"op": "test", "path": "/spec/replicas", "value": 2}]));
-        assert_eq!(refused.unwrap_err().code, 400);
+        assert_eq!(refused.unwrap_err().code, 422);
         assert_eq!(json_patch(&object, json!({"op": "x"})).unwrap_err().code, 400);
         assert_eq!(merge_patch(&object, &json!([1])).unwrap_err().code, 400);
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::builtin::{self, Builtin};
 use crate::object;
 use crate::patch::lists::Typing;
+use crate::schema::rules::Rules;
 
 /// One served resource in one version.
 #[derive(Debug, Clone)]
@@ -48,6 +49,7 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct CustomVersion {
     pub(crate) schema: Value,
+    pub(crate) rules: Rules,
     /// `additionalPrinterColumns`.
     pub(crate) columns: Vec<Value>,
     /// The version that objects are kept in (conversion strategy None: only `apiVersion` changes).
@@ -58,6 +60,11 @@ impl Resource {
     /// `v1`, `apps/v1`.
     pub(crate) fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Whether `metadata.generation` counts changes of what is wanted.
+    pub(crate) fn counts_generations(&self) -> bool {
+        self.has_status || matches!(self.source, Source::Custom(_))
     }
 
     /// The walk over its fields.
@@ -176,6 +183,7 @@ fn custom_resources(crd: &Value) -> Vec<Resource> {
                     selector: scale.get("labelSelectorPath").map(|_| path("labelSelectorPath")),
                 }
             });
+            let schema = object::at(version, &["schema", "openAPIV3Schema"]).cloned().unwrap_or_default();
             Resource {
                 group: group.clone(),
                 version: object::text(version, &["name"]).to_owned(),
@@ -190,7 +198,8 @@ fn custom_resources(crd: &Value) -> Vec<Resource> {
                 scale,
                 collection: format!("{plural}.{group}"),
                 source: Source::Custom(Arc::new(CustomVersion {
-                    schema: object::at(version, &["schema", "openAPIV3Schema"]).cloned().unwrap_or_default(),
+                    rules: Rules::new(&schema),
+                    schema,
                     columns: object::list(version, &["additionalPrinterColumns"]).to_vec(),
                     storage_version: storage_version.to_owned(),
                 })),

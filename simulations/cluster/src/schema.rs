@@ -1,8 +1,9 @@
 //! Structural schemas of custom resources: defaults, pruning of unknown fields, validation.
 //!
 //! Covers what the structural subset says with types, `required`, `enum`, bounds, lengths, `pattern`, and the
-//! `x-kubernetes-*` marks. Rules in CEL (`x-kubernetes-validations`) are not evaluated: a real API server does
-//! that, and what is applied there must pass there too.
+//! `x-kubernetes-*` marks; rules in CEL are in `rules`. Messages are the original's.
+
+pub(crate) mod rules;
 
 use serde_json::Value;
 
@@ -127,11 +128,14 @@ pub(crate) fn validate(value: &Value, schema: &Value, path: &str, causes: &mut V
         }
         Value::Number(number) => bounds(number.as_f64().unwrap_or_default(), schema, path, causes),
         Value::String(text) => {
-            count(text.chars().count(), schema, "minLength", "maxLength", "characters", path, causes);
+            length(text, schema, path, causes);
             if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
                 let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
                 if !regex.is_ok_and(|r| r.is_match(text)) {
-                    causes.push(Cause::invalid(path, format!("{text:?} should match '{pattern}'")));
+                    causes.push(Cause::invalid(
+                        path,
+                        format!("{text:?}: {path} in body should match '{pattern}'"),
+                    ));
                 }
             }
         }
@@ -177,7 +181,8 @@ fn type_cause(path: &str, value: &Value, expected: &str) -> Cause {
     let got = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
+        Value::Number(n) if n.is_f64() => "number",
+        Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
@@ -185,7 +190,7 @@ fn type_cause(path: &str, value: &Value, expected: &str) -> Cause {
     Cause::new(
         "FieldValueTypeInvalid",
         path,
-        format!("Invalid value: \"{got}\": {path} must be of type {expected}: \"{got}\""),
+        format!("Invalid value: \"{got}\": {path} in body must be of type {expected}: \"{got}\""),
     )
 }
 
@@ -196,7 +201,7 @@ fn join(path: &str, name: &str) -> String {
 fn count(len: usize, schema: &Value, min: &str, max: &str, what: &str, path: &str, causes: &mut Vec<Cause>) {
     let limit = |key: &str| schema.get(key).and_then(Value::as_u64);
     if let Some(min) = limit(min).filter(|min| (len as u64) < *min) {
-        causes.push(Cause::invalid(path, format!("should have at least {min} {what}")));
+        causes.push(Cause::invalid(path, format!("{len}: {path} in body should have at least {min} {what}")));
     }
     if let Some(max) = limit(max).filter(|max| len as u64 > *max) {
         causes.push(Cause::new(
@@ -204,6 +209,19 @@ fn count(len: usize, schema: &Value, min: &str, max: &str, what: &str, path: &st
             path,
             format!("Too many: {len}: must have at most {max} {what}"),
         ));
+    }
+}
+
+fn length(text: &str, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let limit = |key: &str| schema.get(key).and_then(Value::as_u64);
+    let chars = text.chars().count() as u64;
+    if let Some(min) = limit("minLength").filter(|min| chars < *min) {
+        let why = format!("{text:?}: {path} in body should be at least {min} chars long");
+        causes.push(Cause::invalid(path, why));
+    }
+    if let Some(max) = limit("maxLength").filter(|max| chars > *max) {
+        let why = format!("Too long: may not be more than {max} bytes");
+        causes.push(Cause::new("FieldValueTooLong", path, why));
     }
 }
 
@@ -215,7 +233,7 @@ fn bounds(number: f64, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         if outside {
             causes.push(Cause::invalid(
                 path,
-                format!("{number}: {path} should be greater than or equal to {min}"),
+                format!("{number}: {path} in body should be greater than or equal to {min}"),
             ));
         }
     }
@@ -224,12 +242,12 @@ fn bounds(number: f64, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         if outside {
             causes.push(Cause::invalid(
                 path,
-                format!("{number}: {path} should be less than or equal to {max}"),
+                format!("{number}: {path} in body should be less than or equal to {max}"),
             ));
         }
     }
     if let Some(step) = limit("multipleOf").filter(|step| *step != 0.0 && (number / step).fract() != 0.0) {
-        causes.push(Cause::invalid(path, format!("{number}: should be a multiple of {step}")));
+        causes.push(Cause::invalid(path, format!("{number}: {path} in body should be a multiple of {step}")));
     }
 }
 

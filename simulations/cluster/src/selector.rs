@@ -53,6 +53,11 @@ impl Selector {
         Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields)? })
     }
 
+    /// Whether it selects everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = object::at(object, &["metadata", "labels"]);
         self.labels.iter().all(|term| {

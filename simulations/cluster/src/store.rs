@@ -86,6 +86,34 @@ impl Store {
             .filter(move |((ns, _), _)| namespace.is_none_or(|n| n == ns))
     }
 
+    /// A collection as it was at a revision; `None`: it has not changed since.
+    pub(crate) fn as_of(
+        &self,
+        collection: &str,
+        revision: u64,
+    ) -> Result<Option<BTreeMap<Id, Arc<Value>>>, Expired> {
+        if revision == self.revision {
+            return Ok(None);
+        }
+        let mut changes = self.changes_after(collection, revision)?.peekable();
+        if changes.peek().is_none() {
+            return Ok(None);
+        }
+        let mut then = self.collections.get(collection).map(|c| c.objects.clone()).unwrap_or_default();
+        let mut seen = std::collections::BTreeSet::new();
+        for change in changes {
+            let id = (object::namespace(&change.object).to_owned(), object::name(&change.object).to_owned());
+            // The first change tells what was before all of them.
+            if seen.insert(id.clone()) {
+                match &change.previous {
+                    Some(previous) => then.insert(id, previous.clone()),
+                    None => then.remove(&id),
+                };
+            }
+        }
+        Ok(Some(then))
+    }
+
     /// Every object with the collection it is in.
     pub(crate) fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &Id, &Arc<Value>)> {
         self.collections.iter().flat_map(|(name, c)| c.objects.iter().map(move |(id, o)| (name, id, o)))

@@ -21,7 +21,7 @@ pub(crate) fn table(resource: &Resource, objects: &[&Value], include: &str, now:
                 columns.iter().map(|(name, wide)| definition(name, "string", i32::from(*wide))).collect();
             (
                 definitions,
-                objects.iter().map(|o| row(o, now).into_iter().map(|c| json!(c)).collect()).collect(),
+                objects.iter().map(|o| columns.iter().zip(row(o, now)).map(cell).collect()).collect(),
             )
         }
         Source::Custom(custom) => custom_rows(&custom.columns, objects, now),
@@ -48,6 +48,16 @@ pub(crate) fn table(resource: &Resource, objects: &[&Value], include: &str, now:
 fn definition(name: &str, kind: &str, priority: i32) -> Value {
     let format = if name == "Name" { "name" } else { "" };
     json!({"name": name, "type": kind, "format": format, "description": name, "priority": priority})
+}
+
+/// Columns whose cells are numbers, where they are nothing but digits.
+const NUMBERS: &[&str] = &["Data", "Up-to-date", "Available", "Desired", "Current", "Ready"];
+
+fn cell(((name, _), text): (&Column, String)) -> Value {
+    match text.parse::<i64>() {
+        Ok(number) if NUMBERS.contains(name) => json!(number),
+        _ => json!(text),
+    }
 }
 
 /// Name, the definition's columns, and an age if it has none of its own.

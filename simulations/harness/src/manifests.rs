@@ -8,6 +8,10 @@ use crate::scenario::{Scenario, Service, ServiceTime};
 
 /// The parts, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
 pub(crate) const NAMESPACES: &str = include_str!("../../scenarios/platform/namespaces.yaml");
+/// Who the parts are and what they may do, as in production.
+const DESTINATION_RBAC: &str = include_str!("../../../manifests/components/mesh/rbac.yaml");
+const SCRAPE_RBAC: &str = include_str!("../../../manifests/base/scrape/rbac.yaml");
+const AUTOSCALER_RBAC: &str = include_str!("../../../manifests/base/autoscaler/rbac.yaml");
 pub(crate) const MESH: &str = include_str!("../../scenarios/platform/mesh.yaml");
 pub(crate) const METRICS: &str = include_str!("../../scenarios/platform/metrics.yaml");
 const GLOBAL: &str = include_str!("../../scenarios/platform/global.yaml");
@@ -24,6 +28,18 @@ const OUTBOUND: &str = "        - --outbound-listen=$(POD_IP):4140
 
 const SERVICE_TIME: Duration = Duration::from_millis(50);
 const CONCURRENCY: u16 = 2;
+
+/// Service accounts and roles, each with the namespace that it goes to. A world has its parts in three namespaces,
+/// and the controller's roles both where its Lease is and where the ring's file is.
+pub(crate) fn rbac() -> [(&'static str, String); 4] {
+    let within = |namespace, text: &str| text.replace("gauntlet-system", namespace);
+    [
+        ("mesh", within("mesh", DESTINATION_RBAC)),
+        ("monitoring", within("monitoring", SCRAPE_RBAC)),
+        ("gauntlet-system", AUTOSCALER_RBAC.to_owned()),
+        ("monitoring", AUTOSCALER_RBAC.to_owned()),
+    ]
+}
 
 /// Querier and controller for these clusters.
 pub(crate) fn global(scenario: &Scenario) -> String {

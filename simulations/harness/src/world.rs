@@ -45,12 +45,26 @@ impl World {
         tell: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Self> {
         let mut clusters = Vec::new();
-        let kubeconfig = dir.join("kubeconfig");
         for name in &loaded.scenario.clusters {
             tell(&format!("starting cluster {name}"));
             let config = ClusterConfig::new(name, dir.join(name)).program("gauntlet", program);
             clusters.push(Cluster::start(config).await.with_context(|| format!("cluster {name}"))?);
         }
+        Self::start_in(clusters, dir, loaded, tell).await
+    }
+
+    /// As [`World::start`], in clusters that run already and have the scenario's names; those may be real ones
+    /// with a node of ours ([`Cluster::attach`]), where `partition` is not possible.
+    ///
+    /// # Errors
+    /// A workload was not ready in time; the error has the end of its log.
+    pub async fn start_in(
+        clusters: Vec<Cluster>,
+        dir: &Path,
+        loaded: &Loaded,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Self> {
+        let kubeconfig = dir.join("kubeconfig");
         let first = clusters.first().ok_or_else(|| anyhow!("a world has at least one cluster"))?;
         let links = if loaded.scenario.faults.iter().any(|f| f.kind == FaultKind::Partition) {
             Some(Links::start(&clusters).await?)
@@ -84,6 +98,9 @@ impl World {
         for cluster in &self.clusters {
             cluster.apply_yaml(manifests::NAMESPACES).await.context("namespaces.yaml")?;
             cluster.apply_yaml(&crd).await.context("the ScalingPolicy definition")?;
+            for (namespace, rbac) in manifests::rbac() {
+                cluster.apply_yaml_in(namespace, &rbac).await.context("rbac.yaml")?;
+            }
             cluster.apply_yaml(manifests::MESH).await.context("mesh.yaml")?;
         }
         for (i, cluster) in self.clusters.iter().enumerate() {
@@ -238,7 +255,9 @@ fn tell_kubeconfigs(clusters: &[Cluster], outside: &Path, links: Option<&Links>)
         write_kubeconfig(path, &urls, from).with_context(|| format!("cannot write {}", path.display()))
     };
     write(outside, clusters.first().map_or("", Cluster::name), None)?;
-    clusters.iter().try_for_each(|c| write(&c.kubeconfig_path(), c.name(), links))
+    // In a real cluster every pod has its own.
+    let own = |c: &&Cluster| !c.is_attached();
+    clusters.iter().filter(own).try_for_each(|c| write(&c.kubeconfig_path(), c.name(), links))
 }
 
 /// Pods with the label `app`, by name.

@@ -18,6 +18,12 @@ pub(super) fn incoming(call: &Call, mut body: Value) -> Result<Value> {
     let wanted = resource.api_version();
     for (field, expected) in [("apiVersion", wanted.as_str()), ("kind", resource.kind.as_str())] {
         match body.get(field) {
+            None | Some(Value::Null) if matches!(resource.source, Source::Custom(_)) => {
+                return Err(ApiError::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {}): {field} is missing",
+                    resource.kind
+                )));
+            }
             None | Some(Value::Null) => {
                 object::map_mut(&mut body).insert(field.to_owned(), json!(expected));
             }
@@ -141,6 +147,9 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
             report_unknown(call, &unknown)?;
             builtin::default(b.kind, &mut kept);
             builtin::validate(b.kind, &kept, &mut causes);
+            if b.kind == "Event" && old.is_none() {
+                builtin::validate_event(&kept, !b.group.is_empty(), &mut causes);
+            }
             if let Some(old) = old {
                 builtin::validate_update(b.kind, old, &kept, &mut causes);
             }
@@ -154,10 +163,22 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
             report_unknown(call, &unknown)?;
             schema::default(&mut object, &custom.schema);
             schema::validate(&object, &custom.schema, "", &mut causes);
+            if causes.is_empty() {
+                custom.rules.check(&object, old, &mut causes);
+            } else if !custom.rules.is_empty() {
+                causes.push(Cause::invalid(
+                    "<nil>",
+                    "null: some validation rules were not checked because the object was invalid; correct the \
+                     existing errors to complete validation",
+                ));
+            }
             object
         }
     };
     check_labels(&object, &mut causes);
+    if let Some(old) = old.filter(|old| object::is_deleting(old)) {
+        check_finalizers(old, &object, &mut causes);
+    }
     if causes.is_empty() {
         Ok(object)
     } else {
@@ -169,14 +190,33 @@ fn check_labels(object: &Value, causes: &mut Vec<Cause>) {
     let labels = object::at(object, &["metadata", "labels"]).and_then(Value::as_object);
     for (key, value) in labels.into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
-        let fine =
-            value.len() <= 63 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let edge = |c: char| c.is_ascii_alphanumeric();
+        let fine = value.len() <= 63
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && (value.is_empty() || value.starts_with(edge) && value.ends_with(edge));
         if !fine {
-            causes.push(Cause::invalid(
-                format!("metadata.labels[{key}]"),
-                format!("{value:?}: not a label value"),
-            ));
+            let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
+                       and must start and end with an alphanumeric character";
+            causes.push(Cause::invalid("metadata.labels", format!("{value:?}: {why} (label {key:?})")));
         }
+    }
+}
+
+/// What ends takes no new finalizers.
+fn check_finalizers(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    let fresh: Vec<String> = object::finalizers(new)
+        .iter()
+        .filter(|f| !object::finalizers(old).contains(f))
+        .map(Value::to_string)
+        .collect();
+    if !fresh.is_empty() {
+        causes.push(Cause::forbidden(
+            "metadata.finalizers",
+            format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                fresh.join(", ")
+            ),
+        ));
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::write::time_text;
 use super::{Call, State};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Cause, Result};
 use crate::object;
 use crate::selector::Selector;
 
@@ -36,9 +36,9 @@ impl DeleteOptions {
         let propagation = match (text(&["propagationPolicy"]), body.get("orphanDependents")) {
             (Some(policy), _) if matches!(&*policy, "Background" | "Foreground" | "Orphan") => policy,
             (Some(other), _) => {
-                return Err(ApiError::bad_request(format!(
-                    "propagationPolicy {other:?} is none of Background, Foreground, Orphan"
-                )));
+                let allowed = ["Foreground", "Background", "Orphan", "nil"];
+                let cause = Cause::unsupported("propagationPolicy", &format!("{other:?}"), &allowed);
+                return Err(ApiError::bad_options("DeleteOptions", cause));
             }
             (None, Some(Value::Bool(true))) => "Orphan".into(),
             (None, _) => "Background".into(),
@@ -62,13 +62,20 @@ impl State {
         now: Timestamp,
     ) -> Result<(Arc<Value>, bool)> {
         let old = self.get(call)?.clone();
-        if options.uid.as_deref().is_some_and(|uid| uid != object::uid(&old)) {
-            return Err(call.conflict("the UID in the precondition does not match the UID in record"));
+        if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != object::uid(&old)) {
+            return Err(call.conflict(&format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have \
+                 been deleted and then recreated",
+                object::uid(&old)
+            )));
         }
-        if options.resource_version.as_deref().is_some_and(|rv| rv != object::resource_version(&old)) {
-            return Err(
-                call.conflict("the resourceVersion in the precondition does not match the one in record")
-            );
+        let version = options.resource_version.as_deref();
+        if let Some(version) = version.filter(|v| *v != object::resource_version(&old)) {
+            return Err(call.conflict(&format!(
+                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
+                 ({}). The object might have been modified",
+                object::resource_version(&old)
+            )));
         }
         if call.resource.kind == "Namespace"
             && matches!(&*call.name, "default" | "kube-system" | "kube-public")

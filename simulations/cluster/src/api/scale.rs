@@ -100,9 +100,13 @@ fn to_scale(resource: &Resource, scale: &Scale, object: &Value) -> Value {
             "resourceVersion": object::resource_version(object),
             "creationTimestamp": object::at(object, &["metadata", "creationTimestamp"]),
         },
-        "spec": {"replicas": number(&scale.spec_replicas)},
+        "spec": {},
         "status": {"replicas": number(&scale.status_replicas)},
     });
+    // Zero is left out, as by the original.
+    if let replicas @ 1.. = number(&scale.spec_replicas) {
+        out["spec"]["replicas"] = json!(replicas);
+    }
     if resource.namespaced {
         out["metadata"]["namespace"] = json!(object::namespace(object));
     }

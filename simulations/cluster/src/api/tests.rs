@@ -33,7 +33,7 @@ fn refused_writes_change_nothing() {
         (
             "",
             "pods",
-            json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}, {"name": "c"}]}}),
+            json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i"}, {"name": "c", "image": "i"}]}}),
             422,
         ),
         ("apps", "deployments", json!({"metadata": {"name": "a"}, "spec": {"template": {}}}), 422),
@@ -41,7 +41,7 @@ fn refused_writes_change_nothing() {
             "apps",
             "deployments",
             json!({"metadata": {"name": "a"}, "spec": {"selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"labels": {"a": "c"}}, "spec": {"containers": [{"name": "c"}]}}}}),
+            "template": {"metadata": {"labels": {"a": "c"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}}),
             422,
         ),
         ("", "configmaps", json!({"metadata": {"name": "a", "annotations": [1]}}), 400),
@@ -63,7 +63,7 @@ fn refused_writes_change_nothing() {
 fn pods_on_a_node_have_their_grace_and_others_none() {
     let mut state = state();
     let now = Timestamp::UNIX_EPOCH;
-    let body = json!({"metadata": {"name": "p"}, "spec": {"terminationGracePeriodSeconds": 5, "containers": [{"name": "c"}]}});
+    let body = json!({"metadata": {"name": "p"}, "spec": {"terminationGracePeriodSeconds": 5, "containers": [{"name": "c", "image": "i"}]}});
     let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
     let mut c = call(&state, "", "pods", "p");
     state.create(&mut c, body.clone(), now).unwrap();
@@ -141,7 +141,7 @@ proptest! {
         let _ = state.create(&mut c, body.clone(), now);
         let mut seeded = call(&state, "apps", "deployments", "");
         state.create(&mut seeded, json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}}}), now).unwrap();
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}}), now).unwrap();
         let mut c = call(&state, "apps", "deployments", "d");
         c.subresource = [Subresource::None, Subresource::Status, Subresource::Scale][sub];
         let kind = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic, PatchKind::Apply][kind];

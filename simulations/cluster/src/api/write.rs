@@ -51,9 +51,6 @@ impl State {
         if resource.namespaced {
             self.check_namespace(call)?;
         }
-        if self.store.get(&resource.collection, &call.namespace, &call.name).is_some() {
-            return Err(ApiError::already_exists(&resource.group, &resource.plural, &call.name));
-        }
         let uid = self.ids.uid();
         {
             let meta = object::meta_mut(&mut object);
@@ -70,7 +67,7 @@ impl State {
             if resource.namespaced {
                 meta.insert("namespace".into(), json!(call.namespace));
             }
-            if resource.has_status {
+            if resource.counts_generations() {
                 meta.insert("generation".into(), json!(1));
             }
         }
@@ -78,6 +75,11 @@ impl State {
             object::map_mut(&mut object).remove("status");
         }
         let mut object = judge(call, object, None)?;
+        // What cannot be is told before what is there already.
+        if let Some(there) = self.store.get(&resource.collection, &call.namespace, &call.name) {
+            let deleting = object::is_deleting(there);
+            return Err(ApiError::already_exists(&resource.group, &resource.plural, &call.name, deleting));
+        }
         if resource.kind == "PersistentVolumeClaim" {
             // Storage is a folder that the node makes on first use: every claim is bound at once.
             object::child_mut(&mut object, "status").insert("phase".into(), json!("Bound"));
@@ -226,7 +228,8 @@ impl State {
             }
         }
         let mut new = judge(call, new, Some(old))?;
-        if resource.has_status && !same_but_for(&new, old, &["metadata", "status"]) {
+        let apart: &[&str] = if resource.has_status { &["metadata", "status"] } else { &["metadata"] };
+        if resource.counts_generations() && !same_but_for(&new, old, apart) {
             let generation = object::int(old, &["metadata", "generation"]).unwrap_or(0).saturating_add(1);
             object::meta_mut(&mut new).insert("generation".into(), json!(generation));
         }

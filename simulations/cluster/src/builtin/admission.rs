@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::records;
 use crate::error::Cause;
 use crate::object;
+use crate::schema;
 
 /// Fills in what Kubernetes would, where somebody here reads it.
 pub(crate) fn default(kind: &str, object: &mut Value) {
@@ -188,11 +190,8 @@ pub(crate) fn validate(kind: &str, object: &Value, causes: &mut Vec<Cause>) {
             }
             let policy = object::text(spec, &["template", "spec", "restartPolicy"]);
             if policy != "Always" {
-                causes.push(Cause::new(
-                    "FieldValueNotSupported",
-                    "spec.template.spec.restartPolicy",
-                    format!("Unsupported value: \"{policy}\": supported values: \"Always\""),
-                ));
+                let field = "spec.template.spec.restartPolicy";
+                causes.push(Cause::unsupported(field, &format!("{policy:?}"), &["Always"]));
             }
             if kind == "Deployment" {
                 validate_rollout(spec, causes);
@@ -209,6 +208,8 @@ pub(crate) fn validate(kind: &str, object: &Value, causes: &mut Vec<Cause>) {
             }
         }
         "CustomResourceDefinition" => validate_definition(object, spec, causes),
+        "ConfigMap" | "Secret" => records::validate_settings(object, causes),
+        "Lease" => records::validate_lease(spec, causes),
         _ => {}
     }
 }
@@ -263,6 +264,9 @@ fn validate_pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         for (i, container) in list.iter().enumerate() {
             let at = format!("{path}.{field}[{i}]");
             let name = object::text(container, &["name"]);
+            if object::text(container, &["image"]).is_empty() {
+                causes.push(Cause::required(format!("{at}.image")));
+            }
             if !is_label(name) {
                 causes.push(Cause::invalid(format!("{at}.name"), format!("{name:?}: must be a DNS label")));
             } else if !names.insert(name) {
@@ -320,8 +324,10 @@ fn validate_definition(object: &Value, spec: &Value, causes: &mut Vec<Cause>) {
             .push(Cause::invalid("spec.versions", "must have exactly one version marked as storage version"));
     }
     for (i, version) in versions.iter().enumerate() {
-        if object::at(version, &["schema", "openAPIV3Schema"]).is_none() {
-            causes.push(Cause::required(format!("spec.versions[{i}].schema.openAPIV3Schema")));
+        let at = format!("spec.versions[{i}].schema.openAPIV3Schema");
+        match object::at(version, &["schema", "openAPIV3Schema"]) {
+            Some(schema) => schema::rules::judge(schema, &at, causes),
+            None => causes.push(Cause::required(at)),
         }
     }
     let reserved = super::KINDS.iter().any(|b| b.group == group && !group.is_empty());
@@ -338,6 +344,7 @@ pub(crate) fn validate_update(kind: &str, old: &Value, new: &Value, causes: &mut
         }
     };
     match kind {
+        "ConfigMap" | "Secret" => records::validate_settings_update(old, new, causes),
         "Deployment" | "ReplicaSet" => immutable(&["spec", "selector"]),
         "StatefulSet" => {
             for field in ["selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"] {
@@ -359,10 +366,9 @@ pub(crate) fn validate_update(kind: &str, old: &Value, new: &Value, causes: &mut
                 spec
             };
             if frozen(old) != frozen(new) {
-                causes.push(Cause::new(
-                    "FieldValueForbidden",
+                causes.push(Cause::forbidden(
                     "spec",
-                    "Forbidden: pod updates may not change fields other than `spec.containers[*].image`, \
+                    "pod updates may not change fields other than `spec.containers[*].image`, \
                      `spec.activeDeadlineSeconds`, `spec.tolerations` and `spec.terminationGracePeriodSeconds`",
                 ));
             }

@@ -66,7 +66,7 @@ impl Watch {
         // Subscribed before the state is read: nothing is missed in between.
         let bell = api.bell();
         let from_now = from.is_empty() || from == "0" || self.send_initial;
-        let mut first = Vec::new();
+        let (mut first, mut over) = (Vec::new(), false);
         let cursor = if from_now {
             let namespace = self.namespace.as_deref();
             let page = api.with(|s| s.list(&self.resource, namespace, &self.selector, 0, ""))?;
@@ -83,7 +83,10 @@ impl Watch {
                 .map_err(|_| ApiError::bad_request(format!("resourceVersion {from:?}: must be a number")))?;
             let known = api.with(|s| s.store.changes_after(&self.resource.collection, cursor).is_ok());
             if !known {
-                return Err(too_old(cursor));
+                // In the stream, as the original does: a client's error handling is the same as for a watch that
+                // falls behind later.
+                write_line(&mut first, "ERROR", &too_old(cursor).to_status());
+                over = true;
             }
             cursor
         };
@@ -97,7 +100,7 @@ impl Watch {
             first: first.into(),
             ends: now + Duration::from_secs(timeout_s),
             bookmark_due: now + BOOKMARK_EVERY,
-            over: false,
+            over,
             watch: self,
         };
         Ok(futures::stream::unfold(running, |mut running| async move {

@@ -51,6 +51,10 @@ pub(super) async fn run(
     let dir = shared.config.dir.join("pods").join(&folder);
     let logs_dir = shared.config.logs_dir().join(&folder);
     let (stop, stopped) = watch::channel(None);
+    let kubeconfig = match &shared.config.identities {
+        Some(_) => dir.join("kubeconfig"),
+        None => shared.config.kubeconfig.clone(),
+    };
     let identity = Identity {
         pod_ip: ip.to_string(),
         host_ip: shared.config.host_ip().to_string(),
@@ -61,7 +65,7 @@ pub(super) async fn run(
             pod_ip: identity.pod_ip.clone(),
             host_ip: identity.host_ip.clone(),
             node: shared.config.name.clone(),
-            kubeconfig: shared.config.kubeconfig.clone(),
+            kubeconfig,
         },
         shared: shared.clone(),
         pod: pod.clone(),
@@ -167,11 +171,11 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
     let mut bell = context.shared.settings.bell();
     let (mut former, mut noted) = (None, None);
     loop {
-        let ready =
-            Volumes::prepare(spec, &context.dir, &claims, &context.namespace).and_then(|mut volumes| {
-                volumes.project(&context.shared.settings, &context.namespace)?;
-                Ok(volumes)
-            });
+        let ready = identify(context).await.and_then(|()| {
+            let mut volumes = Volumes::prepare(spec, &context.dir, &claims, &context.namespace)?;
+            volumes.project(&context.shared.settings, &context.namespace)?;
+            Ok(volumes)
+        });
         let problem = match ready {
             Ok(volumes) => return volumes,
             Err(problem) => problem,
@@ -192,6 +196,12 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
             () = tokio::time::sleep(PROJECT_RETRY) => {}
         }
     }
+}
+
+/// Where pods have kubeconfigs of their own, writes it.
+async fn identify(context: &Context) -> Result<(), String> {
+    let Some(identities) = &context.shared.config.identities else { return Ok(()) };
+    identities.write(&context.shared.client, &context.pod, &context.facts.kubeconfig).await
 }
 
 /// Keeps projected files as their objects are.

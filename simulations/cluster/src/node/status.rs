@@ -109,7 +109,8 @@ pub(super) fn pod_status(
         "hostIP": identity.host_ip, "hostIPs": [{"ip": identity.host_ip}],
         "podIP": identity.pod_ip, "podIPs": [{"ip": identity.pod_ip}],
         "startTime": time(identity.started),
-        "qosClass": "BestEffort",
+        // Worked out from resources when the pod was made, and not to be changed.
+        "qosClass": pod.status.as_ref().and_then(|s| s.qos_class.as_deref()).unwrap_or("BestEffort"),
         "conditions": [
             condition("PodScheduled", true, "", String::new()),
             condition("Initialized", initialized, "ContainersNotInitialized", "init containers have not completed".into()),

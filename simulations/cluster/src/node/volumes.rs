@@ -50,7 +50,10 @@ impl Volumes {
             std::fs::create_dir_all(&dir).map_err(|e| format!("volume {:?}: {e}", volume.name))?;
             if let Some(projection) = projection(volume, &dir) {
                 this.projections.push(projection);
-            } else if volume.empty_dir.is_none() && volume.persistent_volume_claim.is_none() {
+            } else if volume.empty_dir.is_none()
+                && volume.persistent_volume_claim.is_none()
+                && !is_identity(volume)
+            {
                 return Err(format!(
                     "volume {:?}: this node provides configMap, secret, emptyDir and persistentVolumeClaim volumes only",
                     volume.name
@@ -71,6 +74,13 @@ impl Volumes {
         }
         Ok(())
     }
+}
+
+/// The volume that Kubernetes adds for a service account's token. The folder stays empty: who a pod is, its
+/// kubeconfig says.
+fn is_identity(volume: &Volume) -> bool {
+    let sources = volume.projected.as_ref().and_then(|p| p.sources.as_ref());
+    sources.is_some_and(|s| s.iter().any(|source| source.service_account_token.is_some()))
 }
 
 fn projection(volume: &Volume, dir: &Path) -> Option<Projection> {

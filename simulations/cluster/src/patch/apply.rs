@@ -122,7 +122,7 @@ pub(crate) fn apply(
 
     let mut conflicts = Vec::new();
     let outcome = defaulted(&merged);
-    for (other, (set, _)) in owners.iter_mut().filter(|(m, _)| *m != manager) {
+    for (other, (set, entry)) in owners.iter_mut().filter(|(m, _)| *m != manager) {
         let taken: Vec<Path> = set
             .0
             .intersection(&wanted.0)
@@ -134,7 +134,7 @@ pub(crate) fn apply(
             if force {
                 set.0.remove(&path);
             } else {
-                conflicts.push((other.name.clone(), dotted(&path)));
+                conflicts.push((shown(other, entry), dotted(&path)));
             }
         }
     }
@@ -156,6 +156,19 @@ pub(crate) fn apply(
     owners.insert(manager.clone(), (wanted, entry(manager, &api_version, now)));
     write_owners(&mut merged, owners);
     Ok(merged)
+}
+
+/// A manager as a conflict names it.
+fn shown(manager: &Manager, entry: &Value) -> String {
+    let mut text = format!("{:?}", manager.name);
+    if !manager.subresource.is_empty() {
+        text.push_str(&format!(" with subresource {:?}", manager.subresource));
+    }
+    if manager.operation == "Update" {
+        let (version, time) = (object::text(entry, &["apiVersion"]), object::text(entry, &["time"]));
+        text.push_str(&format!(" using {version} at {time}"));
+    }
+    text
 }
 
 /// Whether the path is a key of the list item that it is in.

@@ -2,10 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-mod api;
 mod dns;
 mod garbage;
-mod kubectl;
 mod node;
 mod workloads;
 

@@ -1,1 +1,92 @@
-//! Gauntlet's parts with a real Kubernetes on the other side.
+//! One suite of what clients may rely on, for the embedded API server and for the real one.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+mod real;
+mod subject;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::Client;
+use kube::api::{Api, ListParams, PostParams};
+use serde_json::json;
+use simulations_cluster::{Cluster, ClusterConfig};
+
+use real::{Binaries, ControlPlane};
+use subject::{Flavour, Server};
+
+/// kubectl of the peers, else the machine's.
+fn kubectl() -> Option<PathBuf> {
+    peers::binary::binary("kubectl").or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.is_file())
+    })
+}
+
+async fn embedded(dir: &Path) -> (Cluster, Arc<Server>) {
+    let config = ClusterConfig::new("embedded", dir.join("cluster")).program("shell", "/bin/sh");
+    let cluster = Cluster::start(config).await.unwrap();
+    let server = Server {
+        flavour: Flavour::Embedded,
+        client: cluster.client(),
+        old_revision: "1".into(),
+        kubeconfig: cluster.kubeconfig_path(),
+        kubectl: kubectl(),
+        home: dir.to_owned(),
+    };
+    (cluster, Arc::new(server))
+}
+
+async fn newest_revision(client: &Client) -> String {
+    let api: Api<ConfigMap> = Api::all(client.clone());
+    api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_api_keeps_its_promises() {
+    thanos_telemetry::logs::init();
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, server) = embedded(dir.path()).await;
+    let cases = async {
+        suite::run(&server, suite::API).await;
+        suite::run(&server, suite::WORKLOADS).await;
+    };
+    tokio::task::LocalSet::new().run_until(cases).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_real_api_keeps_the_same_promises() {
+    thanos_telemetry::logs::init();
+    let Some(binaries) = Binaries::find() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut plane = ControlPlane::start(&dir.path().join("real"), binaries).await;
+    // What happened before it was started again is not in its watches' history.
+    let client = plane.client().await;
+    let old_revision = newest_revision(&client).await;
+    let later: Namespace = serde_json::from_value(json!({"metadata": {"name": "later"}})).unwrap();
+    Api::all(client).create(&PostParams::default(), &later).await.unwrap();
+    plane.kill_api();
+    plane.start_api().await;
+    let server = Server {
+        flavour: Flavour::Real,
+        client: plane.client().await,
+        old_revision,
+        kubeconfig: plane.admin_kubeconfig(),
+        kubectl: kubectl(),
+        home: dir.path().to_owned(),
+    };
+    let server = Arc::new(server);
+    plane.start_manager().await;
+    let node = ClusterConfig::new("east", dir.path().join("node")).program("shell", "/bin/sh");
+    let node = Cluster::attach(node, &plane.admin_kubeconfig()).await.unwrap();
+    let cases = async {
+        suite::run(&server, suite::API).await;
+        suite::run(&server, suite::WORKLOADS).await;
+    };
+    tokio::task::LocalSet::new().run_until(cases).await;
+    node.stop().await;
+}

@@ -55,7 +55,7 @@ fn what_is_no_longer_applied_goes_and_what_others_own_stays() {
     let refused =
         apply(Some(&scaled), &wants, T, &manager("x", "Apply"), false, "t", Value::clone).unwrap_err();
     assert_eq!((refused.code, refused.reason), (409, "Conflict"));
-    assert!(refused.message.contains("\"scaler\": .spec.replicas"), "{}", refused.message);
+    assert!(refused.message.contains("\"scaler\" using apps/v1 at t: .spec.replicas"), "{}", refused.message);
     let forced = apply(Some(&scaled), &wants, T, &manager("x", "Apply"), true, "t", Value::clone).unwrap();
     assert_eq!(object::int(&forced, &["spec", "replicas"]), Some(3));
     assert!(!forced["metadata"]["managedFields"].to_string().contains("scaler"), "it owns nothing any more");
