@@ -211,6 +211,8 @@ fn pod_labels(pod: &Pod) -> LabelMap {
                     None => labels.insert("replicaset".into(), owner.name.clone()),
                 };
             }
+            // `job` is Prometheus' own.
+            "Job" => drop(labels.insert("k8s_job".into(), owner.name.clone())),
             kind => drop(labels.insert(kind.to_lowercase(), owner.name.clone())),
         }
     }

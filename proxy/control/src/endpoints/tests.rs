@@ -105,6 +105,10 @@ fn labels_are_linkerds() {
     let owner = &mut set.metadata.owner_references.as_mut().unwrap()[0];
     (owner.kind, owner.name) = ("StatefulSet".into(), "db".into());
     assert_eq!(pod_labels(&set)["statefulset"], "db");
+    let mut run = set.clone();
+    run.metadata.owner_references.as_mut().unwrap()[0].kind = "Job".into();
+    let labels = pod_labels(&run);
+    assert_eq!((labels["k8s_job"].as_str(), labels.get("job")), ("db", None));
     let mut bare = pod("127.1.0.1", "", APP, "True");
     bare.metadata.labels.as_mut().unwrap().remove("pod-template-hash");
     assert_eq!(pod_labels(&bare)["replicaset"], "web-1");

@@ -152,6 +152,14 @@ async fn queries_that_ship_hold_on_linkerds_pages() {
     assert!(held >= 15, "only {held} queries were found");
 }
 
+#[test]
+fn a_jobs_pod_keeps_prometheus_job_label() {
+    let admin = "10.0.0.1:4191".parse().unwrap();
+    let target = View::new().target(("job", "import"), ("linkerd-proxy", "linkerd-admin"), admin);
+    let label = |name: &str| target.labels.get(name).to_owned();
+    assert_eq!((label("job"), label("k8s_job")), ("linkerd-proxy".into(), "import".into()));
+}
+
 /// Queries of the scenarios, the policies and the dashboards, by file; a dashboard's variables stand for all.
 fn shipped() -> Vec<(String, String)> {
     let mut files = Vec::new();

@@ -42,26 +42,38 @@ impl View {
         Self { job, external: config.external_labels, caches, series }
     }
 
-    /// Scrapes the proxy of a deployment's pod; `container` and `port` are the names of both in the pod.
-    pub(crate) async fn scrape(
-        &mut self,
-        deployment: &str,
+    /// The proxy of a pod that such an owner made; `container` and `port` are the names of both in the pod.
+    pub(crate) fn target(
+        &self,
+        (kind, name): (&str, &str),
         (container, port): (&str, &str),
         admin: SocketAddr,
-        t_ms: i64,
-    ) {
+    ) -> Target {
+        let owner = format!("pod_label_linkerd_io_proxy_{kind}");
         let meta = [
             ("namespace", "default".to_owned()),
-            ("pod_name", format!("{deployment}-5d8c7-x2x2x")),
-            ("pod_label_linkerd_io_proxy_deployment", deployment.to_owned()),
+            ("pod_name", format!("{name}-5d8c7-x2x2x")),
+            (owner.as_str(), name.to_owned()),
             ("pod_container_name", container.to_owned()),
             ("pod_container_port_name", port.to_owned()),
         ];
         let meta = meta.map(|(name, value)| (format!("__meta_kubernetes_{name}"), value));
         let own: LabelMap = meta.into_iter().chain([("__address__".to_owned(), admin.to_string())]).collect();
-        let Built::Target(target) = Target::build(&self.job, &LabelMap::new(), &own).unwrap() else {
-            panic!("the rules drop {own:?}");
-        };
+        match Target::build(&self.job, &LabelMap::new(), &own).unwrap() {
+            Built::Target(target) => *target,
+            Built::Dropped(labels) => panic!("the rules drop {labels}"),
+        }
+    }
+
+    /// Scrapes the proxy of a deployment's pod.
+    pub(crate) async fn scrape(
+        &mut self,
+        deployment: &str,
+        names: (&str, &str),
+        admin: SocketAddr,
+        t_ms: i64,
+    ) {
+        let target = self.target(("deployment", deployment), names, admin);
         let body = fetch::fetch(&fetch::client().unwrap(), &target, 1 << 20, None).await.unwrap();
         let mutation = Mutation {
             target: &target.labels,
