@@ -234,6 +234,10 @@ pub struct WorkloadRecord {
     /// Requests per second that one replica sustains, where the scenario says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sustains_rps: Option<f64>,
+    /// What the loads plan to send it, through `calls` too, where the scenario says what one replica sustains: each
+    /// rate holds until the next, and the demand is it over `sustainsRps`, rounded up, at least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Vec<PointRecord>>,
     /// What its users accept, where the scenario says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<String>,

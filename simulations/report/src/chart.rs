@@ -32,6 +32,7 @@ pub(crate) struct Chart<'a> {
     /// Where stages begin.
     pub(crate) lines_s: &'a [f64],
     pub(crate) points: Vec<Mark>,
+    pub(crate) feet: Vec<Foot>,
 }
 
 /// A series of a chart.
@@ -53,6 +54,14 @@ pub(crate) enum Shape {
     Steps,
     /// The same, filled to the axis.
     Area,
+}
+
+/// Stretches of time along the foot of the plot.
+#[derive(Debug)]
+pub(crate) struct Foot {
+    /// With how much of them there is.
+    pub(crate) name: String,
+    pub(crate) spans: Vec<Span>,
 }
 
 /// Something on the time axis that leads to its row in a table.
@@ -101,6 +110,7 @@ impl Chart<'_> {
         );
         bands(&mut h, self.bands, self.length_s);
         self.svg(&mut h);
+        self.feet(&mut h);
         for p in &self.points {
             p.html(&mut h, self.length_s);
         }
@@ -128,6 +138,10 @@ impl Chart<'_> {
             h.raw("<span class=\"now\" aria-hidden=\"true\" data-v=\"");
             h.escaped(&readouts.trim_end(), usize::MAX).raw("\"></span></li>");
         }
+        for foot in &self.feet {
+            h.raw("<li><svg aria-hidden=\"true\" viewBox=\"0 0 22 8\" width=\"22\" height=\"8\">");
+            h.fill("<path class=\"foot\" d=\"M0,8V2H22V8Z\"/></svg>{}</li>", &[&foot.name]);
+        }
         h.raw("</ul>");
     }
 
@@ -149,6 +163,18 @@ impl Chart<'_> {
             h.escaped(&self.path(s), usize::MAX).raw("\"/>");
         }
         h.raw("</svg>");
+    }
+
+    fn feet(&self, h: &mut Html) {
+        for (i, foot) in self.feet.iter().enumerate() {
+            for span in &foot.spans {
+                let (left, width) = place(span, self.length_s);
+                h.fill(
+                    "<div class=\"foot\" style=\"left:{}%;width:{}%;--row:{}\" title=\"{}\"></div>",
+                    &[&left, &width, &i, &span.name],
+                );
+            }
+        }
     }
 
     fn x(&self, at_s: f64) -> f64 {
@@ -191,6 +217,9 @@ impl Chart<'_> {
             let last = s.points.last().map_or(0.0, |p| p.1);
             let (low, high, last) = (number(low), number(high), number(last));
             let _ = write!(text, " {}: from {low} to {high}, {last} at the end.", s.name);
+        }
+        for foot in &self.feet {
+            let _ = write!(text, " {}.", foot.name);
         }
         text
     }

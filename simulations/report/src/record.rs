@@ -23,6 +23,8 @@ pub(crate) struct Record {
     pub(crate) stages: Vec<Stage>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) verdict: Verdict,
+    /// The threshold that ended it early.
+    pub(crate) aborted_by: Option<String>,
     pub(crate) rows: Vec<Row>,
     pub(crate) counterexample: Option<Counterexample>,
     pub(crate) loads: Vec<Load>,
@@ -61,6 +63,15 @@ pub(crate) struct Stage {
     pub(crate) end_s: f64,
     pub(crate) from_rps: f64,
     pub(crate) to_rps: f64,
+    /// Of a recorded load: straight lines lead from one to the next.
+    pub(crate) points: Option<Vec<Rate>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Rate {
+    pub(crate) at_s: f64,
+    pub(crate) rps: f64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -79,6 +90,15 @@ pub(crate) struct Row {
     pub(crate) expectation: String,
     pub(crate) found: String,
     pub(crate) held: bool,
+    /// False where the run was broken off before.
+    pub(crate) reached: Option<bool>,
+}
+
+impl Row {
+    /// Whether the run ended before it could be judged; it did not hold then.
+    pub(crate) fn open(&self) -> bool {
+        !self.held && self.reached == Some(false)
+    }
 }
 
 /// A run that has to fail: a row holds if what it names failed.
@@ -95,6 +115,7 @@ pub(crate) struct Counterexample {
 pub(crate) struct Load {
     pub(crate) cluster: String,
     pub(crate) load: String,
+    pub(crate) to: String,
     pub(crate) stage: Option<String>,
     pub(crate) figures: Figures,
 }
@@ -127,6 +148,9 @@ pub(crate) struct Workload {
     pub(crate) replica_hours: f64,
     /// Requests per second that one replica carries, where the scenario says so.
     pub(crate) sustains_rps: Option<f64>,
+    /// What the loads plan to send it; each rate holds until the next.
+    pub(crate) planned: Option<Vec<Rate>>,
+    pub(crate) slo: Option<String>,
     pub(crate) elasticity: Option<Elasticity>,
 }
 
@@ -189,6 +213,8 @@ pub(crate) enum What {
         #[serde(default)]
         load: String,
         #[serde(default)]
+        to: String,
+        #[serde(default)]
         rate_rps: f64,
         #[serde(default)]
         figures: Figures,
@@ -199,8 +225,15 @@ pub(crate) enum What {
         #[serde(default)]
         metrics: Vec<Metric>,
     },
-    /// The verdict's rows sum these up.
-    Slo,
+    /// A second of one cluster, judged on the requests that were due in it.
+    Slo {
+        cluster: String,
+        service: String,
+        second: u64,
+        due: u64,
+        over: u64,
+        held: bool,
+    },
     Restart {
         #[serde(default)]
         container: String,

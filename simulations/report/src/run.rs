@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
-use crate::record::{Event, FORMAT, Record, Stage, What};
+use crate::record::{Event, FORMAT, Record, What};
 use crate::scale::VALUE_MAX;
 
 mod decision;
+mod planned;
+mod slo;
 
 pub(crate) use decision::{Decision, Kind};
+pub(crate) use slo::Slo;
 
-/// Stages of which the demand is computed, and moments of a ramp.
-const STAGES_MAX: usize = 1_000;
-const MOMENTS_MAX: u32 = 600;
+/// Stages whose beginnings are drawn in a chart.
+const STAGES_MAX: usize = 100;
 
 /// Cluster and name.
 pub(crate) type Key = (String, String);
@@ -29,7 +31,7 @@ pub(crate) struct Run {
     pub(crate) source: String,
     /// Seconds that the time axis holds; above zero.
     pub(crate) length_s: f64,
-    /// Faults as they happened, or as planned where no mark says so.
+    /// Faults as they happened, or as planned where no mark says so; not those that the run ended before.
     pub(crate) faults: Vec<Span>,
     /// By cluster and load.
     pub(crate) loads: BTreeMap<Key, LoadSeries>,
@@ -37,6 +39,8 @@ pub(crate) struct Run {
     pub(crate) replicas: BTreeMap<Key, ReplicaSeries>,
     /// By cluster and policy.
     pub(crate) policies: BTreeMap<Key, PolicySeries>,
+    /// By cluster and service.
+    pub(crate) slos: BTreeMap<Key, Slo>,
     /// In order.
     pub(crate) decisions: Vec<Decision>,
     /// Restarts, in order.
@@ -58,6 +62,8 @@ pub(crate) struct Span {
 /// One load on one cluster, a point a second.
 #[derive(Debug, Default)]
 pub(crate) struct LoadSeries {
+    /// The service that it is sent to, where the record says so.
+    pub(crate) to: String,
     pub(crate) asked: Vec<Point>,
     pub(crate) answered: Vec<Point>,
     pub(crate) p50: Vec<Point>,
@@ -72,7 +78,9 @@ pub(crate) struct LoadSeries {
 pub(crate) struct ReplicaSeries {
     pub(crate) wanted: Vec<Point>,
     pub(crate) ready: Vec<Point>,
-    /// The fewest replicas that carry the planned load, where the record says what one carries.
+    /// Requests per second that are planned for it, where the record says what one replica carries.
+    pub(crate) planned: Vec<Point>,
+    /// The fewest replicas that carry them.
     pub(crate) demanded: Vec<Point>,
     /// Requests per second that one replica carries.
     pub(crate) sustains_rps: Option<f64>,
@@ -124,6 +132,7 @@ impl Run {
             loads: BTreeMap::new(),
             replicas: BTreeMap::new(),
             policies: BTreeMap::new(),
+            slos: BTreeMap::new(),
             decisions: Vec::new(),
             restarts: Vec::new(),
             unknown_events: 0,
@@ -136,15 +145,22 @@ impl Run {
             policy.target =
                 told.or_else(|| policy.states.iter().rev().find_map(|s| decision::target_of(&s.cause)));
         }
-        // Which service several loads reach, and how much of each, the record does not say.
-        let one_load = run.load_names().len() <= 1;
-        for w in run.record.workloads.iter().filter(|_| one_load) {
-            let series = run.replicas.get_mut(&(w.cluster.clone(), w.workload.clone()));
-            if let Some((series, rps)) = series.zip(w.sustains_rps.filter(|r| *r > 0.0)) {
-                series.demanded = demand(&run.record.stages, rps);
+        run.faults.retain(|f| f.from_s <= run.length_s);
+        let stages = planned::by_stages(&run.record);
+        for w in &run.record.workloads {
+            let key = (w.cluster.clone(), w.workload.clone());
+            if let Some(slo) = run.slos.get_mut(&key) {
+                slo.condition = w.slo.clone().unwrap_or_default();
+            }
+            let planned = planned::of(w, stages.as_deref(), run.length_s);
+            let rps = w.sustains_rps.filter(|r| *r > 0.0 && !planned.is_empty());
+            if let Some((series, rps)) = run.replicas.get_mut(&key).zip(rps) {
+                series.demanded = planned::demand(&planned, rps);
+                series.planned = planned;
                 series.sustains_rps = Some(value(rps));
             }
         }
+        run.slos.values_mut().for_each(|s| s.finish(run.length_s));
         run.decisions = decision::decisions(&run.replicas, &run.policies);
         run
     }
@@ -152,7 +168,10 @@ impl Run {
     fn take(&mut self, event: Event) {
         let at = event.at_s;
         match event.what {
-            What::Mark { .. } | What::Slo => {}
+            What::Mark { .. } => {}
+            What::Slo { cluster, service, second, due, over, held } => {
+                self.slos.entry((cluster, service)).or_default().second(second, due, over, held);
+            }
             What::Decision { cluster, policy, metrics } => {
                 let per_replica = metrics.first().filter(|m| m.target_type == "AverageValue");
                 if let Some(target) = per_replica.and_then(|m| m.target).filter(|t| *t > 0.0) {
@@ -169,8 +188,9 @@ impl Run {
                     PolicyState { at_s: at, sufficient, evidence, value: v.map(value), desired, cause };
                 self.policies.entry((cluster, policy)).or_default().states.push(state);
             }
-            What::Load { cluster, load, rate_rps, figures: f } => {
+            What::Load { cluster, load, to, rate_rps, figures: f } => {
                 let series = self.loads.entry((cluster, load)).or_default();
+                series.to = to;
                 series.asked.push((at, value(rate_rps)));
                 series.answered.push((at, f.completed as f64));
                 series.failed.push((at, f.failed as f64));
@@ -198,6 +218,41 @@ impl Run {
             }
         }
         names
+    }
+
+    /// How many loads a cluster has.
+    pub(crate) fn loads_on(&self, cluster: &str) -> usize {
+        self.loads.keys().filter(|k| k.0 == cluster).count()
+    }
+
+    /// Clusters that a load runs on, where not all that have load.
+    pub(crate) fn only_on(&self, load: &str) -> Vec<&str> {
+        let on: Vec<&str> = self.loads.keys().filter(|k| k.1 == load).map(|k| k.0.as_str()).collect();
+        let elsewhere = self.loads.keys().any(|k| !on.contains(&k.0.as_str()));
+        if elsewhere { on } else { Vec::new() }
+    }
+
+    /// When stages begin on a cluster: of one load, or of all that run there.
+    pub(crate) fn stage_starts_s(&self, cluster: &str, load: Option<&str>) -> Vec<f64> {
+        let several = self.load_names().len() > 1;
+        let here = |of: &str| match load {
+            Some(load) => load == of,
+            None => self.loads.contains_key(&(cluster.to_owned(), of.to_owned())),
+        };
+        let stages = self.record.stages.iter().filter(|s| !several || here(&s.load));
+        stages.map(|s| s.start_s).filter(|s| *s < self.length_s).take(STAGES_MAX).collect()
+    }
+
+    /// The slos of a load's users: of the service that it is sent to, and of every one where it is the cluster's
+    /// only load.
+    pub(crate) fn slos_of(&self, load: &Key) -> impl Iterator<Item = (&str, &Slo)> {
+        let only = self.loads_on(&load.0) == 1;
+        let to = self.loads.get(load).map_or("", |s| s.to.as_str());
+        let own = self
+            .slos
+            .iter()
+            .filter(move |((cluster, service), _)| *cluster == load.0 && (only || service == to));
+        own.map(|((_, service), slo)| (service.as_str(), slo))
     }
 
     /// Clusters in the record's order, then those that only events name.
@@ -229,23 +284,6 @@ fn faults(record: &Record, events: &[Event]) -> Vec<Span> {
         Span { name: f.name.clone(), detail, from_s, to_s }
     };
     record.faults.iter().map(span).collect()
-}
-
-/// The fewest replicas for each moment of the planned load, and at least one for the next request.
-fn demand(stages: &[Stage], sustains_rps: f64) -> Vec<Point> {
-    let mut points = Vec::new();
-    for stage in stages.iter().take(STAGES_MAX) {
-        let (start_s, length_s) = (time(stage.start_s), time(stage.end_s - stage.start_s));
-        let moments =
-            if stage.from_rps == stage.to_rps { 1 } else { (length_s as u32).clamp(1, MOMENTS_MAX) };
-        for i in 0..moments {
-            let share = f64::from(i) / f64::from(moments);
-            let rps = value(stage.from_rps) * (1.0 - share) + value(stage.to_rps) * share;
-            points.push((start_s + length_s * share, value((rps / sustains_rps).ceil().max(1.0))));
-        }
-    }
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    points
 }
 
 /// A time that can be drawn: up to a thousand years.

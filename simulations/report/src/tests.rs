@@ -388,7 +388,91 @@ fn several_loads_have_figures_charts_and_stages_of_their_own() {
     for text in ["users: Load", "batch: Latency", "stages of users", "stages of batch", "east, batch"] {
         assert!(page.contains(text), "{text}");
     }
-    assert!(!page.contains("demanded"), "whose demand it is, the record does not say");
+    assert!(!page.contains("demanded"), "whose demand it is, this record does not say");
+
+    record["loads"][1]["to"] = json!("web");
+    record["workloads"][0]["planned"] = json!([{"atS": 0, "rps": 20}, {"atS": 12, "rps": 170}]);
+    record["events"] = json!([
+        load(1.0, "users"),
+        load(1.0, "batch"),
+        {"atS": 0.5, "type": "replicas", "cluster": "east", "workload": "web", "wanted": 2, "ready": 2},
+        {"atS": 15, "type": "replicas", "cluster": "east", "workload": "web", "wanted": 6, "ready": 6},
+        {"atS": 16, "type": "load", "cluster": "west", "load": "users", "rateRps": 5, "figures": figures(20, 0)},
+    ]);
+    let page = render(&[("a".into(), record.to_string().into_bytes())]).unwrap();
+    for text in [
+        "demanded: from 1 to 6, 6 at the end",
+        "web: planned load against capacity",
+        "capacity: from 60 to 180, 180 at the end",
+        "east, batch to web",
+        "stages of batch, in east only",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("stages of users, in"));
+}
+
+#[test]
+fn a_recorded_load_s_demand_is_that_of_its_points() {
+    let mut record = record();
+    record["stages"] = json!([{"load": "trace", "name": "trace", "startS": 0, "endS": 40, "fromRps": 20, "toRps": 20,
+        "points": [{"atS": 0, "rps": 20}, {"atS": 10, "rps": 290}, {"atS": 40, "rps": 20}]}]);
+    let page = page(&[record]);
+    for text in ["trace 20 to 290 rps", "demanded: from 1 to 10, 1 at the end"] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn when_an_slo_did_not_hold_is_on_its_load_s_latency_and_its_shares_among_the_figures() {
+    let mut record = record();
+    record["workloads"][0]["slo"] = json!("p(95)<200");
+    let events = record["events"].as_array_mut().unwrap();
+    for second in 0..10 {
+        let bad = (4..7).contains(&second);
+        events
+            .push(json!({"atS": 35.0, "type": "slo", "cluster": "east", "service": "web", "second": second,
+            "due": 20, "over": if bad { 5 } else { 0 }, "held": !bad}));
+    }
+    let one = page(&[record.clone()]);
+    for text in [
+        "left:10%;width:7.5%;--row:0\" title=\"p(95)&lt;200 did not hold",
+        "p(95)&lt;200 of web not held: 3 of 10 seconds",
+        "p(95)&lt;200 of east/web not held: 3 of 10 seconds",
+        "data-name=\"% of seconds\">30</td>",
+        "data-name=\"% of requests\">7.5</td>",
+    ] {
+        assert!(one.contains(text), "{text}");
+    }
+    assert!(!page(&[super::tests::record()]).contains("not held"));
+
+    // Of two loads it is that of the one that is sent to the service.
+    let load = |load, to| json!({"atS": 9, "type": "load", "cluster": "east", "load": load, "to": to});
+    record["events"].as_array_mut().unwrap().extend([load("users", "web"), load("batch", "other")]);
+    assert_eq!(page(&[record.clone()]).matches("--row:0").count(), 1);
+    assert!(page(&[record.clone(), record]).contains("seconds in which an slo did not hold, %"));
+}
+
+#[test]
+fn a_run_that_a_threshold_ended_says_so_and_shows_nothing_of_what_never_came() {
+    let mut record = record();
+    record["abortedBy"] = json!("failed<1%");
+    record["rows"][0]["held"] = json!(false);
+    record["rows"][0]["reached"] = json!(false);
+    record["stages"].as_array_mut().unwrap().push(json!({"name": "never", "startS": 60, "endS": 70}));
+    record["faults"].as_array_mut().unwrap().push(json!({"name": "too late", "startS": 60, "endS": 70}));
+    let one = page(&[record.clone()]);
+    for text in [
+        "This run ended early, after 0:40, by the threshold <b>failed&lt;1%</b>",
+        "1 of 2 thresholds did not hold",
+        "Not reached: 1",
+        "not reached</span>",
+    ] {
+        assert!(one.contains(text), "{text}");
+    }
+    assert!(!one.contains("never 0 rps") && !one.contains("too late"));
+    let two = page(&[record, super::tests::record()]);
+    assert!(two.contains("Run A ended early") && !two.contains(" better</td>"));
 }
 
 #[test]

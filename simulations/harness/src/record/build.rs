@@ -184,6 +184,7 @@ fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecor
         reversals: r.reversals,
         replica_hours: r.replica_hours,
         sustains_rps: service.and_then(|s| s.sustains_rps),
+        planned: service.and_then(|s| s.sustains_rps).map(|_| planned(&s.planned_rps(cluster, name))),
         slo: service.and_then(|s| Some(s.slo.as_ref()?.text().to_owned())),
         elasticity: elasticity.map(|e| ElasticityRecord {
             under_accuracy_percent: e.under_accuracy,
@@ -193,6 +194,14 @@ fn workload(s: &Scenario, t: &Timeline, target: &Target) -> Option<WorkloadRecor
             instability_percent: e.instability,
         }),
     })
+}
+
+/// A rate for each second as steps: one where it changes.
+fn planned(by_second: &[f64]) -> Vec<PointRecord> {
+    let step = |(second, rps): (u32, &f64)| PointRecord { at_s: f64::from(second), rps: *rps };
+    let mut steps: Vec<PointRecord> = (0..).zip(by_second).map(step).collect();
+    steps.dedup_by(|next, before| next.rps == before.rps);
+    steps
 }
 
 /// As it is recorded; what is told only at the end is none.
@@ -251,6 +260,16 @@ fn decision_metric(m: DecidedMetric) -> DecisionMetric {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_planned_rate_is_recorded_where_it_changes() {
+        let steps = planned(&[5.0, 5.0, 7.5, 5.0, 5.0]);
+        assert_eq!(
+            steps.iter().map(|p| (p.at_s, p.rps)).collect::<Vec<_>>(),
+            [(0.0, 5.0), (2.0, 7.5), (3.0, 5.0)]
+        );
+        assert_eq!(planned(&[]), []);
+    }
 
     #[test]
     fn a_long_series_is_thinned_and_keeps_its_peak() {

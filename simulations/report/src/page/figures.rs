@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::html::Html;
 use crate::page::{columns, letter, void};
 use crate::record::{Figures, Record};
-use crate::run::Run;
+use crate::run::{Run, Slo};
 use crate::scale::number;
 
 /// Rows of a table of figures.
@@ -19,6 +19,7 @@ pub(crate) fn html(runs: &[Run]) -> Html {
     }
     columns(&mut h, runs, |h, _, run| {
         loads(h, &run.record);
+        slos(h, run);
         workloads(h, &run.record);
     });
     h
@@ -28,27 +29,39 @@ pub(crate) fn html(runs: &[Run]) -> Html {
 struct Whole {
     name: &'static str,
     lower_is_better: Option<bool>,
-    of: fn(&Record) -> Option<f64>,
+    of: fn(&Run) -> Option<f64>,
 }
 
-fn sum(r: &Record, of: fn(&Figures) -> u64) -> Option<f64> {
-    let whole: Vec<&Figures> = r.loads.iter().filter(|l| l.stage.is_none()).map(|l| &l.figures).collect();
+fn sum(run: &Run, of: fn(&Figures) -> u64) -> Option<f64> {
+    let whole: Vec<&Figures> =
+        run.record.loads.iter().filter(|l| l.stage.is_none()).map(|l| &l.figures).collect();
     (!whole.is_empty()).then(|| whole.iter().map(|f| of(f) as f64).sum())
 }
 
-fn worst(r: &Record, of: fn(&Figures) -> f64) -> Option<f64> {
-    r.loads.iter().filter(|l| l.stage.is_none()).map(|l| of(&l.figures)).reduce(f64::max)
+fn worst(run: &Run, of: fn(&Figures) -> f64) -> Option<f64> {
+    run.record.loads.iter().filter(|l| l.stage.is_none()).map(|l| of(&l.figures)).reduce(f64::max)
 }
 
-fn workload_sum(r: &Record, of: fn(&crate::record::Workload) -> f64) -> Option<f64> {
-    (!r.workloads.is_empty()).then(|| r.workloads.iter().map(of).sum())
+fn workload_sum(run: &Run, of: fn(&crate::record::Workload) -> f64) -> Option<f64> {
+    let all = &run.record.workloads;
+    (!all.is_empty()).then(|| all.iter().map(of).sum())
+}
+
+/// A share over all services with an slo, in percent.
+fn slo_share(run: &Run, part: fn(&Slo) -> u64, of: fn(&Slo) -> u64) -> Option<f64> {
+    let sum = |f: fn(&Slo) -> u64| run.slos.values().map(|s| f(s) as f64).sum::<f64>();
+    (!run.slos.is_empty()).then(|| percent(sum(part), sum(of)))
+}
+
+fn percent(part: f64, of: f64) -> f64 {
+    100.0 * part / of.max(1.0)
 }
 
 const WHOLES: &[Whole] = &[
     Whole {
         name: "thresholds that failed",
         lower_is_better: Some(true),
-        of: |r| Some(r.rows.iter().filter(|r| !r.held).count() as f64),
+        of: |r| Some(r.record.rows.iter().filter(|r| !r.held).count() as f64),
     },
     Whole { name: "requests due", lower_is_better: None, of: |r| sum(r, |f| f.planned) },
     Whole {
@@ -70,6 +83,16 @@ const WHOLES: &[Whole] = &[
         name: "latency p99, slowest cluster, ms",
         lower_is_better: Some(true),
         of: |r| worst(r, |f| f.latency_p99_ms),
+    },
+    Whole {
+        name: "seconds in which an slo did not hold, %",
+        lower_is_better: Some(true),
+        of: |r| slo_share(r, |s| s.bad_seconds, |s| s.seconds),
+    },
+    Whole {
+        name: "requests over an slo, %",
+        lower_is_better: Some(true),
+        of: |r| slo_share(r, |s| s.bad_requests, |s| s.requests),
     },
     Whole {
         name: "replica-hours, all workloads",
@@ -106,9 +129,9 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
         h.raw("<th scope=\"col\" class=\"n\">B − A</th>");
     }
     h.raw("</tr></thead><tbody>");
-    let comparable = runs.iter().all(|r| void(r.record.verdict).is_none());
+    let comparable = runs.iter().all(|r| void(r.record.verdict).is_none() && r.record.aborted_by.is_none());
     for whole in WHOLES {
-        let values: Vec<Option<f64>> = runs.iter().map(|r| (whole.of)(&r.record)).collect();
+        let values: Vec<Option<f64>> = runs.iter().map(|r| (whole.of)(r)).collect();
         if values.iter().all(Option::is_none) {
             continue;
         }
@@ -172,7 +195,11 @@ fn loads(h: &mut Html, r: &Record) {
     for load in r.loads.iter().take(ROWS_MAX) {
         let f = &load.figures;
         h.raw(if load.stage.is_none() { "<tr class=\"whole\">" } else { "<tr>" });
-        let name = if named { format!("{}, {}", load.cluster, load.load) } else { load.cluster.clone() };
+        let name = match load.to.as_str() {
+            _ if !named => load.cluster.clone(),
+            "" => format!("{}, {}", load.cluster, load.load),
+            to => format!("{}, {} to {to}", load.cluster, load.load),
+        };
         h.fill("<th scope=\"row\">{}</th>", &[&name]);
         h.fill("<td class=\"stage\">{}</td>", &[&load.stage.as_deref().unwrap_or("all")]);
         let counts = [f.planned, f.completed, f.failed, f.dropped].map(|n| n as f64);
@@ -194,6 +221,34 @@ fn loads(h: &mut Html, r: &Record) {
     if !causes.is_empty() {
         h.fill("<p class=\"note\">Failures: {}.</p>", &[&causes.join("; ")]);
     }
+}
+
+fn slos(h: &mut Html, run: &Run) {
+    if run.slos.is_empty() {
+        return;
+    }
+    h.raw("<table class=\"cards figures\"><caption>Service level: seconds in which requests were due and the slo did ");
+    h.raw("not hold on them, and requests that were slower than it says, or failed</caption><thead><tr>");
+    h.raw("<th scope=\"col\">service</th><th scope=\"col\">slo</th>");
+    const COLUMNS: [&str; 6] = ["seconds", "not held", "% of seconds", "requests", "over", "% of requests"];
+    for name in COLUMNS {
+        h.fill("<th scope=\"col\" class=\"n\">{}</th>", &[&name]);
+    }
+    h.raw("</tr></thead><tbody>");
+    for ((cluster, service), s) in run.slos.iter().take(ROWS_MAX) {
+        h.fill("<tr><th scope=\"row\">{}/{}</th>", &[cluster, service]);
+        h.fill("<td class=\"stage\">{}</td>", &[&s.condition]);
+        for (i, (part, of)) in
+            [(s.bad_seconds, s.seconds), (s.bad_requests, s.requests)].into_iter().enumerate()
+        {
+            let (part, of) = (part as f64, of as f64);
+            for (name, v) in COLUMNS.into_iter().skip(i * 3).zip([of, part, percent(part, of)]) {
+                cell(h, name, "", &number(v));
+            }
+        }
+        h.raw("</tr>");
+    }
+    h.raw("</tbody></table>");
 }
 
 fn workloads(h: &mut Html, r: &Record) {

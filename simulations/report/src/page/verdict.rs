@@ -1,9 +1,12 @@
 //! What was asked and whether it held.
 
+use std::fmt::Display;
+
 use crate::html::Html;
 use crate::page::{column, letter, void};
 use crate::record::Row;
 use crate::run::Run;
+use crate::scale::clock;
 
 /// Rows of one verdict that are shown; no scenario written by a person has as many.
 const ROWS_MAX: usize = 500;
@@ -17,6 +20,7 @@ pub(crate) fn html(runs: &[Run]) -> Html {
             if let Some(why) = void(run.record.verdict) {
                 h.fill("<p class=\"warn\">This is no verdict on the policy: {}.</p>", &[&why]);
             }
+            aborted(&mut h, run, &"This run");
             counterexample(&mut h, run);
             one(&mut h, &run.record.rows);
             h.raw("</div>");
@@ -26,12 +30,21 @@ pub(crate) fn html(runs: &[Run]) -> Html {
                 if let Some(why) = void(run.record.verdict) {
                     h.fill("<p class=\"warn\"><b class=\"letter\">{}</b> {}.</p>", &[&letter(i), &why]);
                 }
+                aborted(&mut h, run, &format_args!("Run {}", letter(i)));
                 counterexample(&mut h, run);
             }
             matrix(&mut h, runs);
         }
     }
     h
+}
+
+/// The threshold that ended a run.
+fn aborted(h: &mut Html, run: &Run, which: &dyn Display) {
+    let Some(by) = &run.record.aborted_by else { return };
+    let at = clock(run.record.duration_s);
+    h.fill("<p class=\"warn\">{} ended early, after {}, by the threshold <b>{}</b>. ", &[which, &at, by]);
+    h.raw("The figures are of what ran until then.</p>");
 }
 
 /// What had to fail, and whether it did: there a red row is what was wanted.
@@ -47,16 +60,23 @@ fn counterexample(h: &mut Html, run: &Run) {
 }
 
 fn count(h: &mut Html, rows: &[Row]) {
-    let failed = rows.iter().filter(|r| !r.held).count();
+    let open = rows.iter().filter(|r| r.open()).count();
+    let failed = rows.iter().filter(|r| !r.held && !r.open()).count();
     match (rows.len(), failed) {
         (0, _) => h.raw("<p class=\"empty\">This scenario asked for nothing.</p>"),
+        (_, 0) if open > 0 => h,
         (n, 0) => h.fill("<p>All {} thresholds held.</p>", &[&n]),
         (n, f) => h.fill("<p><strong>{} of {} thresholds did not hold.</strong></p>", &[&f, &n]),
     };
+    if open > 0 {
+        h.fill("<p class=\"note\">Not reached: {}.</p>", &[&open]);
+    }
 }
 
-fn sign(h: &mut Html, held: bool) {
-    h.raw(if held {
+fn sign(h: &mut Html, row: &Row) {
+    h.raw(if row.open() {
+        "<span class=\"odd sign\"><span aria-hidden=\"true\">–</span> not reached</span>"
+    } else if row.held {
         "<span class=\"good sign\"><span aria-hidden=\"true\">✓</span> held</span>"
     } else {
         "<span class=\"bad sign\"><span aria-hidden=\"true\">✗</span> failed</span>"
@@ -71,10 +91,10 @@ fn one(h: &mut Html, rows: &[Row]) {
     h.raw("<table class=\"cards verdicts\"><thead><tr><th scope=\"col\">verdict</th><th scope=\"col\">threshold");
     h.raw("</th><th scope=\"col\">found</th></tr></thead><tbody>");
     // What failed is what one came for.
-    for held in [false, true] {
-        for row in rows.iter().take(ROWS_MAX).filter(|r| r.held == held) {
-            h.raw(if held { "<tr><td>" } else { "<tr class=\"failed\"><td>" });
-            sign(h, held);
+    for (held, open) in [(false, false), (false, true), (true, false)] {
+        for row in rows.iter().take(ROWS_MAX).filter(|r| (r.held, r.open()) == (held, open)) {
+            h.raw(if held || open { "<tr><td>" } else { "<tr class=\"failed\"><td>" });
+            sign(h, row);
             h.fill("</td><td>{}</td><td class=\"found\">{}</td></tr>", &[&row.expectation, &row.found]);
         }
     }
@@ -120,7 +140,7 @@ fn matrix(h: &mut Html, runs: &[Run]) {
             h.fill("<td data-run=\"{}\">", &[&letter(i)]);
             match run.record.rows.iter().find(|r| r.expectation == **expectation) {
                 Some(row) => {
-                    sign(h, row.held);
+                    sign(h, row);
                     h.fill(" <span class=\"found\">{}</span>", &[&row.found]);
                 }
                 None => {

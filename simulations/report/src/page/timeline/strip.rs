@@ -4,17 +4,18 @@ use crate::chart::{bands, place, time_axis};
 use crate::html::Html;
 use crate::run::{PolicySeries, Run, Span};
 use crate::scale::{clock, number};
+use crate::series::STRETCHES;
 
 /// Faults that are drawn.
 pub(super) const FAULTS_MAX: usize = 100;
 
 /// Bars of one strip.
-const BARS_MAX: usize = 400;
+const BARS_MAX: usize = STRETCHES;
 
 /// Loads with a strip.
 const LOADS_MAX: usize = 16;
 
-/// Policies with a strip.
+/// Policies with a strip, and services.
 const POLICIES_MAX: usize = 60;
 
 /// One bar.
@@ -27,12 +28,16 @@ struct Bar {
 /// The strips of a run.
 pub(super) fn strips(h: &mut Html, run: &Run, length_s: f64) {
     h.raw(
-        "<figure class=\"strips\"><figcaption><b>Stages, faults, and trust in the evidence</b></figcaption>",
+        "<figure class=\"strips\"><figcaption><b>Stages, faults, trust in the evidence, and slos</b></figcaption>",
     );
     h.raw("<div class=\"frame\"><div class=\"plot rows\">");
     bands(h, run.faults.get(..FAULTS_MAX.min(run.faults.len())).unwrap_or_default(), length_s);
     for load in run.load_names().into_iter().take(LOADS_MAX) {
-        let name = if load.is_empty() { "stages".to_owned() } else { format!("stages of {load}") };
+        let mut name = if load.is_empty() { "stages".to_owned() } else { format!("stages of {load}") };
+        let only_on = run.only_on(load);
+        if !only_on.is_empty() {
+            name = format!("{name}, in {} only", only_on.join(", "));
+        }
         strip(h, &name, stages(run, load), length_s);
     }
     // A strip each: faults may overlap, and all have names to be read.
@@ -42,6 +47,11 @@ pub(super) fn strips(h: &mut Html, run: &Run, length_s: f64) {
     }
     for (key, policy) in run.policies.iter().take(POLICIES_MAX) {
         strip(h, &format!("evidence of {}/{}", key.0, key.1), trust(policy, length_s), length_s);
+    }
+    for ((cluster, service), slo) in run.slos.iter().take(POLICIES_MAX) {
+        let name = format!("{} of {cluster}/{service} not held: {}", slo.words(), slo.misses());
+        let bar = |s: &Span| Bar { span: s.clone(), style: "missed", text: String::new() };
+        strip(h, &name, slo.missed.iter().map(bar).collect(), length_s);
     }
     if !run.restarts.is_empty() {
         let bar = |(at_s, text): &(f64, String)| Bar {
@@ -80,7 +90,10 @@ fn strip(h: &mut Html, name: &str, bars: Vec<Bar>, length_s: f64) {
 
 fn stages(run: &Run, load: &str) -> Vec<Bar> {
     let bar = |(i, s): (usize, &crate::record::Stage)| {
-        let rate = if s.from_rps == s.to_rps {
+        let rates = || s.points.iter().flatten().map(|p| p.rps);
+        let rate = if let Some((least, most)) = rates().reduce(f64::min).zip(rates().reduce(f64::max)) {
+            format!("{} to {}", number(least), number(most))
+        } else if s.from_rps == s.to_rps {
             number(s.from_rps)
         } else {
             format!("{} → {}", number(s.from_rps), number(s.to_rps))
@@ -91,7 +104,13 @@ fn stages(run: &Run, load: &str) -> Vec<Bar> {
             text: format!("{} {rate} rps", s.name),
         }
     };
-    run.record.stages.iter().filter(|s| s.load == load).enumerate().map(bar).collect()
+    run.record
+        .stages
+        .iter()
+        .filter(|s| s.load == load && s.start_s < run.length_s)
+        .enumerate()
+        .map(bar)
+        .collect()
 }
 
 /// Stretches of equal trust.
