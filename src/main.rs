@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use thanos_telemetry::{Context, RunError, Shutdown, cli, logs};
 
+/// How much less of the processor the harness' own threads get than the load generator's; pods get less still.
+const HARNESS_NICE: i32 = 3;
+
 #[derive(Debug, Parser)]
 #[command(name = "gauntlet", version, about, propagate_version = true)]
 struct Cli {
@@ -63,6 +66,11 @@ impl Part {
         matches!(self, Self::Demo(_) | Self::Run(_) | Self::Cluster(_) | Self::Load(_) | Self::Thanos(_))
     }
 
+    /// Runs API servers beside a load generator.
+    fn runs_clusters(&self) -> bool {
+        matches!(self, Self::Demo(_) | Self::Run(_))
+    }
+
     async fn run(self, ctx: Context) -> Result<(), RunError> {
         match self {
             Self::Demo(args) => simulations_harness::command::demo(args, ctx).await,
@@ -100,6 +108,13 @@ fn main() -> ExitCode {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
+    if part.runs_clusters() {
+        // The load generator's own threads stay as they are: what it measures must not wait for API servers.
+        builder.on_thread_start(|| {
+            // Lowering oneself is always allowed.
+            let _ = rustix::process::nice(HARNESS_NICE);
+        });
+    }
     let result = builder.enable_all().build().map_err(|e| RunError::Failed(e.into())).and_then(|runtime| {
         runtime.block_on(async {
             let shutdown = Shutdown::on_signals().map_err(|e| RunError::Failed(e.into()))?;
