@@ -12,6 +12,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
@@ -21,6 +22,9 @@ use crate::plan::Plan;
 
 /// How long one watch lasts; a new one begins where it ended.
 const WATCH_S: u32 = 30;
+/// Pauses while the API server is away; kube's own go up to 30 s, in which a policy may change unseen.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 /// How long an API server may say nothing; above [`WATCH_S`], or quiet policies would be a fault.
 pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 
@@ -118,6 +122,25 @@ pub(crate) fn rivals(policy: &Policy, all: &BTreeMap<Name, Arc<Policy>>) -> Vec<
     all.values().filter(rival).map(|p| p.name.clone()).collect()
 }
 
+/// Doubling pauses, started over by every success.
+struct Pauses(Duration);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(PAUSE_LONGEST);
+        Some(pause)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0 = PAUSE_FIRST;
+    }
+}
+
 /// Follows the policies until the task is dropped. `None` is published until the first list is complete.
 pub(crate) async fn follow(
     cluster: String,
@@ -126,8 +149,9 @@ pub(crate) async fn follow(
     publish: watch::Sender<Option<Snapshot>>,
 ) {
     let api: Api<DynamicObject> = Api::all_with(client, &resource());
-    let mut events =
-        std::pin::pin!(watcher(api, watcher::Config::default().timeout(WATCH_S)).default_backoff());
+    let mut events = std::pin::pin!(
+        watcher(api, watcher::Config::default().timeout(WATCH_S)).backoff(Pauses(PAUSE_FIRST))
+    );
     let mut known: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut listing: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut failing = false;

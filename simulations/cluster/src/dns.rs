@@ -19,6 +19,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::pause::SteadyPause;
+
 /// How long an answer may be kept: pods come and go by the second.
 const TTL_S: u32 = 1;
 const TCP_CONNECTIONS_MAX: usize = 64;
@@ -139,7 +141,7 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).default_backoff());
+    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(SteadyPause));
     tasks.spawn(stream.for_each(|_| std::future::ready(())));
     store
 }

@@ -12,6 +12,8 @@ use kube::{Client, Resource};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
+use crate::pause::SteadyPause;
+
 /// Keys and contents.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
 
@@ -86,7 +88,7 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).default_backoff());
+    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(SteadyPause));
     tokio::spawn(async move {
         let mut stream = stream.boxed();
         loop {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod real;
+mod scaling;
 mod subject;
 mod suite;
 
@@ -14,6 +15,8 @@ use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
 use simulations_cluster::{Cluster, ClusterConfig};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 use real::{Binaries, ControlPlane};
 use subject::{Flavour, Server};
@@ -24,6 +27,15 @@ fn kubectl() -> Option<PathBuf> {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).map(|dir| dir.join("kubectl")).find(|file| file.is_file())
     })
+}
+
+/// One at a time: the loads are of the size of the machine.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+async fn turn() -> Option<(MutexGuard<'static, ()>, TempDir, Binaries)> {
+    thanos_telemetry::logs::init();
+    let binaries = Binaries::find()?;
+    Some((TURN.lock().await, tempfile::tempdir().unwrap(), binaries))
 }
 
 async fn embedded(dir: &Path) -> (Cluster, Arc<Server>) {
@@ -48,6 +60,7 @@ async fn newest_revision(client: &Client) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_api_keeps_its_promises() {
     thanos_telemetry::logs::init();
+    let _turn = TURN.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let (cluster, server) = embedded(dir.path()).await;
     let cases = async {
@@ -60,9 +73,7 @@ async fn the_embedded_api_keeps_its_promises() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_api_keeps_the_same_promises() {
-    thanos_telemetry::logs::init();
-    let Some(binaries) = Binaries::find() else { return };
-    let dir = tempfile::tempdir().unwrap();
+    let Some((_turn, dir, binaries)) = turn().await else { return };
     let mut plane = ControlPlane::start(&dir.path().join("real"), binaries).await;
     // What happened before it was started again is not in its watches' history.
     let client = plane.client().await;
@@ -89,4 +100,22 @@ async fn the_real_api_keeps_the_same_promises() {
     };
     tokio::task::LocalSet::new().run_until(cases).await;
     node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_scales_on_a_real_control_plane_as_its_roles_allow() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    scaling::up_and_down(dir.path(), binaries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_api_server_goes_away_and_comes_back() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    scaling::away_and_back(dir.path(), binaries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_on_a_real_control_plane_is_killed() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    scaling::hand_over(dir.path(), binaries).await;
 }

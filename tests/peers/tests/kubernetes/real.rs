@@ -104,7 +104,7 @@ impl ControlPlane {
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={}", self.file("tokens.csv")),
             format!("--audit-policy-file={}", self.file("audit.yaml")),
-            format!("--audit-log-path={}", self.file("audit.log")),
+            format!("--audit-log-path={}", self.audit_log().display()),
         ];
         self.api = Some(Process::start("kube-apiserver", &self.dir, &self.binaries.apiserver, args));
         let client = self.client().await;
@@ -118,6 +118,16 @@ impl ControlPlane {
     /// Kills the API server: from now on connections are refused.
     pub(crate) fn kill_api(&mut self) {
         self.api = None;
+    }
+
+    /// Where the API server writes who did what.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.dir.join("audit.log")
+    }
+
+    /// Ends the controllers.
+    pub(crate) fn kill_manager(&mut self) {
+        self.manager = None;
     }
 
     /// Starts the controllers of workloads, namespaces, service accounts and garbage.
