@@ -1,0 +1,57 @@
+//! A real API server takes `manifests/`: every overlay, field by field.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::kubectl;
+use crate::real::{Binaries, ControlPlane};
+
+const OVERLAYS: [&str; 4] = [
+    "base/autoscaler",
+    "overlays/single-cluster",
+    "overlays/two-clusters/east",
+    "overlays/two-clusters/west",
+];
+
+fn run(kubeconfig: &Path, home: &Path, args: &[&str]) -> Result<String, String> {
+    let program = kubectl().expect("kubectl is built with the API server");
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests"));
+    let out = Command::new(program)
+        .args(args)
+        .current_dir(root)
+        .env("KUBECONFIG", kubeconfig)
+        .env("HOME", home)
+        .output()
+        .expect("kubectl runs");
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_api_server_takes_every_overlay() {
+    let Some(binaries) = Binaries::find() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let plane = ControlPlane::start(&dir.path().join("real"), binaries).await;
+    let (kubeconfig, home) = (plane.admin_kubeconfig(), dir.path());
+    let apply = ["apply", "--server-side", "--validate=strict"];
+    // A dry run keeps nothing, so that what the rest stands on is made first.
+    run(&kubeconfig, home, &[&apply[..], &["-k", "crds"]].concat()).unwrap();
+    run(&kubeconfig, home, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"])
+        .unwrap();
+    run(&kubeconfig, home, &[&apply[..], &["-f", "base/namespace.yaml"]].concat()).unwrap();
+    for overlay in OVERLAYS {
+        let all = [&apply[..], &["--dry-run=server", "-k", overlay]].concat();
+        let told = run(&kubeconfig, home, &all).unwrap_or_else(|e| panic!("{overlay}: {e}"));
+        assert!(told.contains("deployment.apps/"), "{overlay}: {told}");
+    }
+    // What is wrong is refused here, or the above says nothing.
+    let wrong = home.join("wrong.yaml");
+    std::fs::write(
+        &wrong,
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {replica: 1}}\n",
+    )
+    .unwrap();
+    let wrong = wrong.display().to_string();
+    let refused = run(&kubeconfig, home, &[&apply[..], &["--dry-run=server", "-f", &wrong]].concat());
+    assert!(refused.is_err_and(|e| e.contains("replica")), "an unknown field was taken");
+}
