@@ -53,6 +53,10 @@ impl PolicyLabels {
     }
 }
 
+/// Label values of `query_errors`.
+const QUERY_ERROR_KINDS: [&str; 7] =
+    ["unreachable", "timeout", "bad_query", "execution", "bad_response", "many_series", "other"];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabels {
     pub cluster: String,
@@ -125,6 +129,10 @@ impl Metrics {
         );
         r.register("queries", "Distinct queries sent", this.queries.clone());
         r.register("query_errors", "Queries without an answer, by kind", this.query_errors.clone());
+        for kind in QUERY_ERROR_KINDS {
+            // At 0 from the start: a rate cannot see the increment that a series begins with.
+            this.query_errors.get_or_create(&KindLabels { kind: kind.into() });
+        }
         r.register("leader", "1 where this process holds the Lease", this.leader.clone());
         r.register("policies", "Policies known", this.policies.clone());
         r.register("desired_replicas", "Replicas that the last decision wants", this.desired.clone());
