@@ -131,7 +131,7 @@ impl Metrics {
         r.register("query_errors", "Queries without an answer, by kind", this.query_errors.clone());
         for kind in QUERY_ERROR_KINDS {
             // At 0 from the start: a rate cannot see the increment that a series begins with.
-            this.query_errors.get_or_create(&KindLabels { kind: kind.into() });
+            drop(this.query_errors.get_or_create(&KindLabels { kind: kind.into() }));
         }
         r.register("leader", "1 where this process holds the Lease", this.leader.clone());
         r.register("policies", "Policies known", this.policies.clone());

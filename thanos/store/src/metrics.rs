@@ -43,6 +43,11 @@ struct CauseLabel {
     cause: Cause,
 }
 
+impl Cause {
+    const ALL: [Self; 6] =
+        [Self::NotAnswering, Self::Timeout, Self::Failed, Self::Reported, Self::Undecodable, Self::Discovery];
+}
+
 /// Counters of the read path; clones share their values.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -62,6 +67,10 @@ impl Metrics {
             "Parts of answers that were missing and flagged, by cause",
             self.warnings.clone(),
         );
+        for cause in Cause::ALL {
+            // At 0 from the start: a rate cannot see the increment that a series begins with.
+            drop(self.warnings.get_or_create(&CauseLabel { cause }));
+        }
         registry.register("gauntlet_query_series", "Series merged into answers", self.series.clone());
         registry.register("gauntlet_query_samples", "Samples decoded for answers", self.samples.clone());
         registry.register(
