@@ -11,7 +11,7 @@
 //! - a process ends with its guard, and its log is shown if the test failed;
 //! - every process has a loopback address of its own, so usual ports are free and survive restarts.
 //!
-//! Modules in reading order: [`world`], [`server`], [`process`], [`binary`], [`address`], [`write`], [`http`], [`wait`],
+//! Modules in reading order: [`world`], [`server`], [`process`], [`binary`], [`address`], [`mod@write`], [`http`], [`wait`],
 //! [`traffic`], [`queries`], [`answers`].
 
 pub mod address;
