@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::runtime::events::EventType;
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::net::unix::pipe;
 use tokio::process::Child;
 use tokio::sync::{Notify, watch};
@@ -28,6 +28,9 @@ use super::status::{ContainerState, Ended, Phase};
 
 /// A command that could not be worked out is tried again this often.
 const CONFIG_RETRY: Duration = Duration::from_secs(1);
+
+/// A killed process ends as soon as the machine gets to it; one whose parent takes no notice stays in its group.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The states of a pod's containers, and the bell for who writes its status.
 #[derive(Debug, Default)]
@@ -210,11 +213,21 @@ async fn run_once(
     let _probing = start_probes(context, container, prepared, probes, &unhealthy);
     let status = wait(&mut child, group, context, stop, &unhealthy).await;
     if let Some(group) = group {
-        // What it started and left behind. Its number is free by now, but not yet gone round.
-        let _ = kill_process_group(group, Signal::KILL);
+        clear(group).await;
     }
     context.shared.running.ended(&key);
     ended(status, started)
+}
+
+/// Ends what the process started and left behind, and waits until it is gone: it may hold ports that the next one
+/// needs. The group's number is free for others from then on, and has not gone round before.
+async fn clear(group: Pid) {
+    let deadline = Instant::now() + GONE_WITHIN;
+    let mut there = kill_process_group(group, Signal::KILL);
+    while there.is_ok() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        there = test_kill_process_group(group);
+    }
 }
 
 fn ended(status: io::Result<ExitStatus>, started: Timestamp) -> Ended {
