@@ -25,6 +25,9 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests under way at once, per cluster.
 pub(crate) const MAX_IN_FLIGHT: usize = 8_000;
 
+/// How long faults and figures may wait for where a load's pods are; the addresses known stay in use.
+const TARGETS_WITHIN: Duration = Duration::from_millis(500);
+
 /// What a run left.
 #[derive(Debug)]
 pub struct Outcome {
@@ -211,7 +214,8 @@ impl Running<'_> {
         let (cluster, load, to) = (self.cluster.name().into(), self.load.name().into(), self.load.to.clone());
         journal.write(Event::Load { cluster, load, to, progress: self.generator.lap() });
         // Its pods may move; an API server that is away for a moment changes nothing.
-        if let Ok(targets) = world.targets(self.cluster, &self.load.to).await
+        let targets = tokio::time::timeout(TARGETS_WITHIN, world.targets(self.cluster, &self.load.to)).await;
+        if let Ok(Ok(targets)) = targets
             && !targets.is_empty()
         {
             self.set.send_if_modified(|now| {

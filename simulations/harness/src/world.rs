@@ -23,6 +23,12 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// What the controller calls its Lease unless told.
 const LEASE: &str = "gauntlet-autoscaler";
 
+/// All of it, whatever an API server does not answer.
+const FILLED_WITHIN: Duration = Duration::from_mins(5);
+
+/// One call to an API server.
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+
 /// Running clusters.
 #[derive(Debug)]
 pub struct World {
@@ -84,7 +90,8 @@ impl World {
         };
         let dns = Dns::serve(first.dns_addr(), clusters.iter().map(zone).collect()).await?;
         let world = Self { clusters, dns, links, kubeconfig };
-        if let Err(e) = world.fill(loaded, tell).await {
+        let filled = tokio::time::timeout(FILLED_WITHIN, world.fill(loaded, tell)).await;
+        if let Err(e) = filled.unwrap_or_else(|_| Err(anyhow!("not all was there after {FILLED_WITHIN:?}"))) {
             let logs = world.logs_of_the_unready().await;
             world.stop().await;
             return Err(e.context(logs));
@@ -170,7 +177,7 @@ impl World {
         let mut text = String::from("a workload did not become ready; the logs of those that are not:");
         for cluster in &self.clusters {
             let all: Api<Pod> = Api::all(cluster.client());
-            let Ok(list) = all.list(&ListParams::default()).await else { continue };
+            let Ok(list) = answered(all.list(&ListParams::default())).await else { continue };
             for pod in list.items.iter().filter(|p| !is_ready(p)) {
                 let (ns, name) = names(pod);
                 for container in pod.spec.iter().flat_map(|s| &s.containers) {
@@ -180,7 +187,8 @@ impl World {
                         ..LogParams::default()
                     };
                     let api: Api<Pod> = Api::namespaced(cluster.client(), &ns);
-                    let log = api.logs(&name, &params).await.unwrap_or_else(|e| format!("(no log: {e})"));
+                    let log =
+                        answered(api.logs(&name, &params)).await.unwrap_or_else(|e| format!("(no log: {e})"));
                     text.push_str(&format!("\n--- {}/{ns}/{name}/{}\n{log}", cluster.name(), container.name));
                 }
             }
@@ -262,13 +270,19 @@ fn tell_kubeconfigs(clusters: &[Cluster], outside: &Path, links: Option<&Links>)
     clusters.iter().filter(own).try_for_each(|c| write(&c.kubeconfig_path(), c.name(), links))
 }
 
+/// An API server's answer, within its time.
+async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(CALL_WITHIN, call).await;
+    Ok(answer.with_context(|| format!("the API server gave no answer within {CALL_WITHIN:?}"))??)
+}
+
 /// Pods with the label `app`, by name.
 ///
 /// # Errors
 /// The API server did not answer.
 pub async fn pods(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<Pod>> {
     let api: Api<Pod> = Api::namespaced(cluster.client(), ns);
-    let mut list = api.list(&ListParams::default().labels(&format!("app={app}"))).await?.items;
+    let mut list = answered(api.list(&ListParams::default().labels(&format!("app={app}")))).await?.items;
     list.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     Ok(list)
 }
@@ -280,7 +294,7 @@ pub async fn pods(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<
 pub async fn victim(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Option<String>> {
     let all = pods(cluster, ns, app).await?.iter().map(|p| names(p).1).collect();
     let leases: Api<Lease> = Api::namespaced(cluster.client(), ns);
-    let lease = if app == "autoscaler" { leases.get_opt(LEASE).await? } else { None };
+    let lease = if app == "autoscaler" { answered(leases.get_opt(LEASE)).await? } else { None };
     let holder = lease.and_then(|l| l.spec?.holder_identity);
     Ok(leader_or_first(all, holder.as_deref().unwrap_or_default()))
 }
@@ -295,11 +309,11 @@ fn leader_or_first(pods: Vec<String>, holder: &str) -> Option<String> {
 /// Ready replicas by the status of the Deployment or StatefulSet of that name.
 async fn told_ready(cluster: &Cluster, ns: &str, name: &str) -> anyhow::Result<usize> {
     let deployments: Api<Deployment> = Api::namespaced(cluster.client(), ns);
-    let ready = match deployments.get_opt(name).await? {
+    let ready = match answered(deployments.get_opt(name)).await? {
         Some(d) => d.status.and_then(|s| s.ready_replicas),
         None => {
             let sets: Api<StatefulSet> = Api::namespaced(cluster.client(), ns);
-            sets.get_opt(name).await?.and_then(|s| s.status?.ready_replicas)
+            answered(sets.get_opt(name)).await?.and_then(|s| s.status?.ready_replicas)
         }
     };
     Ok(usize::try_from(ready.unwrap_or(0)).unwrap_or(0))
