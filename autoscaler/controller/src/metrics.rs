@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use autoscaler_core::FailureKind;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -53,9 +54,16 @@ impl PolicyLabels {
     }
 }
 
-/// Label values of `query_errors`.
-const QUERY_ERROR_KINDS: [&str; 7] =
-    ["unreachable", "timeout", "bad_query", "execution", "bad_response", "many_series", "other"];
+/// Kinds that are told apart; the rest is like `Other`.
+const QUERY_ERROR_KINDS: [FailureKind; 7] = [
+    FailureKind::Unreachable,
+    FailureKind::Timeout,
+    FailureKind::BadQuery,
+    FailureKind::Execution,
+    FailureKind::BadResponse,
+    FailureKind::ManySeries,
+    FailureKind::Other,
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabels {
@@ -65,7 +73,22 @@ pub(crate) struct OutcomeLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct KindLabels {
-    pub kind: String,
+    kind: &'static str,
+}
+
+impl KindLabels {
+    pub(crate) fn of(kind: FailureKind) -> Self {
+        let kind = match kind {
+            FailureKind::Unreachable => "unreachable",
+            FailureKind::Timeout => "timeout",
+            FailureKind::BadQuery => "bad_query",
+            FailureKind::Execution => "execution",
+            FailureKind::BadResponse => "bad_response",
+            FailureKind::ManySeries => "many_series",
+            FailureKind::Empty | FailureKind::NotANumber | FailureKind::Other => "other",
+        };
+        Self { kind }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -129,9 +152,9 @@ impl Metrics {
         );
         r.register("queries", "Distinct queries sent", this.queries.clone());
         r.register("query_errors", "Queries without an answer, by kind", this.query_errors.clone());
-        for kind in QUERY_ERROR_KINDS {
+        for kind in QUERY_ERROR_KINDS.map(KindLabels::of) {
             // At 0 from the start: a rate cannot see the increment that a series begins with.
-            drop(this.query_errors.get_or_create(&KindLabels { kind: kind.into() }));
+            drop(this.query_errors.get_or_create(&kind));
         }
         r.register("leader", "1 where this process holds the Lease", this.leader.clone());
         r.register("policies", "Policies known", this.policies.clone());

@@ -10,7 +10,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoscaler_core::FailureKind;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
@@ -245,16 +244,7 @@ async fn batch(shared: Arc<Shared>, jobs: Vec<Job>) {
 
 fn count(shared: &Shared, outcome: &Outcome) {
     if let Err(QueryError { kind, .. }) = outcome {
-        let kind = match kind {
-            FailureKind::Unreachable => "unreachable",
-            FailureKind::Timeout => "timeout",
-            FailureKind::BadQuery => "bad_query",
-            FailureKind::Execution => "execution",
-            FailureKind::BadResponse => "bad_response",
-            FailureKind::ManySeries => "many_series",
-            FailureKind::Empty | FailureKind::NotANumber | FailureKind::Other => "other",
-        };
-        shared.metrics.query_errors.get_or_create(&KindLabels { kind: kind.into() }).inc();
+        shared.metrics.query_errors.get_or_create(&KindLabels::of(*kind)).inc();
     }
 }
 
