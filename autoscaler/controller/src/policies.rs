@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, validate};
+use backon::ExponentialBuilder;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
@@ -123,22 +123,9 @@ pub(crate) fn rivals(policy: &Policy, all: &BTreeMap<Name, Arc<Policy>>) -> Vec<
 }
 
 /// Doubling pauses, started over by every success.
-struct Pauses(Duration);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_LONGEST);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = PAUSE_FIRST;
-    }
+fn pauses() -> watcher::ExponentialBackoff {
+    let pauses = ExponentialBuilder::default().with_min_delay(PAUSE_FIRST).with_max_delay(PAUSE_LONGEST);
+    pauses.without_max_times().into()
 }
 
 /// Follows the policies until the task is dropped. `None` is published until the first list is complete.
@@ -149,9 +136,8 @@ pub(crate) async fn follow(
     publish: watch::Sender<Option<Snapshot>>,
 ) {
     let api: Api<DynamicObject> = Api::all_with(client, &resource());
-    let mut events = std::pin::pin!(
-        watcher(api, watcher::Config::default().timeout(WATCH_S)).backoff(Pauses(PAUSE_FIRST))
-    );
+    let mut events =
+        std::pin::pin!(watcher(api, watcher::Config::default().timeout(WATCH_S)).backoff(pauses()));
     let mut known: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut listing: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
     let mut failing = false;

@@ -6,11 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client};
@@ -66,11 +66,10 @@ impl Watches {
         let (services, service_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
         let config = watcher::Config::default;
-        let service_events = watch(Api::<Service>::all(client.clone()), config())
-            .backoff(Pauses(PAUSE_FIRST))
-            .reflect(service_writer);
+        let service_events =
+            watch(Api::<Service>::all(client.clone()), config()).backoff(pauses()).reflect(service_writer);
         let pod_events =
-            watch(Api::<Pod>::all(client.clone()), config()).backoff(Pauses(PAUSE_FIRST)).reflect(pod_writer);
+            watch(Api::<Pod>::all(client.clone()), config()).backoff(pauses()).reflect(pod_writer);
         let changes = stream::select(changes(service_events), changes(pod_events)).boxed();
         Self { services, pods, changes }
     }
@@ -120,20 +119,7 @@ fn changes<K: Send + 'static>(
 }
 
 /// Doubling pauses, started over by every success.
-struct Pauses(Duration);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_LONGEST);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = PAUSE_FIRST;
-    }
+fn pauses() -> watcher::ExponentialBackoff {
+    let pauses = ExponentialBuilder::default().with_min_delay(PAUSE_FIRST).with_max_delay(PAUSE_LONGEST);
+    pauses.without_max_times().into()
 }

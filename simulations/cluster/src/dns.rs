@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::pause::SteadyPause;
+use crate::pause::steady_pause;
 
 /// How long an answer may be kept: pods come and go by the second.
 const TTL_S: u32 = 1;
@@ -141,7 +141,8 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(SteadyPause));
+    let stream =
+        reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(steady_pause()));
     tasks.spawn(stream.for_each(|_| std::future::ready(())));
     store
 }

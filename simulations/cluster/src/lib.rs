@@ -43,5 +43,5 @@ mod workloads;
 pub use cluster::{Cluster, ClusterConfig, Process, find_octet};
 pub use dns::{Dns, Route, Zone};
 pub use kubeconfig::write_kubeconfig;
-pub use pause::SteadyPause;
+pub use pause::steady_pause;
 pub use run::{Args, run};

@@ -46,7 +46,7 @@ pub(crate) use identity::Identities;
 use settings::Settings;
 use spawn::Spawner;
 
-use crate::pause::SteadyPause;
+use crate::pause::steady_pause;
 
 /// How the node behaves.
 #[derive(Debug, Clone)]
@@ -170,7 +170,8 @@ pub(crate) async fn run(
         Arc::new(Shared { config, client: client.clone(), addresses, settings, spawner, running, recorder });
     let mut workers: HashMap<String, Worker> = HashMap::new();
     let mut tasks: JoinSet<String> = JoinSet::new();
-    let mut pods = watcher(Api::<Pod>::all(client), watcher::Config::default()).backoff(SteadyPause).boxed();
+    let mut pods =
+        watcher(Api::<Pod>::all(client), watcher::Config::default()).backoff(steady_pause()).boxed();
     let mut listed: Vec<String> = Vec::new();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use kube::runtime::utils::Backoff;
+use backon::ExponentialBuilder;
+use kube::runtime::watcher::ExponentialBackoff;
 
 /// How late a change can be seen after the API server returns.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Always the same pause. kube's own go up to 30 s, in which pods and replicas come and go unseen.
-#[derive(Clone, Copy, Debug)]
-pub struct SteadyPause;
-
-impl Iterator for SteadyPause {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(PAUSE)
-    }
+pub fn steady_pause() -> ExponentialBackoff {
+    ExponentialBuilder::default().with_min_delay(PAUSE).with_max_delay(PAUSE).without_max_times().into()
 }
 
-impl Backoff for SteadyPause {
-    fn reset(&mut self) {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_never_ends_and_never_grows() {
+        assert_eq!(steady_pause().take(100).filter(|pause| *pause == PAUSE).count(), 100);
+    }
 }

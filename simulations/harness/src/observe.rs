@@ -14,7 +14,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use simulations_cluster::{Cluster, SteadyPause};
+use simulations_cluster::{Cluster, steady_pause};
 use thanos_telemetry::Shutdown;
 
 use crate::timeline::{Event, PolicyState, Target, Timeline};
@@ -156,7 +156,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
-        .backoff(SteadyPause)
+        .backoff(steady_pause())
         .applied_objects()
         .take_until(shutdown.wait());
     tokio::spawn(stream.for_each(move |object| {

@@ -12,7 +12,7 @@ use kube::{Client, Resource};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
-use crate::pause::SteadyPause;
+use crate::pause::steady_pause;
 
 /// Keys and contents.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
@@ -88,7 +88,8 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(SteadyPause));
+    let stream =
+        reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(steady_pause()));
     tokio::spawn(async move {
         let mut stream = stream.boxed();
         loop {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::sync::watch;
@@ -68,7 +68,7 @@ pub(super) async fn run(config: KubernetesSdConfig, connection: Connection, send
         };
         let (store, writer) = reflector::store();
         stores.push(store);
-        let pods = watcher(api, selection(&config)).backoff(Pauses(PAUSE_FIRST)).reflect(writer);
+        let pods = watcher(api, selection(&config)).backoff(pauses()).reflect(writer);
         events.push(pods.boxed());
     }
     let mut failing = false;
@@ -128,20 +128,7 @@ fn publish(stores: &[Store<Pod>], sender: &watch::Sender<Groups>) {
 }
 
 /// Doubling pauses, started over by every success.
-struct Pauses(Duration);
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_LONGEST);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = PAUSE_FIRST;
-    }
+fn pauses() -> watcher::ExponentialBackoff {
+    let pauses = ExponentialBuilder::default().with_min_delay(PAUSE_FIRST).with_max_delay(PAUSE_LONGEST);
+    pauses.without_max_times().into()
 }
