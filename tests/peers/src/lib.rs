@@ -11,23 +11,26 @@
 //! - a process ends with its guard, and its log is shown if the test failed;
 //! - every process has a loopback address of its own, so usual ports are free and survive restarts.
 //!
-//! Modules in reading order: [`world`], [`server`], [`process`], [`binary`], [`address`], [`mod@write`], [`http`], [`wait`],
-//! [`traffic`], [`queries`], [`answers`].
+//! Modules in reading order: [`world`], [`server`], [`process`], [`binary`], [`address`], [`control_plane`],
+//! [`mod@write`], [`http`], [`wait`], [`traffic`], [`queries`], [`answers`], [`usage`].
 
 pub mod address;
 pub mod answers;
 pub mod binary;
+pub mod control_plane;
 pub mod http;
 pub mod process;
 pub mod queries;
 pub mod server;
 pub mod traffic;
+pub mod usage;
 pub mod wait;
 pub mod world;
 pub mod write;
 
 pub use address::Address;
 pub use binary::built;
+pub use control_plane::{Binaries, ControlPlane};
 pub use process::Process;
 pub use server::Server;
 pub use wait::until;

@@ -92,6 +92,12 @@ impl Server {
         self.process.log()
     }
 
+    /// Its process number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `http://ADDRESS:PORT`.
     #[must_use]
     pub fn url(&self, port: u16) -> String {

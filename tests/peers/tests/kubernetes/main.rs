@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod manifests;
-mod real;
 mod scaling;
 mod subject;
 mod suite;
@@ -14,12 +13,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
+use peers::{Binaries, ControlPlane};
 use serde_json::json;
 use simulations_cluster::{Cluster, ClusterConfig};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
-use real::{Binaries, ControlPlane};
 use subject::{Flavour, Server};
 
 /// kubectl of the peers, else the machine's.

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use peers::{Binaries, ControlPlane};
+
 use crate::kubectl;
-use crate::real::{Binaries, ControlPlane};
 
 const OVERLAYS: [&str; 4] = [
     "base/autoscaler",

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
+use peers::{Binaries, ControlPlane};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use simulations_cluster::{Cluster, ClusterConfig};
@@ -19,7 +20,6 @@ use simulations_harness::scenario::file::{Loaded, parse};
 use simulations_harness::world::World;
 use thanos_telemetry::Shutdown;
 
-use crate::real::{Binaries, ControlPlane};
 use crate::subject::{eventually, within};
 
 const SYSTEM: &str = "gauntlet-system";

@@ -1,0 +1,94 @@
+//! From a step of the load to more replicas: our loop, and the real HorizontalPodAutoscaler.
+//!
+//! Requests go through one of our proxies at 20 a second, then at 80. Every row below sees the same requests, decides by
+//! the same query and target, and changes `spec.replicas` of a Deployment of its own from 2 to 8; watches of the
+//! Deployments tell when. Rows of one run stand beside each other, so that every step is a step for all of them:
+//!
+//! ```text
+//!  a   embedded API server; our scrape (1 s) ─► our Receive ─► our querier ─► our controller, interval 1 s
+//!  b   real control plane; real Prometheus (1 s) ─► our controller, interval 1 s
+//!  b2  real control plane; real Prometheus (1 s) ─► real Thanos sidecar ─► real Thanos querier ─► our controller
+//!  c   real control plane; real Prometheus (1 s) ─► external.metrics.k8s.io ─► the real HPA, its default: every 15 s
+//!  c2  the same with --horizontal-pod-autoscaler-sync-period=1s
+//!  s   no row but a bound: who asked that Prometheus all the time and took no time to decide
+//! ```
+//!
+//! `cargo bench -p peers --bench scale [-- WORD…]`
+//!
+//! Words: rows; without any, all of them, in two runs: `a b b2 c2`, 8 minutes, and `a b b2 c`, 20 minutes. `steps=N`
+//! (20), `seed=N` (1): where the random pauses before the steps come from. `quick` is `steps=3`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark's figures")]
+
+mod adapter;
+mod bed;
+mod load;
+mod rows;
+mod steps;
+mod table;
+mod watched;
+
+use std::error::Error;
+
+use crate::bed::Bed;
+use crate::rows::Kind;
+
+/// What may go wrong.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+struct Settings {
+    kinds: Vec<Kind>,
+    steps: usize,
+    seed: u64,
+}
+
+fn settings(words: impl Iterator<Item = String>) -> Outcome<Settings> {
+    let mut settings = Settings { kinds: Vec::new(), steps: 20, seed: 1 };
+    for word in words {
+        match word.split_once('=') {
+            Some(("steps", n)) => settings.steps = n.parse()?,
+            Some(("seed", n)) => settings.seed = n.parse()?,
+            // Cargo's own word.
+            None if word == "--bench" => {}
+            None if word == "quick" => settings.steps = 3,
+            _ => {
+                let kind = Kind::ALL.into_iter().find(|kind| kind.name() == word);
+                settings.kinds.push(kind.ok_or_else(|| format!("{word}: no such row or setting"))?);
+            }
+        }
+    }
+    if settings.kinds.is_empty() {
+        settings.kinds = Kind::ALL.to_vec();
+    }
+    settings.kinds.retain(|kind| {
+        let missing: Vec<_> = kind.needs().iter().filter(|p| peers::binary::binary(p).is_none()).collect();
+        if !missing.is_empty() {
+            println!("row {} is left out: {missing:?} not built; run tests/peers/build", kind.name());
+        }
+        missing.is_empty()
+    });
+    Ok(settings)
+}
+
+/// One controller manager has one sync period: a run for each.
+fn runs(kinds: &[Kind]) -> Vec<Vec<Kind>> {
+    let ours: Vec<Kind> = kinds.iter().copied().filter(|kind| !kind.is_hpa()).collect();
+    let theirs = [Kind::C2, Kind::C].into_iter().filter(|kind| kinds.contains(kind));
+    let with: Vec<_> = theirs.map(|kind| [&ours[..], &[kind]].concat()).collect();
+    if with.is_empty() { vec![ours] } else { with }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Outcome<()> {
+    let settings = settings(std::env::args().skip(1))?;
+    println!(
+        "Nothing is pinned: 80 requests a second leave two cores mostly idle, and what is compared are seconds."
+    );
+    for kinds in runs(&settings.kinds) {
+        let mut bed = Bed::start(&kinds).await?;
+        let taken = steps::take(&mut bed, settings.steps, settings.seed).await?;
+        table::print(&bed, &taken);
+        bed.stop().await?;
+    }
+    Ok(())
+}
