@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use thanos_model::Labels;
 use thanos_promql::source::{Budget, OverBudget};
-use thanos_storepb::convert::labels_from_wire;
+use thanos_storepb::convert::labels_from_wire_after;
 use thanos_storepb::storepb::{
     self, AggrChunk, SeriesRequest, SeriesResponse, series_response, store_client::StoreClient,
 };
@@ -66,7 +66,12 @@ pub(crate) fn open(
         request.without_replica_labels.clear();
     }
     let client = StoreClient::new(store.channel.clone()).max_decoding_message_size(limits.max_message_bytes);
-    let state = State { phase: Phase::Ask(client, Box::new(request)), pending: VecDeque::new(), limits };
+    let state = State {
+        phase: Phase::Ask(client, Box::new(request)),
+        pending: VecDeque::new(),
+        last: Labels::empty(),
+        limits,
+    };
     let items =
         stream::unfold(state, |mut state| async move { state.next().await.map(|item| (item, state)) });
     if resort { resorted(items.boxed(), replica_labels, budget) } else { items.boxed() }
@@ -82,6 +87,8 @@ struct State {
     phase: Phase,
     /// Series of a batch that were not yielded yet.
     pending: VecDeque<storepb::Series>,
+    /// Of the series that was yielded last; the next ones share their texts with it.
+    last: Labels,
     limits: Limits,
 }
 
@@ -89,7 +96,8 @@ impl State {
     async fn next(&mut self) -> Option<Result<Item, StreamError>> {
         loop {
             if let Some(series) = self.pending.pop_front() {
-                let labels = labels_from_wire(&series.labels);
+                let labels = labels_from_wire_after(&series.labels, &self.last);
+                self.last = labels.clone();
                 return Some(Ok(Item::Series(WireSeries { labels, chunks: series.chunks })));
             }
             match self.receive().await {
