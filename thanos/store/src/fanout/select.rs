@@ -1,7 +1,5 @@
 //! Reading one selector.
 
-use std::collections::BTreeSet;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use thanos_model::{Labels, Matcher, Sample};
@@ -10,7 +8,7 @@ use thanos_storepb::convert::matchers_to_wire;
 use thanos_storepb::storepb::{self, Aggr, SeriesRequest};
 
 use super::{BATCH, Querier};
-use crate::decode::{self, SAMPLE_BYTES};
+use crate::decode::{Decoder, SAMPLE_BYTES};
 use crate::dedup::{self, Mode};
 use crate::metrics::Cause;
 
@@ -47,7 +45,7 @@ impl Querier {
         let mut merge = self.open(&plan, &wire, &budget).await?;
         let mode = if self.replica_labels.is_empty() { Mode::Parts } else { Mode::for_function(&hints.func) };
         let mut out = Collected::default();
-        let mut blame = BTreeSet::new();
+        let mut decoder = Decoder::new(start_ms, end_ms, &budget);
         while let Some(group) = merge.next().await? {
             // Decoding is work between waits that may all be over at once: others get their turn.
             tokio::task::consume_budget().await;
@@ -62,7 +60,7 @@ impl Querier {
                 out.push(group.labels, Vec::new(), &budget)?;
                 continue;
             }
-            let runs = decode::runs(&group, start_ms, end_ms, &budget, &mut blame)?;
+            let runs = decoder.runs(&group)?;
             let charged: usize = runs.iter().map(Vec::len).sum();
             let samples = dedup::merge(runs, mode);
             let dropped = (charged - samples.len()) as u64;
@@ -74,7 +72,7 @@ impl Querier {
         }
         self.metrics.series.inc_by(out.series.len() as u64);
         let (mut failed, answered) = self.account(&plan, merge.into_incidents());
-        for (store, text) in blame {
+        for (store, text) in decoder.into_blame() {
             failed.push((Cause::Undecodable, format!("store {} {text}", plan.name(store))));
         }
         let warnings = self.verdict(&plan, failed, answered)?;
