@@ -101,14 +101,18 @@ async fn open(uri: &str, rps: f64, length: Duration) -> Result<(u64, Trial)> {
     Ok((s.planned, Trial { p50_ms, p99_ms, lag_p99_ms: s.send_lag_p99_ms, ..Trial::default() }))
 }
 
+/// Whether there can be closed loops.
+pub(crate) fn wrk_is_installed() -> bool {
+    std::process::Command::new("wrk").arg("--version").output().is_ok()
+}
+
 /// Requests, all answered well.
 async fn closed(uri: &str, length: Duration) -> Result<u64> {
     let mut wrk = tokio::process::Command::new("wrk");
     wrk.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", length.as_secs()), uri]);
     let output = wrk.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(length + Duration::from_secs(10), output).await?;
-    let output = output.map_err(|e| format!("wrk: {e}; apt-get install wrk"))?;
-    let text = String::from_utf8(output.stdout)?;
+    let text = String::from_utf8(output?.stdout)?;
     if text.contains("Non-2xx") || text.contains("Socket errors") {
         return Err(format!("{uri}: {text}").into());
     }
