@@ -16,10 +16,11 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower::util::MapRequestLayer;
 
+use crate::batch::Batch;
 use crate::error::Kind;
 use crate::peers::MESSAGE_BYTES_MAX;
 use crate::store::HeadStore;
-use crate::write::{Batch, Writer};
+use crate::write::Writer;
 
 /// Requests of one connection at once.
 const STREAMS_MAX: u32 = 256;
@@ -36,10 +37,10 @@ impl WriteableStore for Replica {
             .map_err(|_| Kind::Invalid.error(format!("replica {} is negative", r.replica)).to_grpc())?;
         // Newer senders fill the list of tenants, older ones the two fields.
         let batches = if r.timeseries_tenant_data.is_empty() {
-            vec![Batch { tenant: r.tenant, series: r.timeseries }]
+            vec![Batch::from_request(r.tenant, &r.timeseries)]
         } else {
             let tuples = r.timeseries_tenant_data.into_iter();
-            tuples.map(|t| Batch { tenant: t.tenant, series: t.timeseries }).collect()
+            tuples.map(|t| Batch::from_request(t.tenant, &t.timeseries)).collect()
         };
         match self.0.write(batches, copy).await {
             Ok(()) => Ok(Response::new(WriteResponse {})),

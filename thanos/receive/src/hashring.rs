@@ -12,8 +12,6 @@ mod ketama;
 
 use twox_hash::XxHash64;
 
-use thanos_storepb::storepb::Label;
-
 pub use config::RingError;
 use config::TenantMatch;
 
@@ -121,11 +119,11 @@ impl Ring {
 }
 
 /// xxhash64 of `tenant 0xff (name 0xff value 0xff)*`, labels as they came (`labelpb.HashWithPrefix`).
-pub fn series_hash(tenant: &str, labels: &[Label]) -> u64 {
+pub fn series_hash<'a>(tenant: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
     const SEPARATOR: u8 = 0xff;
-    let texts = labels.iter().flat_map(|l| [&l.name, &l.value]);
+    let texts = labels.flat_map(|(name, value)| [name, value]);
     let mut bytes = Vec::with_capacity(1024);
-    for text in std::iter::once(tenant).chain(texts.map(String::as_str)) {
+    for text in std::iter::once(tenant).chain(texts) {
         bytes.extend(text.as_bytes());
         bytes.push(SEPARATOR);
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use thanos_tsdb::{Db, Outcome, SampleError, SeriesSamples};
+use thanos_tsdb::{Batch, Db, Outcome, SampleError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Kind, WriteError};
@@ -22,7 +22,7 @@ const QUEUE_BATCHES: usize = 256;
 const COMMIT_BATCHES: usize = 64;
 
 struct Job {
-    batch: Vec<SeriesSamples>,
+    batch: Batch,
     answer: oneshot::Sender<Result<Outcome, WriteError>>,
 }
 
@@ -74,7 +74,7 @@ impl Ingest {
     }
 
     /// Stores a batch; when this returns `Ok`, what was accepted survives kill −9.
-    pub(crate) async fn store(&self, batch: Vec<SeriesSamples>) -> Result<Outcome, WriteError> {
+    pub(crate) async fn store(&self, batch: Batch) -> Result<Outcome, WriteError> {
         if self.storage.db().is_none() {
             return Err(Kind::Unavailable.error("storage is not ready: the log is being replayed"));
         }
@@ -111,21 +111,20 @@ fn commit_all(mut jobs: mpsc::Receiver<Message>, storage: &Storage, metrics: &Re
         }
         // Nothing is queued before the storage is there.
         let Some(db) = storage.db() else { continue };
-        let batches: Vec<&[SeriesSamples]> = group.iter().map(|j| j.batch.as_slice()).collect();
+        let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|j| (j.batch, j.answer)).unzip();
         match db.append(now_ms(), &batches) {
             Ok(outcomes) => {
-                for (job, outcome) in group.into_iter().zip(outcomes) {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     metrics.count(&outcome);
                     // A sender that has gone needs no answer.
-                    let _ = job.answer.send(Ok(outcome));
+                    let _ = answer.send(Ok(outcome));
                 }
             }
             Err(error) => {
                 metrics.wal_writes_failed.inc();
                 tracing::error!(%error, "the write-ahead log takes nothing; samples are refused until it does");
-                for job in group {
-                    let _ =
-                        job.answer.send(Err(Kind::Unavailable.error(format!("write-ahead log: {error}"))));
+                for answer in answers {
+                    let _ = answer.send(Err(Kind::Unavailable.error(format!("write-ahead log: {error}"))));
                 }
             }
         }

@@ -15,10 +15,11 @@
 //! Ready means "storage is open", not "in the ring": whoever writes the ring waits for readiness. Before its
 //! hashring file was first read, a replica takes copies and refuses remote write with 503.
 //!
-//! Modules in reading order: [`args`], [`error`], [`hashring`], [`ring_file`], `remote_write`, `write`,
-//! `peers`, `ingest`, `store`, `grpc`.
+//! Modules in reading order: [`args`], [`error`], [`hashring`], [`ring_file`], `batch`, `remote_write`,
+//! `write`, `peers`, `ingest`, `store`, `grpc`.
 
 pub mod args;
+mod batch;
 pub mod error;
 mod grpc;
 pub mod hashring;

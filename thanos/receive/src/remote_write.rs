@@ -1,6 +1,8 @@
 //! Remote write 1.0 over HTTP. Every limit is checked before the memory it is about is taken.
 
+mod decode;
 mod shape;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +15,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use prost::Message;
-use thanos_storepb::prompb::WriteRequest;
 use tokio::sync::Semaphore;
 
+use crate::batch::Batch;
 use crate::error::{Kind, WriteError};
 use crate::metrics::CodeTenant;
-use crate::write::{Batch, Writer};
+use crate::write::Writer;
+use shape::Shape;
 
 /// How long a request waits for its turn before its sender is told to come back.
 const TURN_WAIT: Duration = Duration::from_secs(1);
@@ -86,18 +88,13 @@ impl RemoteWrite {
             );
         };
         let compressed = self.read(headers, body).await?;
-        let request = self.decode(&compressed)?;
+        let (batch, Shape { series, samples, .. }) = self.decode(&compressed, tenant.clone())?;
         drop(compressed);
 
-        let series = request.timeseries.len();
-        let samples: usize = request.timeseries.iter().map(|s| s.samples.len() + s.histograms.len()).sum();
         // Metadata alone is fine and not kept, as in Thanos.
         let stored = match series {
             0 => Ok(()),
-            _ => {
-                let batch = Batch { tenant: tenant.clone(), series: request.timeseries };
-                self.writer.write(vec![batch], copy).await
-            }
+            _ => self.writer.write(vec![batch], copy).await,
         };
         let code = stored.as_ref().map_or_else(WriteError::status, |()| StatusCode::OK);
         // A tenant that was not let in gets no metrics of its own.
@@ -124,7 +121,7 @@ impl RemoteWrite {
         }
     }
 
-    fn decode(&self, compressed: &[u8]) -> Result<WriteRequest, WriteError> {
+    fn decode(&self, compressed: &[u8], tenant: String) -> Result<(Batch, Shape), WriteError> {
         let not_snappy = |e: snap::Error| Kind::Invalid.error(format!("the body is not a snappy block: {e}"));
         let size = snap::raw::decompress_len(compressed).map_err(not_snappy)?;
         if size > self.limits.bytes {
@@ -134,9 +131,8 @@ impl RemoteWrite {
             )));
         }
         let raw = snap::raw::Decoder::new().decompress_vec(compressed).map_err(not_snappy)?;
-        let not_a_request =
-            |why: &str| Kind::Invalid.error(format!("the body is not a prometheus.WriteRequest: {why}"));
-        let shape = shape::shape(&raw).ok_or_else(|| not_a_request("broken fields"))?;
+        let not_a_request = || Kind::Invalid.error("the body is not a prometheus.WriteRequest");
+        let shape = shape::shape(&raw).ok_or_else(not_a_request)?;
         for (what, is, limit) in [
             ("series", shape.series, self.limits.series),
             ("samples", shape.samples, self.limits.samples),
@@ -148,7 +144,9 @@ impl RemoteWrite {
                 );
             }
         }
-        WriteRequest::decode(raw.as_slice()).map_err(|e| not_a_request(&e.to_string()))
+        let mut batch = Batch::new(tenant);
+        decode::decode(&raw, &mut batch).ok_or_else(not_a_request)?;
+        Ok((batch, shape))
     }
 }
 

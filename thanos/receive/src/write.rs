@@ -12,14 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thanos_model::{Label, Labels};
-use thanos_storepb::prompb::TimeSeries;
-use thanos_storepb::storepb;
-use thanos_tsdb::SeriesSamples;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::batch::Batch;
 use crate::error::{Kind, WriteError};
 use crate::hashring::{Ring, series_hash};
 use crate::ingest::{Ingest, verdict};
@@ -34,13 +31,6 @@ use tally::Tally;
 const STRAGGLER_WAIT: Duration = Duration::from_millis(500);
 /// The disk may take this long.
 const STORE_DEADLINE: Duration = Duration::from_secs(30);
-
-/// Series of one tenant.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) tenant: String,
-    pub(crate) series: Vec<TimeSeries>,
-}
 
 /// Everything a write needs. Clones share it.
 #[derive(Clone)]
@@ -68,12 +58,13 @@ impl Writer {
         results.into_iter().filter_map(Result::err).max_by_key(|e| e.kind).map_or(Ok(()), Err)
     }
 
-    async fn write_batch(&self, mut batch: Batch, copy: u64) -> Result<(), WriteError> {
+    async fn write_batch(&self, batch: Batch, copy: u64) -> Result<(), WriteError> {
         tenant::check(&batch.tenant).map_err(|why| Kind::Invalid.error(why))?;
         if !self.tenants.admit(&batch.tenant) {
             return Err(Kind::Overloaded.error("too many tenants have written to this replica"));
         }
-        let invalid = self.take_invalid(&mut batch.series);
+        self.metrics.exemplars_dropped.inc_by(batch.exemplars);
+        let invalid = batch.refusal();
         if batch.series.is_empty() {
             return invalid.map_or(Ok(()), Err);
         }
@@ -94,35 +85,8 @@ impl Writer {
         }
     }
 
-    /// Removes what cannot be stored anywhere; the rest of the request is none the worse for it.
-    fn take_invalid(&self, series: &mut Vec<TimeSeries>) -> Option<WriteError> {
-        let mut refused = 0;
-        let mut first = None;
-        let mut refuse = |why: String| {
-            refused += 1;
-            first.get_or_insert(why);
-        };
-        series.retain_mut(|s| {
-            if let Err(why) = check_labels(&s.labels) {
-                refuse(format!("{why} in series {}", show(&s.labels)));
-                return false;
-            }
-            self.metrics.exemplars_dropped.inc_by(s.exemplars.len() as u64);
-            s.exemplars.clear();
-            if !s.histograms.is_empty() {
-                let n = s.histograms.len();
-                refuse(format!("{n} native histogram samples in series {}: not stored yet", show(&s.labels)));
-                s.histograms.clear();
-            }
-            !s.samples.is_empty()
-        });
-        let first = first?;
-        let more = if refused > 1 { format!(" (and {} more series)", refused - 1) } else { String::new() };
-        Some(Kind::Invalid.error(format!("{first}{more}")))
-    }
-
     async fn store_all(&self, batch: &Batch) -> Result<(), WriteError> {
-        let all: Vec<usize> = (0..batch.series.len()).collect();
+        let all: Vec<usize> = batch.all().collect();
         let mut tally = Tally::new(all.len(), 1);
         for (series, answer) in self.store(batch, &all).await {
             tally.add(&series, answer);
@@ -132,20 +96,7 @@ impl Writer {
 
     /// Stores some series here. Answers by series, since one that is refused says nothing of the others.
     async fn store(&self, batch: &Batch, which: &[usize]) -> Vec<(Vec<usize>, Result<(), WriteError>)> {
-        let tenant = Label::new(self.tenant_label.clone(), batch.tenant.as_str());
-        let samples: Vec<SeriesSamples> = which
-            .iter()
-            .filter_map(|i| batch.series.get(*i))
-            .map(|s| SeriesSamples {
-                labels: s
-                    .labels
-                    .iter()
-                    .map(|l| Label::new(l.name.as_str(), l.value.as_str()))
-                    .chain([tenant.clone()])
-                    .collect::<Labels>(),
-                samples: s.samples.iter().map(|s| (s.timestamp, s.value)).collect(),
-            })
-            .collect();
+        let samples = batch.for_storage(which, &self.tenant_label);
         let outcome = match tokio::time::timeout(STORE_DEADLINE, self.ingest.store(samples)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(e)) => return vec![(which.to_vec(), Err(e))],
@@ -156,9 +107,7 @@ impl Writer {
                 )];
             }
         };
-        let name = |i: usize| {
-            which.get(i).and_then(|i| batch.series.get(*i)).map_or_else(String::new, |s| show(&s.labels))
-        };
+        let name = |i: usize| which.get(i).map_or_else(String::new, |i| batch.show(*i));
         let Some(error) = verdict(name, &outcome) else { return vec![(which.to_vec(), Ok(()))] };
         let refused: BTreeSet<usize> = outcome.rejected.iter().map(|r| r.series).collect();
         let (bad, good): (Vec<_>, Vec<_>) =
@@ -171,7 +120,7 @@ impl Writer {
     async fn spread(&self, batch: Arc<Batch>, ring: &Ring) -> Result<(), WriteError> {
         let mut groups: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
         for (i, s) in batch.series.iter().enumerate() {
-            for (copy, node) in ring.nodes(series_hash(&batch.tenant, &s.labels)).enumerate() {
+            for (copy, node) in ring.nodes(series_hash(&batch.tenant, s.labels())).enumerate() {
                 groups.entry((node, copy)).or_default().push(i);
             }
         }
@@ -217,24 +166,12 @@ impl Writer {
         series: &[usize],
         copy: usize,
     ) -> Result<(), WriteError> {
-        let answer = self.peers.send(address, copy_request(batch, series, copy)).await;
+        let answer = self.peers.send(address, batch.copy_request(series, copy)).await;
         // A conflict is the peer at work, not a failure to reach it.
         let reached = answer.as_ref().map_or_else(|e| e.kind == Kind::Conflict, |()| true);
         self.metrics.forwards.get_or_create(&outcome(reached)).inc();
         self.metrics.replications.get_or_create(&outcome(reached)).inc();
         answer
-    }
-}
-
-/// Copy number `copy` of some series. In the two fields that every Thanos reads: up to 0.42 it does not know the list
-/// of tenants, and would acknowledge it without storing anything.
-fn copy_request(batch: &Batch, series: &[usize], copy: usize) -> storepb::WriteRequest {
-    storepb::WriteRequest {
-        timeseries: series.iter().filter_map(|i| batch.series.get(*i)).cloned().collect(),
-        tenant: batch.tenant.clone(),
-        // On the wire copies count from 1; 0 is "not replicated".
-        replica: copy as i64 + 1,
-        ..Default::default()
     }
 }
 
@@ -244,51 +181,5 @@ struct Pending<'a>(&'a ReceiveMetrics);
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         self.0.pending_writes.dec();
-    }
-}
-
-/// What the protocol asks of labels: some, with names and values, sorted, each once.
-fn check_labels(labels: &[storepb::Label]) -> Result<(), &'static str> {
-    if labels.is_empty() {
-        return Err("no labels");
-    }
-    if labels.iter().any(|l| l.name.is_empty()) {
-        return Err("empty label name");
-    }
-    if labels.iter().any(|l| l.value.is_empty()) {
-        return Err("empty label value");
-    }
-    for pair in labels.windows(2) {
-        match pair[0].name.cmp(&pair[1].name) {
-            std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => return Err("duplicate label name"),
-            std::cmp::Ordering::Greater => return Err("labels not sorted"),
-        }
-    }
-    Ok(())
-}
-
-/// A series for a message: as it came, and not endless.
-fn show(labels: &[storepb::Label]) -> String {
-    const CHARS_MAX: usize = 300;
-    let pairs: Vec<String> = labels.iter().take(20).map(|l| format!("{}={:?}", l.name, l.value)).collect();
-    let text = format!("{{{}}}", pairs.join(", "));
-    if text.chars().count() <= CHARS_MAX {
-        text
-    } else {
-        text.chars().take(CHARS_MAX).chain(['…']).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn copies_are_sent_as_every_thanos_reads_them() {
-        let batch = Batch { tenant: "team".into(), series: vec![TimeSeries::default(); 3] };
-        let request = copy_request(&batch, &[0, 2], 1);
-        assert_eq!((request.timeseries.len(), request.tenant.as_str(), request.replica), (2, "team", 2));
-        assert!(request.timeseries_tenant_data.is_empty());
     }
 }

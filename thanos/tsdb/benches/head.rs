@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use thanos_model::Labels;
 use thanos_tsdb::chunkenc::{XorChunk, xor};
-use thanos_tsdb::{Db, Options, SeriesSamples};
+use thanos_tsdb::{Batch, Db, Options};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -42,10 +42,13 @@ fn append(c: &mut Criterion) {
         b.iter_batched(
             || {
                 t += 15_000;
-                let batch = |l: &Labels| SeriesSamples { labels: l.clone(), samples: vec![(t, t as f64)] };
-                (t, series.iter().map(batch).collect::<Vec<_>>())
+                let mut batch = Batch::default();
+                for labels in &series {
+                    batch.push(labels.iter().map(|l| (&*l.name, &*l.value)), [(t, t as f64)]);
+                }
+                (t, batch)
             },
-            |(now, batch)| db.append(now, &[&batch]),
+            |(now, batch)| db.append(now, &[batch]),
             BatchSize::SmallInput,
         );
     });

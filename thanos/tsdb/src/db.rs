@@ -17,9 +17,10 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use thanos_model::{Labels, Matcher, TimestampMs};
 
+use crate::batch::Batch;
 use crate::head::{Head, HeadStats, SelectedSeries, SeriesId, TooManySeries};
 use crate::wal::{Entry, ReplayReport, SegmentLimits, Wal, record};
-use admit::{Admission, Admitted, Bounds};
+use admit::{Admission, Admitted, Bounds, Found};
 
 /// How a database behaves.
 #[derive(Clone, Debug)]
@@ -50,15 +51,6 @@ impl Default for Options {
             sync_each_commit: false,
         }
     }
-}
-
-/// Samples of one series, as they came.
-#[derive(Clone, Debug)]
-pub struct SeriesSamples {
-    /// Identity.
-    pub labels: Labels,
-    /// Milliseconds since the epoch, value.
-    pub samples: Vec<(TimestampMs, f64)>,
 }
 
 /// Why a sample was refused. Names and meaning follow Prometheus' `storage` errors.
@@ -195,36 +187,36 @@ impl Db {
     ///
     /// # Errors
     /// The log cannot be written: nothing of any batch is stored.
-    pub fn append(&self, now_ms: TimestampMs, batches: &[&[SeriesSamples]]) -> io::Result<Vec<Outcome>> {
+    pub fn append(&self, now_ms: TimestampMs, batches: &[Batch]) -> io::Result<Vec<Outcome>> {
         let mut writer = self.writer.lock();
         let Writer { wal, admission, frames } = &mut *writer;
 
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut samples: Vec<(SeriesId, TimestampMs, f64)> = Vec::new();
         // Series touched, once for each time they appear in a batch.
-        let mut touched: Vec<&Labels> = Vec::new();
+        let mut touched: Vec<Found> = Vec::new();
         {
             let head = self.head.read();
             let bounds = Bounds::new(&self.options, head.max_ms(), now_ms);
             for batch in batches {
                 let mut outcome = Outcome::default();
                 for (index, series) in batch.iter().enumerate() {
-                    let before = samples.len();
-                    for &(t_ms, value) in &series.samples {
+                    let hash = admission.hash(series.labels());
+                    let mut new = None;
+                    for &(t_ms, value) in series.samples() {
                         let sample = (t_ms, value.to_bits());
-                        match admission.admit(&head, bounds, self.options.series_max, &series.labels, sample)
+                        match admission.admit(&head, bounds, self.options.series_max, (series, hash), sample)
                         {
-                            Ok((Admitted::New, id)) => {
-                                samples.push((id, t_ms, value));
+                            Ok((Admitted::New, found)) => {
+                                samples.push((found.id, t_ms, value));
+                                new = Some(found);
                                 outcome.stored += 1;
                             }
                             Ok((Admitted::Again, _)) => outcome.repeated += 1,
                             Err(error) => outcome.rejected.push(Rejected { series: index, t_ms, error }),
                         }
                     }
-                    if samples.len() > before {
-                        touched.push(&series.labels);
-                    }
+                    touched.extend(new);
                 }
                 outcomes.push(outcome);
             }
@@ -332,31 +324,28 @@ fn log(
     wal: &mut Wal,
     admission: &mut Admission,
     frames: &mut Vec<u8>,
-    touched: &[&Labels],
+    touched: &[Found],
     samples: &[(SeriesId, TimestampMs, f64)],
     (min, max): (TimestampMs, TimestampMs),
     sync: bool,
 ) -> io::Result<()> {
     let segment = wal.segment(min, max)?;
-    let mut fresh: Vec<(SeriesId, &Labels)> = Vec::new();
-    for labels in touched {
-        if let Some(known) = admission.get_mut(labels)
-            && known.declared_in != segment
-        {
-            known.declared_in = segment;
-            fresh.push((known.id, labels));
+    let mut fresh: Vec<Found> = Vec::new();
+    let mut declared: Vec<(SeriesId, Labels)> = Vec::new();
+    for found in touched {
+        if let Some(labels) = admission.declare(*found, segment) {
+            fresh.push(*found);
+            declared.push((found.id, labels.clone()));
         }
     }
     frames.clear();
-    record::write_series(frames, fresh.iter().copied());
+    record::write_series(frames, declared.iter().map(|(id, labels)| (*id, labels)));
+    let declared_bytes = frames.len();
     record::write_samples(frames, samples);
-    let stored = wal.commit(frames, min, max).and_then(|()| if sync { wal.sync() } else { Ok(()) });
+    let stored =
+        wal.commit(frames, declared_bytes, (min, max)).and_then(|()| if sync { wal.sync() } else { Ok(()) });
     if stored.is_err() {
-        for (_, labels) in fresh {
-            if let Some(known) = admission.get_mut(labels) {
-                known.declared_in = 0;
-            }
-        }
+        admission.undeclare(fresh);
     }
     stored
 }

@@ -10,13 +10,15 @@
 //! - chunks are Prometheus' bytes, so that they go to the wire and into blocks as they are; the log is ours;
 //! - time is an argument: nothing here reads a clock.
 //!
-//! Modules in reading order: [`chunkenc`], [`wal`], [`head`], [`db`].
+//! Modules in reading order: [`chunkenc`], [`batch`], [`wal`], [`head`], [`db`].
 
+pub mod batch;
 pub mod chunkenc;
 pub mod db;
 pub mod head;
 pub mod wal;
 
-pub use db::{Db, OpenError, Options, Outcome, Rejected, SampleError, SeriesSamples};
+pub use batch::{Batch, BatchSeries};
+pub use db::{Db, OpenError, Options, Outcome, Rejected, SampleError};
 pub use head::{ChunkView, HeadStats, SelectedSeries, TooManySeries};
 pub use wal::ReplayReport;

@@ -8,10 +8,6 @@ fn endpoints(names: &[&str]) -> Vec<Endpoint> {
     names.iter().map(|n| Endpoint { address: (*n).into(), az: String::new() }).collect()
 }
 
-fn labels(pairs: &[(&str, &str)]) -> Vec<Label> {
-    pairs.iter().map(|(n, v)| Label { name: (*n).into(), value: (*v).into() }).collect()
-}
-
 /// The answers of Thanos' own `TestKetamaHashringGet` (10 sections a node).
 #[test]
 fn ketama_places_series_where_thanos_does() {
@@ -26,7 +22,7 @@ fn ketama_places_series_where_thanos_does() {
     ] {
         let endpoints = endpoints(nodes);
         let sections = Sections::new(&endpoints, 10, copy + 1);
-        let got = sections.nodes(series_hash("tenant", &labels(&[("pod", pod)])))[copy];
+        let got = sections.nodes(series_hash("tenant", [("pod", pod)].into_iter()))[copy];
         assert_eq!(endpoints[got as usize].address, want, "{nodes:?} {pod} copy {copy}");
     }
 }

@@ -1,5 +1,7 @@
-//! How much memory a remote write request would take, known before it takes any: an empty message is two bytes
-//! on the wire and a hundred in memory.
+//! How much memory a remote write request would take, known before it takes any: an empty label is two bytes on the
+//! wire and fifty in memory.
+
+use super::wire::{Field, each_field};
 
 /// What a request consists of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,70 +15,27 @@ pub(super) struct Shape {
 /// Walks the wire form of `prometheus.WriteRequest` without building it. `None`: it is not one.
 pub(super) fn shape(request: &[u8]) -> Option<Shape> {
     let mut shape = Shape { memory_bytes: request.len(), ..Shape::default() };
-    each_field(request, |field, body| {
-        match field {
-            1 => {
-                shape.series += 1;
-                shape.memory_bytes += 128;
-                each_field(body, |field, body| {
-                    shape.memory_bytes += match field {
-                        1 => 64,
-                        2 => {
-                            shape.samples += 1;
-                            16
-                        }
-                        // Labels inside, in the worst case all empty.
-                        3 => 64 + body.len() * 24,
-                        4 => {
-                            shape.samples += 1;
-                            256 + body.len() * 8
-                        }
-                        _ => 0,
-                    };
-                    Some(())
-                })?;
-            }
-            3 => shape.memory_bytes += 96,
-            _ => {}
+    each_field(request, |number, field| {
+        if let (1, Field::Bytes(series)) = (number, field) {
+            shape.series += 1;
+            shape.memory_bytes += 64;
+            each_field(series, |number, field| {
+                let Field::Bytes(_) = field else { return Some(()) };
+                match number {
+                    1 => shape.memory_bytes += 48,
+                    2 => {
+                        shape.samples += 1;
+                        shape.memory_bytes += 32;
+                    }
+                    4 => shape.samples += 1,
+                    _ => {}
+                }
+                Some(())
+            })?;
         }
         Some(())
     })?;
     Some(shape)
-}
-
-/// Gives each length-delimited field; the others are passed over.
-fn each_field(mut p: &[u8], mut give: impl FnMut(u64, &[u8]) -> Option<()>) -> Option<()> {
-    while !p.is_empty() {
-        let tag = varint(&mut p)?;
-        match tag & 7 {
-            0 => {
-                varint(&mut p)?;
-            }
-            1 => p = p.get(8..)?,
-            2 => {
-                let len = usize::try_from(varint(&mut p)?).ok()?;
-                let (body, rest) = p.split_at_checked(len)?;
-                give(tag >> 3, body)?;
-                p = rest;
-            }
-            5 => p = p.get(4..)?,
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
-fn varint(p: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = p.split_first()?;
-        *p = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn bad_requests_say_what_is_wrong_and_change_nothing() {
         b.extend([0; 20]);
         b
     };
-    // Two bytes a series on the wire, more than a hundred in memory.
+    // Two bytes a series or label on the wire, fifty and more in memory.
     let hollow = snappy(&[0x0a, 0x00].repeat(40));
     let hollow_labels = {
         let labels = [0x0a, 0x00].repeat(9000);

@@ -8,12 +8,19 @@ use crate::chunkenc::xor;
 
 const NOW: i64 = 1_700_000_000_000;
 
-fn labels(name: &str) -> Labels {
-    Labels::from_pairs([("__name__", name), ("job", "test")])
+/// A series by its name, and its samples.
+type Series = (String, Vec<(i64, f64)>);
+
+fn series(name: &str, samples: &[(i64, f64)]) -> Series {
+    (name.to_owned(), samples.to_vec())
 }
 
-fn series(name: &str, samples: &[(i64, f64)]) -> SeriesSamples {
-    SeriesSamples { labels: labels(name), samples: samples.to_vec() }
+fn batch(series: &[Series]) -> Batch {
+    let mut batch = Batch::default();
+    for (name, samples) in series {
+        batch.push([("__name__", name.as_str()), ("job", "test")], samples.iter().copied());
+    }
+    batch
 }
 
 fn open(dir: &Path) -> Db {
@@ -26,8 +33,8 @@ fn open_with(dir: &Path, options: Options) -> Db {
     db
 }
 
-fn append(db: &Db, batch: &[SeriesSamples]) -> Outcome {
-    db.append(NOW, &[batch]).unwrap().remove(0)
+fn append(db: &Db, series: &[Series]) -> Outcome {
+    db.append(NOW, &[batch(series)]).unwrap().remove(0)
 }
 
 /// Everything stored, by metric name.
@@ -90,8 +97,8 @@ fn nan_and_stale_markers_keep_their_bits() {
 fn selects_by_matchers_and_time() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    let batch: Vec<_> = (0..250).map(|i| (NOW + i * 1000, i as f64)).collect();
-    append(&db, &[series("a", &batch), series("b", &batch[..10]), series("c", &batch)]);
+    let samples: Vec<_> = (0..250).map(|i| (NOW + i * 1000, i as f64)).collect();
+    append(&db, &[series("a", &samples), series("b", &samples[..10]), series("c", &samples)]);
     let ask = |op, v: &str, min, max| {
         let m = Matcher::new("__name__", op, v).unwrap();
         db.select(&[m], min, max, 10).unwrap()
@@ -118,7 +125,7 @@ fn what_is_older_than_the_retention_goes_from_memory_and_disk() {
     append(&db, &[series("gone", &[(NOW, 1.0)])]);
     for i in 0..200 {
         let t = NOW + i * 1000;
-        db.append(t, &[&[series("a", &[(t, 1.0)])]]).unwrap();
+        db.append(t, &[batch(&[series("a", &[(t, 1.0)])])]).unwrap();
         db.truncate().unwrap();
     }
     let stats = db.stats();
@@ -156,11 +163,11 @@ fn a_failed_commit_changes_nothing_and_can_be_repeated() {
     let away = dir.path().join("away");
     fs::rename(&wal, &away).unwrap();
     db.writer.lock().wal.force_roll();
-    let batch = [series("a", &[(NOW + 1, 2.0)]), series("new", &[(NOW + 1, 2.0)])];
-    assert!(db.append(NOW, &[&batch]).is_err());
+    let more = [series("a", &[(NOW + 1, 2.0)]), series("new", &[(NOW + 1, 2.0)])];
+    assert!(db.append(NOW, &[batch(&more)]).is_err());
     assert_eq!(dump(&db).len(), 1);
     fs::rename(&away, &wal).unwrap();
-    assert_eq!(append(&db, &batch).stored, 2);
+    assert_eq!(append(&db, &more).stored, 2);
     drop(db);
     assert_eq!(dump(&open(dir.path()))["new"].len(), 1);
 }
@@ -180,14 +187,14 @@ proptest! {
         let mut db = open_with(dir.path(), options.clone());
         let mut model: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
         for (i, (samples, kill, garbage)) in commits.into_iter().enumerate() {
-            let batch: Vec<SeriesSamples> = samples
+            let batch: Vec<Series> = samples
                 .iter()
                 .map(|(s, dt, bits)| series(&format!("m{s}"), &[(NOW + i as i64 * 100 + dt, f64::from_bits(*bits))]))
                 .collect();
             let outcome = append(&db, &batch);
-            for (index, s) in batch.iter().enumerate() {
-                let stored = model.entry(s.labels.metric_name().to_owned()).or_default();
-                let (t, v) = s.samples[0];
+            for (index, (name, samples)) in batch.iter().enumerate() {
+                let stored = model.entry(name.clone()).or_default();
+                let (t, v) = samples[0];
                 if !outcome.rejected.iter().any(|r| r.series == index) && !stored.contains(&(t, v.to_bits())) {
                     stored.push((t, v.to_bits()));
                 }
