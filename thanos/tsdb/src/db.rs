@@ -33,7 +33,7 @@ pub struct Options {
     pub future_ms: i64,
     /// New series beyond this many are refused.
     pub series_max: usize,
-    /// A WAL segment ends at this size.
+    /// A WAL segment ends at about this size, or at eight times what it takes to declare its series.
     pub segment_bytes: u64,
     /// Whether each commit is synced to the disk before it is acknowledged. Otherwise a commit is in the
     /// operating system's hands, which survives the process but not the machine, until [`Db::sync`].

@@ -29,7 +29,7 @@ fn times(entries: &[Entry]) -> Vec<i64> {
 
 fn write(wal: &mut Wal, t: i64) {
     wal.segment(t, t).unwrap();
-    wal.commit(&frame(t), t, t).unwrap();
+    wal.commit(&frame(t), 0, (t, t)).unwrap();
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_failed_write_leaves_nothing_behind() {
     // A handle that cannot write, in place of a disk that is full.
     let broken = File::open(path(dir.path(), 1)).unwrap();
     let working = std::mem::replace(&mut wal.file, broken);
-    assert!(wal.commit(&frame(2), 2, 2).is_err());
+    assert!(wal.commit(&frame(2), 0, (2, 2)).is_err());
     assert!(wal.must_roll);
     wal.file = working;
     write(&mut wal, 3);
@@ -104,4 +104,19 @@ fn a_failed_write_leaves_nothing_behind() {
     let (_, report, entries) = open(dir.path(), LIMITS);
     assert_eq!(times(&entries), [1, 3]);
     assert_eq!(report.corruptions, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_declared_does_not_crowd_out_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut wal, ..) = open(dir.path(), SegmentLimits { bytes: 100, ..LIMITS });
+    let mut declared = Vec::new();
+    write_series(&mut declared, [(7, &Labels::from_pairs([("a", "b".repeat(1000))]))]);
+    wal.commit(&declared, declared.len(), (0, 0)).unwrap();
+    let (mut t, mut samples) = (1, 0);
+    while wal.segment(t, t).unwrap() == 1 {
+        write(&mut wal, t);
+        (t, samples) = (t + 1, samples + frame(t).len());
+    }
+    assert!(samples >= 8 * declared.len() && samples < 9 * declared.len(), "{samples} bytes");
 }
