@@ -1,5 +1,6 @@
 //! What remote write costs in our Receive, in Thanos Receive and in Prometheus:
-//! `cargo bench -p peers --bench receive`; `cargo bench -p peers --bench receive -- quick` for a first look.
+//! `cargo bench -p peers --bench receive`; `cargo bench -p peers --bench receive -- quick` for a first look. Further
+//! words (`pinned`, `free`, `routed`, `ours`, `thanos`, `prometheus`) leave out layouts and sides that are not named.
 //!
 //! ```text
 //!  core 0: 4 senders ─► core 1: ours | thanos receive | prometheus --web.enable-remote-write-receiver
@@ -47,7 +48,7 @@ const LAYOUTS: [(Layout, &str, &[Kind]); 3] = [
 ];
 
 fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> = std::env::args().skip(1).filter(|w| !w.starts_with("--")).collect();
     let has = |word: &str| words.iter().any(|w| w == word);
     if peers::built(["thanos", "prometheus"]).is_none() {
         return Ok(());
@@ -63,14 +64,21 @@ fn main() -> Result<()> {
     );
     // Its only thread is this one, so that whatever is started from it inherits the cores.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(measure(&load, repetitions, &LAYOUTS))
+    runtime.block_on(measure(&load, repetitions, &words))
 }
 
-async fn measure(load: &Load, repetitions: usize, layouts: &[(Layout, &str, &[Kind])]) -> Result<()> {
+async fn measure(load: &Load, repetitions: usize, words: &[String]) -> Result<()> {
+    let layouts =
+        LAYOUTS.iter().filter(|(layout, ..)| named(words, LAYOUTS.map(|l| l.0.word()), layout.word()));
     for (layout, name, sides) in layouts {
-        let mut table = Table::new(sides, *layout == Layout::Routed);
+        let all = [Kind::Ours, Kind::Thanos, Kind::Prometheus].map(Kind::word);
+        let sides: Vec<Kind> = sides.iter().copied().filter(|kind| named(words, all, kind.word())).collect();
+        if sides.is_empty() {
+            continue;
+        }
+        let mut table = Table::new(&sides, *layout == Layout::Routed);
         for _ in 0..repetitions {
-            for kind in *sides {
+            for kind in &sides {
                 table.add(*kind, side::trial(load, *kind, *layout).await?);
             }
         }
@@ -78,4 +86,10 @@ async fn measure(load: &Load, repetitions: usize, layouts: &[(Layout, &str, &[Ki
     }
     println!("every answer about counts and sums was what was sent, in each of these trials");
     Ok(())
+}
+
+/// Whether `one` of `all` was asked for: by name, or because none was named.
+fn named(words: &[String], all: [&str; 3], one: &str) -> bool {
+    let has = |name: &str| words.iter().any(|w| w == name);
+    has(one) || !all.into_iter().any(has)
 }

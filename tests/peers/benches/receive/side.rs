@@ -26,6 +26,15 @@ impl Kind {
             Self::Prometheus => "Prometheus",
         }
     }
+
+    /// As on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Thanos => "thanos",
+            Self::Prometheus => "prometheus",
+        }
+    }
 }
 
 /// How a trial is laid out.
@@ -37,6 +46,17 @@ pub(crate) enum Layout {
     Free,
     /// As pinned, the subject being a router before an ingestor: a ring of one with one copy, both on the one core.
     Routed,
+}
+
+impl Layout {
+    /// As on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::Free => "free",
+            Self::Routed => "routed",
+        }
+    }
 }
 
 /// Processes that take a load together.
