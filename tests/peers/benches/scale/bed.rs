@@ -4,6 +4,7 @@ use kube::Client;
 use peers::{Binaries, ControlPlane, Server, World, built};
 use serde_json::Value;
 use simulations_cluster::{Cluster, ClusterConfig};
+use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::adapter::Adapter;
@@ -21,11 +22,16 @@ pub(crate) struct Bed {
     others: Vec<Server>,
     planes: Vec<ControlPlane>,
     world: World,
+    _programs: TempDir,
 }
 
 impl Bed {
     pub(crate) async fn start(kinds: &[Kind]) -> Outcome<Self> {
-        let world = World::new(peers::gauntlet!());
+        // Controllers are started again and again, of one build even if a newer one comes meanwhile.
+        let programs = tempfile::tempdir()?;
+        let gauntlet = programs.path().join("gauntlet");
+        std::fs::copy(peers::gauntlet!(), &gauntlet)?;
+        let world = World::new(&gauntlet.to_string_lossy());
         let app = world.ours("app", "app web --listen {ip}:8080 --service-time 1ms", "8080/").await;
         let flags = format!(
             "proxy sidecar --inbound-listen {{ip}}:4143 --inbound-forward {}:8080 --admin-listen {{ip}}:4191",
@@ -43,6 +49,7 @@ impl Bed {
             others: vec![app],
             planes: Vec::new(),
             world,
+            _programs: programs,
         };
         if built(["prometheus"]).is_some() {
             bed.prometheus = Some(bed.world.prometheus("prometheus", &scrape_config(&bed.proxy), "").await);

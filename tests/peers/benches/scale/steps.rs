@@ -31,7 +31,7 @@ pub(crate) struct Followed {
 /// Of all steps: what each row did, and the bound.
 pub(crate) struct Taken {
     pub(crate) seed: u64,
-    /// Longest pause before a step.
+    /// Longest pause before a change of the load.
     pub(crate) period: Duration,
     pub(crate) rows: Vec<(Kind, Vec<Followed>)>,
     pub(crate) bound: Vec<Followed>,
@@ -63,7 +63,7 @@ pub(crate) async fn take(bed: &mut Bed, steps: usize, seed: u64) -> Outcome<Take
         let waits: Vec<_> = bed.rows.iter().map(|_| dice.up_to(Duration::from_secs(1))).collect();
         join_all(bed.rows.iter_mut().zip(waits).map(|(row, wait)| row.again(wait))).await;
         tokio::time::sleep(WARM + dice.up_to(period)).await;
-        let (followed, bound) = take_one(bed).await?;
+        let (followed, bound) = take_one(bed, dice.up_to(period)).await?;
         if step > 0 {
             taken.rows.iter_mut().zip(followed).for_each(|((_, all), one)| all.push(one));
             taken.bound.extend(bound);
@@ -72,12 +72,13 @@ pub(crate) async fn take(bed: &mut Bed, steps: usize, seed: u64) -> Outcome<Take
     Ok(taken)
 }
 
-async fn take_one(bed: &Bed) -> Outcome<(Vec<Followed>, Option<Followed>)> {
+/// Up, and down again after a pause.
+async fn take_one(bed: &Bed, pause: Duration) -> Outcome<(Vec<Followed>, Option<Followed>)> {
     let load = bed.load.as_ref().ok_or("no load")?;
     all_at(bed, REPLICAS.0)?;
     let start = load.set(RATES.1);
     let (bound, _) = futures::try_join!(bound(bed, start), reach(bed, REPLICAS.1))?;
-    tokio::time::sleep(SETTLED.saturating_sub(start.elapsed())).await;
+    tokio::time::sleep(SETTLED.saturating_sub(start.elapsed()) + pause).await;
     all_at(bed, REPLICAS.1)?;
     let mut followed =
         bed.rows.iter().map(|row| up(&row.watched.since(start))).collect::<Outcome<Vec<_>>>()?;

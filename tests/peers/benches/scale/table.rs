@@ -25,7 +25,7 @@ fn ratio(hpa: Option<&Figures>, row: Option<&Figures>) -> String {
 pub(crate) fn print(bed: &Bed, taken: &Taken) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!(
-        "\n{} steps from {} to {} requests a second; pauses of up to {:?} before them by seed {}; load of the machine {}",
+        "\n{} steps from {} to {} requests a second; pauses of up to {:?} before each change by seed {}; load of the machine {}",
         taken.bound.len().max(taken.rows.first().map_or(0, |(_, all)| all.len())),
         RATES.0,
         RATES.1,
