@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use thanos_storepb::prompb;
+use bytes::BytesMut;
 use thanos_storepb::storepb;
-use thanos_tsdb::{Batch as Samples, BatchSeries};
+use thanos_tsdb::Batch as Samples;
 
+use crate::decode::encode;
 use crate::error::{Kind, WriteError};
 
 /// Series of one tenant.
@@ -30,18 +31,6 @@ pub(crate) struct Besides {
 impl Batch {
     pub(crate) fn new(tenant: String) -> Self {
         Self { tenant, ..Self::default() }
-    }
-
-    /// From a request that was decoded already.
-    pub(crate) fn from_request(tenant: String, series: &[prompb::TimeSeries]) -> Self {
-        let mut batch = Self::new(tenant);
-        for s in series {
-            let labels: Vec<_> = s.labels.iter().map(|l| (l.name.as_str(), l.value.as_str())).collect();
-            let samples = s.samples.iter().map(|s| (s.timestamp, s.value));
-            let besides = Besides { histograms: s.histograms.len(), exemplars: s.exemplars.len() };
-            batch.add(&labels, samples, besides);
-        }
-        batch
     }
 
     /// Takes a series, or refuses it: the rest of the request is none the worse for it.
@@ -96,18 +85,10 @@ impl Batch {
     /// Copy number `copy` of some series. In the two fields that every Thanos reads: up to 0.42 it does not know the
     /// list of tenants, and would acknowledge it without storing anything.
     pub(crate) fn copy_request(&self, which: &[usize], copy: usize) -> storepb::WriteRequest {
-        let label = |(name, value): (&str, &str)| storepb::Label { name: name.into(), value: value.into() };
-        let one = |s: BatchSeries<'_>| prompb::TimeSeries {
-            labels: s.labels().map(label).collect(),
-            samples: s
-                .samples()
-                .iter()
-                .map(|(timestamp, value)| prompb::Sample { value: *value, timestamp: *timestamp })
-                .collect(),
-            ..Default::default()
-        };
+        let mut room = BytesMut::new();
+        let series = which.iter().filter_map(|i| self.series.get(*i));
         storepb::WriteRequest {
-            timeseries: which.iter().filter_map(|i| self.series.get(*i)).map(one).collect(),
+            timeseries: series.map(|s| encode(s, &mut room)).collect(),
             tenant: self.tenant.clone(),
             // On the wire copies count from 1; 0 is "not replicated".
             replica: copy as i64 + 1,
@@ -161,6 +142,9 @@ fn show<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+    use thanos_storepb::prompb::TimeSeries;
+
     use super::*;
 
     #[test]
@@ -170,8 +154,13 @@ mod tests {
             batch.add(&[("__name__", name)], [(1, 2.0)].into_iter(), Besides::default());
         }
         let request = batch.copy_request(&[0, 2], 1);
-        let names: Vec<_> = request.timeseries.iter().map(|s| s.labels[0].value.as_str()).collect();
-        assert_eq!((names, request.tenant.as_str(), request.replica), (vec!["a", "c"], "team", 2));
+        let names: Vec<_> = request
+            .timeseries
+            .iter()
+            .map(|s| TimeSeries::decode(&s[..]).unwrap().labels[0].value.clone())
+            .collect();
+        assert_eq!(names, ["a", "c"]);
+        assert_eq!((request.tenant.as_str(), request.replica), ("team", 2));
         assert!(request.timeseries_tenant_data.is_empty());
     }
 

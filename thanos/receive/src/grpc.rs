@@ -5,6 +5,7 @@ mod snappy;
 use std::future::Future;
 use std::time::Duration;
 
+use bytes::Bytes;
 use thanos_storepb::infopb::info_server::InfoServer;
 use thanos_storepb::storepb::store_server::StoreServer;
 use thanos_storepb::storepb::writeable_store_server::{WriteableStore, WriteableStoreServer};
@@ -17,6 +18,7 @@ use tonic::{Request, Response, Status};
 use tower::util::MapRequestLayer;
 
 use crate::batch::Batch;
+use crate::decode::decode_all;
 use crate::error::Kind;
 use crate::peers::MESSAGE_BYTES_MAX;
 use crate::store::HeadStore;
@@ -36,17 +38,25 @@ impl WriteableStore for Replica {
         let copy = u64::try_from(r.replica)
             .map_err(|_| Kind::Invalid.error(format!("replica {} is negative", r.replica)).to_grpc())?;
         // Newer senders fill the list of tenants, older ones the two fields.
-        let batches = if r.timeseries_tenant_data.is_empty() {
-            vec![Batch::from_request(r.tenant, &r.timeseries)]
+        let batches: Result<Vec<Batch>, Status> = if r.timeseries_tenant_data.is_empty() {
+            batch(r.tenant, &r.timeseries).map(|one| vec![one])
         } else {
             let tuples = r.timeseries_tenant_data.into_iter();
-            tuples.map(|t| Batch::from_request(t.tenant, &t.timeseries)).collect()
+            tuples.map(|t| batch(t.tenant, &t.timeseries)).collect()
         };
+        let batches = batches?;
         match self.0.write(batches, copy).await {
             Ok(()) => Ok(Response::new(WriteResponse {})),
             Err(e) => Err(e.to_grpc()),
         }
     }
+}
+
+fn batch(tenant: String, series: &[Bytes]) -> Result<Batch, Status> {
+    let mut batch = Batch::new(tenant);
+    let not_a_series = || Kind::Invalid.error("a series is not a prometheus.TimeSeries").to_grpc();
+    decode_all(series, &mut batch).ok_or_else(not_a_series)?;
+    Ok(batch)
 }
 
 /// Serves until `until`, then finishes what is in flight.

@@ -15,11 +15,12 @@
 //! Ready means "storage is open", not "in the ring": whoever writes the ring waits for readiness. Before its
 //! hashring file was first read, a replica takes copies and refuses remote write with 503.
 //!
-//! Modules in reading order: [`args`], [`error`], [`hashring`], [`ring_file`], `batch`, `remote_write`,
+//! Modules in reading order: [`args`], [`error`], [`hashring`], [`ring_file`], `batch`, `wire`, `decode`, `remote_write`,
 //! `write`, `peers`, `ingest`, `store`, `grpc`.
 
 pub mod args;
 mod batch;
+mod decode;
 pub mod error;
 mod grpc;
 pub mod hashring;
@@ -30,6 +31,7 @@ mod remote_write;
 pub mod ring_file;
 mod store;
 mod tenant;
+mod wire;
 mod write;
 
 use std::sync::Arc;

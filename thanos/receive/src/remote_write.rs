@@ -1,8 +1,6 @@
 //! Remote write 1.0 over HTTP. Every limit is checked before the memory it is about is taken.
 
-mod decode;
 mod shape;
-mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::Semaphore;
 
 use crate::batch::Batch;
+use crate::decode::decode_request;
 use crate::error::{Kind, WriteError};
 use crate::metrics::CodeTenant;
 use crate::write::Writer;
@@ -145,7 +144,7 @@ impl RemoteWrite {
             }
         }
         let mut batch = Batch::new(tenant);
-        decode::decode(&raw, &mut batch).ok_or_else(not_a_request)?;
+        decode_request(&raw, &mut batch).ok_or_else(not_a_request)?;
         Ok((batch, shape))
     }
 }

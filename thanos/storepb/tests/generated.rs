@@ -11,6 +11,8 @@ fn generated_code_matches_the_protos() {
     tonic_prost_build::configure()
         .out_dir(&out)
         .bytes(".thanos.Chunk.data")
+        .bytes(".thanos.WriteRequest.timeseries")
+        .bytes(".thanos.TimeSeriesTenantTuple.timeseries")
         .emit_rerun_if_changed(false)
         .compile_fds(fds)
         .expect("code generates");

@@ -1,7 +1,7 @@
 //! How much memory a remote write request would take, known before it takes any: an empty label is two bytes on the
 //! wire and fifty in memory.
 
-use super::wire::{Field, each_field};
+use crate::wire::{Field, each_field};
 
 /// What a request consists of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

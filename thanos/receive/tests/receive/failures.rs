@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::node::*;
+use prost::Message;
 use thanos_storepb::prompb::TimeSeries;
 use thanos_storepb::storepb::writeable_store_client::WriteableStoreClient;
 use thanos_storepb::storepb::{TimeSeriesTenantTuple, WriteRequest};
@@ -84,8 +85,11 @@ fn garbage_over_grpc_is_an_answer_not_a_panic() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), &[]);
     let t = now_ms();
-    let tuple =
-        |tenant: &str, series| TimeSeriesTenantTuple { timeseries: vec![series], tenant: tenant.into() };
+    let wire = |series: TimeSeries| bytes::Bytes::from(series.encode_to_vec());
+    let tuple = |tenant: &str, series| TimeSeriesTenantTuple {
+        timeseries: vec![wire(series)],
+        tenant: tenant.into(),
+    };
     client().block_on(async {
         let mut replica = WriteableStoreClient::new(node.channel());
         for (request, code) in [
@@ -94,7 +98,7 @@ fn garbage_over_grpc_is_an_answer_not_a_panic() {
                 Some(Code::InvalidArgument),
             ),
             (
-                WriteRequest { timeseries: vec![named("m", &[(t, 1.0)])], ..Default::default() },
+                WriteRequest { timeseries: vec![wire(named("m", &[(t, 1.0)]))], ..Default::default() },
                 Some(Code::InvalidArgument),
             ),
             (
@@ -110,11 +114,19 @@ fn garbage_over_grpc_is_an_answer_not_a_panic() {
             ),
             (
                 WriteRequest {
-                    timeseries: vec![named("ok", &[(i64::MIN, 1.0)])],
+                    timeseries: vec![wire(named("ok", &[(i64::MIN, 1.0)]))],
                     tenant: "u".into(),
                     ..Default::default()
                 },
                 Some(Code::AlreadyExists),
+            ),
+            (
+                WriteRequest {
+                    timeseries: vec![bytes::Bytes::from_static(b"no series")],
+                    tenant: "u".into(),
+                    ..Default::default()
+                },
+                Some(Code::InvalidArgument),
             ),
             (WriteRequest { tenant: "t".into(), ..Default::default() }, None),
         ] {
@@ -137,7 +149,7 @@ fn a_copy_compressed_with_snappy_is_taken() {
     let node = Node::start(dir.path(), &[]);
     let t = now_ms();
     let message = WriteRequest {
-        timeseries: vec![named("m", &[(t, 1.0)])],
+        timeseries: vec![named("m", &[(t, 1.0)]).encode_to_vec().into()],
         tenant: "t".into(),
         replica: 1,
         ..Default::default()

@@ -15,8 +15,9 @@ pub struct ZLabelSet {
 pub struct WriteResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    pub timeseries: ::prost::alloc::vec::Vec<super::prometheus_copy::TimeSeries>,
+    /// Each a prometheus_copy.TimeSeries, left to whoever stores it to read.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub timeseries: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
     /// 0: not replicated yet; n: this is copy n, do not replicate again.
@@ -25,10 +26,11 @@ pub struct WriteRequest {
     #[prost(message, repeated, tag = "4")]
     pub timeseries_tenant_data: ::prost::alloc::vec::Vec<TimeSeriesTenantTuple>,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TimeSeriesTenantTuple {
-    #[prost(message, repeated, tag = "1")]
-    pub timeseries: ::prost::alloc::vec::Vec<super::prometheus_copy::TimeSeries>,
+    /// As above.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub timeseries: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(string, tag = "2")]
     pub tenant: ::prost::alloc::string::String,
 }

@@ -1,8 +1,11 @@
-//! Protobuf's wire form, walked without building anything.
+//! Protobuf's wire form, walked without building anything, and written.
+
+use bytes::{BufMut, BytesMut};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Varint(u64),
     Fixed64([u8; 8]),
     Bytes(&'a [u8]),
@@ -10,7 +13,7 @@ pub(super) enum Field<'a> {
 }
 
 /// Gives each field of a message with its number. `None`: it is no message, or `give` said so.
-pub(super) fn each_field<'a>(
+pub(crate) fn each_field<'a>(
     mut p: &'a [u8],
     mut give: impl FnMut(u64, Field<'a>) -> Option<()>,
 ) -> Option<()> {
@@ -51,4 +54,23 @@ fn varint(p: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+/// Writes a field of bytes, or nothing where there are none.
+pub(crate) fn put_bytes(out: &mut BytesMut, number: u32, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        put_head(out, number, bytes.len());
+        out.put_slice(bytes);
+    }
+}
+
+/// Writes what comes before the content of a message or bytes.
+pub(crate) fn put_head(out: &mut BytesMut, number: u32, len: usize) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(len as u64, out);
+}
+
+/// How long [`put_bytes`] is, with a number below 16.
+pub(crate) fn bytes_len(bytes: &[u8]) -> usize {
+    if bytes.is_empty() { 0 } else { 1 + encoded_len_varint(bytes.len() as u64) + bytes.len() }
 }
