@@ -1,7 +1,7 @@
 //! From a step of the load to more replicas: our loop, and the real HorizontalPodAutoscaler.
 //!
 //! Requests go through one of our proxies at 20 a second, then at 80. Every row below sees the same requests, decides by
-//! the same query and target, and changes `spec.replicas` of a Deployment of its own from 2 to 8; watches of the
+//! the same query and target, and changes `spec.replicas` of a Deployment of its own from 1 to 4; watches of the
 //! Deployments tell when. Rows of one run stand beside each other, so that every step is a step for all of them:
 //!
 //! ```text

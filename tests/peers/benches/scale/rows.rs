@@ -16,10 +16,12 @@ pub(crate) const METRIC: &str = "requests";
 pub(crate) const QUERY: &str = r#"sum(rate(request_total{deployment="web",direction="inbound"}[5s]))"#;
 /// Requests a second before and after a step.
 pub(crate) const RATES: (f64, f64) = (20.0, 80.0);
-/// What a replica is to take: with 10% of tolerance, 80 a second are enough to go from 7 to 8 and too few for 9.
-pub(crate) const TARGET: f64 = 10.2;
+/// What a replica is to take. With 10% of tolerance, all between 67.4 and 81.6 a second end at 4 replicas. Below is so
+/// much room because a rate over 5 s is up to a seventh too low where its newest sample is older than 1.1 s, as in row
+/// `a` just before a sample comes: remote write waits 200 ms for more.
+pub(crate) const TARGET: f64 = 20.4;
 /// Replicas before and after a step.
-pub(crate) const REPLICAS: (i32, i32) = (2, 8);
+pub(crate) const REPLICAS: (i32, i32) = (1, 4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
