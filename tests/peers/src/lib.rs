@@ -11,6 +11,8 @@
 //! - a process ends with its guard, and its log is shown if the test failed;
 //! - every process has a loopback address of its own, so usual ports are free and survive restarts.
 //!
+//! `benches/` measures ours beside the real ones, on the same modules.
+//!
 //! Modules in reading order: [`world`], [`server`], [`process`], [`binary`], [`address`], [`control_plane`],
 //! [`mod@write`], [`http`], [`wait`], [`traffic`], [`queries`], [`answers`], [`usage`].
 

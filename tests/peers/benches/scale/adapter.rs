@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -17,6 +18,7 @@ use peers::{Address, until};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
@@ -28,6 +30,7 @@ use crate::rows::{METRIC, create};
 
 const GROUP: &str = "/apis/external.metrics.k8s.io/v1beta1";
 const PORT: u16 = 6443;
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running one.
 pub(crate) struct Adapter {
@@ -153,7 +156,8 @@ impl Listener for Tls {
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let (stream, from) = Listener::accept(&mut self.tcp).await;
-            if let Ok(stream) = self.acceptor.accept(stream).await {
+            // One that says nothing would keep all others waiting.
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_WITHIN, self.acceptor.accept(stream)).await {
                 return (stream, from);
             }
         }
