@@ -9,9 +9,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use simulations_harness::command::read;
-use simulations_harness::record::Verdict;
-use simulations_harness::run::run;
+use simulations_harness::run::{How, run};
 use simulations_harness::world::World;
+use simulations_judge::record::Verdict;
 use thanos_telemetry::Shutdown;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,9 @@ async fn killing_any_process_lowers_nothing_and_loses_nothing() {
                 - 3;
         (at, counts(&url, at).await)
     };
-    let (outcome, (at, before)) = tokio::join!(run(&loaded.scenario, &world, &shutdown, |_| {}), samples);
+    let how = How::default();
+    let (outcome, (at, before)) =
+        tokio::join!(run(&loaded.scenario, &world, &shutdown, &how, |_| {}), samples);
     let outcome = outcome.expect("the run was driven to its end");
     let after = counts(&world.query_url().await.expect("a querier"), at).await;
     let told = told(&world).await;

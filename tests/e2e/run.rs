@@ -4,18 +4,18 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use simulations_harness::record::{Line, RunRecord, StartLine, Verdict, VerdictLine};
+use simulations_judge::record::{EventRecord, Line, RunRecord, StartLine, Verdict, VerdictLine, What};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let report = dir.path().join("report");
+    let (report, world) = (dir.path().join("report"), dir.path().join("world"));
     let mut run = Command::new(env!("CARGO_BIN_EXE_gauntlet"))
         .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/small.yaml")])
         .args(["--hold", "--output", "json"])
-        .args(["--report".as_ref(), report.as_os_str(), "--dir".as_ref(), dir.path().as_os_str()])
+        .args(["--report".as_ref(), report.as_os_str(), "--dir".as_ref(), world.as_os_str()])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -24,7 +24,7 @@ async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
     let told = tokio::time::timeout(Duration::from_secs(180), lines(stdout));
     let (start, events, verdict) = told.await.expect("a verdict in time");
     assert_eq!((start.scenario.as_str(), start.stages.len()), ("small", 1));
-    for row in verdict.rows.iter().filter(|r| r.expectation != "the load generator was on time") {
+    for row in verdict.rows.iter().filter(|r| r.expectation != "the load was sent as planned") {
         assert!(row.held, "{}: {}", row.expectation, row.found);
     }
 
@@ -54,16 +54,34 @@ async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
 
     let text = std::fs::read_to_string(report.join("result.json")).expect("a record");
     let record: RunRecord = serde_json::from_str(&text).expect("the record's format");
-    assert_eq!(record.events, events, "the lines are the record's events");
+    // A mark has its planned time, and is told when it is made; a decision's record is kept at the end.
+    let in_order = |mut events: Vec<EventRecord>| {
+        events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        events.iter().map(|e| serde_json::to_value(e).expect("JSON")).map(without_record).collect::<Vec<_>>()
+    };
+    assert_eq!(in_order(record.events.clone()), in_order(events), "the lines are the record's events");
+    let decisions = record.events.iter().filter_map(|e| match &e.what {
+        What::Decision { record, .. } => Some(record.clone().expect("it was kept")),
+        _ => None,
+    });
+    let kept: Vec<String> = decisions.collect();
+    assert!(!kept.is_empty(), "a decision raised web");
+    for path in kept {
+        let bytes = std::fs::read(report.join(&path)).expect("the record is beside its report");
+        assert!(autoscaler_core::replay(&bytes).expect("a record").identical, "{path}");
+    }
     assert_eq!(VerdictLine::from(&record), verdict);
     let page = std::fs::read_to_string(report.join("report.html")).expect("a page");
     assert!(page.contains("small") && page.contains("east/web"), "{page}");
 }
 
+fn without_record(mut event: serde_json::Value) -> serde_json::Value {
+    event.as_object_mut().expect("an event").remove("record");
+    event
+}
+
 /// Reads up to the verdict: nothing but lines of the format, in their order.
-async fn lines(
-    stdout: tokio::process::ChildStdout,
-) -> (StartLine, Vec<simulations_harness::record::EventRecord>, VerdictLine) {
+async fn lines(stdout: tokio::process::ChildStdout) -> (StartLine, Vec<EventRecord>, VerdictLine) {
     let mut lines = BufReader::new(stdout).lines();
     let (mut start, mut events) = (None, Vec::new());
     while let Some(line) = lines.next_line().await.expect("UTF-8") {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::file::{Loaded, nearest, parse};
+use simulations_scenario::names::nearest;
+use simulations_scenario::{Loaded, parse};
 
 /// Name and text.
 pub const SCENARIOS: [(&str, &str); 15] = [

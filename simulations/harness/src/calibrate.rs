@@ -17,18 +17,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
+use simulations_judge::record::{Figures, figures};
+use simulations_judge::threshold::judge;
 use simulations_load::generator::{Generator, Plan};
 use simulations_load::schedule::{Arrivals, Stage};
+use simulations_scenario::names::nearest;
+use simulations_scenario::platform::RING;
+use simulations_scenario::{Condition, Loaded, REQUEST_TIMEOUT, Scenario};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
-use crate::manifests::RECEIVE_POLICY;
-use crate::record::{Figures, figures};
-use crate::run::{MAX_IN_FLIGHT, REQUEST_TIMEOUT};
-use crate::scenario::Scenario;
-use crate::scenario::file::{Loaded, nearest};
-use crate::slo;
-use crate::threshold::Condition;
+use crate::run::MAX_IN_FLIGHT;
 use crate::world::World;
 
 pub(crate) mod command;
@@ -92,12 +91,12 @@ impl Setup {
         let slo = service.slo.clone();
         let slo =
             slo.ok_or_else(|| format!("--calibrate: give services.{name}.slo, for example p(95)<200"))?;
-        let entries = slo::entries(s, &name);
+        let entries = s.entries(&name);
         let arrivals =
             s.load.iter().find(|l| entries.contains(l.to.as_str())).map(|l| l.arrivals).unwrap_or_default();
         let world = Loaded {
             scenario: alone(s, &name),
-            policies: vec![RECEIVE_POLICY.to_owned()],
+            policies: loaded.policies.iter().filter(|p| p.target == RING).cloned().collect(),
             counterexample: None,
             ..loaded.clone()
         };
@@ -294,7 +293,7 @@ async fn probe(
         return Ok(Err(why));
     }
     let counted = stages.get(1).ok_or_else(|| anyhow!("a probe has two stretches"))?;
-    let judged = setup.slo.judge(counted, setup.probe);
+    let judged = judge(&setup.slo, counted, setup.probe);
     let held = judged.is_ok();
     let found = judged.unwrap_or_else(|found| found);
     Ok(Ok(Probe { rate_rps, held, found, figures: figures(&counted.summary()) }))
@@ -305,7 +304,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::scenario::file::parse;
+    use simulations_scenario::parse;
 
     fn loaded(slos: &str) -> Loaded {
         let text = format!(
@@ -327,7 +326,7 @@ mod tests {
         let replicas: Vec<(&str, u16)> = s.services.iter().map(|(n, s)| (n.as_str(), s.replicas)).collect();
         assert_eq!(replicas, [("store", 8), ("web", 1)]);
         assert_eq!((s.clusters.len(), s.faults.len(), s.expect.len()), (1, 0, 0));
-        assert_eq!(setup.world.policies, [RECEIVE_POLICY]);
+        assert_eq!(setup.world.policies.iter().map(|p| p.target.as_str()).collect::<Vec<_>>(), ["receive"]);
     }
 
     #[test]

@@ -7,25 +7,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
 use jiff::Timestamp;
-use thanos_telemetry::{Context, RunError, cli};
+use simulations_judge::record::{Line, RunRecord, StartLine, Verdict};
+use simulations_judge::validity::Lateness;
+use simulations_judge::{counterexample, verdict::Outcome};
+use simulations_scenario::{Loaded, Scenario};
+use thanos_telemetry::{Context, RunError};
 
 use crate::calibrate::Setup;
-use crate::record::{Line, RunRecord, StartLine, Verdict};
-use crate::run::run as run_scenario;
-use crate::scenario::Scenario;
-use crate::scenario::file::{Loaded, parse};
-use crate::view::{Output, View};
+use crate::exit;
+use crate::run::{How as RunHow, run as run_scenario};
+use crate::view::{Output, Teller, View};
 use crate::world::World;
 use crate::{builtin, calibrate, output, recorded};
 
-/// Thresholds did not hold (k6's exit code for the same).
-pub const EXIT_THRESHOLDS: u8 = 99;
-/// The scenario is wrong (k6's; the rest of the program says 64).
-pub const EXIT_CONFIG: u8 = 104;
-/// The load generator was late or lost requests, so that the run says nothing.
-pub const EXIT_INVALID_GENERATOR: u8 = 105;
-/// Broken off.
-pub const EXIT_INTERRUPTED: u8 = 130;
+mod source;
+
+use source::Source;
 
 /// Run a scenario and judge it. Exit codes: 0 everything held, 99 something did not, 104 the scenario is wrong,
 /// 105 the load generator was not on time, 130 broken off.
@@ -60,6 +57,10 @@ pub struct Args {
     /// How to run it.
     #[command(flatten)]
     pub how: How,
+    /// The demo: what ships, whatever lies in the working directory, and a late generator is told as a warning where it
+    /// changed no row.
+    #[arg(skip)]
+    pub demo: bool,
 }
 
 impl Default for Args {
@@ -76,6 +77,7 @@ impl Default for Args {
             list: false,
             schema: None,
             how,
+            demo: false,
         }
     }
 }
@@ -103,7 +105,7 @@ pub struct How {
     /// Keep everything up after the verdict, until Ctrl-C.
     #[arg(long)]
     pub hold: bool,
-    /// Where pods, logs and data live; kept when given, else a temporary folder that is removed.
+    /// Where pods, logs and data live, a new or empty folder; kept when given, else a temporary one that is removed.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Where the load's randomness starts, instead of the scenario's seed.
@@ -131,7 +133,7 @@ pub struct DemoArgs {
 /// As [`run`].
 pub async fn demo(args: DemoArgs, ctx: Context) -> Result<(), RunError> {
     let file = Some(PathBuf::from("demo"));
-    run(Args { file, report: args.report, how: args.how, ..Args::default() }, ctx).await
+    run(Args { file, report: args.report, how: args.how, demo: true, ..Args::default() }, ctx).await
 }
 
 /// Runs a scenario.
@@ -146,6 +148,12 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let calibrated = args.calibrate.as_ref().map(|service| Setup::new(&loaded, service, args.probe));
     let calibrated = calibrated.transpose().map_err(refused)?;
     if calibrated.is_none() {
+        if loaded.scenario.expect.is_empty() && loaded.scenario.thresholds.is_empty() {
+            let file = &loaded.file;
+            return Err(refused(format!(
+                "{file}: says neither `thresholds` nor `expect`, so no run of it could fail"
+            )));
+        }
         // What is recorded is asked for last: everything that is wrong in the file was said by now.
         let file = loaded.file.clone();
         recorded::fetch(&mut loaded.scenario).await.map_err(|e| refused(format!("{file}: {e}")))?;
@@ -156,19 +164,17 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
             .map_err(|e| refused(format!("--report {}: {e}", report.display())))?;
     }
     let temporary = folder(&args.how)?;
-    let dir = args.how.dir.clone().unwrap_or_else(|| temporary.clone().unwrap_or_default());
+    let dir = match &temporary {
+        Some(temporary) => temporary.path().to_owned(),
+        None => args.how.dir.clone().unwrap_or_default(),
+    };
     let result = match &calibrated {
         Some(setup) => calibrate::command::run(setup, &dir, args.report.as_deref(), &ctx).await,
         None => run_in(&args, &loaded, &dir, &ctx).await,
     };
-    if let Some(temporary) = temporary {
-        match &result {
-            Ok(()) => drop(std::fs::remove_dir_all(temporary)),
-            Err(_) => {
-                let text = format!("\nlogs and data are kept in {}", temporary.display());
-                View::new(args.how.output).say(&text);
-            }
-        }
+    if let Some(temporary) = temporary.filter(|_| result.is_err()) {
+        let text = format!("\nlogs and data are kept in {}", temporary.keep().display());
+        View::new(args.how.output).say(&text);
     }
     result
 }
@@ -193,7 +199,7 @@ fn list(args: &Args) -> Result<(), RunError> {
 }
 
 fn refused(message: String) -> RunError {
-    RunError::Verdict { code: EXIT_CONFIG, message }
+    RunError::Verdict { code: exit::CONFIG, message }
 }
 
 /// A schema as it is committed.
@@ -207,7 +213,7 @@ pub fn schema(of: Schema) -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
-/// The file if there is one, else what ships under that name.
+/// What was asked for, with what was set.
 fn load(args: &Args) -> Result<Loaded, RunError> {
     let mut set = BTreeMap::new();
     for item in &args.set {
@@ -219,14 +225,10 @@ fn load(args: &Args) -> Result<Loaded, RunError> {
         set.insert("seed".into(), seed.to_string());
     }
     let file = args.file.clone().unwrap_or_default();
-    let there = file.exists();
-    let loaded = if there { read(&file, &set) } else { builtin::load(&file.display().to_string(), &set) };
+    let source = if args.demo { Source::Ships("demo".into()) } else { Source::find(&file) };
+    let loaded = source.load(&set);
     let Some(name) = &args.counterexample else { return loaded.map_err(refused) };
-    let changed = |loaded: Loaded| match there {
-        true => loaded.counterexample(name, &|other| beside(&file, other)),
-        false => loaded.counterexample(name, &builtin::file),
-    };
-    loaded.and_then(changed).map_err(refused)
+    loaded.and_then(|l| l.counterexample(name, &|other| source.beside(other))).map_err(refused)
 }
 
 /// Reads a scenario file and the policy files beside it.
@@ -234,23 +236,24 @@ fn load(args: &Args) -> Result<Loaded, RunError> {
 /// # Errors
 /// Every problem, one a line.
 pub fn read(file: &Path, set: &BTreeMap<String, String>) -> Result<Loaded, String> {
-    let text = cli::read_config(file).map_err(|e| e.to_string())?;
-    parse(&file.display().to_string(), &text, set, &|other| beside(file, other))
+    Source::File(file.to_owned()).load(set)
 }
 
-fn beside(file: &Path, name: &str) -> Result<String, String> {
-    let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    cli::read_config(&folder.join(name)).map_err(|e| e.to_string())
-}
-
-/// A folder of our own, unless one was given.
-fn folder(how: &How) -> Result<Option<PathBuf>, RunError> {
-    let wanted = match &how.dir {
-        Some(dir) => dir.clone(),
-        None => std::env::temp_dir().join(format!("gauntlet-run-{}", std::process::id())),
+/// A folder of our own, unless one was given, which holds nothing yet: what an earlier run's Receive has written would be
+/// read into this one.
+fn folder(how: &How) -> Result<Option<tempfile::TempDir>, RunError> {
+    let Some(dir) = &how.dir else {
+        let made = tempfile::Builder::new().prefix("gauntlet-run-").tempdir();
+        let made = made.map_err(|e| refused(format!("no temporary folder: {e}; name one with --dir")));
+        return made.map(Some);
     };
-    std::fs::create_dir_all(&wanted).map_err(|e| refused(format!("--dir {}: {e}", wanted.display())))?;
-    Ok(how.dir.is_none().then_some(wanted))
+    let wrong = |e: &dyn std::fmt::Display| refused(format!("--dir {}: {e}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(|e| wrong(&e))?;
+    let mut entries = std::fs::read_dir(dir).map_err(|e| wrong(&e))?;
+    match entries.next() {
+        None => Ok(None),
+        Some(_) => Err(wrong(&"is not empty; name a new folder, or an empty one")),
+    }
 }
 
 async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Result<(), RunError> {
@@ -270,7 +273,11 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
         kubeconfig: world.kubeconfig().display().to_string(),
         ..StartLine::new(loaded, started_at)
     });
-    let outcome = run_scenario(scenario, &world, &ctx.shutdown, |journal| view.second(journal)).await;
+    let lateness = if args.demo { Lateness::WhereItMatters } else { Lateness::Invalid };
+    let how = RunHow { lateness, records: args.report.clone() };
+    let teller = Teller::start(view);
+    let outcome = run_scenario(scenario, &world, &ctx.shutdown, &how, |journal| teller.tick(journal)).await;
+    let mut view = teller.end().unwrap_or_else(|| View::new(args.how.output));
     let result = match outcome {
         Err(e) => {
             view.finish();
@@ -282,43 +289,15 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
             view.verdict_line(&record);
             view.summary(&outcome.timeline);
             view.verdict(&outcome.rows);
+            view.warnings(&outcome.warnings);
             let written = match &args.report {
                 None => Ok(()),
                 Some(dir) => {
                     output::write_all(dir, &record).with_context(|| format!("--report {}", dir.display()))
                 }
             };
-            let failed = outcome.rows.iter().filter(|r| !r.held).count();
-            let no = |code, message: String| Err(RunError::Verdict { code, message });
             // A result that could not be kept does not hide a verdict that says no.
-            match (outcome.verdict, &loaded.counterexample) {
-                (Verdict::Pass | Verdict::Thresholds, Some(c)) => {
-                    let rows = c.judge(&outcome.rows);
-                    view.say(&format!("\ncounterexample {:?}: {}", c.name, c.why));
-                    view.verdict(&rows);
-                    let held: Vec<&str> = rows.iter().filter(|r| !r.held).map(|r| r.key.as_str()).collect();
-                    if held.is_empty() {
-                        let named: Vec<&str> = rows.iter().map(|r| r.key.as_str()).collect();
-                        view.say(&format!("\nfailed as it should: {}", named.join(", ")));
-                        written.map_err(RunError::Failed)
-                    } else {
-                        no(EXIT_THRESHOLDS, format!("should have failed and did not: {}", held.join(", ")))
-                    }
-                }
-                (Verdict::Pass, None) => {
-                    view.say("\nall expectations held");
-                    written.map_err(RunError::Failed)
-                }
-                (Verdict::Thresholds, None) => no(
-                    EXIT_THRESHOLDS,
-                    format!("{failed} of {} expectations did not hold", outcome.rows.len()),
-                ),
-                (Verdict::InvalidGenerator, _) => no(
-                    EXIT_INVALID_GENERATOR,
-                    "the load generator was not on time, so the run says nothing".into(),
-                ),
-                (Verdict::Interrupted, _) => Err(broken_off()),
-            }
+            conclude(&view, loaded, &outcome).and_then(|()| written.map_err(RunError::Failed))
         }
     };
     if args.how.hold && !ctx.shutdown.is_started() {
@@ -330,8 +309,42 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
     result
 }
 
+/// Says how it ended; the exit code where that is not 0.
+fn conclude(view: &View, loaded: &Loaded, outcome: &Outcome) -> Result<(), RunError> {
+    let no = |code, message: String| Err(RunError::Verdict { code, message });
+    let failed = || outcome.rows.iter().filter(|r| !r.held);
+    match (outcome.verdict, &loaded.counterexample) {
+        (Verdict::Pass | Verdict::Thresholds, Some(c)) => {
+            let rows = counterexample::judge(c, &outcome.rows);
+            view.say(&format!("\ncounterexample {:?}: {}", c.name, c.why));
+            view.verdict(&rows);
+            let held: Vec<&str> = rows.iter().filter(|r| !r.held).map(|r| r.key.as_str()).collect();
+            if !held.is_empty() {
+                let message = format!("should have failed and did not: {}", held.join(", "));
+                return no(exit::THRESHOLDS, message);
+            }
+            let named: Vec<&str> = rows.iter().map(|r| r.key.as_str()).collect();
+            view.say(&format!("\nfailed as it should: {}", named.join(", ")));
+            Ok(())
+        }
+        (Verdict::Pass, None) => {
+            view.say("\nall expectations held");
+            Ok(())
+        }
+        (Verdict::Thresholds, None) => {
+            no(exit::THRESHOLDS, format!("{} of {} rows did not hold", failed().count(), outcome.rows.len()))
+        }
+        (Verdict::InvalidGenerator, _) => {
+            // The rows on how the run was driven are the last.
+            let why = failed().last().map(|r| r.found.clone()).unwrap_or_default();
+            no(exit::INVALID_GENERATOR, format!("not driven as planned, so the run says nothing: {why}"))
+        }
+        (Verdict::Interrupted, _) => Err(broken_off()),
+    }
+}
+
 fn broken_off() -> RunError {
-    RunError::Verdict { code: EXIT_INTERRUPTED, message: "broken off".into() }
+    RunError::Verdict { code: exit::INTERRUPTED, message: "broken off".into() }
 }
 
 #[cfg(test)]

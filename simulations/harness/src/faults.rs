@@ -1,45 +1,55 @@
 //! Faults as they happen: beginnings and ends, on the processes and links of a world.
+//!
+//! What a fault hits is looked for while everything else goes on. One that finds nothing makes its marks all the same,
+//! and is told as missed: a row that fails, not the end of the run.
 
 use anyhow::Context as _;
+use futures::future::LocalBoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
 use rustix::process::Signal;
 use simulations_cluster::{Cluster, Process};
+use simulations_judge::timeline::Event;
+use simulations_scenario::{Fault, FaultKind, Part};
 
+use crate::journal::Journal;
 use crate::link::Cut;
-use crate::observe::Journal;
-use crate::scenario::{Fault, FaultKind, Part};
-use crate::timeline::Event;
-use crate::world::{World, victim};
+use crate::world::{World, victims};
 
 pub mod agenda;
 mod slow;
 
 use slow::Slow;
 
+/// A fault that begins later than this is not the one that was asked for.
+const LATE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The faults of a run. Dropped, all of them end.
-#[derive(Debug)]
 pub struct Faults<'a> {
     world: &'a World,
     journal: &'a Journal,
-    faults: Vec<(&'a Fault, Option<Hit>)>,
+    faults: Vec<(&'a Fault, State)>,
+    beginning: FuturesUnordered<LocalBoxFuture<'a, (usize, anyhow::Result<Option<Hit>>)>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Still to come.
+    Planned,
+    /// What it hits is being looked for.
+    Beginning,
+    /// It happened; what it holds until its end, if it has one.
+    Begun(Option<Hit>),
+    /// It is over.
+    Ended,
 }
 
 /// What a fault holds until its end, which hits what its beginning hit: a container that was started again
 /// meanwhile is another, and healthy.
 #[derive(Debug)]
 enum Hit {
-    Paused(Paused),
-    Slow(Slow),
-    Cut(Cut),
-}
-
-impl Hit {
-    fn end(self) {
-        match self {
-            Self::Paused(paused) => drop(paused),
-            Self::Slow(slow) => drop(slow),
-            Self::Cut(cut) => drop(cut),
-        }
-    }
+    Paused(#[expect(dead_code, reason = "held for its drop")] Paused),
+    Slow(#[expect(dead_code, reason = "held for its drop")] Slow),
+    Cut(#[expect(dead_code, reason = "held for its drop")] Cut),
 }
 
 /// A process that stands still. Dropped, it goes on.
@@ -56,33 +66,63 @@ impl Drop for Paused {
 impl<'a> Faults<'a> {
     /// None has begun.
     pub fn new(faults: &'a [Fault], world: &'a World, journal: &'a Journal) -> Self {
-        Self { world, journal, faults: faults.iter().map(|f| (f, None)).collect() }
+        let faults = faults.iter().map(|f| (f, State::Planned)).collect();
+        Self { world, journal, faults, beginning: FuturesUnordered::new() }
     }
 
-    /// Begins one, by its index.
-    ///
-    /// # Errors
-    /// There is nothing to hit.
-    pub async fn begin(&mut self, index: usize) -> anyhow::Result<()> {
-        let Some((fault, hit)) = self.faults.get_mut(index) else { return Ok(()) };
-        let process = match fault.target() {
-            Some(part) => Some(find(self.world, fault, &part).await?),
-            None => None,
+    /// Begins one, by its index: what it hits is looked for from now on, by [`Faults::begun`].
+    pub fn begin(&mut self, index: usize) {
+        let Some((fault, state)) = self.faults.get_mut(index) else { return };
+        *state = State::Beginning;
+        let (fault, world) = (*fault, self.world);
+        self.beginning.push(Box::pin(async move { (index, strike(world, fault).await) }));
+    }
+
+    /// Waits for the next one that hits something, or nothing. Waits for ever where none is beginning.
+    pub async fn begun(&mut self) {
+        match self.beginning.next().await {
+            Some((index, hit)) => self.tell(index, hit),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tell(&mut self, index: usize, hit: anyhow::Result<Option<Hit>>) {
+        let Some((fault, state)) = self.faults.get_mut(index) else { return };
+        // Its end was due before anything was found; what was hit since is let go.
+        if !matches!(state, State::Beginning) {
+            return;
+        }
+        self.journal.mark_now(&fault.name, fault.at);
+        let late = self.journal.elapsed().saturating_sub(fault.at);
+        let hit = match hit {
+            Ok(hit) => hit,
+            Err(e) => {
+                self.journal.write(missed(fault, format!("{e:#}")));
+                None
+            }
         };
-        self.journal.write(Event::Mark(fault.name.clone()));
-        *hit = match process {
-            Some(process) => strike(fault, process).with_context(|| format!("fault {:?}", fault.name))?,
-            None => Some(Hit::Cut(self.world.cut(&fault.cluster, &fault.lanes())?)),
-        };
-        Ok(())
+        if late > LATE {
+            let why = format!("began {:.1} s late", late.as_secs_f64());
+            self.journal.write(missed(fault, why));
+        }
+        *state = State::Begun(hit);
     }
 
     /// Ends one, by its index, if it has begun.
     pub fn end(&mut self, index: usize) {
-        let Some((fault, hit)) = self.faults.get_mut(index) else { return };
-        let Some(hit) = hit.take() else { return };
-        hit.end();
-        self.journal.write(Event::Mark(format!("{} ended", fault.name)));
+        let Some((fault, state)) = self.faults.get_mut(index) else { return };
+        match std::mem::replace(state, State::Ended) {
+            State::Planned | State::Ended => return,
+            State::Beginning => {
+                self.journal.mark_now(&fault.name, fault.at);
+                let why = "was to end before anything was found to hit".to_owned();
+                self.journal.write(missed(fault, why));
+            }
+            State::Begun(hit) => drop(hit),
+        }
+        if fault.ends() {
+            self.journal.mark_now(&format!("{} ended", fault.name), fault.at.saturating_add(fault.lasts));
+        }
     }
 
     /// Ends all that have begun: nothing stays paused.
@@ -91,19 +131,16 @@ impl<'a> Faults<'a> {
     }
 }
 
-/// The container in the first pod by name; of controllers, in the one that leads.
-async fn find(world: &World, fault: &Fault, part: &Part) -> anyhow::Result<Process> {
-    let cluster: Option<&Cluster> = world.cluster(&fault.cluster);
-    let cluster =
-        cluster.with_context(|| format!("fault {:?}: no cluster {:?}", fault.name, fault.cluster))?;
-    let Part { namespace, app, container } = part;
-    let pod = victim(cluster, namespace, app).await?;
-    let pod = pod.with_context(|| format!("fault {:?}: no pod of {app}", fault.name))?;
-    cluster.process(namespace, &pod, container).with_context(|| format!("fault {:?}", fault.name))
+fn missed(fault: &Fault, why: String) -> Event {
+    Event::Missed { fault: fault.name.clone(), why }
 }
 
-/// Does it; what it holds, if it has an end.
-fn strike(fault: &Fault, process: Process) -> anyhow::Result<Option<Hit>> {
+/// Finds what it hits, and does it; what it holds, if it has an end.
+async fn strike(world: &World, fault: &Fault) -> anyhow::Result<Option<Hit>> {
+    let Some(part) = fault.target() else {
+        return Ok(Some(Hit::Cut(world.cut(&fault.cluster, &fault.lanes())?)));
+    };
+    let process = find(world, fault, &part).await?;
     let send = |signal| {
         anyhow::ensure!(process.signal(signal), "the container has just ended");
         Ok(())
@@ -120,4 +157,22 @@ fn strike(fault: &Fault, process: Process) -> anyhow::Result<Option<Hit>> {
         FaultKind::Slow => Some(Hit::Slow(Slow::start(process, fault.factor(), fault.lasts))),
         FaultKind::Partition => None,
     })
+}
+
+/// The container in the first pod that has it running: ready ones first, then the oldest; of controllers, in the one
+/// that leads.
+async fn find(world: &World, fault: &Fault, part: &Part) -> anyhow::Result<Process> {
+    let cluster: Option<&Cluster> = world.cluster(&fault.cluster);
+    let cluster = cluster.with_context(|| format!("no cluster {:?}", fault.cluster))?;
+    let Part { namespace, app, container } = part;
+    let pods = victims(cluster, namespace, app).await?;
+    anyhow::ensure!(!pods.is_empty(), "there is no pod of {app}");
+    let mut why = None;
+    for pod in &pods {
+        match cluster.process(namespace, pod, container) {
+            Ok(process) => return Ok(process),
+            Err(e) => why = why.or(Some(e)),
+        }
+    }
+    Err(why.map_or_else(|| anyhow::anyhow!("no {container} runs"), Into::into))
 }

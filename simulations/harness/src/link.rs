@@ -20,9 +20,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use simulations_cluster::{Cluster, Route, find_octet};
+use simulations_scenario::Lane;
 use tokio::sync::watch;
-
-use crate::scenario::Lane;
 
 mod mirror;
 mod relay;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use simulations_scenario::{Scenario, Service, ServiceTime};
 use thanos_model::format_duration;
-
-use crate::scenario::{Scenario, Service, ServiceTime};
 
 /// The parts, in the order in which they depend on each other. `${NAME}` is filled in per cluster.
 pub(crate) const NAMESPACES: &str = include_str!("../../scenarios/platform/namespaces.yaml");
@@ -15,7 +14,6 @@ const AUTOSCALER_RBAC: &str = include_str!("../../../manifests/base/autoscaler/r
 pub(crate) const MESH: &str = include_str!("../../scenarios/platform/mesh.yaml");
 pub(crate) const METRICS: &str = include_str!("../../scenarios/platform/metrics.yaml");
 const GLOBAL: &str = include_str!("../../scenarios/platform/global.yaml");
-pub(crate) const RECEIVE_POLICY: &str = include_str!("../../scenarios/platform/receive-policy.yaml");
 
 /// A service's Deployment and Service. `$`-names as above; `@`-names are filled in per service.
 const SERVICE: &str = include_str!("../../scenarios/platform/service.yaml");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use autoscaler_api::ScalingPolicy;
 use futures::StreamExt;
@@ -15,48 +14,18 @@ use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use simulations_cluster::{Cluster, steady_pause};
+use simulations_judge::timeline::{Event, PolicyId, PolicyState, Target};
 use thanos_telemetry::Shutdown;
 
-use crate::timeline::{Event, PolicyState, Target, Timeline};
+use crate::journal::Journal;
 
 mod decisions;
-
-/// A timeline that is being written, and its zero.
-#[derive(Clone, Debug)]
-pub struct Journal {
-    started: Instant,
-    timeline: Arc<Mutex<Timeline>>,
-}
-
-impl Journal {
-    /// Time starts now.
-    pub fn start() -> Self {
-        Self { started: Instant::now(), timeline: Arc::default() }
-    }
-
-    /// Since the start.
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// Writes something that happens now.
-    pub fn write(&self, event: Event) {
-        let mut timeline = self.timeline.lock();
-        // Under the lock, so that offsets ascend.
-        timeline.push(self.started.elapsed(), event);
-    }
-
-    /// Reads without stopping the writers for long.
-    pub fn read<T>(&self, f: impl FnOnce(&Timeline) -> T) -> T {
-        f(&self.timeline.lock())
-    }
-}
 
 /// Watches a cluster until shutdown: workloads that policies scale, the policies, and restarts.
 pub fn observe(cluster: &Cluster, journal: &Journal, shutdown: &Shutdown) {
     let name = cluster.name().to_owned();
     let client = cluster.client();
-    let seen: Seen<(i32, i32)> = Seen::default();
+    let seen: Seen<Target, (i32, i32)> = Seen::default();
     spawn_replicas::<Deployment>(&client, &name, journal, shutdown, &seen, |d| {
         let (spec, status) = (d.spec.as_ref()?, d.status.clone().unwrap_or_default());
         Some((spec.replicas.unwrap_or(1), status.ready_replicas.unwrap_or(0)))
@@ -67,21 +36,21 @@ pub fn observe(cluster: &Cluster, journal: &Journal, shutdown: &Shutdown) {
     });
 
     let (j, n) = (journal.clone(), name.clone());
-    let seen: Seen<PolicyState> = Seen::default();
+    let seen: Seen<PolicyId, PolicyState> = Seen::default();
     let mut decisions = decisions::Told::since(Timestamp::now());
-    watch::<ScalingPolicy>(&client, shutdown, move |policy| {
-        let target = (n.clone(), policy.meta().name.clone().unwrap_or_default());
-        for decision in decisions.new_in(&target, &policy) {
-            j.write(Event::Decision { target: target.clone(), decision });
+    watch::<ScalingPolicy>(&client, shutdown, move |object| {
+        let policy = policy_id(&n, &object);
+        for decision in decisions.new_in(&policy, &object) {
+            j.write(Event::Decision { policy: policy.clone(), decision });
         }
-        let state = policy_state(&policy);
-        if seen.changed(&target, &state) {
-            j.write(Event::Policy { target, state });
+        let state = policy_state(&object);
+        if seen.changed(&policy, &state) {
+            j.write(Event::Policy { policy, state });
         }
     });
 
     let j = journal.clone();
-    let seen: Seen<i32> = Seen::default();
+    let seen: Seen<Target, i32> = Seen::default();
     watch::<Pod>(&client, shutdown, move |pod| {
         let pod_name = pod.metadata.name.clone().unwrap_or_default();
         for c in pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten()) {
@@ -94,8 +63,22 @@ pub fn observe(cluster: &Cluster, journal: &Journal, shutdown: &Shutdown) {
     });
 }
 
+/// Which policy it is, and what it scales.
+fn policy_id(cluster: &str, policy: &ScalingPolicy) -> PolicyId {
+    let target = &policy.spec.scale_target_ref;
+    PolicyId {
+        cluster: cluster.to_owned(),
+        namespace: policy.meta().namespace.clone().unwrap_or_default(),
+        name: policy.meta().name.clone().unwrap_or_default(),
+        kind: target.kind.clone(),
+        target: target.name.clone(),
+    }
+}
+
 fn policy_state(policy: &ScalingPolicy) -> PolicyState {
     let Some(status) = &policy.status else { return PolicyState::default() };
+    let proposals: Option<Vec<i32>> = status.metrics.iter().map(|m| m.proposal).collect();
+    let last = status.last_decisions.first();
     let evidence = status.conditions.iter().find(|c| c.type_ == "EvidenceSufficient");
     PolicyState {
         sufficient: evidence.and_then(|c| match c.status.as_str() {
@@ -106,28 +89,30 @@ fn policy_state(policy: &ScalingPolicy) -> PolicyState {
         evidence: evidence.map(|c| c.message.clone()).unwrap_or_default(),
         value: status.metrics.first().and_then(|m| m.value.as_ref()?.parse().ok()),
         desired: status.desired_replicas,
-        cause: status.last_decisions.first().map(|d| d.cause.clone()).unwrap_or_default(),
+        proposal: proposals.and_then(|all| all.into_iter().max()),
+        cause: last.map(|d| d.cause.clone()).unwrap_or_default(),
+        limits: last.map(|d| d.limits.clone()).unwrap_or_default(),
     }
 }
 
 /// What was last seen of each thing, so that only changes are written.
 #[derive(Debug)]
-struct Seen<T>(Arc<Mutex<BTreeMap<Target, T>>>);
+struct Seen<K, T>(Arc<Mutex<BTreeMap<K, T>>>);
 
-impl<T> Default for Seen<T> {
+impl<K, T> Default for Seen<K, T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<T> Clone for Seen<T> {
+impl<K, T> Clone for Seen<K, T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T: PartialEq + Clone> Seen<T> {
-    fn changed(&self, key: &Target, value: &T) -> bool {
+impl<K: Ord + Clone, T: PartialEq + Clone> Seen<K, T> {
+    fn changed(&self, key: &K, value: &T) -> bool {
         self.0.lock().insert(key.clone(), value.clone()).as_ref() != Some(value)
     }
 }
@@ -137,7 +122,7 @@ fn spawn_replicas<K>(
     cluster: &str,
     journal: &Journal,
     shutdown: &Shutdown,
-    seen: &Seen<(i32, i32)>,
+    seen: &Seen<Target, (i32, i32)>,
     read: impl Fn(&K) -> Option<(i32, i32)> + Send + 'static,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::record::{RunRecord, Verdict};
+use simulations_judge::record::{RunRecord, Verdict};
 
 /// Writes all of them into `dir`, which is made.
 ///
@@ -23,17 +23,25 @@ pub fn write_all(dir: &Path, record: &RunRecord) -> std::io::Result<()> {
 
 /// JUnit's XML as CI systems read it: one test suite, a test case a row.
 ///
-/// Of a counterexample, the rows that had to fail: a failure there is what was wanted.
+/// Of a counterexample, the rows that had to fail: a failure there is what was wanted. A run that was broken off, or not
+/// driven as planned, says nothing whatever its rows say: an error, which no CI takes for passed.
 pub fn junit(record: &RunRecord) -> String {
     let rows = record.counterexample.as_ref().map_or(&record.rows, |c| &c.rows);
     let failures = rows.iter().filter(|r| !r.held).count();
-    let interrupted = record.verdict == Verdict::Interrupted;
+    let error = match record.verdict {
+        Verdict::Pass | Verdict::Thresholds => None,
+        Verdict::Interrupted => Some(("the run came to its end", "broken off".to_owned())),
+        Verdict::InvalidGenerator => {
+            let why = record.rows.iter().rev().find(|r| !r.held).map(|r| r.found.clone());
+            Some(("the run was driven as planned", why.unwrap_or_else(|| "it was not".to_owned())))
+        }
+    };
     let name = xml(&record.scenario.name);
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{name}\" tests=\"{}\" \
          failures=\"{failures}\" errors=\"{}\" skipped=\"0\" time=\"{:.3}\" timestamp=\"{}\">\n",
-        rows.len() + usize::from(interrupted),
-        u8::from(interrupted),
+        rows.len() + usize::from(error.is_some()),
+        u8::from(error.is_some()),
         record.duration_s,
         xml(&record.started_at),
     );
@@ -46,10 +54,10 @@ pub fn junit(record: &RunRecord) -> String {
         }
         out.push_str("    </testcase>\n");
     }
-    if interrupted {
+    if let Some((what, why)) = error {
         out.push_str(&format!(
-            "    <testcase classname=\"{name}\" name=\"the run came to its end\">\n      <error \
-             message=\"broken off\"/>\n    </testcase>\n"
+            "    <testcase classname=\"{name}\" name=\"{what}\">\n      <error message=\"{}\"/>\n    </testcase>\n",
+            xml(&why)
         ));
     }
     out.push_str("  </testsuite>\n</testsuites>\n");
@@ -78,7 +86,7 @@ pub fn summary(record: &RunRecord) -> String {
     let verdict = match record.verdict {
         Verdict::Pass => "✅ passed",
         Verdict::Thresholds => "❌ did not hold",
-        Verdict::InvalidGenerator => "⚠️ invalid: the load generator was not on time",
+        Verdict::InvalidGenerator => "⚠️ invalid: not driven as planned",
         Verdict::Interrupted => "⚠️ broken off",
     };
     let mut out = format!(
@@ -93,6 +101,9 @@ pub fn summary(record: &RunRecord) -> String {
     for row in record.rows.iter().chain(must_fail) {
         let mark = if row.held { "✅" } else { "❌" };
         out.push_str(&format!("| {mark} | {} | {} |\n", markdown(&row.expectation), markdown(&row.found)));
+    }
+    for warning in &record.warnings {
+        out.push_str(&format!("\n⚠️ {}\n", markdown(warning)));
     }
     out.push_str("\n| load | requests | failed | not sent | p50 | p95 | p99 | max |\n|---|--:|--:|--:|--:|--:|--:|--:|\n");
     for load in &record.loads {

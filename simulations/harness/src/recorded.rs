@@ -7,8 +7,7 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use simulations_load::series::{Point, stages};
-
-use crate::scenario::{Range, Scenario, Series};
+use simulations_scenario::{Range, Scenario, Series};
 
 /// For all of one series' answers.
 const DEADLINE: Duration = Duration::from_secs(30);

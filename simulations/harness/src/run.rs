@@ -1,44 +1,61 @@
 //! A run: load and faults by one clock, then the verdict.
+//!
+//! ```text
+//!  agenda ─► marks, faults ──┐                      generators (threads of their own) ─► figures, each second
+//!                            ▼                                   ▲
+//!                         journal ◄── observers          refresh: where the pods are, beside everything else
+//! ```
+//!
+//! Nothing that waits for an API server or a reader stands in the way of a mark: stages begin by the generator's own
+//! schedule, what faults hit is looked for beside the loop, and so is where loads are sent.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::join_all;
 use http::Uri;
 use simulations_cluster::Cluster;
+use simulations_judge::rows::{Crossed, SoFar, crossed};
+use simulations_judge::slo;
+use simulations_judge::timeline::Event;
+use simulations_judge::validity::Lateness;
+use simulations_judge::verdict::{Ended, Outcome, verdict};
 use simulations_load::generator::{Generator, Plan};
+use simulations_load::schedule::Schedule;
+use simulations_scenario::{Load, REQUEST_TIMEOUT, Scenario};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
 use crate::faults::Faults;
 use crate::faults::agenda::{Agenda, Step};
-use crate::judge::{Crossed, Row, SoFar, broken_off, crossed, judge, judge_generator};
-use crate::observe::{Journal, observe};
-use crate::record::Verdict;
-use crate::scenario::{Load, Scenario};
-use crate::slo;
-use crate::timeline::{Event, Timeline};
+use crate::journal::Journal;
+use crate::observe::observe;
+use crate::records::Collector;
 use crate::world::World;
-
-/// A request that takes longer has failed its user.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Requests under way at once, per cluster.
 pub(crate) const MAX_IN_FLIGHT: usize = 8_000;
 
-/// How long faults and figures may wait for where a load's pods are; the addresses known stay in use.
+/// How long figures may wait for where a load's pods are; the addresses known stay in use.
 const TARGETS_WITHIN: Duration = Duration::from_millis(500);
 
-/// What a run left.
-#[derive(Debug)]
-pub struct Outcome {
-    /// A row an expectation and a threshold, and one for the load generator.
-    pub rows: Vec<Row>,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// The threshold that ended it early, where one did.
-    pub aborted_by: Option<String>,
-    /// What happened.
-    pub timeline: Timeline,
+/// How long it may take to see how things are before they begin.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a run is judged, and what it leaves beside its verdict.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// What a late generator means.
+    pub lateness: Lateness,
+    /// Where decision records are copied to, with their names below a report's folder.
+    pub records: Option<PathBuf>,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self { lateness: Lateness::Invalid, records: None }
+    }
 }
 
 /// Runs a scenario in a world. `each_second` sees the journal while it grows.
@@ -49,127 +66,153 @@ pub async fn run(
     scenario: &Scenario,
     world: &World,
     shutdown: &Shutdown,
+    how: &How,
     mut each_second: impl FnMut(&Journal),
 ) -> anyhow::Result<Outcome> {
-    let journal = Journal::start();
+    let journal = Journal::default();
     let watching = shutdown.child();
     for cluster in world.clusters() {
         observe(cluster, &journal, &watching);
     }
+    let loads = plans(scenario, world).await?;
+    all_seen(scenario, world, &journal).await?;
 
-    let mut loads = Vec::new();
-    let sent = scenario.load.iter().flat_map(|load| world.clusters().iter().map(move |c| (load, c)));
-    for (i, (load, cluster)) in sent.enumerate() {
-        if !load.runs_on(cluster.name()) {
-            continue;
+    let sending = watching.child();
+    // Together, once every address is known and how things are was seen.
+    journal.start();
+    let start = |(load, cluster, set, plan): (_, _, _, Plan)| {
+        let scheduled = Schedule::new(plan.stages.clone(), plan.arrivals, plan.seed).count() as u64;
+        Running { load, cluster, set, scheduled, generator: Generator::start(plan, sending.clone()) }
+    };
+    let mut loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
+    let mut faults = Faults::new(&scenario.faults, world, &journal);
+    let mut records = Collector::new(world, how.records.as_deref());
+    let ended = {
+        let drive = drive(scenario, &loads, &mut faults, &journal, shutdown, &mut each_second);
+        tokio::select! {
+            biased;
+            ended = drive => ended,
+            () = refresh(&loads, world, &mut records) => Ended::Interrupted,
         }
+    };
+    let lasted = journal.elapsed().min(scenario.duration());
+    journal.mark_as_planned("end", lasted);
+    faults.end_all();
+    if ended != Ended::Planned {
+        sending.start();
+    }
+    // What is under way may end: it was sent in the run.
+    let died = join_all(loads.iter_mut().map(Running::drain)).await;
+    write_seconds(scenario, &loads, Duration::ZERO, &journal);
+    for (running, died) in loads.into_iter().zip(died) {
+        let scheduled = (ended == Ended::Planned).then_some(running.scheduled);
+        running.total(lasted, &journal);
+        let (cluster, load) = (running.cluster.name().to_owned(), running.load.name().to_owned());
+        journal.write(Event::Sent { cluster, load, scheduled, died });
+    }
+    watching.start();
+    let mut timeline = journal.read(Clone::clone);
+    timeline.keep_records(&records.end());
+    Ok(verdict(scenario, timeline, &ended, how.lateness))
+}
+
+/// What is sent where.
+async fn plans<'a>(
+    scenario: &'a Scenario,
+    world: &'a World,
+) -> anyhow::Result<Vec<(&'a Load, &'a Cluster, watch::Sender<Vec<Uri>>, Plan)>> {
+    let mut plans = Vec::new();
+    let sent = scenario.load.iter().flat_map(|load| world.clusters().iter().map(move |c| (load, c)));
+    for (load, cluster) in sent.filter(|(load, cluster)| load.runs_on(cluster.name())) {
         let (set, targets) = watch::channel(world.targets(cluster, &load.to).await?);
         let plan = Plan {
             stages: load.course(),
             stretches: load.stretches().into_iter().map(|(_, lasts)| lasts).collect(),
             arrivals: load.arrivals,
-            // By position, so that one load more changes no other's arrivals.
-            seed: scenario.seed.wrapping_add(i as u64),
+            seed: scenario.seed,
             targets,
             timeout: REQUEST_TIMEOUT,
             max_in_flight: MAX_IN_FLIGHT,
             by_second: scenario.services.values().any(|s| s.slo.is_some()),
         };
-        loads.push((load, cluster, set, plan));
+        plans.push((load, cluster, set, plan));
     }
-    let sending = watching.child();
-    // Together, once every address is known.
-    let start = |(load, cluster, set, plan)| Running {
-        load,
-        cluster,
-        set,
-        generator: Generator::start(plan, sending.clone()),
-    };
-    let mut loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
+    Ok(plans)
+}
 
+/// Waits until how every service is was seen: what was so at the start counts.
+async fn all_seen(scenario: &Scenario, world: &World, journal: &Journal) -> anyhow::Result<()> {
+    let all: Vec<_> = world
+        .clusters()
+        .iter()
+        .flat_map(|c| scenario.services.keys().map(|service| (c.name().to_owned(), service.clone())))
+        .collect();
+    let seen = || journal.read(|t| all.iter().all(|target| t.replicas(target).next().is_some()));
+    let wait = async {
+        while !seen() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SEEN_WITHIN, wait).await.context("the clusters' workloads could not be watched")
+}
+
+/// Does what is due, until the end.
+async fn drive(
+    scenario: &Scenario,
+    loads: &[Running<'_>],
+    faults: &mut Faults<'_>,
+    journal: &Journal,
+    shutdown: &Shutdown,
+    each_second: &mut impl FnMut(&Journal),
+) -> Ended {
     let mut agenda = Agenda::new(scenario);
-    let mut faults = Faults::new(&scenario.faults, world, &journal);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let end = scenario.duration();
-    let mut broken = None;
     loop {
         let now = journal.elapsed();
-        while let Some(step) = agenda.due(now) {
+        while let Some((planned, step)) = agenda.due(now) {
             match step {
-                Step::Stage(name) => journal.write(Event::Mark(name)),
-                Step::Begin(fault) => faults.begin(fault).await?,
+                Step::Stage(name) => journal.mark_as_planned(&name, planned),
+                Step::Begin(fault) => faults.begin(fault),
                 Step::End(fault) => faults.end(fault),
             }
         }
-        if now >= end || shutdown.is_started() {
-            break;
+        if shutdown.is_started() {
+            return Ended::Interrupted;
+        }
+        if now >= end {
+            return Ended::Planned;
         }
         let next = agenda.next_at().map_or(end, |at| at.min(end)).saturating_sub(now);
         tokio::select! {
             () = tokio::time::sleep(next) => {}
             () = shutdown.started() => {}
+            () = faults.begun() => {}
             _ = second.tick() => {
-                for load in &loads {
-                    load.second(world, &journal).await;
+                for load in loads {
+                    load.second(journal);
                 }
-                write_seconds(scenario, &loads, REQUEST_TIMEOUT, &journal);
-                each_second(&journal);
-                broken = crossed_now(scenario, &loads, journal.elapsed());
-                if broken.is_some() {
-                    break;
+                write_seconds(scenario, loads, REQUEST_TIMEOUT, journal);
+                each_second(journal);
+                if let Some(crossed) = crossed_now(scenario, loads, journal.elapsed()) {
+                    return Ended::Crossed(crossed);
                 }
             }
         }
     }
-    if broken.is_some() {
-        sending.start();
+}
+
+/// Where pods are, and what controllers recorded: an API server that is away for a moment changes nothing. Goes on for
+/// ever.
+async fn refresh(loads: &[Running<'_>], world: &World, records: &mut Collector<'_>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        join_all(loads.iter().map(|load| load.refresh(world))).await;
+        records.look();
     }
-    let lasted = journal.elapsed();
-    let interrupted = shutdown.is_started();
-    faults.end_all();
-    for Running { generator, .. } in &mut loads {
-        let drain = tokio::time::timeout(REQUEST_TIMEOUT * 2, generator.drain());
-        drain.await.context("the load generator did not finish")?;
-    }
-    write_seconds(scenario, &loads, Duration::ZERO, &journal);
-    for Running { load, cluster, generator, .. } in loads {
-        let (recorder, stages) = generator.so_far();
-        let ran = |from: Duration, length: Duration| lasted.saturating_sub(from).min(length);
-        let total = |stage: Option<&str>, lasted, recorder| Event::LoadTotal {
-            cluster: cluster.name().to_owned(),
-            load: load.name().to_owned(),
-            to: load.to.clone(),
-            stage: stage.map(str::to_owned),
-            lasted,
-            recorder,
-        };
-        journal.write(total(None, ran(Duration::ZERO, load.duration()), recorder));
-        let starts = load.phase_marks().into_iter().map(|(_, from)| from);
-        for (((name, length), from), recorder) in load.stretches().into_iter().zip(starts).zip(stages) {
-            journal.write(total(Some(name), ran(from, length), recorder));
-        }
-    }
-    journal.write(Event::Mark("end".into()));
-    watching.start();
-    let timeline = journal.read(Timeline::clone);
-    let mut rows = judge(scenario, &timeline);
-    if let Some(crossed) = &broken {
-        rows = broken_off(scenario, &timeline, crossed, rows);
-    }
-    let aborted_by = broken.and_then(|c| scenario.thresholds.get(c.threshold)).map(ToString::to_string);
-    let generator = judge_generator(&timeline);
-    let verdict = if interrupted {
-        Verdict::Interrupted
-    } else if !generator.held {
-        Verdict::InvalidGenerator
-    } else if rows.iter().all(|r| r.held) {
-        Verdict::Pass
-    } else {
-        Verdict::Thresholds
-    };
-    rows.push(generator);
-    Ok(Outcome { rows, verdict, aborted_by, timeline })
 }
 
 /// Whether a threshold ends the run.
@@ -206,14 +249,18 @@ struct Running<'a> {
     load: &'a Load,
     cluster: &'a Cluster,
     set: watch::Sender<Vec<Uri>>,
+    /// Requests that its schedule has.
+    scheduled: u64,
     generator: Generator,
 }
 
 impl Running<'_> {
-    async fn second(&self, world: &World, journal: &Journal) {
+    fn second(&self, journal: &Journal) {
         let (cluster, load, to) = (self.cluster.name().into(), self.load.name().into(), self.load.to.clone());
         journal.write(Event::Load { cluster, load, to, progress: self.generator.lap() });
-        // Its pods may move; an API server that is away for a moment changes nothing.
+    }
+
+    async fn refresh(&self, world: &World) {
         let targets = tokio::time::timeout(TARGETS_WITHIN, world.targets(self.cluster, &self.load.to)).await;
         if let Ok(Ok(targets)) = targets
             && !targets.is_empty()
@@ -223,6 +270,31 @@ impl Running<'_> {
                 *now = targets;
                 changed
             });
+        }
+    }
+
+    /// Waits for the last answer; why it broke off, where it did.
+    async fn drain(&mut self) -> Option<String> {
+        let drain = tokio::time::timeout(REQUEST_TIMEOUT * 2, self.generator.drain());
+        drain.await.err().map(|_| "it did not end".to_owned())
+    }
+
+    /// Tells its figures, of the whole and of each stretch.
+    fn total(&self, lasted: Duration, journal: &Journal) {
+        let (recorder, stages) = self.generator.so_far();
+        let ran = |from: Duration, length: Duration| lasted.saturating_sub(from).min(length);
+        let total = |stage: Option<&str>, lasted, recorder| Event::LoadTotal {
+            cluster: self.cluster.name().to_owned(),
+            load: self.load.name().to_owned(),
+            to: self.load.to.clone(),
+            stage: stage.map(str::to_owned),
+            lasted,
+            recorder,
+        };
+        journal.write(total(None, ran(Duration::ZERO, self.load.duration()), recorder));
+        let starts = self.load.phase_marks().into_iter().map(|(_, from)| from);
+        for (((name, length), from), recorder) in self.load.stretches().into_iter().zip(starts).zip(stages) {
+            journal.write(total(Some(name), ran(from, length), recorder));
         }
     }
 }

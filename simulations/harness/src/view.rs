@@ -10,18 +10,20 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use simulations_judge::record::{self, Line, RunRecord, StartLine};
+use simulations_judge::rows::Row;
+use simulations_judge::timeline::{Event, Timeline};
 
-use crate::judge::Row;
-use crate::observe::Journal;
-use crate::record::{self, Line, RunRecord, StartLine};
-use crate::timeline::{Event, Timeline};
+use crate::journal::Journal;
 
 mod live;
 mod state;
+mod teller;
 mod text;
 
 use live::Live;
 use state::State;
+pub use teller::Teller;
 
 /// On plain output the load is told this often; what changes is told at once.
 const PLAIN_LOAD_EVERY_S: u64 = 5;
@@ -108,6 +110,11 @@ impl View {
         let new = journal.read(|t| t.events().get(self.told..).unwrap_or_default().to_vec());
         self.tell(&new);
         let at = journal.elapsed();
+        for line in self.state.overdue() {
+            if !matches!(self.way, Way::Json) {
+                self.say(&format!("{:>6.1}s  {line}", at.as_secs_f64()));
+            }
+        }
         match &mut self.way {
             Way::Live(live) => live.draw(&self.state.lines(at)),
             Way::Text if at.as_secs().is_multiple_of(PLAIN_LOAD_EVERY_S) => {
@@ -119,9 +126,8 @@ impl View {
 
     fn tell(&mut self, new: &[(Duration, Event)]) {
         self.told += new.len();
-        for (i, (at, event)) in new.iter().enumerate() {
+        for (at, event) in new {
             self.write(|| record::event(*at, event).map(Line::Event));
-            self.state.look_ahead(event, new.get(i..).unwrap_or_default());
             let line = self.state.take(event);
             // A program has read the event itself.
             if let Some(line) = line.filter(|_| !matches!(self.way, Way::Json)) {
@@ -166,6 +172,13 @@ impl View {
         for r in rows {
             let mark = if r.held { "held  " } else { "FAILED" };
             self.say(&format!("  {mark}  {:<width$}  {}", r.expectation, r.found));
+        }
+    }
+
+    /// What a reader should know beside the verdict.
+    pub fn warnings(&self, warnings: &[String]) {
+        for warning in warnings {
+            self.say(&format!("\nwarning: {warning}"));
         }
     }
 

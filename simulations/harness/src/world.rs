@@ -11,13 +11,13 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use simulations_cluster::{Cluster, ClusterConfig, Dns, Zone, write_kubeconfig};
+use simulations_scenario::platform::{RING, RING_NAMESPACE, RING_REPLICAS, SERVICES_NAMESPACE};
+use simulations_scenario::{FaultKind, Lane, Loaded, PolicyDocument};
 
 use crate::link::{Cut, Links};
 use crate::manifests;
-use crate::scenario::file::Loaded;
-use crate::scenario::{FaultKind, Lane};
 
-/// Long enough for a busy two-core machine to start every first pod.
+/// Long enough for a busy two-core machine to start every first pod, beside what the pods take themselves.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// What the controller calls its Lease unless told.
@@ -101,7 +101,8 @@ impl World {
 
     async fn fill(&self, loaded: &Loaded, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
         let services = manifests::services(&loaded.scenario);
-        let policies = loaded.policies.join("\n---\n");
+        let (ring, others): (Vec<_>, Vec<_>) = loaded.policies.iter().partition(|p| p.target == RING);
+        let (ring, others) = (documents(&ring), documents(&others));
         let crd = autoscaler_api::crd_yaml().map_err(|e| anyhow!(e))?;
         for cluster in &self.clusters {
             cluster.apply_yaml(manifests::NAMESPACES).await.context("namespaces.yaml")?;
@@ -126,7 +127,7 @@ impl World {
             };
             cluster.apply_yaml(&fill(manifests::METRICS)).await.context("metrics.yaml")?;
             cluster.apply_yaml(&fill(&services)).await.context("services")?;
-            cluster.apply_yaml(&fill(&policies)).await.context("policies")?;
+            cluster.apply_yaml(&fill(&ring)).await.context("the ring's policy")?;
             if i == 0 {
                 cluster
                     .apply_yaml(&fill(&manifests::global(&loaded.scenario)))
@@ -143,18 +144,35 @@ impl World {
             }
             self.wait_ready(cluster, "monitoring", "scrape", 1).await?;
             for (name, service) in &loaded.scenario.services {
-                self.wait_ready(cluster, "default", name, service.replicas.into()).await?;
+                let patience = READY_WITHIN + service.start_up.unwrap_or_default();
+                self.wait_ready_for(cluster, SERVICES_NAMESPACE, name, service.replicas.into(), patience)
+                    .await?;
             }
         }
         // Receive is ready once the controller has written the ring.
         for cluster in &self.clusters {
             tell(&format!("{}: the receive ring", cluster.name()));
-            self.wait_ready(cluster, "monitoring", "receive", 2).await?;
+            self.wait_ready(cluster, RING_NAMESPACE, RING, RING_REPLICAS.into()).await?;
+        }
+        // Last, so that nothing is scaled before there is anything to scale it on.
+        for cluster in self.clusters.iter().filter(|_| !others.is_empty()) {
+            cluster.apply_yaml(&others.replace("${CLUSTER}", cluster.name())).await.context("policies")?;
         }
         Ok(())
     }
 
     async fn wait_ready(&self, cluster: &Cluster, ns: &str, app: &str, want: usize) -> anyhow::Result<()> {
+        self.wait_ready_for(cluster, ns, app, want, READY_WITHIN).await
+    }
+
+    async fn wait_ready_for(
+        &self,
+        cluster: &Cluster,
+        ns: &str,
+        app: &str,
+        want: usize,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
             let ready = pods(cluster, ns, app).await?.iter().filter(|p| is_ready(p)).count();
@@ -162,11 +180,8 @@ impl World {
             if ready >= want && told_ready(cluster, ns, app).await? >= want {
                 return Ok(());
             }
-            if started.elapsed() > READY_WITHIN {
-                bail!(
-                    "{}: {ready} of {want} pods of {ns}/{app} ready after {READY_WITHIN:?}",
-                    cluster.name()
-                );
+            if started.elapsed() > patience {
+                bail!("{}: {ready} of {want} pods of {ns}/{app} ready after {patience:?}", cluster.name());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -287,23 +302,33 @@ pub async fn pods(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<
     Ok(list)
 }
 
-/// The pod that a fault hits: the first by name, or, of controllers, the one that leads `cluster`.
+/// The pods that a fault may hit, the first first: of controllers, the one that leads `cluster`; ready ones before
+/// others, older before younger.
 ///
 /// # Errors
 /// The API server did not answer.
-pub async fn victim(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Option<String>> {
-    let all = pods(cluster, ns, app).await?.iter().map(|p| names(p).1).collect();
+pub async fn victims(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<String>> {
+    let mut all = pods(cluster, ns, app).await?;
+    // The names are the seed's, so of pods of one second the order is, too.
+    all.sort_by_key(|p| (!is_ready(p), p.metadata.creation_timestamp.clone().map(|t| t.0), names(p).1));
     let leases: Api<Lease> = Api::namespaced(cluster.client(), ns);
     let lease = if app == "autoscaler" { answered(leases.get_opt(LEASE)).await? } else { None };
     let holder = lease.and_then(|l| l.spec?.holder_identity);
-    Ok(leader_or_first(all, holder.as_deref().unwrap_or_default()))
+    let all = all.iter().map(|p| names(p).1).collect();
+    Ok(leader_first(all, holder.as_deref().unwrap_or_default()))
 }
 
 /// A holder is named `POD_…`; a pod's name has no underscore.
-fn leader_or_first(pods: Vec<String>, holder: &str) -> Option<String> {
+fn leader_first(mut pods: Vec<String>, holder: &str) -> Vec<String> {
     let leader = holder.split('_').next().unwrap_or_default();
-    let leads = pods.iter().position(|p| p == leader).unwrap_or(0);
-    pods.into_iter().nth(leads)
+    // Stable, so that the others stay in their order.
+    pods.sort_by_key(|p| p != leader);
+    pods
+}
+
+/// Documents as one text.
+fn documents(policies: &[&PolicyDocument]) -> String {
+    policies.iter().map(|p| p.yaml.as_str()).collect::<Vec<_>>().join("\n---\n")
 }
 
 /// Ready replicas by the status of the Deployment or StatefulSet of that name.
@@ -337,11 +362,16 @@ mod tests {
 
     #[test]
     fn of_controllers_the_one_that_leads_is_hit() {
-        let pods = || vec!["autoscaler-1-a".to_owned(), "autoscaler-1-b".to_owned()];
-        assert_eq!(leader_or_first(pods(), "autoscaler-1-b_812_17ab_east").unwrap(), "autoscaler-1-b");
+        let pods =
+            || vec!["autoscaler-1-c".to_owned(), "autoscaler-1-a".to_owned(), "autoscaler-1-b".to_owned()];
+        let first = |holder: &str| leader_first(pods(), holder);
+        assert_eq!(
+            first("autoscaler-1-b_812_17ab_east"),
+            ["autoscaler-1-b", "autoscaler-1-c", "autoscaler-1-a"]
+        );
         // A lease that is free, or whose holder is gone.
-        assert_eq!(leader_or_first(pods(), "").unwrap(), "autoscaler-1-a");
-        assert_eq!(leader_or_first(pods(), "autoscaler-1-c_812_17ab_east").unwrap(), "autoscaler-1-a");
-        assert_eq!(leader_or_first(vec![], "autoscaler-1-b_812_17ab_east"), None);
+        assert_eq!(first(""), pods());
+        assert_eq!(first("autoscaler-1-d_812_17ab_east"), pods());
+        assert_eq!(leader_first(vec![], "autoscaler-1-b_812_17ab_east"), [""; 0]);
     }
 }

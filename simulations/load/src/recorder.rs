@@ -34,6 +34,8 @@ pub struct Recorder {
     completed: u64,
     failed: BTreeMap<String, u64>,
     latency_us: Histogram<u64>,
+    /// Of those that were answered well.
+    answered_us: Histogram<u64>,
     send_lag_us: Histogram<u64>,
 }
 
@@ -45,6 +47,7 @@ impl Default for Recorder {
             completed: 0,
             failed: BTreeMap::new(),
             latency_us: histogram(),
+            answered_us: histogram(),
             send_lag_us: histogram(),
         }
     }
@@ -76,7 +79,10 @@ impl Recorder {
     pub fn ended(&mut self, latency: Duration, end: End<'_>) {
         record(&mut self.latency_us, latency);
         match end {
-            End::Ok => self.completed += 1,
+            End::Ok => {
+                self.completed += 1;
+                record(&mut self.answered_us, latency);
+            }
             End::Failed(cause) => *self.failed.entry(cause.to_owned()).or_default() += 1,
         }
     }
@@ -91,6 +97,7 @@ impl Recorder {
         }
         // Equal bounds, so adding cannot fail.
         let _ = self.latency_us.add(&other.latency_us);
+        let _ = self.answered_us.add(&other.answered_us);
         let _ = self.send_lag_us.add(&other.send_lag_us);
     }
 
@@ -99,9 +106,24 @@ impl Recorder {
         self.latency_us.value_at_quantile(share) as f64 / 1000.0
     }
 
+    /// Latency in milliseconds that a share, 0 to 1, of the requests that were answered well did not exceed.
+    pub fn answered_ms(&self, share: f64) -> f64 {
+        self.answered_us.value_at_quantile(share) as f64 / 1000.0
+    }
+
+    /// Mean latency of the requests that were answered well, milliseconds; 0 where none was.
+    pub fn answered_mean_ms(&self) -> f64 {
+        self.answered_us.mean() / 1000.0
+    }
+
     /// Mean latency, milliseconds; 0 where nothing ended.
     pub fn latency_mean_ms(&self) -> f64 {
         self.latency_us.mean() / 1000.0
+    }
+
+    /// How late, in milliseconds, a share of the requests, 0 to 1, was sent at most.
+    pub fn send_lag_ms(&self, share: f64) -> f64 {
+        self.send_lag_us.value_at_quantile(share) as f64 / 1000.0
     }
 
     /// The figures.
@@ -112,6 +134,7 @@ impl Recorder {
             completed: self.completed,
             failed: self.failed.values().sum(),
             dropped: self.dropped,
+            own_failures: 0,
             causes: self.failed.clone(),
             latency_p50_ms: ms(&self.latency_us, 0.50),
             latency_p95_ms: ms(&self.latency_us, 0.95),
@@ -134,6 +157,8 @@ pub struct Summary {
     pub failed: u64,
     /// Due and never sent.
     pub dropped: u64,
+    /// Of those dropped: the generator's own failure, which says nothing of the service.
+    pub own_failures: u64,
     /// Failures by cause.
     pub causes: BTreeMap<String, u64>,
     /// Median, milliseconds.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use thanos_telemetry::{Context, RunError};
 
 use super::{Failure, Setup, calibrate};
-use crate::command::{EXIT_INTERRUPTED, EXIT_INVALID_GENERATOR, EXIT_THRESHOLDS};
+use crate::exit::{INTERRUPTED, INVALID_GENERATOR, THRESHOLDS};
 use crate::view::{Output, View};
 
 /// Calibrates in `dir`, and writes `calibration.json` into `report`.
@@ -28,8 +28,8 @@ pub(crate) async fn run(
     let verdict = |code, message| RunError::Verdict { code, message };
     let found = calibrate(setup, dir, &program, &ctx.shutdown, &|line| view.say(line)).await;
     let found = found.map_err(|failure| match failure {
-        Failure::Generator(why) => verdict(EXIT_INVALID_GENERATOR, why),
-        Failure::Interrupted => verdict(EXIT_INTERRUPTED, "broken off".into()),
+        Failure::Generator(why) => verdict(INVALID_GENERATOR, why),
+        Failure::Interrupted => verdict(INTERRUPTED, "broken off".into()),
         Failure::World(error) => RunError::Failed(error),
     })?;
     view.say(&format!("\n{}", found.line()));
@@ -40,6 +40,6 @@ pub(crate) async fn run(
     }
     match found.sustains_rps {
         Some(_) => Ok(()),
-        None => Err(verdict(EXIT_THRESHOLDS, format!("{} held at no rate that was tried", found.slo))),
+        None => Err(verdict(THRESHOLDS, format!("{} held at no rate that was tried", found.slo))),
     }
 }

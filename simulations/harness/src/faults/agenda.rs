@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scenario::Scenario;
+use simulations_scenario::Scenario;
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,9 +42,9 @@ impl Agenda {
         self.items.last().map(|(at, _)| *at)
     }
 
-    /// The next step, if it is due by `now`.
-    pub fn due(&mut self, now: Duration) -> Option<Step> {
-        self.items.pop_if(|(at, _)| *at <= now).map(|(_, step)| step)
+    /// The next step and when it is planned, if it is due by `now`.
+    pub fn due(&mut self, now: Duration) -> Option<(Duration, Step)> {
+        self.items.pop_if(|(at, _)| *at <= now)
     }
 }
 
@@ -76,7 +76,7 @@ faults:
             (s(6), vec![Step::End(1), stage("b"), Step::Begin(0), Step::Begin(2)]),
             (s(9), vec![Step::End(0)]),
         ] {
-            let due: Vec<Step> = std::iter::from_fn(|| agenda.due(now)).collect();
+            let due: Vec<Step> = std::iter::from_fn(|| Some(agenda.due(now)?.1)).collect();
             assert_eq!(due, expected, "at {now:?}");
         }
         assert_eq!(agenda.next_at(), None);

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use autoscaler_api::{DecisionSummary, MetricStatus, ScalingPolicy};
 use k8s_openapi::jiff::Timestamp;
+use simulations_judge::timeline::{Decided, DecidedMetric, PolicyId};
 use thanos_model::parse_duration;
-
-use crate::timeline::{Decided, DecidedMetric, Target};
 
 /// What has been told of each policy, as `(time, digest)`: those that its status still keeps.
 #[derive(Debug)]
 pub(super) struct Told {
     since: Timestamp,
-    told: BTreeMap<Target, BTreeSet<(Timestamp, String)>>,
+    told: BTreeMap<PolicyId, BTreeSet<(Timestamp, String)>>,
 }
 
 impl Told {
@@ -22,11 +21,11 @@ impl Told {
     }
 
     /// What is new in a policy's status.
-    pub(super) fn new_in(&mut self, target: &Target, policy: &ScalingPolicy) -> Vec<Decided> {
+    pub(super) fn new_in(&mut self, id: &PolicyId, policy: &ScalingPolicy) -> Vec<Decided> {
         let Some(status) = &policy.status else { return Vec::new() };
         let key = |d: &DecisionSummary| (d.time.0, d.digest.clone());
         let kept: BTreeSet<_> = status.last_decisions.iter().map(key).collect();
-        let told = self.told.insert(target.clone(), kept).unwrap_or_default();
+        let told = self.told.insert(id.clone(), kept).unwrap_or_default();
         let new = |d: &&DecisionSummary| d.time.0 >= self.since && !told.contains(&key(d));
         let mut decisions: Vec<Decided> =
             status.last_decisions.iter().filter(new).map(|d| decided(d, Vec::new())).collect();
@@ -50,6 +49,7 @@ fn decided(d: &DecisionSummary, metrics: Vec<DecidedMetric>) -> Decided {
         limits: d.limits.clone(),
         digest: d.digest.clone(),
         metrics,
+        record: None,
     }
 }
 
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn each_decision_is_told_once_and_the_newest_with_what_it_was_taken_on() {
-        let target: Target = ("east".into(), "web".into());
+        let id = PolicyId { cluster: "east".into(), name: "web".into(), ..PolicyId::default() };
         let mut told = Told::since("2026-01-01T00:00:05Z".parse().unwrap());
         let mut step = |decisions: &[(&str, i32)], value: &str| {
-            let new = told.new_in(&target, &policy(decisions, value));
+            let new = told.new_in(&id, &policy(decisions, value));
             new.iter().map(|d| (d.to, d.metrics.first().and_then(|m| m.value))).collect::<Vec<_>>()
         };
         // What was decided before the run is not of it.
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_metric_is_told_with_its_target_and_its_age() {
         let mut told = Told::since("2026-01-01T00:00:05Z".parse().unwrap());
-        let d = told.new_in(&("east".into(), "web".into()), &policy(&[("06", 5)], "9")).remove(0);
+        let d = told.new_in(&PolicyId::default(), &policy(&[("06", 5)], "9")).remove(0);
         let m = &d.metrics[0];
         assert_eq!((m.target, m.target_type.as_str(), m.proposal), (Some(1.5), "AverageValue", Some(9)));
         assert_eq!(m.age, Some(std::time::Duration::from_millis(1500)));

@@ -1,5 +1,6 @@
+use simulations_judge::record::{CounterexampleRecord, FORMAT, Figures, LoadRecord, RowRecord, ScenarioText};
+
 use super::*;
-use crate::record::{CounterexampleRecord, FORMAT, Figures, LoadRecord, RowRecord, ScenarioText};
 
 fn record(verdict: Verdict) -> RunRecord {
     let row = |held| RowRecord {
@@ -17,7 +18,11 @@ fn record(verdict: Verdict) -> RunRecord {
             file: "demo.yaml".into(),
             text: "name: demo".into(),
             set: Default::default(),
+            effective: "{}".into(),
+            digest: "d".into(),
         },
+        inputs: vec![],
+        warnings: vec!["late".into()],
         started_at: "2026-01-01T00:00:00Z".into(),
         duration_s: 12.5,
         seed: 1,
@@ -58,6 +63,17 @@ fn of_a_counterexample_junit_tells_whether_it_failed_as_it_should() {
         Some(CounterexampleRecord { name: "few".into(), why: "few".into(), rows: vec![row] });
     let text = junit(&bad);
     assert!(text.contains("tests=\"1\" failures=\"0\"") && text.contains("reaches fails"), "{text}");
+}
+
+#[test]
+fn a_run_that_says_nothing_is_an_error_even_where_all_rows_held() {
+    let mut invalid = record(Verdict::InvalidGenerator);
+    let row = RowRecord { expectation: "reaches fails".into(), held: true, ..Default::default() };
+    invalid.counterexample =
+        Some(CounterexampleRecord { name: "few".into(), why: "few".into(), rows: vec![row] });
+    let text = junit(&invalid);
+    assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"1\""), "{text}");
+    assert!(text.contains("<error message=\"a|b &lt;c&gt;"), "{text}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn scenario(url: &str) -> Scenario {
          \"{url}\", query: 'sum(rate(x[1m]))', from: 2026-01-01T00:00:00Z, to: 2026-01-01T00:00:44Z, step: 15s, speed: 2, \
          scale: 3}}\n"
     );
-    let loaded = crate::scenario::file::parse("t.yaml", &text, &Default::default(), &|_| Err("no".into()));
+    let loaded = simulations_scenario::parse("t.yaml", &text, &Default::default(), &|_| Err("no".into()));
     loaded.unwrap().scenario
 }
 
@@ -76,7 +76,8 @@ async fn a_query_is_asked_once_and_played() {
     let (url, asked) = serve(answer).await;
     let mut s = scenario(&url);
     // Known before it is asked: 30 seconds at twice the speed.
-    assert_eq!((s.duration(), s.marks()), (Duration::from_secs(15), vec!["users".into(), "end".into()]));
+    let marks: Vec<String> = s.marks().into_iter().map(|(name, _)| name).collect();
+    assert_eq!((s.duration(), marks), (Duration::from_secs(15), vec!["users".to_owned(), "end".to_owned()]));
     fetch(&mut s).await.unwrap();
     let shown: Vec<String> = s.load.iter().flat_map(|l| l.course()).map(|s| s.to_string()).collect();
     assert_eq!(shown, ["7.5s@30..61.5", "7.5s@61.5..0"]);

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use simulations_judge::record::{FaultRecord, StageRecord, StartLine};
+use simulations_judge::timeline::{Decided, Event, PolicyId, PolicyState, Target};
 use simulations_load::generator::Progress;
 
-use crate::record::{FaultRecord, StageRecord, StartLine};
-use crate::timeline::{Event, PolicyState, Target};
 use crate::view::text::Text;
 
 /// Seconds of load that the live block draws.
@@ -18,12 +18,19 @@ const BAR: usize = 40;
 /// A fault without length is shown this long.
 const MOMENT_S: f64 = 8.0;
 
+/// Looks at what is new for which a change waits for the decision that made it.
+const TOLD_WITHIN: u32 = 3;
+
 /// What is known now.
 #[derive(Debug, Default)]
 pub(super) struct State {
     plan: StartLine,
     replicas: BTreeMap<Target, (i32, i32)>,
-    policies: BTreeMap<Target, PolicyState>,
+    policies: BTreeMap<PolicyId, PolicyState>,
+    /// Changes of wanted replicas of which no decision has told yet, and how often that was asked.
+    untold: Vec<(Target, i32, i32, u32)>,
+    /// What decisions that were told of wrote, and how often that was asked.
+    decided: Vec<(Target, i32, u32)>,
     /// By cluster and load.
     load: BTreeMap<(String, String), Progress>,
     /// Requests answered well in each of the last seconds.
@@ -61,40 +68,74 @@ impl State {
         self.plan = plan;
     }
 
-    /// The replicas change first and the policy says why a moment later: takes the cause from what follows.
-    pub(super) fn look_ahead(&mut self, event: &Event, following: &[(Duration, Event)]) {
-        let Event::Replicas { target, .. } = event else { return };
-        let said = following.iter().rev().find_map(|(_, e)| match e {
-            Event::Policy { target: t, state } if t == target => Some(state.cause.clone()),
-            _ => None,
+    /// Changes that no decision told of in time: somebody else's.
+    pub(super) fn overdue(&mut self) -> Vec<String> {
+        self.decided.retain_mut(|(.., asked)| {
+            *asked += 1;
+            *asked <= TOLD_WITHIN
         });
-        if let Some(cause) = said {
-            self.policies.entry(target.clone()).or_default().cause = cause;
+        let mut lines = Vec::new();
+        self.untold.retain_mut(|(target, from, to, asked)| {
+            *asked += 1;
+            if *asked > TOLD_WITHIN {
+                lines.push(format!(
+                    "{}/{}: {from} → {to} replicas, by no decision of a policy",
+                    target.0, target.1
+                ));
+            }
+            *asked <= TOLD_WITHIN
+        });
+        lines
+    }
+
+    /// A workload's change and the decision that made it are seen in either order: whichever comes second is told.
+    fn changed(&mut self, target: &Target, from: i32, to: i32) {
+        match self.decided.iter().position(|(t, wrote, _)| t == target && *wrote == to) {
+            Some(i) => drop(self.decided.remove(i)),
+            None => self.untold.push((target.clone(), from, to, 0)),
         }
+    }
+
+    fn decision(&mut self, policy: &PolicyId, d: &Decided) -> Option<String> {
+        if !d.written {
+            return None;
+        }
+        let target = policy.workload();
+        match self.untold.iter().position(|(t, _, to, _)| *t == target && *to == d.to) {
+            Some(i) => drop(self.untold.remove(i)),
+            None => self.decided.push((target.clone(), d.to, 0)),
+        }
+        let limits = if d.limits.is_empty() { String::new() } else { format!(" ({})", d.limits.join(", ")) };
+        Some(format!("{}/{}: {} → {} replicas. {}{limits}", target.0, target.1, d.from, d.to, d.cause))
     }
 
     /// Keeps it; returns a line where it is worth one.
     pub(super) fn take(&mut self, event: &Event) -> Option<String> {
         match event {
-            Event::Mark(name) => {
+            Event::Mark { name, .. } => {
                 match name.strip_suffix(" ended") {
                     Some(fault) => self.ended.insert(fault.to_owned()),
                     None => self.began.insert(name.clone()),
                 };
                 Some(format!("── {name} ──"))
             }
+            Event::Missed { fault, why } => Some(format!("fault {fault:?} missed: {why}")),
             Event::Replicas { target, wanted, ready } => {
                 let before = self.replicas.insert(target.clone(), (*wanted, *ready));
-                let (before, _) = before.filter(|(w, _)| w != wanted)?;
-                let cause = self.policies.get(target).map(|p| p.cause.as_str()).unwrap_or_default();
-                Some(format!("{}/{}: {before} → {wanted} replicas. {cause}", target.0, target.1))
+                if let Some((before, _)) = before.filter(|(w, _)| w != wanted) {
+                    self.changed(target, before, *wanted);
+                }
+                None
             }
-            Event::Policy { target, state } => {
-                let before = self.policies.insert(target.clone(), state.clone());
+            Event::Decision { policy, decision } => self.decision(policy, decision),
+            Event::Policy { policy, state } => {
+                let before = self.policies.insert(policy.clone(), state.clone());
                 let turned =
                     before.is_some_and(|b| b.sufficient.is_some() && b.sufficient != state.sufficient);
                 let word = if state.sufficient == Some(true) { "trusts" } else { "does not trust" };
-                turned.then(|| format!("{}/{} {word} its evidence: {}", target.0, target.1, state.evidence))
+                turned.then(|| {
+                    format!("{}/{} {word} its evidence: {}", policy.cluster, policy.name, state.evidence)
+                })
             }
             Event::Load { cluster, load, progress, .. } => {
                 let key = (cluster.clone(), load.clone());
@@ -107,7 +148,7 @@ impl State {
                 None
             }
             Event::Restart { container, count } => Some(format!("{container} started again ({count})")),
-            Event::LoadTotal { .. } | Event::Slo { .. } | Event::Decision { .. } => None,
+            Event::LoadTotal { .. } | Event::Sent { .. } | Event::Slo { .. } => None,
         }
     }
 
@@ -133,8 +174,9 @@ impl State {
         lines.extend(self.load.iter().map(|(key, p)| self.load_of(key, p)));
         let most = self.replicas.values().map(|(w, r)| *w.max(r)).max().unwrap_or(0);
         for (target, replicas) in &self.replicas {
-            if let Some(policy) = self.policies.get(target) {
-                lines.extend(workload(target, *replicas, policy, most));
+            let of = |(id, _): &(&PolicyId, &PolicyState)| id.workload() == *target;
+            for (id, policy) in self.policies.iter().filter(of) {
+                lines.extend(workload(id, *replicas, policy, most));
             }
         }
         lines
@@ -216,7 +258,7 @@ impl State {
 }
 
 /// A workload's bar, its evidence, and why it is as large as it is.
-fn workload(target: &Target, (wanted, ready): (i32, i32), policy: &PolicyState, most: i32) -> [Text; 2] {
+fn workload(id: &PolicyId, (wanted, ready): (i32, i32), policy: &PolicyState, most: i32) -> [Text; 2] {
     let cells = |n: i32| match usize::try_from(most) {
         // More replicas than cells share them.
         Ok(most) if most > BAR => usize::try_from(n).unwrap_or(0) * BAR / most,
@@ -224,7 +266,7 @@ fn workload(target: &Target, (wanted, ready): (i32, i32), policy: &PolicyState, 
     };
     let (up, wait) = (cells(ready), cells(wanted.max(ready)) - cells(ready));
     let mut bar = Text::new();
-    bar.bold(&format!("{:<14} ", format!("{}/{}", target.0, target.1)));
+    bar.bold(&format!("{:<14} ", format!("{}/{}", id.cluster, id.target)));
     bar.plain(&format!("{ready:>3} of {wanted:<3} ready ")).good(&"█".repeat(up)).warn(&"░".repeat(wait));
     bar.plain(&" ".repeat(cells(most).saturating_sub(up + wait) + 2));
     match policy.sufficient {
@@ -234,6 +276,10 @@ fn workload(target: &Target, (wanted, ready): (i32, i32), policy: &PolicyState, 
     };
     let mut why = Text::new();
     why.plain(&" ".repeat(15));
+    // A policy that is not named like what it scales is named.
+    if id.name != id.target {
+        why.dim(&format!("{}: ", id.name));
+    }
     let doubt = policy.sufficient == Some(false) && !policy.evidence.is_empty();
     why.dim(if doubt { &policy.evidence } else { &policy.cause });
     [bar, why]

@@ -15,9 +15,10 @@ use peers::{Binaries, ControlPlane};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use simulations_cluster::{Cluster, ClusterConfig};
-use simulations_harness::run::{Outcome, run};
-use simulations_harness::scenario::file::{Loaded, parse};
+use simulations_harness::run::{How, run};
 use simulations_harness::world::World;
+use simulations_judge::verdict::Outcome;
+use simulations_scenario::{Loaded, parse};
 use thanos_telemetry::Shutdown;
 
 use crate::subject::{eventually, within};
@@ -120,7 +121,7 @@ fn scenario(part: &str) -> Loaded {
 /// Runs a part and says what did not hold. How exactly the generator kept its times is not the question here.
 async fn play(world: &World, part: &str) -> Outcome {
     let loaded = scenario(part);
-    let outcome = run(&loaded.scenario, world, &Shutdown::new(), |_| {}).await.unwrap();
+    let outcome = run(&loaded.scenario, world, &Shutdown::new(), &How::default(), |_| {}).await.unwrap();
     for row in &outcome.rows {
         tracing::info!(held = row.held, found = row.found, "{}", row.expectation);
     }

@@ -1,0 +1,89 @@
+//! Decision records of a run: replayed, and copied to where its report is. The controllers' own copies end with their
+//! pods.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use autoscaler_core::{Evidence, Replay, replay};
+use simulations_judge::timeline::Kept;
+
+use crate::world::World;
+
+/// Where copies are, below a report's folder.
+pub const FOLDER: &str = "records";
+
+/// What the records of all controllers say, by digest; looked for while the run goes on, as a pod that is removed takes
+/// its records with it.
+#[derive(Debug)]
+pub struct Collector<'a> {
+    world: &'a World,
+    /// Where copies go.
+    report: Option<&'a Path>,
+    kept: BTreeMap<String, Kept>,
+}
+
+impl<'a> Collector<'a> {
+    /// Nothing was looked at yet.
+    pub fn new(world: &'a World, report: Option<&'a Path>) -> Self {
+        Self { world, report, kept: BTreeMap::new() }
+    }
+
+    /// Keeps what is new.
+    pub fn look(&mut self) {
+        for file in self.world.clusters().iter().flat_map(|cluster| files(&cluster.kubeconfig_path())) {
+            let digest = file.file_stem().and_then(|s| s.to_str()).map(str::to_owned);
+            let Some(digest) = digest.filter(|d| !self.kept.contains_key(d)) else { continue };
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            let path = format!("{FOLDER}/{digest}.json");
+            if let Some(report) = self.report {
+                let copied = std::fs::create_dir_all(report.join(FOLDER))
+                    .and_then(|()| std::fs::write(report.join(&path), &bytes));
+                if let Err(error) = copied {
+                    tracing::warn!(%error, path, "a decision record could not be kept");
+                }
+            }
+            self.kept.insert(digest, judged(path, &bytes));
+        }
+    }
+
+    /// All of them, with a last look.
+    pub fn end(mut self) -> BTreeMap<String, Kept> {
+        self.look();
+        self.kept
+    }
+}
+
+/// Records in the volumes of a cluster's pods, which are beside its kubeconfig.
+fn files(kubeconfig: &Path) -> Vec<PathBuf> {
+    let entries = |dir: &Path| -> Vec<PathBuf> {
+        let found = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        found.map(|entry| entry.path()).collect()
+    };
+    let pods = kubeconfig.parent().map(|dir| entries(&dir.join("pods"))).unwrap_or_default();
+    let records = pods.iter().flat_map(|pod| entries(&pod.join("volumes").join("records")));
+    records.filter(|file| file.extension().is_some_and(|e| e == "json")).collect()
+}
+
+fn judged(path: String, bytes: &[u8]) -> Kept {
+    match replay(bytes) {
+        Ok(replay) => Kept {
+            path,
+            replays: replay.identical,
+            sufficient: replay.decision.metrics.iter().all(|m| m.evidence == Evidence::Sufficient),
+            asked: asked(&replay),
+        },
+        // What is no record replays nothing.
+        Err(error) => {
+            tracing::warn!(%error, path, "a decision record does not replay");
+            Kept { path, ..Kept::default() }
+        }
+    }
+}
+
+/// What was asked for before the decision, as it remembers it, and at it.
+fn asked(replay: &Replay) -> Vec<(i64, i32)> {
+    let input = &replay.record.input;
+    let before = input.history.recommendations.iter().flatten().map(|r| (r.at_ms, r.replicas));
+    let now = replay.decision.metrics.iter().filter_map(|m| m.proposal).max().map(|n| (input.now_ms, n));
+    before.chain(now).collect()
+}
