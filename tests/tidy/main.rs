@@ -1,5 +1,7 @@
 //! Tests over the source itself: the direction of dependencies and the shape of the tree.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,7 +41,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
-const CORES: &[&str] = &["autoscaler-core", "proxy-core", "thanos-model"];
+const CORES: &[&str] =
+    &["autoscaler-core", "proxy-core", "simulations-judge", "simulations-scenario", "thanos-model"];
 const NOT_IN_A_CORE: &[&str] = &["tokio", "hyper", "reqwest", "kube", "tonic", "axum", "rand", "rustix"];
 
 /// Files longer than this carry a reason in a comment that starts with `// Long:`.

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::verdict::Verdict;
+
 mod build;
 mod identity;
 mod line;
@@ -101,21 +103,6 @@ pub struct InputRecord {
     pub sha256: String,
     /// Its text.
     pub text: String,
-}
-
-/// How a run ended; `gauntlet run` exits with the number in parentheses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Verdict {
-    /// Everything held (0).
-    Pass,
-    /// Something did not hold (99).
-    Thresholds,
-    /// The run was not driven as planned, by a load generator that was late, died or had no means to send: the
-    /// figures say nothing (105).
-    InvalidGenerator,
-    /// Broken off, so the rows judge only a part (130).
-    Interrupted,
 }
 
 /// A stretch of load.

@@ -1,11 +1,27 @@
 //! How a run ended: its rows, and whether they say anything.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use simulations_scenario::Scenario;
 
-use crate::record::Verdict;
 use crate::rows::{Crossed, Row, broken_off, judge};
 use crate::timeline::Timeline;
 use crate::validity::{self, Lateness};
+
+/// How a run ended; `gauntlet run` exits with the number in parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Everything held (0).
+    Pass,
+    /// Something did not hold (99).
+    Thresholds,
+    /// The run was not driven as planned, by a load generator that was late, died or had no means to send: the
+    /// figures say nothing (105).
+    InvalidGenerator,
+    /// Broken off, so the rows judge only a part (130).
+    Interrupted,
+}
 
 /// What a run left.
 #[derive(Debug)]
