@@ -86,6 +86,10 @@ pub struct Args {
     /// Seed of the balancer's choices, to replay them. Default: differs with each start, and is logged.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+
+    /// Whose choices they are, for example the pod's name: proxies with one seed and other names choose independently.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub stream: String,
 }
 
 /// Flags that make sense together.

@@ -63,7 +63,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// [`RunError::Config`]: a flag, the endpoints file, or an address that cannot be listened on.
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let config = args.config()?;
-    let seed = args.seed.unwrap_or_else(seed_from_clock);
+    let seed = args.seed.map_or_else(seed_from_clock, |seed| seed_of(seed, &args.stream));
     let registry = Arc::new(Registry::forgetting_after(args.metrics_idle_timeout));
     let readiness = Readiness::default();
 
@@ -140,6 +140,17 @@ async fn end(server: Server, config: drain::Config, phase: &watch::Sender<Phase>
     if left.connections > 0 {
         tracing::warn!(connections = left.connections, in_flight = left.in_flight, "drain timed out");
     }
+}
+
+/// The same for the same seed and name, whatever else differs.
+fn seed_of(seed: u64, stream: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    if stream.is_empty() {
+        return seed;
+    }
+    let mut hasher = DefaultHasher::new();
+    (seed, stream).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A seed that differs between proxies that start together.

@@ -15,19 +15,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 use simulations_judge::record::{Figures, figures};
 use simulations_judge::threshold::judge;
-use simulations_load::generator::{Generator, Plan};
+use simulations_load::generator::{Generator, Plan, slots_for};
 use simulations_load::schedule::{Arrivals, Stage};
+use simulations_load::seed::seed_of;
 use simulations_scenario::names::nearest;
 use simulations_scenario::platform::RING;
 use simulations_scenario::{Condition, Loaded, REQUEST_TIMEOUT, Scenario};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 
-use crate::run::MAX_IN_FLIGHT;
+use crate::run::in_flight_bound;
 use crate::world::World;
 
 pub(crate) mod command;
@@ -271,32 +272,76 @@ async fn probe(
     let targets = world.targets(cluster, &setup.service).await?;
     anyhow::ensure!(targets.len() == 1, "{} replicas of {} are ready, not 1", targets.len(), setup.service);
     let (_keep, targets) = watch::channel(targets);
+    let half = setup.probe / 2;
+    let stages = vec![Stage::steady(WARM_UP + setup.probe, rate_rps)];
     let plan = Plan {
-        stages: vec![Stage::steady(WARM_UP + setup.probe, rate_rps)],
-        stretches: vec![WARM_UP, setup.probe],
+        max_in_flight: slots_for(&stages, setup.arrivals, REQUEST_TIMEOUT, in_flight_bound(1)),
+        stages,
+        stretches: vec![WARM_UP, half, setup.probe - half],
         arrivals: setup.arrivals,
-        seed,
+        seed: seed_of(seed, &setup.service, cluster.name()),
         targets,
         timeout: REQUEST_TIMEOUT,
-        max_in_flight: MAX_IN_FLIGHT,
         by_second: false,
     };
-    let generator = Generator::start(plan, shutdown.child());
+    let mut generator = Generator::start(plan, shutdown.child());
+    let counts = async |wait: Duration| {
+        tokio::time::sleep(wait).await;
+        let s = generator.so_far().0.summary();
+        Counts { due: s.planned, answered: s.completed }
+    };
+    let at_half = counts(WARM_UP + half).await;
+    let at_end = counts(setup.probe - half).await;
     // The last answer is waited for, so that one probe's queue is not the next one's.
-    let limit = WARM_UP + setup.probe + REQUEST_TIMEOUT * 2;
-    let finish = tokio::time::timeout(limit, generator.finish_recorded());
-    let (total, stages) = finish.await.context("the load generator did not finish")?;
+    let account = tokio::time::timeout(REQUEST_TIMEOUT * 2, generator.account());
+    let account = account.await.context("the load generator did not finish")?;
     if shutdown.is_started() {
         return Ok(Err("broken off".into()));
     }
-    if let Err(why) = total.summary().validity() {
+    let (total, stages) = generator.so_far();
+    if let Err(why) = account.validity().and_then(|()| total.summary().validity()) {
         return Ok(Err(why));
     }
-    let counted = stages.get(1).ok_or_else(|| anyhow!("a probe has two stretches"))?;
-    let judged = judge(&setup.slo, counted, setup.probe);
-    let held = judged.is_ok();
-    let found = judged.unwrap_or_else(|found| found);
+    let [_, first, second] = &stages[..] else { bail!("a probe has three stretches") };
+    let mut counted = first.clone();
+    counted.merge(second);
+    let kept_up = keeps_up(at_half, at_end, first.answered_ms(0.5), second.answered_ms(0.5));
+    let judged = judge(&setup.slo, &counted, setup.probe);
+    let held = judged.is_ok() && kept_up.is_ok();
+    let found = match (judged, kept_up) {
+        (Ok(found) | Err(found), Ok(())) => found,
+        (Ok(found) | Err(found), Err(why)) => format!("{found}; {why}"),
+    };
     Ok(Ok(Probe { rate_rps, held, found, figures: figures(&counted.summary()) }))
+}
+
+/// Requests of a probe up to a moment.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    due: u64,
+    answered: u64,
+}
+
+/// Of what is due in the second half of a probe, so much is answered in it, chance aside.
+const ANSWERED_SHARE: f64 = 0.98;
+/// So many times as long as in the first half, and so much longer, is a queue that grows.
+const GROWN_TIMES: f64 = 2.0;
+const GROWN_MS: f64 = 100.0;
+
+/// Whether a service does as much as comes: a queue that grows hides for a while what no replica sustains.
+fn keeps_up(half: Counts, end: Counts, first_ms: f64, second_ms: f64) -> Result<(), String> {
+    let due = end.due.saturating_sub(half.due);
+    let answered = end.answered.saturating_sub(half.answered);
+    let by_chance = 2.0 * (due as f64).sqrt();
+    if (answered as f64) < ANSWERED_SHARE * due as f64 - by_chance {
+        return Err(format!("a queue grows: {answered} answered while {due} came"));
+    }
+    if second_ms > first_ms * GROWN_TIMES + GROWN_MS {
+        return Err(format!(
+            "a queue grows: half waited {first_ms:.0} ms at first and {second_ms:.0} ms then"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -339,6 +384,25 @@ mod tests {
         ] {
             let error = Setup::new(&loaded(slos), service, Duration::from_secs(8)).unwrap_err();
             assert!(error.contains(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_grows_is_no_rate_that_is_sustained() {
+        let counts = |due, answered| Counts { due, answered };
+        for (half, end, first_ms, second_ms, want) in [
+            // 40 a second are done: at 40, at 39 with chance against it, at 49, and at 128.
+            (counts(160, 158), counts(320, 318), 50.0, 52.0, true),
+            (counts(156, 150), counts(320, 300), 60.0, 90.0, true),
+            (counts(196, 160), counts(392, 320), 300.0, 900.0, false),
+            (counts(512, 160), counts(1024, 320), 1_500.0, 4_500.0, false),
+            // Few requests, one of them on its way.
+            (counts(4, 4), counts(8, 7), 50.0, 50.0, true),
+            // As much is answered as comes, and each waits longer and longer.
+            (counts(400, 360), counts(800, 755), 100.0, 350.0, false),
+            (counts(0, 0), counts(0, 0), 0.0, 0.0, true),
+        ] {
+            assert_eq!(keeps_up(half, end, first_ms, second_ms).is_ok(), want, "{half:?} {end:?}");
         }
     }
 

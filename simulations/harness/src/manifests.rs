@@ -76,6 +76,8 @@ fn service(name: &str, s: &Service, seed: u64) -> String {
             flags.push(format!("--concurrency={concurrency}"));
             flags.push(format!("--start-up={start_up}"));
             flags.push(format!("--seed={seed}"));
+            // A pod's own, wherever it runs.
+            flags.push("--stream=$(POD_NAME)".to_owned());
             ("web", flags)
         }
     };
@@ -86,4 +88,5 @@ fn service(name: &str, s: &Service, seed: u64) -> String {
         .replace("@APP", app)
         .replace("        - @ARGUMENTS\n", &arguments)
         .replace("        - @OUTBOUND\n", outbound)
+        .replace("@SEED", &seed.to_string())
 }

@@ -21,8 +21,8 @@ use simulations_judge::slo;
 use simulations_judge::timeline::Event;
 use simulations_judge::validity::Lateness;
 use simulations_judge::verdict::{Ended, Outcome, verdict};
-use simulations_load::generator::{Generator, Plan};
-use simulations_load::schedule::Schedule;
+use simulations_load::generator::{Generator, Plan, raise_open_files, slots_for};
+use simulations_load::seed::seed_of;
 use simulations_scenario::{Load, REQUEST_TIMEOUT, Scenario};
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
@@ -34,8 +34,8 @@ use crate::observe::observe;
 use crate::records::Collector;
 use crate::world::World;
 
-/// Requests under way at once, per cluster.
-pub(crate) const MAX_IN_FLIGHT: usize = 8_000;
+/// The node, probes, API servers and watches have as many files open as this, at most, and so many more for each load.
+const OTHER_FILES: usize = 2_000;
 
 /// How long figures may wait for where a load's pods are; the addresses known stay in use.
 const TARGETS_WITHIN: Duration = Duration::from_millis(500);
@@ -80,9 +80,11 @@ pub async fn run(
     let sending = watching.child();
     // Together, once every address is known and how things are was seen.
     journal.start();
-    let start = |(load, cluster, set, plan): (_, _, _, Plan)| {
-        let scheduled = Schedule::new(plan.stages.clone(), plan.arrivals, plan.seed).count() as u64;
-        Running { load, cluster, set, scheduled, generator: Generator::start(plan, sending.clone()) }
+    let start = |(load, cluster, set, plan)| Running {
+        load,
+        cluster,
+        set,
+        generator: Generator::start(plan, sending.clone()),
     };
     let mut loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
     let mut faults = Faults::new(&scenario.faults, world, &journal);
@@ -102,18 +104,22 @@ pub async fn run(
         sending.start();
     }
     // What is under way may end: it was sent in the run.
-    let died = join_all(loads.iter_mut().map(Running::drain)).await;
+    let broke = join_all(loads.iter_mut().map(Running::account)).await;
     write_seconds(scenario, &loads, Duration::ZERO, &journal);
-    for (running, died) in loads.into_iter().zip(died) {
-        let scheduled = (ended == Ended::Planned).then_some(running.scheduled);
+    for (running, broke) in loads.into_iter().zip(broke) {
         running.total(lasted, &journal);
         let (cluster, load) = (running.cluster.name().to_owned(), running.load.name().to_owned());
-        journal.write(Event::Sent { cluster, load, scheduled, died });
+        journal.write(Event::Sent { cluster, load, broke });
     }
     watching.start();
     let mut timeline = journal.read(Clone::clone);
     timeline.keep_records(&records.end());
     Ok(verdict(scenario, timeline, &ended, how.lateness))
+}
+
+/// Requests that one of so many generators may have under way: each has a connection, and they share the process.
+pub(crate) fn in_flight_bound(generators: usize) -> usize {
+    (raise_open_files().saturating_sub(OTHER_FILES) / generators.max(1)).max(100)
 }
 
 /// What is sent where.
@@ -122,6 +128,7 @@ async fn plans<'a>(
     world: &'a World,
 ) -> anyhow::Result<Vec<(&'a Load, &'a Cluster, watch::Sender<Vec<Uri>>, Plan)>> {
     let mut plans = Vec::new();
+    let bound = in_flight_bound(scenario.load.iter().count() * world.clusters().len());
     let sent = scenario.load.iter().flat_map(|load| world.clusters().iter().map(move |c| (load, c)));
     for (load, cluster) in sent.filter(|(load, cluster)| load.runs_on(cluster.name())) {
         let (set, targets) = watch::channel(world.targets(cluster, &load.to).await?);
@@ -129,10 +136,10 @@ async fn plans<'a>(
             stages: load.course(),
             stretches: load.stretches().into_iter().map(|(_, lasts)| lasts).collect(),
             arrivals: load.arrivals,
-            seed: scenario.seed,
+            seed: seed_of(scenario.seed, load.name(), cluster.name()),
             targets,
             timeout: REQUEST_TIMEOUT,
-            max_in_flight: MAX_IN_FLIGHT,
+            max_in_flight: slots_for(&load.course(), load.arrivals, REQUEST_TIMEOUT, bound),
             by_second: scenario.services.values().any(|s| s.slo.is_some()),
         };
         plans.push((load, cluster, set, plan));
@@ -249,8 +256,6 @@ struct Running<'a> {
     load: &'a Load,
     cluster: &'a Cluster,
     set: watch::Sender<Vec<Uri>>,
-    /// Requests that its schedule has.
-    scheduled: u64,
     generator: Generator,
 }
 
@@ -273,10 +278,13 @@ impl Running<'_> {
         }
     }
 
-    /// Waits for the last answer; why it broke off, where it did.
-    async fn drain(&mut self) -> Option<String> {
-        let drain = tokio::time::timeout(REQUEST_TIMEOUT * 2, self.generator.drain());
-        drain.await.err().map(|_| "it did not end".to_owned())
+    /// Waits for the last answer; why it did not do what was planned, where it did not.
+    async fn account(&mut self) -> Option<String> {
+        let account = tokio::time::timeout(REQUEST_TIMEOUT * 2, self.generator.account());
+        match account.await {
+            Ok(account) => account.validity().err(),
+            Err(_) => Some("the load generator did not end".to_owned()),
+        }
     }
 
     /// Tells its figures, of the whole and of each stretch.

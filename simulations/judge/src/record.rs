@@ -215,8 +215,17 @@ pub struct Figures {
     pub failed: u64,
     /// Due and never sent.
     pub dropped: u64,
+    /// Of those not sent, those for which the service held every slot.
+    #[serde(default)]
+    pub saturated: u64,
+    /// Of those not sent, those that the generator had not the means to send.
+    #[serde(default)]
+    pub own_failures: u64,
     /// Failures by cause.
     pub causes: BTreeMap<String, u64>,
+    /// Answers by status, well or not.
+    #[serde(default)]
+    pub statuses: BTreeMap<String, u64>,
     /// Median.
     pub latency_p50_ms: f64,
     /// 95th percentile.

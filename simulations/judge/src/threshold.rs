@@ -39,8 +39,11 @@ pub fn judge(condition: &Condition, recorder: &Recorder, lasted: Duration) -> Re
         }
     };
     let mut causes: Vec<String> = s.causes.iter().map(|(cause, n)| format!("{n} × {cause}")).collect();
-    if s.dropped > 0 {
-        causes.push(format!("{} × not sent", s.dropped));
+    if s.saturated > 0 {
+        causes.push(format!("{} × not sent, as the service held every slot", s.saturated));
+    }
+    if s.own_failures > 0 {
+        causes.push(format!("{} × not sent by the generator", s.own_failures));
     }
     let found = if causes.is_empty() { found } else { format!("{found}; {}", causes.join(", ")) };
     if condition.operator.holds(value, condition.value) { Ok(found) } else { Err(found) }

@@ -206,10 +206,8 @@ pub enum Event {
         cluster: String,
         /// The load's name.
         load: String,
-        /// Requests that the schedule has, of a load that ran to its end.
-        scheduled: Option<u64>,
-        /// Why it ended before its time, where it did.
-        died: Option<String>,
+        /// Why it did not do what was planned as far as it was let, where it did not.
+        broke: Option<String>,
     },
 }
 

@@ -52,9 +52,13 @@ pub struct Web {
     /// Standard deviation of lognormal service times over their mean, up to 10.
     #[arg(long, default_value_t = 1.0, value_name = "CV")]
     pub service_time_cv: f64,
-    /// Where the randomness of service times starts; together with the address of --listen, so that replicas differ.
+    /// Where the randomness of service times starts; together with --stream, so that replicas differ.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What tells this replica from the others: its pod's name, unlike an address, is the same in the next run. The
+    /// address of --listen unless told.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub stream: Option<String>,
     /// Requests worked on at once; the others queue.
     #[arg(long, default_value_t = 2)]
     pub concurrency: usize,
@@ -120,7 +124,7 @@ fn web(args: &Web) -> Result<Router, RunError> {
     let work = Arc::new(Semaphore::new(args.concurrency.max(1)));
     let admitted = Arc::new(Semaphore::new(args.concurrency.max(1).saturating_add(args.queue)));
     let Web { service_time, service_time_distribution, service_time_cv, seed, .. } = *args;
-    let whose = args.listen.to_string();
+    let whose = args.stream.clone().unwrap_or_else(|| args.listen.to_string());
     let times = ServiceTimes::new(service_time, service_time_distribution, service_time_cv, seed, &whose)
         .map_err(|e| RunError::Config(format!("--service-time-cv: {e}")))?;
     let times = Arc::new(times);
@@ -161,15 +165,15 @@ fn front(args: &Front) -> Result<Router, RunError> {
                 .map_err(|_| bad())?
         }
     };
-    let upstream = Upstream { client: client(), uri, host, timeout: args.timeout };
+    let upstream = Upstream { client: client(args.timeout), uri, host, timeout: args.timeout };
     Ok(Router::new().route("/", get(ask)).route("/healthz", get(async || "ok\n")).with_state(upstream))
 }
 
-/// Keep-alive, bounded connect time.
-fn client() -> Client<HttpConnector, Empty<Bytes>> {
+/// Keep-alive; connecting may take as long as the whole.
+fn client(timeout: Duration) -> Client<HttpConnector, Empty<Bytes>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Duration::from_secs(2)));
+    connector.set_connect_timeout(Some(timeout));
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(30))
@@ -212,6 +216,7 @@ mod tests {
             service_time_distribution: Distribution::Fixed,
             service_time_cv: 1.0,
             seed: 1,
+            stream: None,
             concurrency: 2,
             start_up: Duration::ZERO,
             queue: 2,
@@ -227,7 +232,7 @@ mod tests {
         };
         let front = spawn(front(&front_args).unwrap()).await;
 
-        let client = super::client();
+        let client = super::client(front_args.timeout);
         let started = Instant::now();
         let asked = (0..5).map(|_| client.get(format!("http://{front}/").parse().unwrap()));
         let mut statuses = Vec::new();

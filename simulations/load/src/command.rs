@@ -1,96 +1,85 @@
 //! `gauntlet load`: the generator alone, against any URL.
 
-use std::path::PathBuf;
+use std::io::Write;
 use std::time::Duration;
 
-use clap::Args as ClapArgs;
-use http::Uri;
-use thanos_model::parse_duration;
-use thanos_telemetry::{Context, RunError, cli};
+use thanos_telemetry::{Context, RunError};
 use tokio::sync::watch;
 
-use crate::generator::{Generator, Plan};
-use crate::schedule::{Arrivals, Stage};
-use crate::series::{parse_csv, stages as series_stages};
+use crate::generator::{Account, Generator, IN_FLIGHT_MAX, Plan, State, raise_open_files, slots_for};
+use crate::recorder::Recorder;
+use crate::request::shown;
+use crate::schedule::{Schedule, Stage};
+
+mod args;
+mod print;
+
+pub use args::{Args, Output};
+use print::Report;
 
 /// The run's own limits were exceeded, so its figures say nothing (k6 keeps 104 for configuration).
 const EXIT_INVALID_RUN: u8 = 105;
 
-/// Send planned load to a URL and report latency from the planned times.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Args {
-    /// Where to send GET requests; repeat for several, taken in turn.
-    #[arg(long = "url", required = true, value_name = "URL")]
-    pub urls: Vec<Uri>,
-    /// A stretch of load, in order: 30s@200 is 200 requests per second, 10s@20..200 a ramp.
-    #[arg(
-        long = "stage",
-        required_unless_present = "series",
-        conflicts_with = "series",
-        value_name = "DURATION@RPS"
-    )]
-    pub stages: Vec<Stage>,
-    /// Play a recorded series instead of stages: a CSV file of time,value (RFC 3339, Unix seconds, or seconds from the
-    /// start), with straight lines in between; or of one value a row, with --step.
-    #[arg(long, value_name = "FILE")]
-    pub series: Option<PathBuf>,
-    /// Distance of a series' rows, where they have no time.
-    #[arg(long, requires = "series", conflicts_with = "stages", value_parser = parse_duration)]
-    pub step: Option<Duration>,
-    /// Play a series so many times as fast: 10 plays an hour in six minutes, at the same rates.
-    #[arg(long, requires = "series", conflicts_with = "stages", default_value_t = 1.0)]
-    pub speed: f64,
-    /// Multiply a series' values by this.
-    #[arg(long, requires = "series", conflicts_with = "stages", default_value_t = 1.0)]
-    pub scale: f64,
-    /// How arrivals are spread: even, poisson, or bursty:CV, a gamma renewal process whose distances have this
-    /// coefficient of variation, from 1 (as poisson) to 20.
-    #[arg(long, default_value_t)]
-    pub arrivals: Arrivals,
-    /// Where the arrivals' randomness starts; the same seed gives the same times.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Longest wait for an answer, from the planned time.
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    pub timeout: Duration,
-    /// Requests under way at once; more are counted as dropped.
-    #[arg(long, default_value_t = 10_000)]
-    pub max_in_flight: usize,
-    /// Print the result as one line of JSON.
-    #[arg(long)]
-    pub json: bool,
-}
+/// Broken off by a signal, as in a shell.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Files that the process has open beside its connections, or may need for a moment.
+const OTHER_FILES: usize = 64;
+
+/// More stages have no figures of their own.
+const STAGES_SHOWN: usize = 20;
 
 /// Runs the plan, a line a second, and prints the figures.
 ///
 /// # Errors
-/// [`RunError::Config`] for a URL without scheme or host, or a series that cannot be played; a [`RunError::Verdict`] (exit 105) for a run that the
-/// generator itself spoiled.
-#[expect(clippy::print_stdout, reason = "a command's result")]
+/// [`RunError::Config`] for what cannot be sent or planned; a [`RunError::Verdict`] for a run that the generator itself
+/// spoiled (exit 105) or that was broken off (exit 130).
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
-    if let Some(bad) = args.urls.iter().find(|u| u.scheme_str() != Some("http") || u.authority().is_none()) {
-        return Err(RunError::Config(format!("--url {bad}: write http://HOST[:PORT]/PATH")));
+    let urls = args.all_urls()?;
+    let request = args.request(&urls)?;
+    let stages = args.planned_stages()?;
+    if Schedule::new(stages.clone(), args.arrivals, args.seed).next().is_none() {
+        let flag = if args.series.is_some() { "--series" } else { "--stage" };
+        return Err(RunError::Config(format!(
+            "{flag}: no request is due in this plan; raise the rate or the length, or take chance out with --arrivals \
+             even"
+        )));
     }
-    let stages = match &args.series {
-        None => args.stages,
-        Some(file) => {
-            let bad = |e| RunError::Config(format!("--series {}: {e}", file.display()));
-            let points = parse_csv(&cli::read_config(file)?, args.step).map_err(bad)?;
-            series_stages(&points, args.speed, args.scale).map_err(bad)?
-        }
-    };
-    let (_keep, targets) = watch::channel(args.urls);
+    let max_in_flight = slots(&args, &stages, urls.len())?;
+    let apart = args.series.is_none() && (2..=STAGES_SHOWN).contains(&stages.len());
+    tracing::info!(
+        "{} {} to {}, at most {max_in_flight} at once",
+        request.method,
+        if request.http2 { "HTTP/2" } else { "HTTP/1.1" },
+        urls.iter().map(shown).collect::<Vec<_>>().join(", "),
+    );
+    let (_keep, targets) = watch::channel(urls);
     let plan = Plan {
-        stages,
-        stretches: Vec::new(),
+        stretches: if apart { stages.iter().map(|s| s.duration).collect() } else { Vec::new() },
+        stages: stages.clone(),
         arrivals: args.arrivals,
         seed: args.seed,
         targets,
         timeout: args.timeout,
-        max_in_flight: args.max_in_flight.clamp(1, 1_000_000),
+        max_in_flight,
         by_second: false,
     };
-    let generator = Generator::start(plan, ctx.shutdown);
+    let mut generator = Generator::start_asking(plan, request, ctx.shutdown.clone());
+    watch_each_second(&generator).await;
+    let account = generator.account().await;
+    let (total, stretches) = generator.so_far();
+    let names = if apart { stages.iter().map(ToString::to_string).collect() } else { Vec::new() };
+    let report = Report::new(&account, &total, names.into_iter().zip(&stretches).collect());
+    let text = match args.output() {
+        Output::Text => report.text(),
+        Output::Json => report.json().map_err(|e| RunError::Failed(e.into()))? + "\n",
+    };
+    // Whoever reads it may be gone, as with `| head`.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    verdict(&account, &total)
+}
+
+async fn watch_each_second(generator: &Generator) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.tick().await;
     while !generator.is_finished() {
@@ -98,33 +87,69 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         let p = generator.lap();
         let s = &p.second;
         tracing::info!(
-            "{:>4.0}s {:>7.0} rps planned, {} ok, {} failed, p50 {:.1} ms, p99 {:.1} ms",
+            "{:>4.0}s {:>7.0} rps planned, {} ok, {} failed, {} not sent, p50 {:.1} ms, p99 {:.1} ms",
             p.at.as_secs_f64(),
             p.rate_rps,
             s.completed,
             s.failed,
+            s.dropped,
             s.latency_p50_ms,
             s.latency_p99_ms
         );
     }
-    let summary = generator.finish().await;
-    if args.json {
-        let json = serde_json::to_string(&summary).map_err(anyhow_error)?;
-        println!("{json}");
-    } else {
-        println!("planned    {}", summary.planned);
-        println!("completed  {}", summary.completed);
-        println!("failed     {} {:?}", summary.failed, summary.causes);
-        println!("dropped    {}", summary.dropped);
-        println!(
-            "latency    p50 {:.1} ms  p95 {:.1} ms  p99 {:.1} ms  max {:.1} ms (from the planned time)",
-            summary.latency_p50_ms, summary.latency_p95_ms, summary.latency_p99_ms, summary.latency_max_ms
-        );
-        println!("send lag   p99 {:.2} ms", summary.send_lag_p99_ms);
-    }
-    summary.validity().map_err(|message| RunError::Verdict { code: EXIT_INVALID_RUN, message })
 }
 
-fn anyhow_error(e: serde_json::Error) -> RunError {
-    RunError::Failed(e.into())
+/// How many may be under way: as told, else as many as the plan needs and the process may open.
+fn slots(args: &Args, stages: &[Stage], targets: usize) -> Result<usize, RunError> {
+    let files = raise_open_files();
+    // Many HTTP/2 requests share a connection. To several targets, as many connections again may be idle.
+    let bound = match (args.http2, targets) {
+        (true, _) => IN_FLIGHT_MAX,
+        (_, 1) => files.saturating_sub(OTHER_FILES),
+        _ => files.saturating_sub(OTHER_FILES) / 2,
+    };
+    let cure = "raise it with ulimit -n, or lower --timeout or the rate";
+    if let Some(told) = args.max_in_flight {
+        if told > bound {
+            return Err(RunError::Config(format!(
+                "--max-in-flight {told}: at most {bound}, as this process may open {files} files; {cure}"
+            )));
+        }
+        return Ok(told.clamp(1, IN_FLIGHT_MAX));
+    }
+    let needed = slots_for(stages, args.arrivals, args.timeout, IN_FLIGHT_MAX);
+    if needed > bound {
+        tracing::warn!(
+            "up to {needed} requests may come within a --timeout, and {bound} can be under way, as this process may \
+             open {files} files: a service that slows down much makes the run invalid; {cure}"
+        );
+    }
+    Ok(needed.min(bound).max(1))
 }
+
+/// The worst first: a generator that died, a run that was broken off, figures that say nothing.
+fn verdict(account: &Account, total: &Recorder) -> Result<(), RunError> {
+    let verdict = |code, message| Err(RunError::Verdict { code, message });
+    if let (State::Died(_), Err(why)) = (&account.state, account.validity()) {
+        return verdict(EXIT_INVALID_RUN, why);
+    }
+    if let Some(part) = account.interrupted() {
+        return verdict(EXIT_INTERRUPTED, part);
+    }
+    match account.validity().and_then(|()| validity(total)) {
+        Ok(()) => Ok(()),
+        Err(why) => verdict(EXIT_INVALID_RUN, why),
+    }
+}
+
+/// With the flag that helps.
+fn validity(total: &Recorder) -> Result<(), String> {
+    let summary = total.summary();
+    let few = summary.own_causes.contains_key(crate::generator::TOO_FEW_SLOTS);
+    let cure =
+        if few { "; raise --max-in-flight (and ulimit -n), or lower --timeout or the rate" } else { "" };
+    summary.validity().map_err(|why| why + cure)
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,10 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use thanos_model::parse_duration;
 
+mod course;
+
+pub use course::Course;
+
 /// A plan may not hold more arrivals than this: a typo must not fill memory or a night.
 pub const RATE_MAX_RPS: f64 = 1_000_000.0;
 
@@ -97,12 +101,23 @@ impl Stage {
         (self.from_rps + self.to_rps) / 2.0 * self.duration.as_secs_f64()
     }
 
-    /// Seconds into the stage at which `y` arrivals are expected; the form that does not cancel for small
-    /// slopes.
-    fn invert(&self, y: f64) -> f64 {
+    /// With rates that can be planned: what is no number or below 0 is 0, what is above the most is the most.
+    fn bounded(self) -> Self {
+        let rate = |rps: f64| if rps.is_nan() { 0.0 } else { rps.clamp(0.0, RATE_MAX_RPS) };
+        Self { duration: self.duration, from_rps: rate(self.from_rps), to_rps: rate(self.to_rps) }
+    }
+
+    /// How far into the stage `y` arrivals are expected, never beyond its end; the form that does not cancel for
+    /// small slopes.
+    fn offset(&self, y: f64) -> Duration {
+        if y <= 0.0 {
+            // A ramp from 0 would divide 0 by 0.
+            return Duration::ZERO;
+        }
         let slope = (self.to_rps - self.from_rps) / self.duration.as_secs_f64();
         let root = (self.from_rps * self.from_rps + 2.0 * slope * y).max(0.0).sqrt();
-        2.0 * y / (self.from_rps + root)
+        let seconds = 2.0 * y / (self.from_rps + root);
+        Duration::try_from_secs_f64(seconds).map_or(self.duration, |d| d.min(self.duration))
     }
 }
 
@@ -139,25 +154,34 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Planned times, ascending, as offsets from the start.
+/// Planned times, ascending, as offsets from the start. Whatever the stages are, they end, and no time is beyond the
+/// end of the last stage.
 #[derive(Debug)]
 pub struct Schedule {
     stages: Vec<Stage>,
     gaps: Gaps,
     rng: Xoshiro256PlusPlus,
-    /// Expected arrivals up to the next one.
-    x: f64,
-    /// The stage that x lies in, with the arrivals and seconds before it.
+    /// The stage that the next arrival is looked for in, and when it begins.
     stage: usize,
-    before: f64,
-    start_s: f64,
+    start: Duration,
+    /// Expected arrivals from the beginning of that stage to the next arrival.
+    y: f64,
+    last: Duration,
 }
 
 impl Schedule {
     /// The same arguments give the same times.
     pub fn new(stages: Vec<Stage>, arrivals: Arrivals, seed: u64) -> Self {
+        let stages = stages.into_iter().map(Stage::bounded).collect();
         let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Self { stages, gaps: Gaps::new(arrivals), rng, x: 0.0, stage: 0, before: 0.0, start_s: 0.0 }
+        let gaps = Gaps::new(arrivals);
+        Self { stages, gaps, rng, stage: 0, start: Duration::ZERO, y: 0.0, last: Duration::ZERO }
+    }
+
+    /// How many arrivals are due before an offset, exactly. Draws each of them, some tens of nanoseconds apiece; the
+    /// whole plan's are [`Iterator::count`].
+    pub fn count_before(self, offset: Duration) -> u64 {
+        self.take_while(|at| *at < offset).fold(0, |n, _| n + 1)
     }
 }
 
@@ -205,51 +229,25 @@ impl Gaps {
     }
 }
 
-/// Stages in order, and the rate of any moment: by bisection, as a recorded load has thousands of stages.
-#[derive(Clone, Debug)]
-pub struct Course {
-    stages: Vec<Stage>,
-    ends: Vec<Duration>,
-}
-
-impl Course {
-    /// Of these stages.
-    pub fn new(stages: Vec<Stage>) -> Self {
-        let end = |sum: &mut Duration, s: &Stage| {
-            *sum = sum.saturating_add(s.duration);
-            Some(*sum)
-        };
-        let ends = stages.iter().scan(Duration::ZERO, end).collect();
-        Self { stages, ends }
-    }
-
-    /// Whole length.
-    pub fn duration(&self) -> Duration {
-        self.ends.last().copied().unwrap_or_default()
-    }
-
-    /// The rate that is asked for at an offset; 0 after the end.
-    pub fn rate_at(&self, offset: Duration) -> f64 {
-        let i = self.ends.partition_point(|end| *end <= offset);
-        let (Some(s), Some(end)) = (self.stages.get(i), self.ends.get(i)) else { return 0.0 };
-        let left = (*end - offset).as_secs_f64() / s.duration.as_secs_f64();
-        s.to_rps + (s.from_rps - s.to_rps) * left
-    }
+/// Rounding may put an arrival that is due at the very end of a stage after it, and so lose the last one of a plan.
+fn rounding(arrivals: f64) -> f64 {
+    1e-9 + 4.0 * f64::EPSILON * arrivals
 }
 
 impl Iterator for Schedule {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.x += self.gaps.draw(&mut self.rng);
+        self.y += self.gaps.draw(&mut self.rng);
         loop {
             let s = self.stages.get(self.stage)?;
-            let within = self.x - self.before;
-            if within <= s.arrivals() && s.arrivals() > 0.0 {
-                return Some(Duration::from_secs_f64(self.start_s + s.invert(within)));
+            let arrivals = s.arrivals();
+            if arrivals > 0.0 && self.y <= arrivals + rounding(arrivals) {
+                self.last = self.start.saturating_add(s.offset(self.y)).max(self.last);
+                return Some(self.last);
             }
-            self.before += s.arrivals();
-            self.start_s += s.duration.as_secs_f64();
+            self.y -= arrivals;
+            self.start = self.start.saturating_add(s.duration);
             self.stage += 1;
         }
     }
@@ -258,6 +256,7 @@ impl Iterator for Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn stages(texts: &[&str]) -> Vec<Stage> {
         texts.iter().map(|t| t.parse().unwrap()).collect()
@@ -350,9 +349,87 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_of_a_moment() {
-        let course = Course::new(stages(&["10s@10", "10s@10..20"]));
-        let rates = [3, 10, 15, 20].map(|s| course.rate_at(Duration::from_secs(s)));
-        assert_eq!((rates, course.duration()), ([10.0, 10.0, 15.0, 0.0], Duration::from_secs(20)));
+    fn an_arrival_at_the_start_of_a_ramp_from_nothing_is_there() {
+        // By rounding, the first falls an arrival's 10⁻¹⁷ into the ramp, or exactly on its beginning.
+        for (texts, want) in [
+            (&["1s@0.7", "1s@0.3", "3s@0..100"][..], 151),
+            (&["1s@0.5", "1s@0.5", "3s@0..100"], 151),
+            (&["1s@0.1", "1s@0.2", "1s@0.7", "1s@0..2"], 2),
+            (&["1s@0..2"], 1),
+        ] {
+            let at: Vec<Duration> = Schedule::new(stages(texts), Arrivals::Even, 1).collect();
+            assert_eq!(at.len(), want, "{texts:?}: {at:?}");
+        }
+        assert_eq!(Schedule::new(stages(&["1s@0.7", "1s@0.3"]), Arrivals::Even, 1).count(), 1);
+    }
+
+    #[test]
+    fn arrivals_before_a_moment_are_counted() {
+        let plan = || Schedule::new(stages(&["10s@100"]), Arrivals::Poisson, 3);
+        let at: Vec<Duration> = plan().collect();
+        for offset in [Duration::ZERO, at[0], at[500], Duration::from_secs(4), Duration::MAX] {
+            let want = at.iter().filter(|t| **t < offset).count() as u64;
+            assert_eq!(plan().count_before(offset), want, "{offset:?}");
+        }
+    }
+
+    fn rate() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => 0.0..2000.0,
+            2 => Just(0.0),
+            1 => Just(RATE_MAX_RPS),
+            1 => prop_oneof![Just(f64::MIN_POSITIVE), Just(1e-300), Just(1e-9), Just(5e-324)],
+            1 => proptest::num::f64::ANY,
+        ]
+    }
+
+    fn any_stage() -> impl Strategy<Value = Stage> {
+        let duration = prop_oneof![
+            4 => (0u64..3_000_000_000).prop_map(Duration::from_nanos),
+            1 => Just(Duration::ZERO),
+            1 => Just(Duration::from_nanos(1)),
+            1 => Just(Duration::MAX),
+            1 => any::<u64>().prop_map(Duration::from_secs),
+        ];
+        let rates = prop_oneof![
+            2 => rate().prop_map(|rps| (rps, rps)),
+            3 => (rate(), rate()),
+            2 => rate().prop_map(|rps| (0.0, rps)),
+            1 => rate().prop_map(|rps| (rps, 0.0)),
+        ];
+        (duration, rates).prop_map(|(duration, (from_rps, to_rps))| Stage { duration, from_rps, to_rps })
+    }
+
+    fn any_arrivals() -> impl Strategy<Value = Arrivals> {
+        prop_oneof![
+            Just(Arrivals::Even),
+            Just(Arrivals::Poisson),
+            proptest::num::f64::ANY.prop_map(|cv| Arrivals::Bursty { cv }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_list_of_stages_breaks_the_schedule(
+            stages in proptest::collection::vec(any_stage(), 0..6),
+            arrivals in any_arrivals(),
+            seed in any::<u64>(),
+        ) {
+            let course = Course::new(stages.clone());
+            let at: Vec<Duration> = Schedule::new(stages.clone(), arrivals, seed).take(5000).collect();
+            prop_assert!(at.is_sorted());
+            prop_assert!(at.last().is_none_or(|last| *last <= course.duration()));
+            let area: f64 = stages.iter().map(|s| s.bounded().arrivals()).sum();
+            if arrivals == Arrivals::Even && area < 4999.0 {
+                prop_assert!((area - at.len() as f64).abs() <= 1.0, "{} of {area}", at.len());
+            }
+            for offset in at.iter().copied().chain([Duration::ZERO, course.duration(), Duration::MAX]) {
+                prop_assert!((0.0..=RATE_MAX_RPS).contains(&course.rate_at(offset)));
+            }
+            for window in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+                let most = course.most_within(window);
+                prop_assert!(most >= 0.0 && most <= area * (1.0 + 1e-9) + 1e-9, "{most} of {area}");
+            }
+        }
     }
 }

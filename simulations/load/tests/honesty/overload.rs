@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use clap::Parser;
 use simulations_load::command::{self, Args};
 use simulations_load::generator::{Generator, Plan};
-use simulations_load::schedule::Arrivals;
 use thanos_telemetry::{Context, RunError, Shutdown};
 
 use crate::server::{Behaviour, Server};
 use crate::{ALONE, plan};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
 
 /// No core sends this many.
 const BEYOND: &str = "200ms@1000000";
@@ -23,19 +29,9 @@ async fn a_rate_beyond_the_generator_makes_the_run_invalid_and_every_request_is_
     assert_eq!(ours.planned, 200_000);
     assert_eq!(ours.planned, ours.completed + ours.failed + ours.dropped, "{ours:?}");
 
-    let args = Args {
-        urls: vec![server.uri.clone()],
-        stages: vec![BEYOND.parse().unwrap()],
-        series: None,
-        step: None,
-        speed: 1.0,
-        scale: 1.0,
-        arrivals: Arrivals::Even,
-        seed: 1,
-        timeout: Duration::from_secs(10),
-        max_in_flight: 64,
-        json: true,
-    };
+    let uri = server.uri.to_string();
+    let line = ["load", &uri, "--stage", BEYOND, "--arrivals", "even", "--max-in-flight", "64", "--json"];
+    let args = Cli::try_parse_from(line).unwrap().args;
     let ctx = Context { shutdown: Shutdown::new() };
     let ended = command::run(args, ctx).await;
     assert!(matches!(ended, Err(RunError::Verdict { code: 105, .. })), "{ended:?}");

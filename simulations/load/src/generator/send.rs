@@ -1,0 +1,142 @@
+//! The sender: a task for every request that is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::{IN_FLIGHT_MAX, Plan, Shared, slots_for};
+use crate::client::{Client, Failure, Target, Way};
+use crate::recorder::{End, NotSent};
+use crate::request::Request;
+
+/// Why no slot was free where there were too few of them.
+pub(crate) const TOO_FEW_SLOTS: &str = "no slot free: fewer may be in flight than come within a timeout";
+
+/// A service that holds every slot and has answered nothing for as long hangs, however few slots there are.
+const HANGS_AFTER: Duration = Duration::from_millis(500);
+
+pub(super) async fn send_all(
+    mut plan: Plan,
+    request: Request,
+    mut due: mpsc::Receiver<Duration>,
+    shared: Arc<Shared>,
+) {
+    let slots = plan.max_in_flight.min(IN_FLIGHT_MAX);
+    let enough = slots >= slots_for(&plan.stages, plan.arrivals, plan.timeout, usize::MAX);
+    let silence = Arc::new(Silence::default());
+    let room = Arc::new(Semaphore::new(slots));
+    let client = Arc::new(Client::new(request, slots));
+    let mut targets = targets(&[], &plan.targets.borrow_and_update(), &client);
+    let mut turn = 0usize;
+    while let Some(planned) = due.recv().await {
+        if plan.targets.has_changed().unwrap_or(false) {
+            targets = self::targets(&targets, &plan.targets.borrow_and_update(), &client);
+        }
+        turn = turn.wrapping_add(1);
+        let Some(target) = targets.get(turn % targets.len().max(1)).cloned() else {
+            shared.not_sent(planned, NotSent::Own("no target"));
+            continue;
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            let hangs = enough || silence.lasts(shared.started.elapsed()) >= HANGS_AFTER;
+            shared.not_sent(planned, if hangs { NotSent::Saturated } else { NotSent::Own(TOO_FEW_SLOTS) });
+            continue;
+        };
+        let lag = shared.started.elapsed().saturating_sub(planned);
+        let (shared, silence) = (shared.clone(), silence.clone());
+        let flight = Flight { shared, silence, planned, lag, ended: false, _permit: permit };
+        let timeout = plan.timeout;
+        let well = client.clone();
+        tokio::spawn(async move { flight.fly(&target, timeout, &well.request).await });
+    }
+    // Every permit back means every request has ended.
+    let _ = room.acquire_many(u32::try_from(slots).unwrap_or(u32::MAX)).await;
+}
+
+/// Since when the service has neither answered nor refused anything: the first sending after the last end.
+#[derive(Debug, Default)]
+struct Silence(Mutex<Option<Duration>>);
+
+impl Silence {
+    fn sent(&self, at: Duration) {
+        self.0.lock().get_or_insert(at);
+    }
+
+    fn broken(&self) {
+        *self.0.lock() = None;
+    }
+
+    fn lasts(&self, now: Duration) -> Duration {
+        self.0.lock().map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+}
+
+/// A request under way: whatever becomes of its task, its end is counted once.
+struct Flight {
+    shared: Arc<Shared>,
+    silence: Arc<Silence>,
+    planned: Duration,
+    lag: Duration,
+    ended: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Flight {
+    async fn fly(mut self, target: &Target, timeout: Duration, request: &Request) {
+        self.lag = self.shared.started.elapsed().saturating_sub(self.planned);
+        let (planned, lag) = (self.planned, self.lag);
+        self.shared.record(planned, |r| r.sent(lag));
+        self.silence.sent(planned.saturating_add(lag));
+        let way = Way::default();
+        let end = tokio::time::timeout(timeout.saturating_sub(lag), target.ask(&way)).await;
+        if end.is_ok() {
+            self.silence.broken();
+        }
+        let answer = end.unwrap_or_else(|_| Err(way.timed_out()));
+        let retried = way.was_retried();
+        self.ended = true;
+        match answer {
+            Ok(answer) => {
+                let status = answer.status;
+                let failed = (!request.ok.contains(status)).then(|| format!("status {status}"));
+                let end = failed.as_deref().map_or(End::Ok, End::Failed);
+                self.shared.ended(planned, lag, end, |r| {
+                    r.answer(status, answer.body_bytes);
+                    if retried {
+                        r.retried();
+                    }
+                });
+            }
+            Err(failure) => self.failed(&failure, retried),
+        }
+    }
+
+    fn failed(&self, failure: &Failure, retried: bool) {
+        let end = match failure.counted() {
+            (true, cause) => End::Own(cause),
+            (false, cause) => End::Failed(cause),
+        };
+        self.shared.ended(self.planned, self.lag, end, |r| {
+            if retried {
+                r.retried();
+            }
+        });
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.ended(self.planned, self.lag, End::Own("the generator's task broke off"), |_| {});
+        }
+    }
+}
+
+/// The targets of these addresses; those that were there before keep their connections.
+fn targets(before: &[Arc<Target>], uris: &[Uri], client: &Arc<Client>) -> Vec<Arc<Target>> {
+    let kept = |uri: &Uri| before.iter().find(|t| t.uri == *uri).cloned();
+    uris.iter().map(|u| kept(u).unwrap_or_else(|| Arc::new(Target::new(u.clone(), client.clone())))).collect()
+}
