@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use thanos_telemetry::{Context, RunError, Shutdown, cli, logs};
+use simulations_cluster::preflight::{self, Needs};
+use thanos_telemetry::{Context, RunError, Shutdown, cli, logs, open_files, parent};
 
 /// How much less of the processor the harness' own threads get than the load generator's; pods get less still.
 const HARNESS_NICE: i32 = 3;
@@ -37,8 +38,13 @@ enum Part {
     /// Small services to aim load at
     #[command(subcommand)]
     App(simulations_load::app::App),
+    /// Look whether the demo would start on this machine, and what to do if not
+    Doctor(simulations_cluster::DoctorArgs),
     /// An embedded Kubernetes cluster whose pods are local processes
     Cluster(simulations_cluster::Args),
+    /// What a cluster's node starts beside programs of pods
+    #[command(subcommand, hide = true)]
+    Node(simulations_cluster::Helper),
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,8 +90,31 @@ impl Part {
             Self::Load(args) => simulations_load::command::run(args, ctx).await,
             Self::Report(args) => simulations_report::command::run(args, ctx).await,
             Self::App(app) => simulations_load::app::run(app, ctx).await,
+            Self::Doctor(args) => simulations_cluster::doctor(args, demo_needs(), ctx).await,
             Self::Cluster(args) => simulations_cluster::run(args, ctx).await,
+            // Ended before there was anything to be asynchronous with.
+            Self::Node(_) => Ok(()),
         }
+    }
+}
+
+/// What the demo needs: its manifests say at which ports its pods listen, the rest is what it takes at its height,
+/// rounded up.
+fn demo_needs() -> Needs {
+    const PLATFORM: &str = concat!(
+        include_str!("../simulations/scenarios/platform/mesh.yaml"),
+        include_str!("../simulations/scenarios/platform/metrics.yaml"),
+        include_str!("../simulations/scenarios/platform/global.yaml"),
+        include_str!("../simulations/scenarios/platform/service.yaml"),
+    );
+    Needs {
+        octets: 2,
+        ports: preflight::ports_in(PLATFORM),
+        open_files: 2048,
+        tasks: 1024,
+        memory_bytes: 2 << 30,
+        dir: std::env::temp_dir(),
+        disk_bytes: 256 << 20,
     }
 }
 
@@ -99,7 +128,15 @@ fn main() -> ExitCode {
             return if usage { ExitCode::from(cli::EXIT_CONFIG) } else { ExitCode::SUCCESS };
         }
     };
-    live_as_a_pod();
+    // Becomes another program, or watches over some: everything below would be in the way.
+    let part = match part {
+        Part::Node(helper) => return helper.run(),
+        part => part,
+    };
+    if let Err(e) = live_as_a_pod() {
+        return failed(&e);
+    }
+    open_files::raise();
     logs::init();
     // The one TLS provider; a second call is the only way to fail.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -123,22 +160,25 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            #[expect(clippy::print_stderr, reason = "the one line that says why it ended")]
-            {
-                eprintln!("gauntlet: {e}");
-            }
-            ExitCode::from(e.exit_code())
-        }
+        Err(e) => failed(&e),
     }
+}
+
+fn failed(e: &RunError) -> ExitCode {
+    #[expect(clippy::print_stderr, reason = "the one line that says why it ended")]
+    {
+        eprintln!("gauntlet: {e}");
+    }
+    ExitCode::from(e.exit_code())
 }
 
 /// A process of an embedded cluster's pod ends with the node that runs it, even if the node is killed, and
 /// leaves the processor to the harness that measures it.
-fn live_as_a_pod() {
-    if std::env::var_os("GAUNTLET_DIE_WITH_PARENT").is_some() {
-        // Fails only on a kernel without it; then an orphan has to be ended by hand.
-        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+fn live_as_a_pod() -> Result<(), RunError> {
+    if let Some(node) = std::env::var("GAUNTLET_DIE_WITH_PARENT").ok().and_then(|pid| pid.parse().ok()) {
+        parent::die_with(node).map_err(|e| RunError::Failed(e.into()))?;
+        // Lowering oneself is always allowed.
         let _ = rustix::process::nice(5);
     }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! One embedded cluster, started and stopped as a whole.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -19,12 +20,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::api::{Api, State};
+use crate::hash::hash;
 use crate::http::{self, Server};
 use crate::kubeconfig::write_kubeconfig;
-use crate::node::{self, Identities, NodeConfig, Running};
+use crate::node::{self, End, Identities, NodeConfig, Running};
+use crate::octet::find_octet;
 use crate::workloads;
 
-const API_PORT: u16 = 6443;
+/// Where DNS is expected: not at 53, which is for root, nor at 5353, which multicast DNS wants on all addresses.
+const DNS_PORT: u16 = 10053;
 /// The API and the controllers end within this time, or are left.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,6 +49,12 @@ pub struct ClusterConfig {
     pub restart_backoff: (Duration, Duration),
     /// A container's log file is begun anew beyond this (the former is kept once).
     pub log_max_bytes: u64,
+    /// Where everything drawn begins: with the same seed and name, the same pods get the same names, uids and
+    /// addresses. `None`: others each time.
+    pub seed: Option<u64>,
+    /// A program that has [`crate::Helper`]'s commands under `node`: it makes programs of pods, and what these
+    /// start, end with this process, however that ends. By default the one that is named `gauntlet`.
+    pub helper: Option<PathBuf>,
 }
 
 impl ClusterConfig {
@@ -59,6 +69,8 @@ impl ClusterConfig {
             octet_from: 64,
             restart_backoff: (Duration::from_millis(500), Duration::from_secs(10)),
             log_max_bytes: 1 << 20,
+            seed: None,
+            helper: None,
         }
     }
 
@@ -75,12 +87,16 @@ impl ClusterConfig {
 pub struct Cluster {
     config: ClusterConfig,
     octet: u8,
+    api_addr: SocketAddr,
     api_url: String,
     client: Client2,
     running: Arc<Running>,
-    node_end: Shutdown,
-    node: JoinHandle<anyhow::Result<()>>,
-    plane: Plane,
+    end: End,
+    /// `None`: it has ended.
+    node: Option<JoinHandle<()>>,
+    plane: Option<Plane>,
+    /// Its folder is its own as long as this is open.
+    _folder: File,
 }
 
 /// Who serves the API and runs the workload controllers.
@@ -108,37 +124,36 @@ impl std::fmt::Debug for Client2 {
 }
 
 impl Cluster {
-    /// Starts the API server on the first free `http://127.A.0.1:6443`, the controllers and the node.
+    /// Starts the API server at the first free `127.A.0.1` ([`find_octet`]), the controllers and the node.
     ///
     /// # Errors
-    /// No second octet is free, or the folder cannot be written.
+    /// No second octet is free, or the folder cannot be written or is another cluster's.
     pub async fn start(mut config: ClusterConfig) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.dir)
-            .with_context(|| format!("cannot make {}", config.dir.display()))?;
-        // Containers run elsewhere: what they are told must not depend on where we are.
-        config.dir = config.dir.canonicalize().with_context(|| config.dir.display().to_string())?;
+        let folder = take_folder(&mut config)?;
         let (octet, listener) = find_octet(config.octet_from).await?;
-        let url = format!("http://127.{octet}.0.1:{API_PORT}");
+        let api_addr = listener.local_addr()?;
+        let url = format!("http://{api_addr}");
         let now = Timestamp::now();
         // Revisions go on from where an earlier life of this cluster could have come to: a client of that life
         // lists again.
         let revision = u64::try_from(now.as_millisecond()).unwrap_or(1);
-        let seed = u64::try_from(now.as_nanosecond().unsigned_abs() & u128::from(u64::MAX)).unwrap_or(0);
+        let drawn = u64::try_from(now.as_nanosecond().unsigned_abs() & u128::from(u64::MAX)).unwrap_or(0);
+        let seed = hash(config.seed.unwrap_or(drawn), [&*config.name]);
         let node_config = node_config(&config, octet, None);
         write_kubeconfig(&node_config.kubeconfig, &[(&config.name, &url)], &config.name)
             .with_context(|| format!("cannot write {}", node_config.kubeconfig.display()))?;
-        let (node_end, api_end) = (Shutdown::new(), Shutdown::new());
+        let (end, api_end) = (End::default(), Shutdown::new());
         let state = State::new(seed, revision, now);
         let server =
             Server { api: Arc::new(Api::new(state, node_config.logs_dir())), shutdown: api_end.clone() };
         let api =
             tokio::spawn(thanos_telemetry::admin::serve(listener, http::router(server), api_end.clone()));
         let client = client(&url)?;
-        let running = Arc::new(Running::default());
-        let node = tokio::spawn(node::run(node_config, client.clone(), running.clone(), node_end.clone()));
-        let workloads = tokio::spawn(workloads::run(client.clone(), node_end.clone()));
-        let plane = Plane::Own { end: api_end, workloads, api };
-        Ok(Self { config, octet, api_url: url, client: Client2(client), running, node_end, node, plane })
+        let (running, node) = start_node(node_config, &client, &end)?;
+        let workloads = tokio::spawn(workloads::run(client.clone(), end.shutdown().clone()));
+        let plane = Some(Plane::Own { end: api_end, workloads, api });
+        let (api_url, client, node) = (url, Client2(client), Some(node));
+        Ok(Self { config, octet, api_addr, api_url, client, running, end, node, plane, _folder: folder })
     }
 
     /// Adds a node to a cluster that is there already, whose current context in `kubeconfig` may do everything:
@@ -146,11 +161,10 @@ impl Cluster {
     /// Workload controllers are that cluster's own.
     ///
     /// # Errors
-    /// The kubeconfig cannot be read, the API server does not answer, or no second octet is free.
+    /// The kubeconfig cannot be read, the API server does not answer, no second octet is free, or the folder is
+    /// another cluster's.
     pub async fn attach(mut config: ClusterConfig, kubeconfig: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.dir)
-            .with_context(|| format!("cannot make {}", config.dir.display()))?;
-        config.dir = config.dir.canonicalize().with_context(|| config.dir.display().to_string())?;
+        let folder = take_folder(&mut config)?;
         let identities = Identities::read(kubeconfig)?;
         let file = Kubeconfig::read_from(kubeconfig).context("the kubeconfig")?;
         let connection = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
@@ -158,12 +172,11 @@ impl Cluster {
         let client = Client::try_from(connection).context("a client of the API server")?;
         let (octet, claim) = find_octet(config.octet_from).await?;
         std::fs::copy(kubeconfig, config.dir.join("kubeconfig")).context("the kubeconfig")?;
-        let node_end = Shutdown::new();
-        let running = Arc::new(Running::default());
-        let node_config = node_config(&config, octet, Some(identities));
-        let node = tokio::spawn(node::run(node_config, client.clone(), running.clone(), node_end.clone()));
-        let plane = Plane::Foreign { _claim: claim };
-        Ok(Self { config, octet, api_url, client: Client2(client), running, node_end, node, plane })
+        let api_addr = claim.local_addr()?;
+        let end = End::default();
+        let (running, node) = start_node(node_config(&config, octet, Some(identities)), &client, &end)?;
+        let (client, node, plane) = (Client2(client), Some(node), Some(Plane::Foreign { _claim: claim }));
+        Ok(Self { config, octet, api_addr, api_url, client, running, end, node, plane, _folder: folder })
     }
 
     /// Its name.
@@ -178,12 +191,12 @@ impl Cluster {
 
     /// Whether somebody else serves its API.
     pub fn is_attached(&self) -> bool {
-        matches!(self.plane, Plane::Foreign { .. })
+        matches!(self.plane, Some(Plane::Foreign { .. }))
     }
 
     /// Address of its own API server.
     pub fn api_addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::new(127, self.octet, 0, 1), API_PORT))
+        self.api_addr
     }
 
     /// URL of its API server.
@@ -191,10 +204,10 @@ impl Cluster {
         self.api_url.clone()
     }
 
-    /// Where its DNS server is expected: `127.A.0.10:5353`. The address is the cluster's own; serving there is
-    /// [`crate::Dns::serve`]'s.
+    /// Where its DNS server is expected: `127.A.0.10:10053`. The address is the cluster's own; serving there, or at
+    /// another port of it, is [`crate::Dns::serve`]'s.
     pub fn dns_addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::new(127, self.octet, 0, 10), 5353))
+        SocketAddr::from((Ipv4Addr::new(127, self.octet, 0, 10), DNS_PORT))
     }
 
     /// A client of its API server.
@@ -269,20 +282,95 @@ impl Cluster {
         Ok(Process { running: Arc::downgrade(&self.running), key, group })
     }
 
+    /// Names of a namespace's pods in which a container of this name runs now, in the order in which the pods were
+    /// created.
+    pub fn running(&self, namespace: &str, container: &str) -> Vec<String> {
+        self.running.pods(namespace, container)
+    }
+
     /// Ends everything: SIGTERM to all containers, SIGKILL to those that stay beyond their grace (at most 10 s).
-    pub async fn stop(self) {
-        self.node_end.start();
-        match self.node.await {
-            Ok(Err(error)) => tracing::error!(%error, cluster = self.config.name, "the node failed"),
-            Err(error) => tracing::error!(%error, cluster = self.config.name, "the node failed"),
-            Ok(Ok(())) => {}
+    pub async fn stop(mut self) {
+        self.end.politely();
+        self.ended().await;
+    }
+
+    /// Ends everything as if the power went: SIGKILL to all containers at once. Only pods whose label `app` is one
+    /// of `spared` end as with [`Cluster::stop`].
+    pub async fn stop_at_once(mut self, spared: &[&str]) {
+        self.end.at_once(spared.iter().map(|app| (*app).to_owned()).collect());
+        self.ended().await;
+    }
+
+    async fn ended(&mut self) {
+        if let Some(node) = &mut self.node
+            && let Err(error) = node.await
+        {
+            tracing::error!(%error, cluster = self.config.name, "the node failed");
         }
-        if let Plane::Own { end, workloads, api } = self.plane {
+        self.node = None;
+        if let Some(Plane::Own { end, workloads, api }) = &mut self.plane {
             let _ = tokio::time::timeout(STOP_TIMEOUT, workloads).await;
             end.start();
             let _ = tokio::time::timeout(STOP_TIMEOUT, api).await;
         }
+        self.plane = None;
     }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Those that were waited for have ended; all others end now.
+        if let Some(node) = self.node.take() {
+            self.running.close();
+            self.end.at_once(Default::default());
+            node.abort();
+        }
+        if let Some(Plane::Own { end, workloads, api }) = self.plane.take() {
+            end.start();
+            workloads.abort();
+            api.abort();
+        }
+    }
+}
+
+/// Makes the folder and takes it: two clusters in one would write each other's kubeconfig and volumes. What an
+/// earlier life left of its pods goes; claims stay.
+fn take_folder(config: &mut ClusterConfig) -> anyhow::Result<File> {
+    let folder = || format!("cannot use folder {}", config.dir.display());
+    std::fs::create_dir_all(&config.dir).with_context(folder)?;
+    // Containers run elsewhere: what they are told must not depend on where we are.
+    let dir = config.dir.canonicalize().with_context(folder)?;
+    let file = File::create(dir.join(".lock")).with_context(folder)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!(
+            "folder {} is in use by another cluster: give this one another, or stop that one",
+            config.dir.display()
+        ),
+        // A file system without locks: nobody is kept out.
+        Ok(()) | Err(TryLockError::Error(_)) => {}
+    }
+    let _ = std::fs::remove_dir_all(dir.join("pods"));
+    config.dir = dir;
+    Ok(file)
+}
+
+fn start_node(
+    config: NodeConfig,
+    client: &Client,
+    end: &End,
+) -> anyhow::Result<(Arc<Running>, JoinHandle<()>)> {
+    let running = Arc::new(Running::default());
+    let helper = config.helper.as_deref();
+    running
+        .watch_over(helper, &config.mark)
+        .with_context(|| format!("cannot start {}", helper.unwrap_or(Path::new("")).display()))?;
+    let node = node::run(config, client.clone(), running.clone(), end.clone());
+    let node = tokio::spawn(async move {
+        if let Err(error) = node.await {
+            tracing::error!("the node failed: {error:#}");
+        }
+    });
+    Ok((running, node))
 }
 
 /// A container's processes. When the container is started again, that is others.
@@ -310,23 +398,14 @@ fn node_config(config: &ClusterConfig, octet: u8, identities: Option<Identities>
         programs: config.programs.clone(),
         restart_backoff: config.restart_backoff,
         log_max_bytes: config.log_max_bytes,
+        seed: config.seed.map(|seed| hash(seed, [&*config.name])),
+        helper: config.helper.clone().or_else(|| config.programs.get("gauntlet").cloned()),
+        // Of no other cluster on this machine, nor of an earlier one.
+        mark: format!("{}-{octet}-{:x}", std::process::id(), Timestamp::now().as_nanosecond()),
     }
 }
 
 fn client(url: &str) -> anyhow::Result<Client> {
     let config = Config::new(url.parse().context("the API server's URL")?);
     Client::try_from(config).context("a client of the embedded API server")
-}
-
-/// The first second octet from `from` on that is free, and the listener at `127.A.0.1:6443` that makes it taken.
-///
-/// # Errors
-/// None is free.
-pub async fn find_octet(from: u8) -> anyhow::Result<(u8, TcpListener)> {
-    for octet in (from..=254).chain(2..from) {
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, octet, 0, 1), API_PORT)).await {
-            return Ok((octet, listener));
-        }
-    }
-    bail!("no address 127.A.0.1:{API_PORT} is free for an API server, A from 2 to 254")
 }

@@ -3,6 +3,7 @@
 mod wire;
 mod zone;
 
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource};
 use thanos_telemetry::Shutdown;
+use thanos_telemetry::sockets::{Protocol, explained};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
@@ -77,15 +79,16 @@ struct Served {
 }
 
 impl Dns {
-    /// Serves the given clusters at `addr`; port 0 finds a free one.
+    /// Serves the given clusters at `addr`, or, where another program holds its port on all addresses (as
+    /// multicast DNS does), at another port of the same address: [`Dns::addr`] says which. Port 0 finds a free one.
     ///
     /// A name outside these domains does not exist. Answers with pods that are ready and not being deleted,
     /// or, for services with `publishNotReadyAddresses`, with all that have an address.
     ///
     /// # Errors
-    /// The address cannot be bound.
-    pub async fn serve(addr: SocketAddr, clusters: Vec<Zone>) -> std::io::Result<Self> {
-        let (udp, tcp) = bind_both(addr).await?;
+    /// No port of the address can be bound; it is named, and who holds it.
+    pub async fn serve(addr: SocketAddr, clusters: Vec<Zone>) -> io::Result<Self> {
+        let (udp, tcp) = bind(addr).await?;
         let addr = udp.local_addr()?;
         let shutdown = Shutdown::new();
         let mut tasks = JoinSet::new();
@@ -116,15 +119,34 @@ impl Drop for Dns {
     }
 }
 
+/// The wanted port, or else one that is free.
+async fn bind(wanted: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let mut refused = None;
+    for port in ports(wanted.port()) {
+        match bind_both(SocketAddr::new(wanted.ip(), port)).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => refused = refused.or(Some(error)),
+            other => return other,
+        }
+    }
+    Err(refused.unwrap_or_else(|| ErrorKind::AddrInUse.into()))
+}
+
+/// The wanted port, some that are as easily told from others, and any.
+fn ports(wanted: u16) -> impl Iterator<Item = u16> {
+    let others = [10_000, 20_000].into_iter().filter_map(move |n| wanted.checked_add(n));
+    std::iter::once(wanted).chain(others.filter(move |_| wanted != 0)).chain((wanted != 0).then_some(0))
+}
+
 /// The same port over UDP and TCP; a free one for UDP may be taken over TCP.
-async fn bind_both(addr: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+async fn bind_both(addr: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut tries = if addr.port() == 0 { 16 } else { 1 };
     loop {
         tries -= 1;
-        let tcp = TcpListener::bind(addr).await?;
-        match UdpSocket::bind(tcp.local_addr()?).await {
+        let tcp = TcpListener::bind(addr).await.map_err(|e| explained("DNS", Protocol::Tcp, addr, &e))?;
+        let addr = tcp.local_addr()?;
+        match UdpSocket::bind(addr).await {
             Ok(udp) => return Ok((udp, tcp)),
-            Err(error) if tries == 0 => return Err(error),
+            Err(e) if tries == 0 => return Err(explained("DNS", Protocol::Udp, addr, &e)),
             Err(_) => {}
         }
     }
@@ -224,4 +246,16 @@ fn resolve(zones: &[Served], question: &wire::Question) -> wire::Reply {
         return zone::answer(name, question.kind, &zone.domain, service, within, route);
     }
     wire::Reply::NoSuchName
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_ports_follow_the_wanted_one() {
+        assert_eq!(ports(5353).collect::<Vec<_>>(), [5353, 15353, 25353, 0]);
+        assert_eq!(ports(60_000).collect::<Vec<_>>(), [60_000, 0]);
+        assert_eq!(ports(0).collect::<Vec<_>>(), [0]);
+    }
 }

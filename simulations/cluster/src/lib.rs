@@ -13,35 +13,46 @@
 //! - `store`, `api`, `patch`, `schema` and `selector` neither await, nor read a clock, nor draw randomness;
 //! - the controllers, the node and DNS know the API only as any client does;
 //! - a request changes everything it should, or nothing;
-//! - no process outlives its cluster.
+//! - no process outlives its cluster, however it ends, where there is a helper ([`ClusterConfig::helper`]);
+//! - everything drawn comes from the cluster's seed.
 //!
 //! What a real cluster does and this one does not: authentication and authorisation, admission
 //! webhooks, virtual service addresses and endpoints (discovery goes by Pods; DNS answers with them), exec and
 //! port-forward, resource limits, jobs and daemons. Each is absent, not imitated.
 //!
-//! Modules in reading order: `cluster`, `store`, `api`, `patch`, `http`, `workloads`, `node`, `dns`, `run`.
+//! Modules in reading order: `cluster`, `octet`, `store`, `api`, `patch`, `http`, `workloads`, `node`, `sweep`, `dns`,
+//! `run`; [`preflight`], [`machine`], `doctor`.
 
 mod api;
 mod builtin;
 mod cluster;
 mod dns;
+mod doctor;
 mod error;
+mod hash;
 mod http;
 mod kubeconfig;
+pub mod machine;
 mod node;
 mod object;
+mod octet;
 mod patch;
 mod pause;
+pub mod preflight;
 mod resources;
 mod run;
 mod schema;
 mod selector;
 mod store;
+mod sweep;
 mod table;
 mod workloads;
 
-pub use cluster::{Cluster, ClusterConfig, Process, find_octet};
+pub use cluster::{Cluster, ClusterConfig, Process};
 pub use dns::{Dns, Route, Zone};
+pub use doctor::{DoctorArgs, doctor};
 pub use kubeconfig::write_kubeconfig;
+pub use octet::find_octet;
 pub use pause::steady_pause;
 pub use run::{Args, run};
+pub use sweep::Helper;

@@ -17,15 +17,16 @@ mod identity;
 mod logfile;
 mod pod;
 mod probe;
+mod running;
 mod settings;
 mod spawn;
 mod status;
 mod volumes;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -35,7 +36,6 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
@@ -43,6 +43,7 @@ use tokio::task::JoinSet;
 
 use addresses::Addresses;
 pub(crate) use identity::Identities;
+pub(crate) use running::Running;
 use settings::Settings;
 use spawn::Spawner;
 
@@ -64,6 +65,12 @@ pub(crate) struct NodeConfig {
     pub(crate) restart_backoff: (Duration, Duration),
     /// A log file longer than this is begun anew (the former is kept once).
     pub(crate) log_max_bytes: u64,
+    /// What places pods at their addresses; `None`: they come as they come.
+    pub(crate) seed: Option<u64>,
+    /// The program that makes pods' programs die with this process ([`crate::Helper`]).
+    pub(crate) helper: Option<PathBuf>,
+    /// What every process of a pod carries.
+    pub(crate) mark: String,
 }
 
 impl NodeConfig {
@@ -77,40 +84,44 @@ impl NodeConfig {
     }
 }
 
-/// Process groups that run now, by namespace, pod, container.
-#[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<(String, String, String), Pid>>);
-
-impl Running {
-    fn started(&self, key: (String, String, String), group: Pid) {
-        self.0.lock().insert(key, group);
-    }
-
-    fn ended(&self, key: &(String, String, String)) {
-        self.0.lock().remove(key);
-    }
-
-    /// A container's process group; `None` if it does not run.
-    pub(crate) fn group(&self, key: &(String, String, String)) -> Option<Pid> {
-        self.0.lock().get(key).copied()
-    }
-
-    /// Signals a container's process group; false if it is no longer this one.
-    pub(crate) fn signal(&self, key: &(String, String, String), group: Pid, signal: Signal) -> bool {
-        // Under the lock, as the number is free for others once the entry is gone.
-        let running = self.0.lock();
-        running.get(key) == Some(&group) && kill_process_group(group, signal).is_ok()
-    }
+/// The node's end, and how it goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct End {
+    shutdown: Shutdown,
+    /// Labels `app` of pods that have their grace where all others are killed at once; unset: all have.
+    spared: Arc<OnceLock<BTreeSet<String>>>,
 }
 
-impl Drop for Running {
-    /// Nothing outlives the node, however it ended.
-    fn drop(&mut self) {
-        for group in self.0.lock().values() {
-            let _ = kill_process_group(*group, Signal::KILL);
+impl End {
+    /// Asks everything to end in its grace.
+    pub(crate) fn politely(&self) {
+        self.shutdown.start();
+    }
+
+    /// Kills everything at once, but for pods whose label `app` is one of these.
+    pub(crate) fn at_once(&self, spared: BTreeSet<String>) {
+        // An end that has begun goes on as it began.
+        let _ = self.spared.set(spared);
+        self.shutdown.start();
+    }
+
+    /// Resolves when it begins.
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// How long a pod may take that would have `own` time.
+    fn grace(&self, pod: &Pod, own: Duration) -> Duration {
+        let app = pod.labels().get("app");
+        match self.spared.get() {
+            Some(spared) if !app.is_some_and(|app| spared.contains(app)) => Duration::ZERO,
+            _ => own.min(NODE_END_GRACE_MAX),
         }
     }
 }
+
+/// When the whole node ends, no container has longer.
+const NODE_END_GRACE_MAX: Duration = Duration::from_secs(10);
 
 /// Kubernetes forgives a node about four of these.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -158,12 +169,13 @@ pub(crate) async fn run(
     config: NodeConfig,
     client: Client,
     running: Arc<Running>,
-    shutdown: Shutdown,
+    end: End,
 ) -> anyhow::Result<()> {
     register(&config, &client).await?;
-    let settings = Settings::start(&client, &shutdown);
+    let shutdown = end.shutdown();
+    let settings = Settings::start(&client, shutdown);
     let spawner = Spawner::start()?;
-    let addresses = Mutex::new(Addresses::new(config.octet));
+    let addresses = Mutex::new(Addresses::new(config.octet, config.seed));
     let reporter = Reporter { controller: "node".into(), instance: Some(config.name.clone()) };
     let recorder = Recorder::new(client.clone(), reporter);
     let shared =
@@ -192,7 +204,7 @@ pub(crate) async fn run(
             Some(Ok(watcher::Event::Init)) => listed.clear(),
             Some(Ok(watcher::Event::InitApply(pod))) => {
                 listed.push(pod.uid().unwrap_or_default());
-                see(pod, &shared, &mut workers, &mut tasks, &shutdown);
+                see(pod, &shared, &mut workers, &mut tasks, &end);
             }
             Some(Ok(watcher::Event::InitDone)) => {
                 for (uid, worker) in &workers {
@@ -201,8 +213,9 @@ pub(crate) async fn run(
                     }
                 }
             }
-            Some(Ok(watcher::Event::Apply(pod))) => see(pod, &shared, &mut workers, &mut tasks, &shutdown),
+            Some(Ok(watcher::Event::Apply(pod))) => see(pod, &shared, &mut workers, &mut tasks, &end),
             Some(Ok(watcher::Event::Delete(pod))) => {
+                shared.running.pod_went(&pod.namespace().unwrap_or_default(), &pod.name_any());
                 if let Some(worker) = workers.get(&pod.uid().unwrap_or_default()) {
                     worker.wanted.send_replace(Wanted::Gone);
                 }
@@ -212,6 +225,7 @@ pub(crate) async fn run(
         }
     }
     while tasks.join_next().await.is_some() {}
+    shared.running.swept().await;
     Ok(())
 }
 
@@ -220,9 +234,10 @@ fn see(
     shared: &Arc<Shared>,
     workers: &mut HashMap<String, Worker>,
     tasks: &mut JoinSet<String>,
-    shutdown: &Shutdown,
+    end: &End,
 ) {
     let uid = pod.uid().unwrap_or_default();
+    shared.running.pod_came(&pod.namespace().unwrap_or_default(), &pod.name_any());
     let node = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default();
     if node.is_empty() {
         if pod.metadata.deletion_timestamp.is_none() {
@@ -240,9 +255,9 @@ fn see(
     let pod = Arc::new(pod);
     let (wanted, told) = watch::channel(Wanted::Run(pod.clone()));
     workers.insert(uid.clone(), Worker { wanted });
-    let (shared, shutdown) = (shared.clone(), shutdown.clone());
+    let (shared, end) = (shared.clone(), end.clone());
     tasks.spawn(async move {
-        pod::run(shared, pod, told, shutdown).await;
+        pod::run(shared, pod, told, end).await;
         uid
     });
 }

@@ -1,9 +1,11 @@
 //! `gauntlet cluster`: one embedded cluster for whoever wants to try it with kubectl.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use thanos_telemetry::{Context, RunError};
 
+use crate::preflight::{self, Needs};
 use crate::{Cluster, ClusterConfig, Dns, Zone};
 
 /// Run an embedded Kubernetes cluster: API server, controllers, DNS, and pods as local processes.
@@ -30,10 +32,22 @@ pub struct Args {
 /// A flag is wrong, or the cluster cannot start.
 pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let config = configure(&args)?;
+    // What pods will need is theirs to say.
+    let needs = Needs {
+        octets: 1,
+        ports: BTreeSet::new(),
+        open_files: 1024,
+        tasks: 64,
+        memory_bytes: 0,
+        dir: args.dir.clone(),
+        disk_bytes: 0,
+    };
+    let findings = preflight::findings(&needs);
+    findings.iter().filter(|f| !f.fatal).for_each(|f| tracing::warn!("{f}"));
+    preflight::refuse(&findings)?;
     let cluster = Cluster::start(config).await?;
-    let dns = Dns::serve(cluster.dns_addr(), vec![Zone::new(cluster.domain(), cluster.client())])
-        .await
-        .map_err(|e| RunError::Failed(anyhow::anyhow!("DNS at {}: {e}", cluster.dns_addr())))?;
+    let zones = vec![Zone::new(cluster.domain(), cluster.client())];
+    let dns = Dns::serve(cluster.dns_addr(), zones).await.map_err(|e| RunError::Failed(e.into()))?;
     tracing::info!(
         api = cluster.api_url(),
         dns = %dns.addr(),

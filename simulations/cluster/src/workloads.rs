@@ -5,15 +5,18 @@
 //!  Deployment ─► ReplicaSet (one a template) ─► Pod        StatefulSet ─► claims, Pod-0, Pod-1, …
 //! ```
 //!
-//! A reconciliation reads what it needs from the API, not from a cache: what it decides on includes its own
-//! last writes, and no expectations need be kept.
+//! A reconciliation reads what it needs from the API, not from a cache, and counts by owner: what it decides on
+//! includes its own last writes, and no expectations need be kept.
 
+mod conditions;
 mod deployment;
 mod pods;
 mod replicaset;
 mod rollout;
 mod statefulset;
+mod template;
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +26,12 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::Status;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt as _};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,12 +39,24 @@ use thanos_telemetry::Shutdown;
 
 /// A failed reconciliation is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
+/// What is refused again and again is tried no later than this.
+const RETRY_MAX: Duration = Duration::from_secs(16);
 
 /// What the controllers share.
 #[derive(Clone)]
 struct Context {
     client: Client,
     recorder: Recorder,
+    refused: Arc<Mutex<HashMap<String, Refused>>>,
+}
+
+/// What an object, by its uid, could not have lately.
+#[derive(Debug, Default)]
+struct Refused {
+    /// Times in a row.
+    times: u32,
+    /// Why nothing more is made for it: what was made was not its own.
+    brake: Option<String>,
 }
 
 impl Context {
@@ -52,16 +69,54 @@ impl Context {
 
     /// Tells of something done, as `kubectl describe` shows it.
     async fn note<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: String) {
-        let event = Event {
-            type_: EventType::Normal,
-            reason: reason.into(),
-            note: Some(note),
-            action: reason.into(),
-            secondary: None,
-        };
+        self.tell(object, EventType::Normal, reason, note).await;
+    }
+
+    /// Tells of something that could not be done.
+    async fn warn<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: String) {
+        self.tell(object, EventType::Warning, reason, note).await;
+    }
+
+    async fn tell<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        type_: EventType,
+        reason: &str,
+        note: String,
+    ) {
+        let event =
+            Event { type_, reason: reason.into(), note: Some(note), action: reason.into(), secondary: None };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(%error, reason, "recording an event");
         }
+    }
+
+    /// How long to wait before an object is looked at again that was refused something.
+    fn back_off(&self, uid: &str) -> Duration {
+        let mut refused = self.refused.lock();
+        let refused = refused.entry(uid.to_owned()).or_default();
+        let pause = RETRY.saturating_mul(1 << refused.times.min(10)).min(RETRY_MAX);
+        refused.times = refused.times.saturating_add(1);
+        pause
+    }
+
+    fn succeeded(&self, uid: &str) {
+        if let Some(refused) = self.refused.lock().get_mut(uid) {
+            refused.times = 0;
+        }
+    }
+
+    /// Why nothing more may be made for an object.
+    fn brake(&self, uid: &str) -> Option<String> {
+        self.refused.lock().get(uid)?.brake.clone()
+    }
+
+    fn pull_brake(&self, uid: &str, why: &str) {
+        self.refused.lock().entry(uid.to_owned()).or_default().brake = Some(why.to_owned());
+    }
+
+    fn forget(&self, uid: &str) {
+        self.refused.lock().remove(uid);
     }
 
     /// Writes a status, if it is another one.
@@ -71,7 +126,7 @@ impl Context {
     {
         let current = serde_json::to_value(current).unwrap_or_default();
         let wanted = status.as_object().into_iter().flatten();
-        if wanted.clone().all(|(key, value)| current.get(key) == Some(value)) {
+        if wanted.clone().all(|(key, value)| current.get(key).unwrap_or(&Value::Null) == value) {
             return Ok(());
         }
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
@@ -81,10 +136,19 @@ impl Context {
     }
 }
 
+/// What an API server says when it refuses.
+fn said_by(status: &Status) -> String {
+    if status.message.is_empty() { status.reason.clone() } else { status.message.clone() }
+}
+
 /// Runs all three until shutdown.
 pub(crate) async fn run(client: Client, shutdown: Shutdown) {
     let reporter = Reporter { controller: "workloads".into(), instance: None };
-    let context = Context { client: client.clone(), recorder: Recorder::new(client.clone(), reporter) };
+    let context = Context {
+        client: client.clone(),
+        recorder: Recorder::new(client.clone(), reporter),
+        refused: Arc::default(),
+    };
     let config = watcher::Config::default;
     let deployments = Controller::new(Api::<Deployment>::all(client.clone()), config())
         .owns(Api::<ReplicaSet>::all(client.clone()), config());

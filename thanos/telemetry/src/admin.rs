@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::sockets::{Protocol, explain};
 use crate::{Metrics, RunError, Shutdown};
 
 /// Whether the process wants traffic. Starts as "not ready".
@@ -53,12 +54,15 @@ async fn serve_metrics(metrics: Metrics, headers: HeaderMap) -> impl IntoRespons
     ([(header::CONTENT_TYPE, content_type)], body)
 }
 
-/// Binds a listening port, naming the flag in the error.
+/// Binds a listening port, naming the flag in the error, and who holds the port.
 ///
 /// # Errors
 /// [`RunError::Config`]: the address is taken or not ours.
 pub async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(addr).await.map_err(|e| RunError::Config(format!("{flag} {addr}: cannot listen: {e}")))
+    TcpListener::bind(addr).await.map_err(|e| {
+        let why = explain(Protocol::Tcp, addr, &e);
+        RunError::Config(format!("{flag} {addr}: cannot listen: {why}"))
+    })
 }
 
 /// Serves until shutdown, then finishes what is in flight.

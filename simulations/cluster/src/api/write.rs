@@ -43,7 +43,8 @@ impl State {
         let resource = call.resource.clone();
         let generate = object::text(&object, &["metadata", "generateName"]).to_owned();
         if object::name(&object).is_empty() && !generate.is_empty() {
-            let name = format!("{}{}", generate.chars().take(58).collect::<String>(), self.ids.suffix());
+            let suffix = self.ids.suffix(&resource.collection, &call.namespace, &generate);
+            let name = format!("{}{suffix}", generate.chars().take(58).collect::<String>());
             object::meta_mut(&mut object).insert("name".into(), json!(name));
         }
         call.name = object::name(&object).to_owned();
@@ -51,7 +52,7 @@ impl State {
         if resource.namespaced {
             self.check_namespace(call)?;
         }
-        let uid = self.ids.uid();
+        let uid = self.ids.uid(&resource.collection, &call.namespace, &call.name);
         {
             let meta = object::meta_mut(&mut object);
             for server_owned in

@@ -5,12 +5,17 @@
 //! folder is put instead. A program that has the path built in does not find its volume.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 use kube::ResourceExt as _;
 
 use super::settings::{Entries, Kind};
+use crate::sweep::{self, Helper};
 
 /// What fields of the pod a container may refer to, beside its metadata.
 #[derive(Debug, Clone)]
@@ -48,12 +53,12 @@ pub(super) fn prepare(
         ("HOSTNAME".into(), pod.name_any()),
         ("KUBECONFIG".into(), facts.kubeconfig.display().to_string()),
     ];
+    let mut known = env.clone();
     let mut set = |name: &str, value: String| {
         env.retain(|(n, _)| n != name);
         env.push((name.to_owned(), value));
         env.clone()
     };
-    let mut known = set("GAUNTLET_DIE_WITH_PARENT", "1".into());
     for from in container.env_from.iter().flatten() {
         let (kind, name, optional) = match (&from.config_map_ref, &from.secret_ref) {
             (Some(r), _) => (Kind::ConfigMap, &r.name, r.optional),
@@ -244,23 +249,75 @@ fn out_char_before(text: &str, at: usize) -> Option<char> {
     text.get(..at)?.chars().next_back()
 }
 
+/// How processes of a container are started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start<'a> {
+    /// The program that makes others die with the node; it does so itself. `None`: others outlive a node that is
+    /// killed.
+    pub(super) helper: Option<&'a Path>,
+    /// By which what they leave behind is known.
+    pub(super) mark: &'a str,
+}
+
 /// The process command: in its own group, with nothing of our environment but what finds programs.
+///
+/// # Errors
+/// There is no such program.
 pub(super) fn process(
     prepared: &Prepared,
     program: &Path,
     args: &[String],
     dir: &Path,
-) -> std::process::Command {
-    use std::os::unix::process::CommandExt as _;
-    let mut command = std::process::Command::new(program);
-    command.args(args).env_clear().current_dir(dir).process_group(0).stdin(std::process::Stdio::null());
+    start: Start<'_>,
+) -> io::Result<Command> {
+    let inherited = |name: &str| std::env::var_os(name);
+    let mut command = match start.helper {
+        Some(helper) if helper != program => {
+            let own = prepared.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.into());
+            let path = own.or_else(|| inherited("PATH")).unwrap_or_else(|| "/bin:/usr/bin".into());
+            Helper::exec_command(helper, program, &find(program, &path, dir)?, args)
+        }
+        _ => {
+            let mut command = Command::new(program);
+            command.args(args);
+            command
+        }
+    };
+    command.env_clear().current_dir(dir).process_group(0).stdin(std::process::Stdio::null());
     for name in ["PATH", "HOME", "TMPDIR", "LANG", "GAUNTLET_LOG", "GAUNTLET_LOG_FORMAT", "RUST_BACKTRACE"] {
-        if let Some(value) = std::env::var_os(name) {
+        if let Some(value) = inherited(name) {
             command.env(name, value);
         }
     }
     command.envs(prepared.env.iter().map(|(k, v)| (k, v)));
-    command
+    command.env("GAUNTLET_DIE_WITH_PARENT", std::process::id().to_string()).env(sweep::MARK, start.mark);
+    Ok(command)
+}
+
+/// The file that a name runs, as `execvp` finds it: a path is itself, from `dir` on; a bare name is looked for.
+fn find(program: &Path, path: &std::ffi::OsStr, dir: &Path) -> io::Result<PathBuf> {
+    let runs = |file: &Path| -> io::Result<()> {
+        let meta = std::fs::metadata(file)?;
+        let can = meta.is_file() && meta.permissions().mode() & 0o111 != 0;
+        if can { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    };
+    if program.as_os_str().is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    if program.as_os_str().as_encoded_bytes().contains(&b'/') {
+        let file = dir.join(program);
+        return runs(&file).map(|()| file);
+    }
+    let mut denied = None;
+    for folder in std::env::split_paths(path) {
+        let file = dir.join(folder).join(program);
+        match runs(&file) {
+            Ok(()) => return Ok(file),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => denied = denied.or(Some(e)),
+            Err(_) => {}
+        }
+    }
+    Err(denied.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH")))
 }
 
 #[cfg(test)]
@@ -300,5 +357,30 @@ mod tests {
             assert_eq!(rewrite(text, &mounts), expected, "{text}");
         }
         assert_eq!(["a", "r/x/a:1", "a@sha256:1"].map(image_name), ["a", "a", "a"]);
+    }
+
+    #[test]
+    fn programs_are_found_as_the_system_finds_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (name, mode) in [("first/tool", 0o644), ("second/tool", 0o755), ("second/only-text", 0o644)] {
+            std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            std::fs::write(at(name), "").unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let path = std::env::join_paths([at("first"), at("second")]).unwrap();
+        for (program, expected) in [
+            ("tool", Ok("second/tool")),
+            ("./second/tool", Ok("./second/tool")),
+            ("only-text", Err(io::ErrorKind::PermissionDenied)),
+            ("second", Err(io::ErrorKind::NotFound)),
+            ("second/", Err(io::ErrorKind::PermissionDenied)),
+            ("no-such", Err(io::ErrorKind::NotFound)),
+            ("/no/such", Err(io::ErrorKind::NotFound)),
+            ("", Err(io::ErrorKind::NotFound)),
+        ] {
+            let found = find(Path::new(program), &path, dir.path()).map_err(|e| e.kind());
+            assert_eq!(found, expected.map(&at), "{program:?}");
+        }
     }
 }

@@ -23,8 +23,9 @@ use tokio::time::Instant;
 use super::Shared;
 use super::command::{self, Facts, Prepared};
 use super::logfile::{self, LogFile};
-use super::probe::{self, Check, Checker, Pace, Probe};
+use super::probe::{self, Check, Checker, Probe};
 use super::status::{ContainerState, Ended, Phase};
+use crate::sweep;
 
 /// A command that could not be worked out is tried again this often.
 const CONFIG_RETRY: Duration = Duration::from_secs(1);
@@ -151,6 +152,12 @@ impl Context {
     fn note(&self, kind: EventType, reason: &str, note: String) {
         self.shared.note(&self.pod, kind, reason, note);
     }
+
+    /// What processes of a container carry.
+    fn mark(&self, container: &str) -> String {
+        let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
+        format!("{}/{uid}/{container}", self.shared.config.mark)
+    }
 }
 
 async fn sleep_or_stop(time: Duration, stop: &mut watch::Receiver<Option<Duration>>) {
@@ -200,12 +207,14 @@ async fn run_once(
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let key = (context.namespace.clone(), context.pod_name.clone(), container.name.clone());
     if let Some(group) = group {
+        // Killed at once where the node has ended meanwhile: it is waited for all the same.
         context.shared.running.started(key.clone(), group);
     }
     context.board.set(&container.name, |s| {
         s.phase = Phase::Running { since: started };
         s.restarts = instance;
-        s.ready = probes.readiness.is_none() && probes.startup.is_none();
+        s.started = probes.startup.is_none();
+        s.ready = probes.readiness.is_none() && s.started;
     });
     context.note(EventType::Normal, "Started", format!("Started container {}", container.name));
     let unhealthy = Arc::new(Notify::new());
@@ -214,6 +223,10 @@ async fn run_once(
     let status = wait(&mut child, group, context, stop, &unhealthy).await;
     if let Some(group) = group {
         clear(group).await;
+    }
+    if context.shared.config.helper.as_ref() != Some(&prepared.program) {
+        let mark = context.mark(&container.name);
+        let _ = tokio::task::spawn_blocking(move || sweep::end_marked(&mark, GONE_WITHIN)).await;
     }
     context.shared.running.ended(&key);
     ended(status, started)
@@ -269,7 +282,9 @@ async fn wait(
     loop {
         let asked = *stop.borrow_and_update();
         if let Some(grace) = asked {
-            if kill_at.is_none() {
+            if grace.is_zero() {
+                signal(Signal::KILL);
+            } else if kill_at.is_none() {
                 signal(Signal::TERM);
             }
             let end = Instant::now() + grace;
@@ -308,7 +323,9 @@ async fn start(
     let log = LogFile::begin(&log_dir, instance, context.shared.config.log_max_bytes)?;
     let dir = work_dir(context, container, prepared)?;
     let (reader, writer) = io::pipe()?;
-    let mut command = command::process(prepared, &prepared.program, &prepared.args, &dir);
+    let mark = context.mark(&container.name);
+    let how = command::Start { helper: context.shared.config.helper.as_deref(), mark: &mark };
+    let mut command = command::process(prepared, &prepared.program, &prepared.args, &dir, how)?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let child = context.shared.spawner.spawn(command).await?;
     tokio::spawn(logfile::pump(pipe::Receiver::from_owned_fd(reader.into())?, log));
@@ -338,14 +355,16 @@ fn start_probes(
     if probes.startup.is_none() && probes.readiness.is_none() && probes.liveness.is_none() {
         return tasks;
     }
-    let check = InContainer { context: context.clone(), prepared: prepared.clone() };
+    let started = Instant::now();
+    let mark = context.mark(&container.name);
+    let check = InContainer { context: context.clone(), prepared: prepared.clone(), mark };
     let (context, unhealthy) = (context.clone(), unhealthy.clone());
     let name = container.name.clone();
     tasks.spawn(async move {
         if let Some(startup) = &probes.startup {
             let mut passed = false;
             startup
-                .run(Pace::Eager, &check, |verdict| {
+                .run(started, &check, |verdict| {
                     passed = verdict;
                     false
                 })
@@ -354,6 +373,7 @@ fn start_probes(
                 unhealthy.notify_one();
                 return;
             }
+            context.board.set(&name, |s| s.started = true);
         }
         let readiness = async {
             match &probes.readiness {
@@ -362,7 +382,7 @@ fn start_probes(
                         context.board.set(&name, |s| s.ready = ready);
                         true
                     };
-                    probe.run(Pace::Eager, &check, tell).await;
+                    probe.run(started, &check, tell).await;
                 }
                 None => context.board.set(&name, |s| s.ready = true),
             }
@@ -375,7 +395,7 @@ fn start_probes(
                     }
                     alive
                 };
-                probe.run(Pace::Own, &check, tell).await;
+                probe.run(started, &check, tell).await;
             }
         };
         tokio::join!(readiness, liveness);
@@ -387,6 +407,7 @@ fn start_probes(
 struct InContainer {
     context: Arc<Context>,
     prepared: Prepared,
+    mark: String,
 }
 
 impl Checker for InContainer {
@@ -400,7 +421,9 @@ impl Checker for InContainer {
         let Some((program, args)) = words.split_first() else { return false };
         let shared = &self.context.shared;
         let program = shared.config.programs.get(program).cloned().unwrap_or_else(|| PathBuf::from(program));
-        let mut command = command::process(&self.prepared, &program, args, &self.context.dir);
+        let how = command::Start { helper: shared.config.helper.as_deref(), mark: &self.mark };
+        let started = command::process(&self.prepared, &program, args, &self.context.dir, how);
+        let Ok(mut command) = started else { return false };
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         match shared.spawner.spawn(command).await {
             // Killed when dropped, as it is when the probe's time is over.

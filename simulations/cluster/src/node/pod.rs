@@ -11,7 +11,6 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::events::EventType;
 use serde_json::{Value, json};
-use thanos_telemetry::Shutdown;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -19,14 +18,12 @@ use super::command::Facts;
 use super::container::{Board, Context, Restart, supervise};
 use super::status::{Identity, Phase, pod_status};
 use super::volumes::Volumes;
-use super::{Shared, Wanted};
+use super::{End, Shared, Wanted};
 
 /// Projected files follow their object within this time at the latest; the bell makes it sooner.
 const PROJECT_RETRY: Duration = Duration::from_secs(1);
 /// A status that could not be written is written again after this.
 const STATUS_RETRY: Duration = Duration::from_millis(500);
-/// When the whole node ends, no container has longer.
-const NODE_END_GRACE_MAX: Duration = Duration::from_secs(10);
 /// Log folders of pods that are gone, kept for whoever wants to know why.
 const OLD_LOGS_MAX: usize = 200;
 
@@ -34,16 +31,11 @@ const OLD_LOGS_MAX: usize = 200;
 const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 
 /// Runs a pod until it is gone.
-pub(super) async fn run(
-    shared: Arc<Shared>,
-    pod: Arc<Pod>,
-    wanted: watch::Receiver<Wanted>,
-    shutdown: Shutdown,
-) {
+pub(super) async fn run(shared: Arc<Shared>, pod: Arc<Pod>, wanted: watch::Receiver<Wanted>, end: End) {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let uid = pod.uid().unwrap_or_default();
-    let sticky = pod.labels().contains_key(POD_NAME_LABEL).then(|| format!("{namespace}/{name}"));
-    let Some(ip) = shared.addresses.lock().lease(sticky.as_deref()) else {
+    let sticky = pod.labels().contains_key(POD_NAME_LABEL);
+    let Some(ip) = shared.addresses.lock().lease(&format!("{namespace}/{name}"), sticky) else {
         tracing::error!(namespace, name, "no address is left for this pod");
         return;
     };
@@ -78,7 +70,7 @@ pub(super) async fn run(
         board: Board::default(),
         stop: stopped,
     };
-    let ended_by_api = live(context, identity, wanted, &stop, &shutdown).await;
+    let ended_by_api = live(context, identity, wanted, &stop, &end).await;
     let _ = std::fs::remove_dir_all(&dir);
     shared.addresses.lock().release(ip);
     if ended_by_api {
@@ -93,10 +85,10 @@ async fn live(
     identity: Identity,
     wanted: watch::Receiver<Wanted>,
     stop: &watch::Sender<Option<Duration>>,
-    shutdown: &Shutdown,
+    end: &End,
 ) -> bool {
     let mut stopped = context.stop.clone();
-    let told = pass_on_end(wanted.clone(), stop, shutdown);
+    let told = pass_on_end(wanted.clone(), stop, end);
     tokio::pin!(told);
     let reporter = Reporter {
         api: Api::namespaced(context.shared.client.clone(), &context.namespace),
@@ -131,19 +123,15 @@ async fn live(
 }
 
 /// Tells the containers when to end, and again when they have less time than before. Does not return.
-async fn pass_on_end(
-    mut wanted: watch::Receiver<Wanted>,
-    stop: &watch::Sender<Option<Duration>>,
-    shutdown: &Shutdown,
-) {
+async fn pass_on_end(mut wanted: watch::Receiver<Wanted>, stop: &watch::Sender<Option<Duration>>, end: &End) {
     loop {
-        let (own_grace, ends) = match &*wanted.borrow_and_update() {
+        let shutting_down = end.shutdown().is_started();
+        let (grace, ends) = match &*wanted.borrow_and_update() {
             Wanted::Gone => (Duration::ZERO, true),
+            Wanted::Run(pod) if shutting_down => (end.grace(pod, grace(pod)), true),
             Wanted::Run(pod) => (grace(pod), pod.metadata.deletion_timestamp.is_some()),
         };
-        let shutting_down = shutdown.is_started();
-        if ends || shutting_down {
-            let grace = if shutting_down { own_grace.min(NODE_END_GRACE_MAX) } else { own_grace };
+        if ends {
             stop.send_if_modified(|now| {
                 let shorter = now.is_none_or(|n| grace < n);
                 if shorter {
@@ -154,7 +142,7 @@ async fn pass_on_end(
         }
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return std::future::pending().await },
-            () = shutdown.started(), if !shutting_down => {}
+            () = end.shutdown().started(), if !shutting_down => {}
         }
     }
 }

@@ -7,22 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Probe as Spec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
-
-/// How often a probe is repeated until it first succeeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// Readiness and start-up: soon again, so that a pod is ready when it is ready. Until the first success,
-    /// failure is a matter of the time that the probe's own period and threshold allow.
-    Eager,
-    /// Liveness: its own period.
-    Own,
-}
-
-/// The period of [`Pace::Eager`].
-const EAGER_PERIOD: Duration = Duration::from_millis(200);
-/// How long that goes on; then its own period counts.
-const EAGER_FOR: Duration = Duration::from_secs(30);
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -103,44 +88,33 @@ impl Probe {
         })
     }
 
-    /// Probes on, telling whenever the verdict changes; there is none before a threshold allows one.
-    /// Ends when `tell` says so.
+    /// Probes on, telling whenever the verdict changes; there is none before a threshold allows one. `started` is
+    /// when the container was: the first probe comes when its delay from then is over, at once if it is already,
+    /// and then one each period. Ends when `tell` says so.
     pub(super) async fn run(
         &self,
-        pace: Pace,
+        started: Instant,
         checker: &impl Checker,
         mut tell: impl FnMut(bool) -> bool + Send,
     ) {
-        tokio::time::sleep(self.initial_delay).await;
-        let began = Instant::now();
-        let (mut successes, mut failures) = (0u32, 0u32);
+        let first = (started + self.initial_delay).max(Instant::now());
+        let mut ticks = tokio::time::interval_at(first, self.period);
+        // One that took longer than its period is followed by the next at the next beat.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut streak = (false, 0u32);
         let mut verdict: Option<bool> = None;
         loop {
+            ticks.tick().await;
             let passed =
                 tokio::time::timeout(self.timeout, checker.check(&self.check)).await.unwrap_or(false);
-            if passed {
-                (successes, failures) = (successes.saturating_add(1), 0);
-            } else {
-                (successes, failures) = (0, failures.saturating_add(1));
+            streak = if streak.0 == passed { (passed, streak.1.saturating_add(1)) } else { (passed, 1) };
+            let threshold = if passed { self.success_threshold } else { self.failure_threshold };
+            if streak.1 >= threshold && verdict != Some(passed) {
+                verdict = Some(passed);
+                if !tell(passed) {
+                    return;
+                }
             }
-            let failed = if pace == Pace::Eager && verdict.is_none() {
-                !passed && began.elapsed() >= self.period * self.failure_threshold
-            } else {
-                failures >= self.failure_threshold
-            };
-            let new = match (successes >= self.success_threshold, failed) {
-                (true, _) => Some(true),
-                (false, true) => Some(false),
-                (false, false) => verdict,
-            };
-            if let Some(now) = new.filter(|_| new != verdict)
-                && !tell(now)
-            {
-                return;
-            }
-            verdict = new;
-            let eager = pace == Pace::Eager && verdict != Some(true) && began.elapsed() < EAGER_FOR;
-            tokio::time::sleep(if eager { self.period.min(EAGER_PERIOD) } else { self.period }).await;
         }
     }
 }
@@ -177,4 +151,91 @@ pub(super) async fn http(address: SocketAddr, request: &str) -> bool {
 /// Connects.
 pub(super) async fn tcp(address: SocketAddr) -> bool {
     TcpStream::connect(address).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Passes from and to some second after its first moment, and notes when it was asked.
+    struct From {
+        began: Instant,
+        passes: std::ops::Range<u64>,
+        asked: Mutex<Vec<u64>>,
+    }
+
+    impl Checker for From {
+        async fn check(&self, _: &Check) -> bool {
+            let at = self.began.elapsed().as_secs();
+            self.asked.lock().push(at);
+            self.passes.contains(&at)
+        }
+    }
+
+    fn probe(spec: Value) -> Probe {
+        let mut spec = spec;
+        spec["tcpSocket"] = json!({"port": 80});
+        let spec: Spec = serde_json::from_value(spec).unwrap();
+        Probe::new(&spec, &Container::default(), IpAddr::from([127, 0, 0, 1])).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_keeps_its_own_times_from_the_first_on() {
+        for (spec, passes, asked, verdicts) in [
+            // The defaults: each ten seconds, and from the first moment.
+            (json!({}), 0..99, vec![0, 10, 20], vec![(0, true)]),
+            // Not sooner because it is not ready yet.
+            (json!({"periodSeconds": 5}), 3..99, vec![0, 5, 10, 15, 20], vec![(5, true)]),
+            (
+                json!({"periodSeconds": 5, "initialDelaySeconds": 7}),
+                0..99,
+                vec![7, 12, 17, 22],
+                vec![(7, true)],
+            ),
+            (
+                json!({"periodSeconds": 4, "successThreshold": 2}),
+                0..99,
+                vec![0, 4, 8, 12, 16, 20, 24],
+                vec![(4, true)],
+            ),
+            // Two failures in a row of three are none; three are one.
+            (
+                json!({"periodSeconds": 4, "failureThreshold": 3}),
+                0..1,
+                vec![0, 4, 8, 12, 16, 20, 24],
+                vec![(0, true), (12, false)],
+            ),
+            (
+                json!({"periodSeconds": 4, "failureThreshold": 2}),
+                8..9,
+                vec![0, 4, 8, 12, 16, 20, 24],
+                vec![(4, false), (8, true), (16, false)],
+            ),
+        ] {
+            let began = Instant::now();
+            let checker = From { began, passes, asked: Mutex::default() };
+            let mut told = Vec::new();
+            let tell = |verdict| {
+                told.push((began.elapsed().as_secs(), verdict));
+                true
+            };
+            let probe = probe(spec.clone());
+            let _ =
+                tokio::time::timeout(Duration::from_millis(24_500), probe.run(began, &checker, tell)).await;
+            assert_eq!((checker.asked.into_inner(), told), (asked, verdicts), "{spec}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_start_up_that_took_long_the_first_probe_is_at_once() {
+        let started = Instant::now();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let checker = From { began: Instant::now(), passes: 0..1, asked: Mutex::default() };
+        let probe = probe(json!({"initialDelaySeconds": 20}));
+        probe.run(started, &checker, |ready| !ready).await;
+        assert_eq!(checker.asked.into_inner(), [0]);
+    }
 }

@@ -31,6 +31,8 @@ pub(super) struct ContainerState {
     pub(super) phase: Phase,
     pub(super) last: Option<Ended>,
     pub(super) restarts: u64,
+    /// The startup probe has passed, or there is none.
+    pub(super) started: bool,
     /// The readiness probe's verdict; true when there is none.
     pub(super) ready: bool,
 }
@@ -38,7 +40,7 @@ pub(super) struct ContainerState {
 impl Default for ContainerState {
     fn default() -> Self {
         let phase = Phase::Waiting { reason: "ContainerCreating", message: String::new() };
-        Self { phase, last: None, restarts: 0, ready: false }
+        Self { phase, last: None, restarts: 0, started: false, ready: false }
     }
 }
 
@@ -177,7 +179,7 @@ fn container_status(container: &Container, state: &ContainerState) -> Value {
         "image": container.image.as_deref().unwrap_or_default(),
         "imageID": "",
         "ready": state.ready && state.is_running(),
-        "started": state.is_running(),
+        "started": state.started && state.is_running(),
         "restartCount": state.restarts,
         "state": current,
         "lastState": state.last.as_ref().map_or_else(|| json!({}), ended),

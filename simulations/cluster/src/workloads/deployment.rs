@@ -3,20 +3,30 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec};
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::conditions::{self, Counts, Rollout, Said};
 use super::rollout::{Limits, SetSize, step};
-use super::{Context, pods};
+use super::template::{self, HASH_LABEL};
+use super::{Context, pods, said_by};
 
-const HASH_LABEL: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Annotations that are the Deployment's own. All others its newest set has too, so that a history shows why it
+/// came. Source: kubernetes `util/deployment_util.go` `annotationsToSkip`.
+const OWN_ANNOTATIONS: &[&str] = &[
+    REVISION,
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+    "kubectl.kubernetes.io/last-applied-configuration",
+];
 
 pub(super) async fn reconcile(seen: Arc<Deployment>, context: Arc<Context>) -> kube::Result<Action> {
     let namespace = seen.namespace().unwrap_or_default();
@@ -24,27 +34,39 @@ pub(super) async fn reconcile(seen: Arc<Deployment>, context: Arc<Context>) -> k
     let Some(deployment) = api.get_opt(&seen.name_any()).await? else { return Ok(Action::await_change()) };
     let Some(spec) = deployment.spec.clone() else { return Ok(Action::await_change()) };
     let uid = deployment.uid().unwrap_or_default();
-    let mut sets: Vec<ReplicaSet> = pods::owned(&context, &namespace, &spec.selector, &uid).await?;
+    let mut sets: Vec<ReplicaSet> = pods::owned(&context, &namespace, &uid).await?;
     sets.sort_by_key(|s| (s.metadata.creation_timestamp.clone().map(|t| t.0), s.name_any()));
-    let hash = template_hash(&spec.template);
-    let is_new = |s: &ReplicaSet| s.labels().get(HASH_LABEL) == Some(&hash);
     if deployment.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let replicas = spec.replicas.unwrap_or(1);
     let limits = limits(&spec, replicas);
-    let new = match sets.iter().find(|s| is_new(s)) {
+    // By what it says, not by its hash: the oldest of that template is the one to go on with.
+    let of_template = |s: &&ReplicaSet| {
+        let there = s.spec.as_ref().and_then(|s| s.template.as_ref());
+        there.is_some_and(|there| template::same(there, &spec.template))
+    };
+    let new = match sets.iter().find(of_template) {
         Some(new) => new.clone(),
         None if spec.paused == Some(true) => {
-            return write_status(&context, &deployment, &spec, None, &sets, limits).await;
+            return write_status(&context, &deployment, &spec, None, &sets, limits, None).await;
         }
-        None => {
-            let made = create_set(&context, &deployment, &spec, &hash, &sets, &namespace).await?;
-            sets.push(made.clone());
-            made
-        }
+        None => match create_set(&context, &deployment, &spec, &sets, &namespace).await? {
+            Made::Set(made) => {
+                sets.push(ReplicaSet::clone(&made));
+                *made
+            }
+            Made::Collision => return collided(&context, &deployment).await,
+            Made::Refused(why) => {
+                let why = format!("Failed to create new replica set: {why}");
+                context.warn(&deployment, "ReplicaSetCreateError", why.clone()).await;
+                write_status(&context, &deployment, &spec, None, &sets, limits, Some(why)).await?;
+                return Ok(Action::requeue(context.back_off(&uid)));
+            }
+        },
     };
-    let olds: Vec<&ReplicaSet> = sets.iter().filter(|s| !is_new(s)).collect();
+    context.succeeded(&uid);
+    let olds: Vec<&ReplicaSet> = sets.iter().filter(|s| s.uid() != new.uid()).collect();
     keep_revision(&context, &deployment, &new, &olds, &namespace).await?;
     let new_size = size(&new);
     let old_sizes: Vec<SetSize> = olds.iter().map(|s| size(s)).collect();
@@ -62,7 +84,7 @@ pub(super) async fn reconcile(seen: Arc<Deployment>, context: Arc<Context>) -> k
         scale(&context, &deployment, set, wanted, &namespace).await?;
     }
     forget_old_sets(&context, &spec, &olds, &namespace).await?;
-    write_status(&context, &deployment, &spec, Some(&new), &sets, limits).await
+    write_status(&context, &deployment, &spec, Some(&new), &sets, limits, None).await
 }
 
 fn limits(spec: &DeploymentSpec, replicas: i32) -> Limits {
@@ -72,10 +94,6 @@ fn limits(spec: &DeploymentSpec, replicas: i32) -> Limits {
         rolling.and_then(|r| r.max_unavailable.as_ref()),
         replicas,
     )
-}
-
-fn template_hash(template: &PodTemplateSpec) -> String {
-    pods::hash(template)
 }
 
 fn size(set: &ReplicaSet) -> SetSize {
@@ -89,14 +107,32 @@ fn revision(set: &ReplicaSet) -> u64 {
     set.annotations().get(REVISION).and_then(|r| r.parse().ok()).unwrap_or(0)
 }
 
+/// What the sets of a deployment are told of it.
+fn told_annotations(deployment: &Deployment) -> BTreeMap<String, String> {
+    let told = deployment.annotations().iter().filter(|(key, _)| !OWN_ANNOTATIONS.contains(&key.as_str()));
+    told.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn collisions(deployment: &Deployment) -> i32 {
+    deployment.status.as_ref().and_then(|s| s.collision_count).unwrap_or(0)
+}
+
+/// What came of making a set.
+enum Made {
+    Set(Box<ReplicaSet>),
+    /// Another one has its name.
+    Collision,
+    Refused(String),
+}
+
 async fn create_set(
     context: &Context,
     deployment: &Deployment,
     spec: &DeploymentSpec,
-    hash: &str,
     sets: &[ReplicaSet],
     namespace: &str,
-) -> kube::Result<ReplicaSet> {
+) -> kube::Result<Made> {
+    let hash = &template::hash(&spec.template, collisions(deployment));
     let with_hash = |labels: Option<BTreeMap<String, String>>| {
         let mut labels = labels.unwrap_or_default();
         labels.insert(HASH_LABEL.into(), hash.to_owned());
@@ -107,12 +143,14 @@ async fn create_set(
     meta.labels = with_hash(meta.labels.take());
     let labels = meta.labels.clone();
     let next = sets.iter().map(revision).max().unwrap_or(0) + 1;
+    let mut annotations = told_annotations(deployment);
+    annotations.insert(REVISION.to_owned(), next.to_string());
     let set = ReplicaSet {
         metadata: ObjectMeta {
             name: Some(format!("{}-{hash}", deployment.name_any())),
             namespace: Some(namespace.to_owned()),
             labels,
-            annotations: Some(BTreeMap::from([(REVISION.to_owned(), next.to_string())])),
+            annotations: Some(annotations),
             owner_references: deployment.controller_owner_ref(&()).map(|o| vec![o]),
             ..ObjectMeta::default()
         },
@@ -128,11 +166,23 @@ async fn create_set(
         status: None,
     };
     let api: Api<ReplicaSet> = context.api(namespace);
-    api.create(&PostParams::default(), &set).await
+    match api.create(&PostParams::default(), &set).await {
+        Ok(set) => Ok(Made::Set(Box::new(set))),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Made::Collision),
+        Err(kube::Error::Api(status)) => Ok(Made::Refused(said_by(&status))),
+        Err(error) => Err(error),
+    }
 }
 
-/// The set of the present template has the highest revision, also when a template comes back; the deployment
-/// shows it.
+/// The next try is under another name.
+async fn collided(context: &Context, deployment: &Deployment) -> kube::Result<Action> {
+    let status = json!({"collisionCount": collisions(deployment).saturating_add(1)});
+    context.write_status(deployment, &deployment.status, status).await?;
+    Ok(Action::requeue(context.back_off(&deployment.uid().unwrap_or_default())))
+}
+
+/// The set of the present template has the highest revision, also when a template comes back, and the deployment's
+/// annotations; the deployment shows the revision.
 async fn keep_revision(
     context: &Context,
     deployment: &Deployment,
@@ -144,9 +194,12 @@ async fn keep_revision(
     let wanted = if revision(new) > highest { revision(new) } else { highest + 1 };
     let patch = json!({"metadata": {"annotations": {REVISION: wanted.to_string()}}});
     let params = PatchParams { field_manager: Some("workloads".into()), ..PatchParams::default() };
-    if revision(new) != wanted {
+    let mut told = told_annotations(deployment);
+    told.insert(REVISION.to_owned(), wanted.to_string());
+    if told.iter().any(|(key, value)| new.annotations().get(key) != Some(value)) {
         let api: Api<ReplicaSet> = context.api(namespace);
-        api.patch(&new.name_any(), &params, &Patch::Merge(&patch)).await?;
+        let told = json!({"metadata": {"annotations": told}});
+        api.patch(&new.name_any(), &params, &Patch::Merge(&told)).await?;
     }
     if deployment.annotations().get(REVISION) != Some(&wanted.to_string()) {
         let api: Api<Deployment> = context.api(namespace);
@@ -202,57 +255,71 @@ async fn write_status(
     new: Option<&ReplicaSet>,
     sets: &[ReplicaSet],
     limits: Limits,
+    refused: Option<String>,
 ) -> kube::Result<Action> {
     let sum = |of: fn(&k8s_openapi::api::apps::v1::ReplicaSetStatus) -> i32| -> i32 {
         sets.iter().filter_map(|s| s.status.as_ref()).map(of).sum()
     };
-    let total = sum(|s| s.replicas);
-    let available = sum(|s| s.available_replicas.unwrap_or(0));
-    let updated = new.and_then(|s| s.status.as_ref()).map_or(0, |s| s.replicas);
-    let replicas = spec.replicas.unwrap_or(1);
-    let enough = available >= replicas.saturating_sub(limits.unavailable);
-    let complete = updated == replicas && total == replicas && available == replicas;
-    let name = new.map(|s| s.name_any()).unwrap_or_default();
-    let (reason, message) = if complete {
-        ("NewReplicaSetAvailable", format!("ReplicaSet \"{name}\" has successfully progressed."))
-    } else {
-        ("ReplicaSetUpdated", format!("ReplicaSet \"{name}\" is progressing."))
+    let now = Timestamp::now();
+    let counts = Counts {
+        total: sum(|s| s.replicas),
+        updated: new.and_then(|s| s.status.as_ref()).map_or(0, |s| s.replicas),
+        ready: sum(|s| s.ready_replicas.unwrap_or(0)),
+        available: sum(|s| s.available_replicas.unwrap_or(0)),
     };
-    let available_now = if enough {
+    let replicas = spec.replicas.unwrap_or(1);
+    let former = deployment.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    let rollout = Rollout {
+        former: former.iter().find(|c| c.type_ == "Progressing"),
+        before: Counts::of(deployment),
+        after: counts,
+        complete: counts.updated == replicas && counts.total == replicas && counts.available == replicas,
+        set: &new.map(|s| s.name_any()).unwrap_or_default(),
+        refused,
+        deadline: SignedDuration::from_secs(i64::from(spec.progress_deadline_seconds.unwrap_or(600))),
+    };
+    let (progressing, went_on, late_at) = conditions::progressing(&rollout, now);
+    let progressing = if spec.paused == Some(true) { paused() } else { progressing };
+    let mut said = vec![(available(counts.available >= replicas.saturating_sub(limits.unavailable)), false)];
+    said.push((progressing, went_on));
+    said.extend(conditions::failure_of(new.into_iter().chain(sets)).map(|failure| (failure, false)));
+    let conditions: Vec<_> =
+        said.iter().map(|(said, renewed)| conditions::dated(said, former, *renewed, now)).collect();
+    let status = json!({
+        "observedGeneration": deployment.metadata.generation,
+        "replicas": counts.total,
+        "updatedReplicas": counts.updated,
+        "readyReplicas": counts.ready,
+        "availableReplicas": counts.available,
+        "unavailableReplicas": counts.total.max(replicas).saturating_sub(counts.available).max(0),
+        "conditions": conditions,
+    });
+    context.write_status(deployment, &deployment.status, status).await?;
+    // That nothing happens is for nobody else to tell.
+    Ok(match late_at.filter(|_| spec.paused != Some(true)) {
+        Some(at) => {
+            let left = at.duration_since(now).max(SignedDuration::from_secs(1));
+            Action::requeue(left.unsigned_abs())
+        }
+        None => Action::await_change(),
+    })
+}
+
+fn available(enough: bool) -> Said {
+    let (status, reason, message) = if enough {
         ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
         ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
-    let conditions = json!([
-        condition(deployment, "Available", available_now.0, available_now.1, available_now.2),
-        condition(deployment, "Progressing", "True", reason, &message),
-    ]);
-    let status = json!({
-        "observedGeneration": deployment.metadata.generation,
-        "replicas": total,
-        "updatedReplicas": updated,
-        "readyReplicas": sum(|s| s.ready_replicas.unwrap_or(0)),
-        "availableReplicas": available,
-        "unavailableReplicas": total.max(replicas).saturating_sub(available).max(0),
-        "conditions": conditions,
-    });
-    context.write_status(deployment, &deployment.status, status).await?;
-    Ok(Action::await_change())
+    Said { kind: "Available", status: status.into(), reason: reason.into(), message: message.into() }
 }
 
-/// A condition, with the times of the former one where it says the same.
-fn condition(deployment: &Deployment, kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    let former =
-        deployment.status.iter().flat_map(|s| s.conditions.iter().flatten()).find(|c| c.type_ == kind);
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let time = |t: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
-        t.and_then(|t| serde_json::to_value(t).ok()).unwrap_or_else(|| json!(now))
-    };
-    let same_status = former.filter(|c| c.status == status);
-    let same = same_status.filter(|c| c.reason.as_deref() == Some(reason));
-    json!({
-        "type": kind, "status": status, "reason": reason, "message": message,
-        "lastTransitionTime": time(same_status.and_then(|c| c.last_transition_time.as_ref())),
-        "lastUpdateTime": time(same.and_then(|c| c.last_update_time.as_ref())),
-    })
+fn paused() -> Said {
+    let message = "Deployment is paused";
+    Said {
+        kind: "Progressing",
+        status: "Unknown".into(),
+        reason: "DeploymentPaused".into(),
+        message: message.into(),
+    }
 }

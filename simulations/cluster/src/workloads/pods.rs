@@ -1,24 +1,19 @@
 //! What controllers ask of pods, and how they make them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::api::{Api, ListParams};
-use kube::core::Selector;
+use kube::core::{Selector, SelectorExt as _};
 use kube::{Resource, ResourceExt as _};
-use serde::Serialize;
 
 use super::Context;
 
-/// Pods (or what else has owners) that an object controls.
-pub(super) async fn owned<K>(
-    context: &Context,
-    namespace: &str,
-    selector: &LabelSelector,
-    uid: &str,
-) -> kube::Result<Vec<K>>
+/// Pods (or what else has owners) that an object controls, whatever their labels.
+pub(super) async fn owned<K>(context: &Context, namespace: &str, uid: &str) -> kube::Result<Vec<K>>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -26,14 +21,18 @@ where
         + std::fmt::Debug,
 {
     let api: Api<K> = context.api(namespace);
-    // A selector that cannot be read selects nothing: its object was refused at the door, or is a foreign one.
-    let Ok(selector) = Selector::try_from(selector.clone()) else { return Ok(Vec::new()) };
-    let found = api.list(&ListParams::default().labels_from(&selector)).await?;
-    Ok(found
-        .items
-        .into_iter()
-        .filter(|o| o.owner_references().iter().any(|r| r.controller == Some(true) && r.uid == uid))
-        .collect())
+    let found = api.list(&ListParams::default()).await?;
+    let controlled = |o: &K| o.owner_references().iter().any(|r| r.controller == Some(true) && r.uid == uid);
+    Ok(found.items.into_iter().filter(controlled).collect())
+}
+
+/// Why a pod with these labels would not be one of those that a selector selects.
+pub(super) fn unmatched(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> Option<String> {
+    match Selector::try_from(selector.clone()) {
+        Ok(selector) if selector.matches(labels) => None,
+        Ok(selector) => Some(format!("`selector` does not match template `labels`: {selector}")),
+        Err(error) => Some(format!("`selector` cannot be read: {error}")),
+    }
 }
 
 pub(super) fn is_deleting(pod: &Pod) -> bool {
@@ -120,20 +119,30 @@ pub(super) fn from_template(template: &PodTemplateSpec, namespace: &str, owner: 
     }
 }
 
-/// A short hash of a template, in letters that may stand in names. FNV-1a over its JSON, whose keys are sorted
-/// by the types that write it.
-pub(super) fn hash(template: &impl Serialize) -> String {
-    let text = serde_json::to_value(template).unwrap_or_default().to_string();
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    crate::api::letters(hash, 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_a_selector_does_not_select_is_told() {
+        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+        for (selector, expected) in [
+            (json!({"matchLabels": {"app": "web"}}), None),
+            (json!({"matchLabels": {"app": "other"}}), Some("app=other")),
+            (json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}), None),
+            (
+                json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "tier", "operator": "Exists"}]}),
+                Some("tier"),
+            ),
+            (json!({"matchExpressions": [{"key": "app", "operator": "Near"}]}), Some("cannot be read")),
+        ] {
+            let parsed: LabelSelector = serde_json::from_value(selector.clone()).unwrap();
+            let why = unmatched(&parsed, &labels);
+            assert_eq!(why.is_some(), expected.is_some(), "{selector}");
+            assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()), "{selector}");
+        }
+    }
 
     #[test]
     fn what_serves_least_goes_first() {

@@ -5,64 +5,65 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::{Selector, SelectorExt as _};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde_json::json;
 
-use super::{Context, pods};
+use super::{Context, conditions, pods, said_by};
 
 /// Pods made or removed in one reconciliation; more follow in the next.
 const BURST: usize = 500;
 /// Requests under way at once.
 const PARALLEL: usize = 8;
 
+/// What could not be done: reason and message.
+type Failure = (&'static str, String);
+
 pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> kube::Result<Action> {
     let namespace = seen.namespace().unwrap_or_default();
     let api: Api<ReplicaSet> = context.api(&namespace);
-    let Some(set) = api.get_opt(&seen.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(set) = api.get_opt(&seen.name_any()).await? else {
+        context.forget(&seen.uid().unwrap_or_default());
+        return Ok(Action::await_change());
+    };
     let Some(spec) = set.spec.clone() else { return Ok(Action::await_change()) };
-    let Some(owner) = set.controller_owner_ref(&()) else { return Ok(Action::await_change()) };
-    let all: Vec<Pod> = pods::owned(&context, &namespace, &spec.selector, &owner.uid).await?;
-    let mut active: Vec<Pod> = all.into_iter().filter(pods::is_active).collect();
-    let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
-    let pod_api: Api<Pod> = context.api(&namespace);
+    let uid = set.uid().unwrap_or_default();
+    let owned: Vec<Pod> = pods::owned(&context, &namespace, &uid).await?;
     let deleting = set.metadata.deletion_timestamp.is_some();
-    let now = Timestamp::now();
-    write_status(&context, &set, &active, now).await?;
-
-    if !deleting && active.len() < wanted {
-        let template = spec.template.clone().unwrap_or_default();
-        let mut pod = pods::from_template(&template, &namespace, owner.clone());
-        pod.metadata.generate_name = Some(format!("{}-", set.name_any()));
-        let missing = (wanted - active.len()).min(BURST);
-        let made: Vec<kube::Result<Pod>> = futures::stream::iter((0..missing).map(|_| {
-            let (api, pod) = (pod_api.clone(), pod.clone());
-            async move { api.create(&PostParams::default(), &pod).await }
-        }))
-        .buffer_unordered(PARALLEL)
-        .collect()
-        .await;
-        for pod in made {
-            context.note(&set, "SuccessfulCreate", format!("Created pod: {}", pod?.name_any())).await;
-        }
-    } else if !deleting && active.len() > wanted {
-        pods::sort_for_removal(&mut active);
-        let surplus = (active.len() - wanted).min(BURST);
-        let names: Vec<String> = active.iter().take(surplus).map(|pod| pod.name_any()).collect();
-        let gone: Vec<kube::Result<String>> = futures::stream::iter(names.into_iter().map(|name| {
-            let api = pod_api.clone();
-            async move { api.delete(&name, &DeleteParams::default()).await.map(|_| name) }
-        }))
-        .buffer_unordered(PARALLEL)
-        .collect()
-        .await;
-        for name in gone {
-            context.note(&set, "SuccessfulDelete", format!("Deleted pod: {}", name?)).await;
-        }
+    let unmatched = unmatched(&spec).or_else(|| context.brake(&uid));
+    // What somebody relabelled is let go; what is made unlike its selector counts, or there would be no end of it.
+    let strays = if deleting || unmatched.is_some() { Vec::new() } else { strays(&spec, &owned) };
+    for pod in owned.iter().filter(|p| strays.contains(&p.name_any())) {
+        release(&context, pod, &uid, &namespace).await?;
     }
+    let mine = owned.into_iter().filter(|p| !strays.contains(&p.name_any()));
+    let mut active: Vec<Pod> = mine.filter(pods::is_active).collect();
+    let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
+    let now = Timestamp::now();
+    let failure = match unmatched {
+        _ if deleting => None,
+        Some(why) if active.len() < wanted => {
+            context.warn(&set, "FailedCreate", format!("Error creating: {why}")).await;
+            Some(("FailedCreate", why))
+        }
+        _ if active.len() < wanted => {
+            create(&context, &set, &spec, wanted - active.len(), &namespace).await?
+        }
+        _ => {
+            pods::sort_for_removal(&mut active);
+            let surplus: Vec<&Pod> = active.iter().take(active.len().saturating_sub(wanted)).collect();
+            remove(&context, &set, &surplus, &namespace).await
+        }
+    };
+    write_status(&context, &set, &active, failure.as_ref(), now).await?;
+    if failure.is_some() {
+        return Ok(Action::requeue(context.back_off(&uid)));
+    }
+    context.succeeded(&uid);
     // Readiness must last a while: nothing but time makes it count.
     match spec.min_ready_seconds {
         Some(seconds)
@@ -75,10 +76,114 @@ pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> k
     }
 }
 
+/// Why pods after this template would not be the set's own.
+fn unmatched(spec: &ReplicaSetSpec) -> Option<String> {
+    let labels = spec.template.as_ref().and_then(|t| t.metadata.as_ref()?.labels.clone()).unwrap_or_default();
+    pods::unmatched(&spec.selector, &labels)
+}
+
+/// Names of pods that the selector no longer selects.
+fn strays(spec: &ReplicaSetSpec, owned: &[Pod]) -> Vec<String> {
+    let Ok(selector) = Selector::try_from(spec.selector.clone()) else { return Vec::new() };
+    let strays = owned.iter().filter(|p| !pods::is_deleting(p) && !selector.matches(p.labels()));
+    strays.map(|p| p.name_any()).collect()
+}
+
+/// Somebody took the pod out, to look at it: it stays, as nobody's.
+async fn release(context: &Context, pod: &Pod, uid: &str, namespace: &str) -> kube::Result<()> {
+    let owners: Vec<_> = pod.owner_references().iter().filter(|o| o.uid != uid).collect();
+    let patch = json!({"metadata": {"uid": pod.uid(), "resourceVersion": pod.resource_version(), "ownerReferences": owners}});
+    let api: Api<Pod> = context.api(namespace);
+    let params = PatchParams { field_manager: Some("workloads".into()), ..PatchParams::default() };
+    api.patch(&pod.name_any(), &params, &Patch::Merge(&patch)).await.map(drop)
+}
+
+/// Makes pods: one, then two, then four, so that what is refused is refused once and not five hundred times.
+async fn create(
+    context: &Context,
+    set: &ReplicaSet,
+    spec: &ReplicaSetSpec,
+    missing: usize,
+    namespace: &str,
+) -> kube::Result<Option<Failure>> {
+    let Some(owner) = set.controller_owner_ref(&()) else { return Ok(None) };
+    let template = spec.template.clone().unwrap_or_default();
+    let mut pod = pods::from_template(&template, namespace, owner);
+    pod.metadata.generate_name = Some(format!("{}-", set.name_any()));
+    let api: Api<Pod> = context.api(namespace);
+    let (mut left, mut batch) = (missing.min(BURST), 1);
+    while left > 0 {
+        let size = left.min(batch);
+        let made: Vec<kube::Result<Pod>> = futures::stream::iter((0..size).map(|_| {
+            let (api, pod) = (api.clone(), pod.clone());
+            async move { api.create(&PostParams::default(), &pod).await }
+        }))
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+        let mut failure = None;
+        for pod in made {
+            match pod {
+                Ok(pod) => {
+                    let note = format!("Created pod: {}", pod.name_any());
+                    context.note(set, "SuccessfulCreate", note).await;
+                    if let Some(why) = pods::unmatched(&spec.selector, pod.labels()) {
+                        context.pull_brake(&set.uid().unwrap_or_default(), &why);
+                        failure = failure.or(Some(why));
+                    }
+                }
+                Err(kube::Error::Api(status)) => failure = failure.or(Some(said_by(&status))),
+                // Not refused, but not answered: the next look sees what became of it.
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(why) = failure {
+            context.warn(set, "FailedCreate", format!("Error creating: {why}")).await;
+            return Ok(Some(("FailedCreate", why)));
+        }
+        left -= size;
+        batch *= 2;
+    }
+    Ok(None)
+}
+
+async fn remove(context: &Context, set: &ReplicaSet, surplus: &[&Pod], namespace: &str) -> Option<Failure> {
+    let api: Api<Pod> = context.api(namespace);
+    let names: Vec<String> = surplus.iter().take(BURST).map(|pod| pod.name_any()).collect();
+    let gone: Vec<(String, kube::Result<()>)> = futures::stream::iter(names.into_iter().map(|name| {
+        let api = api.clone();
+        async move {
+            let deleted = api.delete(&name, &DeleteParams::default()).await.map(drop);
+            (name, deleted)
+        }
+    }))
+    .buffer_unordered(PARALLEL)
+    .collect()
+    .await;
+    let mut failure = None;
+    for (name, deleted) in gone {
+        match deleted {
+            Ok(()) => context.note(set, "SuccessfulDelete", format!("Deleted pod: {name}")).await,
+            // Somebody was faster.
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => {
+                let why = match error {
+                    kube::Error::Api(status) => said_by(&status),
+                    other => other.to_string(),
+                };
+                context.warn(set, "FailedDelete", format!("Error deleting: {why}")).await;
+                failure = Some(("FailedDelete", why));
+            }
+        }
+    }
+    failure
+}
+
 async fn write_status(
     context: &Context,
     set: &ReplicaSet,
     active: &[Pod],
+    failure: Option<&Failure>,
     now: Timestamp,
 ) -> kube::Result<()> {
     let min_ready = set.spec.as_ref().and_then(|s| s.min_ready_seconds).unwrap_or(0);
@@ -94,6 +199,7 @@ async fn write_status(
         "readyReplicas": active.iter().filter(|p| pods::is_ready(p)).count(),
         "availableReplicas": active.iter().filter(|p| pods::is_available(p, min_ready, now)).count(),
         "observedGeneration": set.metadata.generation,
+        "conditions": conditions::of_set(set, failure.map(|(reason, why)| (*reason, &**why)), now),
     });
     context.write_status(set, &set.status, status).await
 }

@@ -15,7 +15,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde_json::json;
 
-use super::{Context, pods};
+use super::{Context, pods, said_by, template};
 
 const REVISION_LABEL: &str = "controller-revision-hash";
 
@@ -50,14 +50,17 @@ struct Shape {
 pub(super) async fn reconcile(seen: Arc<StatefulSet>, context: Arc<Context>) -> kube::Result<Action> {
     let namespace = seen.namespace().unwrap_or_default();
     let api: Api<StatefulSet> = context.api(&namespace);
-    let Some(set) = api.get_opt(&seen.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(set) = api.get_opt(&seen.name_any()).await? else {
+        context.forget(&seen.uid().unwrap_or_default());
+        return Ok(Action::await_change());
+    };
     let Some(spec) = set.spec.clone() else { return Ok(Action::await_change()) };
     if set.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let uid = set.uid().unwrap_or_default();
-    let revision = format!("{}-{}", set.name_any(), pods::hash(&spec.template));
-    let all: Vec<Pod> = pods::owned(&context, &namespace, &spec.selector, &uid).await?;
+    let revision = format!("{}-{}", set.name_any(), template::hash(&spec.template, 0));
+    let all: Vec<Pod> = pods::owned(&context, &namespace, &uid).await?;
     let members: Vec<Member> = all.iter().filter_map(|p| member(&set.name_any(), p, &revision)).collect();
     let now = Timestamp::now();
     write_status(&context, &set, &spec, &all, &members, &revision, now).await?;
@@ -65,10 +68,24 @@ pub(super) async fn reconcile(seen: Arc<StatefulSet>, context: Arc<Context>) -> 
     let pod_api: Api<Pod> = context.api(&namespace);
     for ordinal in plan.create {
         let pod = make_pod(&context, &set, &spec, ordinal, &revision, &namespace).await?;
-        pod_api.create(&PostParams::default(), &pod).await?;
-        let note = format!("create Pod {} in StatefulSet {} successful", pod.name_any(), set.name_any());
-        context.note(&set, "SuccessfulCreate", note).await;
+        let what = format!("create Pod {} in StatefulSet {}", pod.name_any(), set.name_any());
+        let made = match pods::unmatched(&spec.selector, pod.labels()) {
+            Some(why) => Err(why),
+            None => match pod_api.create(&PostParams::default(), &pod).await {
+                Ok(_) => Ok(()),
+                Err(kube::Error::Api(status)) => Err(said_by(&status)),
+                Err(error) => return Err(error),
+            },
+        };
+        match made {
+            Ok(()) => context.note(&set, "SuccessfulCreate", format!("{what} successful")).await,
+            Err(why) => {
+                context.warn(&set, "FailedCreate", format!("{what} failed error: {why}")).await;
+                return Ok(Action::requeue(context.back_off(&uid)));
+            }
+        }
     }
+    context.succeeded(&uid);
     for name in plan.delete {
         pod_api.delete(&name, &DeleteParams::default()).await?;
         let note = format!("delete Pod {name} in StatefulSet {} successful", set.name_any());
