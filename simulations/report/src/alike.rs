@@ -141,7 +141,11 @@ pub(crate) fn differences(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     add("seed", &|r| r.seed.to_string());
     add("file", &|r| r.scenario.file.clone());
     add("length as it ran, s", &|r| format!("{:.0}", r.duration_s));
-    add("scenario and inputs, digest", &|r| r.scenario.digest.clone());
+    let digests: BTreeSet<&str> = records.iter().map(|r| r.scenario.digest.as_str()).collect();
+    if digests.len() > 1 {
+        let told = records.iter().map(|r| short(&r.scenario.digest)).collect();
+        all.push(("scenario and inputs, digest".to_owned(), told));
+    }
     all.extend(settings(&records).into_iter().take(SETTINGS_MAX).map(|(name, v)| (format!("set {name}"), v)));
     all.extend(inputs(&records).into_iter().take(SETTINGS_MAX));
     type Same = fn(&Record, &Record) -> bool;

@@ -22,7 +22,8 @@ const SHORT_CHARS_MAX: usize = 120;
 const METRICS_MAX: usize = 8;
 
 /// Of a step that nobody is known to have made.
-const NOBODY: &str = "no recorded decision: changed by someone else";
+const NOBODY: &str = "no recorded decision: changed by someone else, or by a decision that was not recorded";
+const NOBODY_OLD: &str = "no recorded decision: changed by someone else, or the record is old";
 
 /// Id of an entry's row.
 pub(crate) fn row_id(run: usize, entry: usize) -> String {
@@ -58,7 +59,7 @@ pub(crate) fn cause(entry: &Entry, run: &Run) -> String {
         Fact::Decided(d) => d.reason.clone(),
         Fact::Step { guess: Some(g), .. } => format!("guessed: {} (policy {})", g.reason, g.policy),
         Fact::Step { .. } if run.targets_told => NOBODY.to_owned(),
-        Fact::Step { .. } => format!("{NOBODY}, or the record is old"),
+        Fact::Step { .. } => NOBODY_OLD.to_owned(),
         Fact::Trust { .. } => String::new(),
         Fact::Said { cause, .. } => cause.clone(),
     }

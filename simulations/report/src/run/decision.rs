@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::explain::{Step, Written, explain};
+use super::explain::{OpenStep, Step, Written, explain};
 use super::subject::{PolicyId, Subject, Target};
 use super::{PolicySeries, ReplicaSeries, guess};
 use crate::record::{self, Metric};
@@ -157,7 +157,7 @@ pub(super) fn entries(
     }
     let guesses = if targets_told { Vec::new() } else { guess::guesses(&open, &taken, policies) };
     let guesses = guesses.into_iter().chain(std::iter::repeat(None));
-    let step = |((target, step), guess): ((Target, Step), Option<Guess>)| Entry {
+    let step = |((target, step), guess): (OpenStep, Option<Guess>)| Entry {
         at_s: step.at_s,
         subject: Subject::Workload(target),
         policy: String::new(),
@@ -177,11 +177,14 @@ pub(super) fn entries(
     entries
 }
 
-/// Decisions with when their steps were seen, and the steps that are of none.
+/// A decision's index, and when its step was seen.
+type Seen = (usize, f64);
+
+/// Decisions of which the steps were seen, and the steps that are of none.
 fn steps_and_decisions(
     replicas: &BTreeMap<Target, ReplicaSeries>,
     taken: &[Taken],
-) -> (Vec<(usize, f64)>, Vec<(Target, Step)>) {
+) -> (Vec<Seen>, Vec<OpenStep>) {
     let mut by_name: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for (i, t) in taken.iter().enumerate() {
         if let Some(target) = &t.policy.target {

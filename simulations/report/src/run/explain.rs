@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Target;
+
 /// A change of wanted replicas as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Step {
@@ -10,6 +12,9 @@ pub(super) struct Step {
     pub(super) from: i32,
     pub(super) to: i32,
 }
+
+/// A step that no decision is known to have made, and of what.
+pub(super) type OpenStep = (Target, Step);
 
 /// A decision that was written, and when its step may have been seen.
 #[derive(Clone, Copy, Debug)]

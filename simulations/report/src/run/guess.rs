@@ -4,17 +4,24 @@
 use std::collections::BTreeMap;
 
 use super::decision::{Guess, Taken};
-use super::explain::{Step, Written, explain};
+use super::explain::{OpenStep, Step, Written, explain};
 use super::subject::{PolicyId, Target};
 use super::{PolicySeries, PolicyState};
 
 /// A policy's status says what it wants a moment after the replicas changed, or shortly before.
 const STATE_WITHIN_S: f64 = 2.0;
 
+/// Steps and decisions that may belong together, by index.
+#[derive(Default)]
+struct Group {
+    steps: Vec<usize>,
+    written: Vec<Written>,
+}
+
 /// For each step: the decision of its cluster with its numbers at its time, of the policy with the workload's name
 /// first; else what the policy of that name said then, if it wanted just that.
 pub(super) fn guesses(
-    steps: &[(Target, Step)],
+    steps: &[OpenStep],
     taken: &[Taken],
     policies: &BTreeMap<PolicyId, PolicySeries>,
 ) -> Vec<Option<Guess>> {
@@ -24,18 +31,18 @@ pub(super) fn guesses(
     let mut out: Vec<Option<Guess>> = vec![None; steps.len()];
     let mut used = vec![false; taken.len()];
     for named_alike in [true, false] {
-        let mut groups: BTreeMap<(&str, &str), (Vec<usize>, Vec<Written>)> = BTreeMap::new();
+        let mut groups: BTreeMap<(&str, &str), Group> = BTreeMap::new();
         for (i, (target, _)) in steps.iter().enumerate().filter(|(i, _)| out.get(*i) == Some(&None)) {
             let name = if named_alike { target.name.as_str() } else { "" };
-            groups.entry((target.cluster.as_str(), name)).or_default().0.push(i);
+            groups.entry((target.cluster.as_str(), name)).or_default().steps.push(i);
         }
         for (i, t) in taken.iter().enumerate().filter(|(i, _)| used.get(*i) == Some(&false)) {
             let name = if named_alike { t.policy.name.as_str() } else { "" };
             if let Some(group) = groups.get_mut(&(t.policy.cluster.as_str(), name)) {
-                group.1.extend(t.written(i));
+                group.written.extend(t.written(i));
             }
         }
-        for (mut of, written) in groups.into_values() {
+        for Group { steps: mut of, written } in groups.into_values() {
             let at_s = |i: &usize| steps.get(*i).map_or(0.0, |s| s.1.at_s);
             of.sort_by(|a, b| at_s(a).total_cmp(&at_s(b)));
             let own: Vec<Step> = of.iter().filter_map(|i| Some(steps.get(*i)?.1)).collect();

@@ -123,7 +123,8 @@ fn measured(h: &mut Html, runs: &[Run], subject: &Subject, id: &PolicyId, length
             series.insert(0, Series::new("target × ready", "cap area", Shape::Area, capacity));
         }
         let note = if guessed { " (guessed by its name to be its policy)" } else { "" };
-        let title = format!("{name}: measured against target{by}{note}");
+        let against = if series.len() > 1 { " against target" } else { "" };
+        let title = format!("{name}: measured{against}{by}{note}");
         Some(Parts::new(title, "as the policy measures it", axis, series))
     });
 }
