@@ -23,7 +23,7 @@ const GAP_S: f64 = 5.0;
 #[derive(Debug)]
 pub(crate) struct Chart<'a> {
     pub(crate) title: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     /// Of the time axis.
     pub(crate) length_s: f64,
     pub(crate) axis: Axis,

@@ -41,12 +41,35 @@ pub async fn run(args: Args, _ctx: Context) -> Result<(), RunError> {
 
 pub(crate) fn write_page(args: &Args) -> Result<(), RunError> {
     let records = args.results.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?;
-    let page = crate::render(&records).map_err(RunError::config)?;
-    write(&args.output, &page)
+    let folders: Vec<String> = args.results.iter().map(|p| folder(&args.output, &file(p))).collect();
+    let all = records.iter().zip(&folders);
+    let page =
+        crate::page_of(all.map(|((name, json), folder)| (name.as_str(), folder.as_str(), json.as_slice())));
+    write(&args.output, &page.map_err(RunError::config)?)
+}
+
+/// A folder stands for the record in it.
+fn file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("result.json") } else { path.to_owned() }
+}
+
+/// The way from the page to a record's folder, with `/` between its parts; empty where they are side by side.
+fn folder(page: &Path, record: &Path) -> String {
+    let parts = |path: &Path| -> Vec<String> {
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = whole.parent().unwrap_or(&whole);
+        // Through links the way may be another.
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        folder.components().map(|c| c.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let (from, to) = (parts(page), parts(record));
+    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..", from.len() - shared);
+    up.chain(to.iter().skip(shared).map(String::as_str)).collect::<Vec<_>>().join("/")
 }
 
 fn read(path: &Path) -> Result<(String, Vec<u8>), RunError> {
-    let path = if path.is_dir() { path.join("result.json") } else { path.to_owned() };
+    let path = file(path);
     let fail = |e: &dyn std::fmt::Display| RunError::Config(format!("{}: {e}", path.display()));
     let size = std::fs::metadata(&path).map_err(|e| fail(&e))?.len();
     if size > RECORD_BYTES_MAX {

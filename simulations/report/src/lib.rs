@@ -1,20 +1,23 @@
 //! The report: one self-contained HTML page from the records of one or several runs.
 //!
 //! ```text
-//!  result.json ─► record (tolerant) ─► run: series, decisions with reasons ─► page ─► out.html
-//!                                                          chart, strip, tables ┘
+//!  result.json ─► record (tolerant) ─► run: series, decisions and the steps that each made ─► page ─► out.html
+//!                   └► alike: what differs between records          chart, strip, tables ┘
 //! ```
 //!
 //! Invariants:
 //! - the page asks the network for nothing, and reads in full without scripts, colours or a mouse;
 //! - nothing of a record becomes markup: [`html`](crate) has no way to write it unescaped;
+//! - a decision is told as it was recorded; a step that none explains says so; what is guessed says that it is;
 //! - the same records give the same bytes: no clock, no randomness, no order that depends on a hash;
 //! - the page's size is bounded, whatever the record's: series are thinned, tables and points cut, and say so.
 //!
-//! Modules in reading order: `record`, `run`, `series`, `scale`, `html`, `chart`, `page`, `spread`, [`command`].
+//! Modules in reading order: `record`, `run`, `alike`, `series`, `scale`, `html`, `chart`, `page`, `spread`,
+//! [`command`].
 
 pub mod command;
 
+mod alike;
 mod chart;
 mod html;
 mod page;
@@ -49,16 +52,24 @@ pub enum Error {
 /// Runs that fit side by side.
 pub const RUNS_MAX: usize = 6;
 
-/// The page for these records, each as `(name, JSON)`, in the order given.
+/// The page for these records, each as `(name, JSON)`, in the order given. Links to the files of a record expect the page
+/// to be beside it.
 ///
 /// # Errors
 /// A record that is not JSON or not of [`FORMAT`]; none, or too many.
 pub fn render(records: &[(String, Vec<u8>)]) -> Result<String, Error> {
+    page_of(records.iter().map(|(name, json)| (name.as_str(), "", json.as_slice())))
+}
+
+/// The page for records, each as `(name, folder as seen from the page, JSON)`.
+fn page_of<'a>(
+    records: impl ExactSizeIterator<Item = (&'a str, &'a str, &'a [u8])>,
+) -> Result<String, Error> {
     if records.len() > RUNS_MAX {
         return Err(Error::TooMany(records.len()));
     }
-    let runs =
-        records.iter().map(|(name, json)| run::Run::parse(name, json)).collect::<Result<Vec<_>, _>>()?;
+    let runs = records.map(|(name, folder, json)| run::Run::parse(name, folder, json));
+    let runs = runs.collect::<Result<Vec<_>, _>>()?;
     if runs.is_empty() { Err(Error::Empty) } else { Ok(page::page(&runs)) }
 }
 

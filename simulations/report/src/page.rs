@@ -1,5 +1,6 @@
 //! The page: its head, its sections, and one column a run in each.
 
+use crate::alike;
 use crate::html::Html;
 use crate::record::Verdict;
 use crate::run::Run;
@@ -7,6 +8,7 @@ use crate::scale::clock;
 
 mod decisions;
 mod figures;
+mod load;
 mod scenario;
 mod timeline;
 mod verdict;
@@ -16,6 +18,12 @@ const STYLE: &str = include_str!("page/style.css");
 
 /// Tells the values under the pointer; the page needs it for nothing else.
 const HOVER: &str = include_str!("page/hover.js");
+
+/// The version that made the page.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Characters of a name or of a number's words.
+const SHORT_CHARS_MAX: usize = 100;
 
 /// The whole page.
 pub(crate) fn page(runs: &[Run]) -> String {
@@ -54,33 +62,23 @@ pub(crate) fn page(runs: &[Run]) -> String {
 fn title(runs: &[Run]) -> String {
     let names: Vec<&str> = runs.iter().map(|r| r.record.scenario.name.as_str()).collect();
     let words = match runs {
-        [run] => format!(": {}", state(run.record.verdict).1),
+        [run] => format!(": {}", state(&run.record.verdict).1),
         _ => String::new(),
     };
     format!("{}{words} · Gauntlet report", names.join(" and "))
 }
 
 /// CSS class, words, and sign of a verdict.
-fn state(verdict: Verdict) -> (&'static str, &'static str, &'static str) {
-    match verdict {
+fn state(verdict: &Verdict) -> (&'static str, String, &'static str) {
+    let (class, words, sign) = match verdict {
         Verdict::Pass => ("good", "passed", "✓"),
         Verdict::Thresholds => ("bad", "failed", "✗"),
         Verdict::InvalidGenerator => ("odd", "invalid load", "!"),
         Verdict::Interrupted => ("odd", "broken off", "!"),
-        Verdict::Unknown => ("odd", "verdict unknown", "?"),
-    }
-}
-
-/// Why a run's figures say nothing, if they do.
-pub(crate) fn void(verdict: Verdict) -> Option<&'static str> {
-    match verdict {
-        Verdict::Pass | Verdict::Thresholds => None,
-        Verdict::InvalidGenerator => {
-            Some("the load generator was late or lost requests, so its figures say nothing about the policy")
-        }
-        Verdict::Interrupted => Some("the run was broken off, so its figures are of a part of it"),
-        Verdict::Unknown => Some("the record does not say how the run ended"),
-    }
+        Verdict::Other(word) if word.is_empty() => ("odd", "verdict unknown", "?"),
+        Verdict::Other(word) => return ("odd", format!("verdict {word}"), "?"),
+    };
+    (class, words.to_owned(), sign)
 }
 
 /// A letter for a run, by which columns are told apart.
@@ -114,7 +112,7 @@ fn header(h: &mut Html, runs: &[Run]) {
     }
     columns(h, runs, |h, _, run| {
         let r = &run.record;
-        let (class, words, sign) = state(r.verdict);
+        let (class, words, sign) = state(&r.verdict);
         h.raw(if runs.len() > 1 { "<h2 class=\"name\">" } else { "<h1>" });
         let unnamed = if r.scenario.name.is_empty() { "(unnamed)" } else { &r.scenario.name };
         h.fill(
@@ -141,10 +139,55 @@ fn header(h: &mut Html, runs: &[Run]) {
             }
         }
         h.raw("</dl>");
+        age(h, run);
     });
+    differences(h, runs);
     h.raw("<nav aria-label=\"Sections\"><a href=\"#verdict\">Verdict</a> <a href=\"#figures\">Figures</a> ");
     h.raw("<a href=\"#timeline\">What happened</a> <a href=\"#decisions\">Decisions</a> ");
     h.raw("<a href=\"#scenario\">Scenario</a></nav></header>");
+}
+
+/// What a record of another version lacks: it is read, and what is not in it is not made up.
+fn age(h: &mut Html, run: &Run) {
+    let version = run.record.version.as_str();
+    let lacks = run.lacks();
+    if !lacks.is_empty() {
+        h.fill("<p class=\"note\">An old record: it does not hold {}.</p>", &[&lacks.join(", ")]);
+    }
+    if version.is_empty() {
+        h.raw("<p class=\"note\">The record does not say which version ran it.</p>");
+    } else if version != VERSION {
+        h.raw("<p class=\"note\">Run by version ").escaped(&version, SHORT_CHARS_MAX);
+        h.fill(", shown by version {}.</p>", &[&VERSION]);
+    }
+}
+
+/// What the comparison is of.
+fn differences(h: &mut Html, runs: &[Run]) {
+    if runs.len() < 2 {
+        return;
+    }
+    let all = alike::differences(runs);
+    if all.is_empty() {
+        h.raw("<p class=\"note\">As far as the records tell, these runs are of the same, seed and all.</p>");
+        return;
+    }
+    h.raw(
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"differences\"><caption>What differs</caption>",
+    );
+    h.raw("<thead><tr><th scope=\"col\"></th>");
+    for i in 0..runs.len() {
+        h.fill("<th scope=\"col\"><b class=\"letter\">{}</b></th>", &[&letter(i)]);
+    }
+    h.raw("</tr></thead><tbody>");
+    for (name, values) in &all {
+        h.fill("<tr><th scope=\"row\">{}</th>", &[name]);
+        for value in values {
+            h.fill("<td>{}</td>", &[&if value.is_empty() { "–" } else { value }]);
+        }
+        h.raw("</tr>");
+    }
+    h.raw("</tbody></table></div>");
 }
 
 /// `2026-01-01T00:00:00.123456Z` without its fraction.
@@ -163,9 +206,18 @@ fn footer(h: &mut Html, runs: &[Run]) {
         " Times are from the start of the load; latency is from the planned time of a request to its last ",
     );
     h.raw("byte, failures included.");
-    let unknown: usize = runs.iter().map(|r| r.unknown_events).sum();
-    if unknown > 0 {
-        h.fill(" {} events were of kinds that this version does not know.", &[&unknown]);
+    h.raw("</p>");
+    for (i, run) in runs.iter().enumerate().filter(|(_, r)| !r.passed_over.is_empty()) {
+        let all: usize = run.passed_over.iter().map(|(_, n)| n).sum();
+        h.raw("<p>");
+        if runs.len() > 1 {
+            h.fill("<b class=\"letter\">{}</b> ", &[&letter(i)]);
+        }
+        h.fill("{} events of the record are not shown:", &[&all]);
+        for (n, (what, count)) in run.passed_over.iter().enumerate() {
+            h.fill("{} {} × ", &[&if n > 0 { "," } else { "" }, count]).escaped(what, SHORT_CHARS_MAX);
+        }
+        h.raw(".</p>");
     }
-    h.raw("</p></footer>");
+    h.raw("</footer>");
 }

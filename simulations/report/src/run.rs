@@ -1,17 +1,26 @@
 //! A record made ready to be drawn: series per cluster and workload, decisions with their reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use crate::Error;
-use crate::record::{Event, FORMAT, Record, What};
+use crate::record::{Record, What};
 use crate::scale::VALUE_MAX;
 
 mod decision;
+mod explain;
+mod faults;
+mod guess;
 mod planned;
 mod slo;
+mod subject;
+mod take;
 
-pub(crate) use decision::{Decision, Kind};
+pub(crate) use decision::{Decided, Entry, Fact};
+pub(crate) use faults::MarkMade;
 pub(crate) use slo::Slo;
+pub(crate) use subject::{PolicyId, Subject, Target};
 
 /// Stages whose beginnings are drawn in a chart.
 const STAGES_MAX: usize = 100;
@@ -35,18 +44,24 @@ pub(crate) struct Run {
     pub(crate) faults: Vec<Span>,
     /// By cluster and load.
     pub(crate) loads: BTreeMap<Key, LoadSeries>,
-    /// By cluster and workload.
-    pub(crate) replicas: BTreeMap<Key, ReplicaSeries>,
-    /// By cluster and policy.
-    pub(crate) policies: BTreeMap<Key, PolicySeries>,
+    pub(crate) replicas: BTreeMap<Target, ReplicaSeries>,
+    pub(crate) policies: BTreeMap<PolicyId, PolicySeries>,
     /// By cluster and service.
     pub(crate) slos: BTreeMap<Key, Slo>,
-    /// In order.
-    pub(crate) decisions: Vec<Decision>,
+    /// Decisions and what else happened to replicas and trust, in order.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether the record says what its policies scale; what it does not say is guessed, and said to be.
+    pub(crate) targets_told: bool,
+    /// Whether any policy said anything.
+    pub(crate) policies_told: bool,
+    /// Marks, in order.
+    pub(crate) marks: Vec<MarkMade>,
     /// Restarts, in order.
     pub(crate) restarts: Vec<(f64, String)>,
-    /// Events that this reader does not know.
-    pub(crate) unknown_events: usize,
+    /// Events of types that this reader does not know, and those that lack a field.
+    pub(crate) passed_over: Vec<(String, usize)>,
+    /// Where the page is, seen from which the record's neighbours are.
+    pub(crate) folder: String,
 }
 
 /// A stretch of time with a name.
@@ -90,8 +105,8 @@ pub(crate) struct ReplicaSeries {
 #[derive(Debug, Default)]
 pub(crate) struct PolicySeries {
     pub(crate) states: Vec<PolicyState>,
-    /// What one replica is meant to carry, in the metric's unit: from a decision, or from its words.
-    pub(crate) target: Option<f64>,
+    /// What one replica is meant to carry, in the metric's unit: from a decision; in an old record from its words.
+    pub(crate) per_replica: Option<f64>,
 }
 
 /// What a policy said of itself.
@@ -106,118 +121,87 @@ pub(crate) struct PolicyState {
 }
 
 impl Run {
-    /// Reads a record.
-    pub(crate) fn parse(source: &str, json: &[u8]) -> Result<Self, Error> {
-        let problem = |reason: String| Error::Record { file: source.to_owned(), reason };
-        let record: Record = serde_json::from_slice(json).map_err(|e| problem(e.to_string()))?;
-        if record.format != FORMAT {
-            let reason =
-                format!("format is {:?}, not {FORMAT:?}; give the JSON result of a run", record.format);
-            return Err(problem(reason));
-        }
-        Ok(Self::new(source, record))
+    /// Reads a record; `folder` leads from the page to the record's folder.
+    pub(crate) fn parse(source: &str, folder: &str, json: &[u8]) -> Result<Self, Error> {
+        Ok(Self::new(source, folder, Record::parse(source, json)?))
     }
 
-    fn new(source: &str, mut record: Record) -> Self {
+    fn new(source: &str, folder: &str, mut record: Record) -> Self {
         let mut events = std::mem::take(&mut record.events);
         events.iter_mut().for_each(|e| e.at_s = time(e.at_s));
         events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         let last_s = events.last().map_or(0.0, |e| e.at_s);
+        let named = |e: &crate::record::Event| match &e.what {
+            What::Policy(p) => Some(!p.target_name.is_empty()),
+            What::Decision(d) => Some(!d.target_name.is_empty()),
+            _ => None,
+        };
         let mut run = Self {
             // What happens after the load (replicas that still settle) is on the axis too.
             length_s: time(record.duration_s).max(last_s).max(1.0),
-            faults: faults(&record, &events),
+            faults: faults::faults(&record, &events),
+            targets_told: events.iter().filter_map(named).any(|told| told),
+            policies_told: events.iter().filter_map(named).next().is_some(),
             record,
             source: source.to_owned(),
+            folder: folder.to_owned(),
             loads: BTreeMap::new(),
             replicas: BTreeMap::new(),
             policies: BTreeMap::new(),
             slos: BTreeMap::new(),
-            decisions: Vec::new(),
+            entries: Vec::new(),
+            marks: Vec::new(),
             restarts: Vec::new(),
-            unknown_events: 0,
+            passed_over: Vec::new(),
         };
-        for event in events {
-            run.take(event);
-        }
-        for policy in run.policies.values_mut() {
-            let told = policy.target;
-            policy.target =
-                told.or_else(|| policy.states.iter().rev().find_map(|s| decision::target_of(&s.cause)));
-        }
+        run.take_all(events);
         run.faults.retain(|f| f.from_s <= run.length_s);
-        let stages = planned::by_stages(&run.record);
-        for w in &run.record.workloads {
-            let key = (w.cluster.clone(), w.workload.clone());
-            if let Some(slo) = run.slos.get_mut(&key) {
-                slo.condition = w.slo.clone().unwrap_or_default();
-            }
-            let planned = planned::of(w, stages.as_deref(), run.length_s);
-            let rps = w.sustains_rps.filter(|r| *r > 0.0 && !planned.is_empty());
-            if let Some((series, rps)) = run.replicas.get_mut(&key).zip(rps) {
-                series.demanded = planned::demand(&planned, rps);
-                series.planned = planned;
-                series.sustains_rps = Some(value(rps));
-            }
-        }
+        run.plans();
         run.slos.values_mut().for_each(|s| s.finish(run.length_s));
-        run.decisions = decision::decisions(&run.replicas, &run.policies);
         run
     }
 
-    fn take(&mut self, event: Event) {
-        let at = event.at_s;
-        match event.what {
-            What::Mark { .. } => {}
-            What::Slo { cluster, service, second, due, over, held } => {
-                self.slos.entry((cluster, service)).or_default().second(second, due, over, held);
+    /// What is planned for each workload and what its users accept, beside what happened to it.
+    fn plans(&mut self) {
+        let stages = planned::by_stages(&self.record);
+        for w in &self.record.workloads {
+            let key = (w.cluster.clone(), w.workload.clone());
+            if let Some(slo) = self.slos.get_mut(&key) {
+                slo.condition = w.slo.clone().unwrap_or_default();
             }
-            What::Decision { cluster, policy, metrics } => {
-                let per_replica = metrics.first().filter(|m| m.target_type == "AverageValue");
-                if let Some(target) = per_replica.and_then(|m| m.target).filter(|t| *t > 0.0) {
-                    self.policies.entry((cluster, policy)).or_default().target = Some(value(target));
-                }
+            let planned = planned::of(w, stages.as_deref(), self.length_s);
+            let Some(rps) = w.sustains_rps.filter(|r| *r > 0.0 && !planned.is_empty()) else { continue };
+            let first = Target::new(&w.cluster, "", &w.workload);
+            for (_, series) in self.replicas.range_mut(first.clone()..).take_while(|(t, _)| first.covers(t)) {
+                series.demanded = planned::demand(&planned, rps);
+                series.planned.clone_from(&planned);
+                series.sustains_rps = Some(value(rps));
             }
-            What::Replicas { cluster, workload, wanted, ready } => {
-                let series = self.replicas.entry((cluster, workload)).or_default();
-                series.wanted.push((at, f64::from(wanted)));
-                series.ready.push((at, f64::from(ready)));
-            }
-            What::Policy { cluster, policy, sufficient, evidence, value: v, desired, cause } => {
-                let state =
-                    PolicyState { at_s: at, sufficient, evidence, value: v.map(value), desired, cause };
-                self.policies.entry((cluster, policy)).or_default().states.push(state);
-            }
-            What::Load { cluster, load, to, rate_rps, figures: f } => {
-                let series = self.loads.entry((cluster, load)).or_default();
-                series.to = to;
-                series.asked.push((at, value(rate_rps)));
-                series.answered.push((at, f.completed as f64));
-                series.failed.push((at, f.failed as f64));
-                series.dropped.push((at, f.dropped as f64));
-                // A second in which nothing ended has no latency.
-                if f.completed + f.failed > 0 {
-                    series.p50.push((at, value(f.latency_p50_ms)));
-                    series.p95.push((at, value(f.latency_p95_ms)));
-                    series.p99.push((at, value(f.latency_p99_ms)));
-                }
-            }
-            What::Restart { container, count } => {
-                self.restarts.push((at, format!("{container} was started again ({count} so far)")));
-            }
-            What::Unknown => self.unknown_events += 1,
         }
+    }
+
+    /// Seconds from the start of the load to a moment that is told as such.
+    fn since_start_s(&self, time: &str) -> Option<f64> {
+        let at: Timestamp = time.parse().ok()?;
+        let start: Timestamp = self.record.started_at.parse().ok()?;
+        Some(at.duration_since(start).as_secs_f64())
+    }
+
+    /// What an older record lacks and a reader would look for.
+    pub(crate) fn lacks(&self) -> Vec<&'static str> {
+        let scenario = &self.record.scenario;
+        let missing = [
+            ("what its policies scale", self.policies_told && !self.targets_told),
+            ("the scenario as it ran", scenario.effective.is_empty()),
+            ("a digest of scenario and inputs", scenario.digest.is_empty()),
+        ];
+        missing.into_iter().filter(|(_, lacks)| *lacks).map(|(what, _)| what).collect()
     }
 
     /// Names of its loads, in the record's order; one without a name where the record knows of no names.
     pub(crate) fn load_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for stage in &self.record.stages {
-            if !names.contains(&stage.load.as_str()) {
-                names.push(&stage.load);
-            }
-        }
-        names
+        let mut seen = BTreeSet::new();
+        self.record.stages.iter().map(|s| s.load.as_str()).filter(|load| seen.insert(*load)).collect()
     }
 
     /// How many loads a cluster has.
@@ -227,9 +211,9 @@ impl Run {
 
     /// Clusters that a load runs on, where not all that have load.
     pub(crate) fn only_on(&self, load: &str) -> Vec<&str> {
-        let on: Vec<&str> = self.loads.keys().filter(|k| k.1 == load).map(|k| k.0.as_str()).collect();
-        let elsewhere = self.loads.keys().any(|k| !on.contains(&k.0.as_str()));
-        if elsewhere { on } else { Vec::new() }
+        let on: BTreeSet<&str> = self.loads.keys().filter(|k| k.1 == load).map(|k| k.0.as_str()).collect();
+        let elsewhere = self.loads.keys().any(|k| !on.contains(k.0.as_str()));
+        if elsewhere { on.into_iter().collect() } else { Vec::new() }
     }
 
     /// When stages begin on a cluster: of one load, or of all that run there.
@@ -257,33 +241,11 @@ impl Run {
 
     /// Clusters in the record's order, then those that only events name.
     pub(crate) fn clusters(&self) -> Vec<String> {
-        let mut all = self.record.clusters.clone();
-        let named = self.loads.keys().chain(self.replicas.keys()).map(|k| &k.0);
-        for name in named.chain(self.policies.keys().map(|k| &k.0)) {
-            if !all.contains(name) {
-                all.push(name.clone());
-            }
-        }
-        all
+        let named = self.loads.keys().map(|k| &k.0).chain(self.replicas.keys().map(|t| &t.cluster));
+        let named = named.chain(self.policies.keys().map(|p| &p.cluster));
+        let mut seen = BTreeSet::new();
+        self.record.clusters.iter().chain(named).filter(|name| seen.insert(*name)).cloned().collect()
     }
-}
-
-/// Marks say when a fault happened; the plan says what it was.
-fn faults(record: &Record, events: &[Event]) -> Vec<Span> {
-    let mut marks: BTreeMap<&str, f64> = BTreeMap::new();
-    for event in events {
-        if let What::Mark { name } = &event.what {
-            marks.entry(name).or_insert(event.at_s);
-        }
-    }
-    let mark = |name: &str| marks.get(name).copied();
-    let span = |f: &crate::record::Fault| {
-        let from_s = mark(&f.name).unwrap_or(time(f.start_s));
-        let to_s = mark(&format!("{} ended", f.name)).unwrap_or(from_s + time(f.end_s - f.start_s));
-        let detail = format!("{} {}", f.kind, f.target);
-        Span { name: f.name.clone(), detail, from_s, to_s }
-    };
-    record.faults.iter().map(span).collect()
 }
 
 /// A time that can be drawn: up to a thousand years.

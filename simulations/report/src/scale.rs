@@ -71,10 +71,15 @@ fn steps(max: f64, step: f64) -> Vec<f64> {
 
 /// Ticks of a time axis in seconds: at most about eight, on lengths that people count in.
 pub(crate) fn time_ticks(length_s: f64) -> Vec<f64> {
-    const STEPS_S: [f64; 15] =
-        [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0];
-    let step = STEPS_S.into_iter().find(|s| length_s / s <= 8.0).unwrap_or_else(|| tick_step(length_s));
-    steps(length_s, step)
+    const STEPS_S: [f64; 18] = [
+        0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0,
+        7_200.0, 10_800.0, 21_600.0,
+    ];
+    const DAY_S: f64 = 86_400.0;
+    let fits = |step: &f64| length_s / step <= 8.0;
+    let days = || [0.5, 1.0, 2.0, 7.0, 14.0, 28.0].into_iter().map(|d| d * DAY_S);
+    let step = STEPS_S.into_iter().chain(days()).find(fits);
+    steps(length_s, step.unwrap_or_else(|| tick_step(length_s / DAY_S) * DAY_S))
 }
 
 /// `0:07.6`, `1:20`, `2:03:00`: minutes and seconds, tenths where there are any.
@@ -147,6 +152,17 @@ mod tests {
         assert_eq!(Axis::log(52.0, 3131.0).ticks(), [10.0, 100.0, 1_000.0, 10_000.0]);
         assert!((Axis::log(10.0, 1000.0).place(100.0) - 0.5).abs() < 1e-9);
         assert_eq!(time_ticks(120.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0]);
+        for (length_s, step, count) in [
+            (7.0, 1.0, 8),
+            (900.0, 120.0, 8),
+            (3_600.0, 600.0, 7),
+            (86_400.0, 10_800.0, 9),
+            (7.0 * 86_400.0, 86_400.0, 8),
+            (3.2e10, 1e5 * 86_400.0, 4),
+        ] {
+            let ticks = time_ticks(length_s);
+            assert_eq!((ticks[1], ticks.len()), (step, count), "{length_s}");
+        }
     }
 
     #[test]

@@ -6,11 +6,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::Error;
-use crate::record::{Elasticity, FORMAT, Record, Stage, Verdict, What};
+use crate::record::{Elasticity, Record, Stage, What};
+use crate::scale::VALUE_MAX;
+use crate::{Error, alike};
 
 /// Runs that are read at once.
 const RUNS_MAX: usize = 100;
+
+/// Rows of the table, and characters of a cell.
+const ROWS_MAX: usize = 2_000;
+const CELL_CHARS_MAX: usize = 200;
+
+/// Stages in which a workload may have been raised.
+const STAGES_MAX: usize = 200;
 
 /// What a figure is of (`east/web`, `east, step`) and its name; sorts as it reads.
 type Figure = (String, &'static str);
@@ -18,7 +26,8 @@ type Figure = (String, &'static str);
 /// A Markdown table: for each key figure its median over the runs, and its least and most.
 ///
 /// # Errors
-/// A record that is not of [`FORMAT`], has no valid figures, or is of another scenario than the first.
+/// A record that is not of [`FORMAT`](crate::FORMAT), of which the figures say nothing, or that is of another scenario,
+/// version or setting than the first; their seeds may differ.
 pub fn spread(records: &[(String, Vec<u8>)]) -> Result<String, Error> {
     if records.len() > RUNS_MAX {
         return Err(Error::Record {
@@ -26,40 +35,43 @@ pub fn spread(records: &[(String, Vec<u8>)]) -> Result<String, Error> {
             reason: format!("give up to {RUNS_MAX}"),
         });
     }
-    let mut scenario = None;
+    let mut first: Option<(Record, &str)> = None;
     let mut figures: BTreeMap<Figure, Vec<f64>> = BTreeMap::new();
     for (name, json) in records {
         let wrong = |reason: String| Error::Record { file: name.clone(), reason };
-        let record: Record = serde_json::from_slice(json).map_err(|e| wrong(e.to_string()))?;
-        if record.format != FORMAT {
-            return Err(wrong(format!("its format is {:?}; {FORMAT:?} is read", record.format)));
+        let record = Record::parse(name, json)?;
+        if let Some(why) = alike::void(&record) {
+            return Err(wrong(format!("{why}; leave it out")));
         }
-        if !matches!(record.verdict, Verdict::Pass | Verdict::Thresholds) {
-            return Err(wrong(
-                "the run was invalid or broken off, so its figures say nothing; leave it out".into(),
-            ));
-        }
-        // A counterexample is another policy.
-        let of = match &record.counterexample {
-            Some(c) => format!("{}, counterexample {}", record.scenario.name, c.name),
-            None => record.scenario.name.clone(),
-        };
-        let first = scenario.get_or_insert_with(|| of.clone());
-        if *first != of {
-            return Err(wrong(format!("a run of {of:?} beside one of {first:?}; give runs of one")));
+        if let Some((first, file)) = &first
+            && let Some(what) = alike::other_scenario(first, &record)
+        {
+            return Err(wrong(format!("not a run of the same as {file}: {what}; give runs of one")));
         }
         for (figure, value) in self::of(&record) {
             figures.entry(figure).or_default().push(value);
         }
+        first.get_or_insert((record, name));
     }
-    Ok(table(&scenario.ok_or(Error::Empty)?, records.len(), figures))
+    let (first, _) = first.ok_or(Error::Empty)?;
+    Ok(table(&title(&first), records.len(), figures))
+}
+
+/// A counterexample is another policy.
+fn title(record: &Record) -> String {
+    match &record.counterexample {
+        Some(c) => format!("{}, counterexample {}", record.scenario.name, c.name),
+        None => record.scenario.name.clone(),
+    }
 }
 
 fn table(scenario: &str, runs: usize, figures: BTreeMap<Figure, Vec<f64>>) -> String {
+    let scenario = cell(scenario);
     let mut text = format!(
         "| {scenario}, {runs} runs | | median | least | most | spread |\n|---|---|--:|--:|--:|--:|\n"
     );
-    for ((of, name), mut values) in figures {
+    let rows = figures.len();
+    for ((of, name), mut values) in figures.into_iter().take(ROWS_MAX) {
         values.sort_by(f64::total_cmp);
         let (Some(&least), Some(&most)) = (values.first(), values.last()) else { continue };
         let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
@@ -74,17 +86,40 @@ fn table(scenario: &str, runs: usize, figures: BTreeMap<Figure, Vec<f64>>) -> St
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "| {of} | {name}{missing} | {} | {} | {} | {spread} |",
+            "| {} | {name}{missing} | {} | {} | {} | {spread} |",
+            cell(&of),
             short(median),
             short(least),
             short(most)
         );
     }
+    if rows > ROWS_MAX {
+        let _ = writeln!(text, "\n{} more figures are left out.", rows - ROWS_MAX);
+    }
     text
+}
+
+/// A record's text in a table's cell, and on a terminal: no mark-up of either.
+fn cell(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars().take(CELL_CHARS_MAX) {
+        match c {
+            '|' | '\\' | '`' | '*' | '[' | '<' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Three digits that matter.
 fn short(v: f64) -> String {
+    if v.abs() >= 1e9 {
+        return format!("{v:.2e}");
+    }
     let digits = match v.abs() {
         a if a == 0.0 || a >= 100.0 => 0,
         a if a >= 10.0 => 1,
@@ -113,6 +148,7 @@ fn of(record: &Record) -> Vec<(Figure, f64)> {
             figures.push(((of.clone(), name), value));
         }
     }
+    let changes = changes(record);
     for w in &record.workloads {
         let of = format!("{}/{}", w.cluster, w.workload);
         figures.push(((of.clone(), "replica-hours"), w.replica_hours));
@@ -120,13 +156,33 @@ fn of(record: &Record) -> Vec<(Figure, f64)> {
         if let Some(e) = w.elasticity {
             figures.extend(elasticity(e).map(|(name, value)| ((of.clone(), name), value)));
         }
-        for stage in &record.stages {
+        let own = changes.get(&(w.cluster.as_str(), w.workload.as_str())).map(Vec::as_slice);
+        for stage in record.stages.iter().take(STAGES_MAX) {
             let of = format!("{of}, {}", stage.name);
-            let took = raised(record, &w.cluster, &w.workload, stage);
+            let took = raised(own.unwrap_or_default(), stage);
             figures.extend(took.into_iter().map(|(name, value)| ((of.clone(), name), value)));
         }
     }
+    // Sums and differences of them stay numbers.
+    figures.iter_mut().for_each(|(_, v)| *v = v.clamp(-VALUE_MAX, VALUE_MAX));
     figures
+}
+
+/// `(seconds, wanted, ready)`.
+type Change = (f64, i32, i32);
+
+/// Each workload's replicas, in order of time.
+fn changes(record: &Record) -> BTreeMap<(&str, &str), Vec<Change>> {
+    let mut all: BTreeMap<(&str, &str), Vec<Change>> = BTreeMap::new();
+    for e in &record.events {
+        if let What::Replicas(r) = &e.what
+            && let (Some(wanted), Some(ready)) = (r.wanted, r.ready)
+        {
+            all.entry((&r.cluster, &r.workload)).or_default().push((e.at_s, wanted, ready));
+        }
+    }
+    all.values_mut().for_each(|own| own.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    all
 }
 
 fn elasticity(e: Elasticity) -> [(&'static str, f64); 5] {
@@ -141,19 +197,11 @@ fn elasticity(e: Elasticity) -> [(&'static str, f64); 5] {
 
 /// For a stage in which a workload was raised: seconds from its start to the first raise, and until as many were
 /// ready as were at most wanted in it.
-fn raised(record: &Record, cluster: &str, workload: &str, stage: &Stage) -> Vec<(&'static str, f64)> {
-    let changes: Vec<(f64, i32, i32)> = record
-        .events
-        .iter()
-        .filter_map(|e| match &e.what {
-            What::Replicas { cluster: c, workload: w, wanted, ready } if c == cluster && w == workload => {
-                Some((e.at_s, *wanted, *ready))
-            }
-            _ => None,
-        })
-        .collect();
-    let before = changes.iter().rev().find(|c| c.0 <= stage.start_s).map(|c| c.1);
-    let within: Vec<_> = changes.iter().filter(|c| c.0 > stage.start_s && c.0 <= stage.end_s).collect();
+fn raised(changes: &[Change], stage: &Stage) -> Vec<(&'static str, f64)> {
+    let start = changes.partition_point(|c| c.0 <= stage.start_s);
+    let end = changes.partition_point(|c| c.0 <= stage.end_s);
+    let before = start.checked_sub(1).and_then(|i| changes.get(i)).map(|c| c.1);
+    let within = changes.get(start..end).unwrap_or_default();
     let most = within.iter().map(|c| c.1).max();
     let (Some(before), Some(most)) = (before, most) else { return Vec::new() };
     if most <= before {
@@ -169,34 +217,23 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn run(name: &str, verdict: &str, p99: f64, ready_at_s: f64) -> (String, Vec<u8>) {
-        run_of(name, None, verdict, p99, ready_at_s)
-    }
-
-    fn run_of(
-        name: &str,
-        counterexample: Option<&str>,
-        verdict: &str,
-        p99: f64,
-        ready_at_s: f64,
-    ) -> (String, Vec<u8>) {
+    fn run(verdict: &str, p99: f64, ready_at_s: f64) -> (String, Vec<u8>) {
         let replicas = |at_s: f64, wanted: i32, ready: i32| json!({"atS": at_s, "type": "replicas", "cluster": "east", "workload": "web", "wanted": wanted, "ready": ready});
         let record = json!({
-            "format": FORMAT, "verdict": verdict, "scenario": {"name": name},
-            "counterexample": counterexample.map(|name| json!({"name": name})),
+            "format": crate::FORMAT, "verdict": verdict, "scenario": {"name": "step"},
             "stages": [{"name": "quiet", "startS": 0, "endS": 10}, {"name": "step", "startS": 10, "endS": 40}],
             "loads": [{"cluster": "east", "figures": {"latencyP99Ms": p99}}],
             "workloads": [{"cluster": "east", "workload": "web", "replicaHours": 0.05,
                 "elasticity": {"underAccuracyPercent": 12.5}}],
             "events": [replicas(0.0, 2, 2), replicas(11.5, 6, 2), replicas(ready_at_s, 6, 6), replicas(50.0, 9, 9)]
         });
-        (format!("{name}.json"), serde_json::to_vec(&record).unwrap())
+        ("step.json".to_owned(), serde_json::to_vec(&record).unwrap())
     }
 
     #[test]
     fn a_row_a_figure_with_median_least_and_most() {
         let runs = [("pass", 100.0, 16.0), ("thresholds", 300.0, 15.0), ("pass", 110.0, 14.0)]
-            .map(|(verdict, p99, ready)| run("step", verdict, p99, ready));
+            .map(|(verdict, p99, ready)| run(verdict, p99, ready));
         let text = spread(&runs).unwrap();
         for row in [
             "| step, 3 runs | | median | least | most | spread |",
@@ -214,7 +251,7 @@ mod tests {
     #[test]
     fn several_loads_keep_their_figures_apart() {
         let record = json!({
-            "format": FORMAT, "verdict": "pass", "loads": [
+            "format": crate::FORMAT, "verdict": "pass", "loads": [
                 {"cluster": "east", "load": "users", "stage": "step", "figures": {"latencyP99Ms": 10}},
                 {"cluster": "east", "load": "batch", "figures": {"latencyP99Ms": 20}}]
         });
@@ -224,20 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_cannot_be_compared_are_refused() {
-        let fine = run("step", "pass", 1.0, 15.0);
-        for (other, why) in [
-            (run("ramp", "pass", 1.0, 15.0), "beside one of \"step\""),
-            (
-                run_of("step", Some("too small"), "pass", 1.0, 15.0),
-                "a run of \"step, counterexample too small\"",
-            ),
-            (run("step", "invalidGenerator", 1.0, 15.0), "invalid or broken off"),
-            (("x".into(), b"{}".to_vec()), "format"),
-        ] {
-            let error = spread(&[fine.clone(), other]).unwrap_err().to_string();
-            assert!(error.contains(why), "{error}");
-        }
+    fn nothing_and_what_is_no_record_have_no_spread() {
         assert_eq!(spread(&[]), Err(Error::Empty));
+        let error = spread(&[("x".into(), b"{}".to_vec())]).unwrap_err().to_string();
+        assert!(error.starts_with("x: format is \"\""), "{error}");
+        assert!(spread(&vec![run("pass", 1.0, 15.0); RUNS_MAX + 1]).is_err());
     }
 }

@@ -7,6 +7,7 @@ import * as stores from "./stores.js";
 import * as topology from "./topology.js";
 import { instant, now, parse } from "./api.js";
 import { empty, h, morphChildren, notes } from "./dom.js";
+import { fit } from "./fit.js";
 import { clock, duration, seconds } from "./format.js";
 
 const VIEWS = { overview, topology, scaling, stores, query };
@@ -49,7 +50,7 @@ async function scrapeInterval(signal) {
 }
 
 async function times(signal) {
-  const span = seconds(controls.range.value) ?? 900;
+  const span = seconds(controls.range.value) ?? (await fit(signal));
   const scrape = await scrapeInterval(signal);
   const step = Math.max(scrape, Math.ceil(span / POINTS));
   const end = Math.floor(now() / step) * step;
@@ -77,7 +78,7 @@ async function refresh() {
     const model = await view.load(at, signal, params);
     if (signal.aborted) return;
     morphChildren(main, [title(view), notes(model.warnings ?? []), ...view.render(model, at, params)].filter(Boolean));
-    status.textContent = `Updated ${clock(Date.now() / 1000)}${paused ? ", paused" : ""}`;
+    status.textContent = `Updated ${clock(Date.now() / 1000)}, last ${duration(at.end - at.start)}${paused ? ", paused" : ""}`;
     status.className = "";
   } catch (error) {
     if (signal.aborted) return;
@@ -145,7 +146,7 @@ function start() {
   try { stored = localStorage.getItem("theme"); } catch { /* as above */ }
   const { params } = place();
   setTheme(params.get("theme") ?? stored);
-  for (const [key, fallback] of [["range", "15m"], ["every", "5s"]]) {
+  for (const [key, fallback] of [["range", "auto"], ["every", "5s"]]) {
     const wanted = params.get(key);
     controls[key].value = [...controls[key].options].some((o) => o.value === wanted) ? wanted : fallback;
     controls[key].addEventListener("change", () => {

@@ -4,12 +4,15 @@ import * as api from "./api.js";
 import { chart, style } from "./chart.js";
 import { AGGREGATIONS, context, FUNCTIONS, KEYWORDS, matching } from "./complete.js";
 import { h, notes } from "./dom.js";
+import { fit } from "./fit.js";
 import { clock, duration, number, seconds, series as named } from "./format.js";
 
 export const title = "Query";
 
 const ROWS = 500;
 const LINES = 50;
+/// As long as there are data.
+const AUTO = "auto";
 const POINTS = 250;
 let current = null;
 
@@ -25,7 +28,7 @@ export function mount({ params, remember, place }) {
   page.choices = h("ul", { id: "choices", role: "listbox", "aria-label": "Completions", hidden: true });
   page.tabs = Object.fromEntries(["table", "graph"].map((name) => [name, h("button", { type: "button", role: "tab", id: `tab-${name}`,
     "aria-controls": "result", onclick: () => page.choose(name) }, name === "table" ? "Table" : "Graph")]));
-  page.range = h("input", { id: "q-range", size: "6", value: "15m", "aria-label": "Range" });
+  page.range = h("input", { id: "q-range", size: "6", value: AUTO, "aria-label": "Range" });
   page.step = h("input", { id: "q-step", size: "6", placeholder: "auto", "aria-label": "Step" });
   page.end = h("input", { id: "q-end", type: "datetime-local", step: "1", "aria-label": "End" });
   page.result = h("div", { id: "result", role: "tabpanel", tabindex: "0", "aria-live": "polite" });
@@ -39,7 +42,7 @@ export function mount({ params, remember, place }) {
   };
   page.read = (from) => {
     page.expr.value = from.get("expr") ?? "";
-    page.range.value = from.get("range") ?? "15m";
+    page.range.value = from.get("range") ?? AUTO;
     page.step.value = from.get("step") ?? "";
     page.end.value = from.get("end") ?? "";
     select(page, from.get("tab") === "graph" ? "graph" : "table");
@@ -82,12 +85,12 @@ function select(page, name) {
 }
 
 function scale(page, factor) {
-  page.range.value = duration(Math.max(10, (seconds(page.range.value) ?? 900) * factor));
+  page.range.value = duration(Math.max(10, (seconds(page.range.value) ?? page.span ?? 900) * factor));
   submit(page);
 }
 
 function submit(page) {
-  page.remember({ expr: page.expr.value.trim(), tab: page.tab === "graph" ? "graph" : "", range: page.range.value === "15m" ? "" : page.range.value,
+  page.remember({ expr: page.expr.value.trim(), tab: page.tab === "graph" ? "graph" : "", range: page.range.value.trim() === AUTO ? "" : page.range.value,
     step: page.step.value.trim(), end: page.end.value }, true);
   run(page);
 }
@@ -109,9 +112,15 @@ async function run(page) {
     return;
   }
   const end = page.end.value ? Date.parse(page.end.value) / 1000 : api.now();
-  const span = seconds(page.range.value);
+  let span = seconds(page.range.value);
+  if (page.tab === "graph" && page.range.value.trim() === AUTO) {
+    // What cannot be told leaves the question as it is: it says itself why there is no answer.
+    span = await fit(signal).catch(() => 900);
+    if (signal.aborted) return;
+    page.span = span;
+  }
   const step = page.step.value.trim() ? seconds(page.step.value) : Math.max(1, Math.ceil((span ?? 0) / POINTS));
-  if (page.tab === "graph" && !span) return problem(page, `Range ${page.range.value}: write a duration, such as 15m or 1h30m`, "Range");
+  if (page.tab === "graph" && !span) return problem(page, `Range ${page.range.value}: write a duration, such as 15m or 1h30m, or auto`, "Range");
   if (page.tab === "graph" && !step) return problem(page, `Step ${page.step.value}: write a duration, such as 15s`, "Step");
   if (Number.isNaN(end)) return problem(page, "At: write a date and a time, or press Now", "Time");
   page.result.setAttribute("aria-busy", "true");

@@ -2,25 +2,26 @@
 
 import { all, columns, instant, last, parse, quote, range } from "./api.js";
 import { chart, legend } from "./chart.js";
+import { changes, newest } from "./decisions.js";
 import { empty, h } from "./dom.js";
 import { clock, number } from "./format.js";
 import { badge, link } from "./overview.js";
-import { cause, evidence, limit, rises } from "./words.js";
+import { cause, evidence, limit } from "./words.js";
 
 export const title = "Scaling";
 
 const P = "gauntlet_autoscaler_";
 // A policy's cluster is its label `cluster`, or `target_cluster` where a scraper's own label took that name.
 const BY = "by (cluster, target_cluster, namespace, policy)";
-/// Pod names end as ReplicaSets (hash, suffix) or StatefulSets (ordinal) make them.
-const ENDING = "-(?:[a-z0-9]+-[a-z0-9]{5,6}|[0-9]+)";
+/// Pod names end as ReplicaSets (hash, suffix) or StatefulSets (ordinal) make them, so that a name says the kind too.
+const ENDINGS = { Deployment: "-[a-z0-9]+-[a-z0-9]{5,6}", StatefulSet: "-[0-9]+" };
 
 export async function load(at, signal) {
   const over = (q) => range(q, at, signal);
   const now = (q) => instant(q, at.end, signal);
   const gauge = (name) => over(`max ${BY} (${P}${name})`);
-  const pods = `count by (cluster, namespace, workload) (max by (cluster, namespace, workload, pod)
-    (label_replace(up{pod!=""}, "workload", "$1", "pod", "(.+?)${ENDING}")) == 1)`;
+  const pods = (kind) => over(`count by (cluster, namespace, workload) (max by (cluster, namespace, workload, pod)
+    (label_replace(up{pod=~".+${ENDINGS[kind]}"}, "workload", "$1", "pod", "(.+)${ENDINGS[kind]}")) == 1)`);
   const model = await all({
     desired: gauge("desired_replicas"),
     current: gauge("current_replicas"),
@@ -29,9 +30,10 @@ export async function load(at, signal) {
     ages: now(`max by (cluster, target_cluster, namespace, policy, metric) (${P}evidence_age_seconds)`),
     outcomes: now(`sum by (cluster, target_cluster, outcome) (increase(${P}decisions_total[${at.end - at.start}s]))`),
     missed: now(`sum(increase(${P}missed_ticks_total[${at.end - at.start}s]))`),
-    latest: now(`max ${BY.replace(")", ", cause, limited_by, evidence)")} (${P}decision_info)`),
+    latest: now(`max ${BY.replace(")", ", cause, limited_by, evidence)")} (timestamp(${P}decision_info))`),
     writes: over(`max ${BY.replace(")", ", cause, limited_by)")} (${P}scale_writes_total)`),
-    serving: over(pods),
+    Deployment: pods("Deployment"),
+    StatefulSet: pods("StatefulSet"),
   });
   return { warnings: model.warnings, ...assemble(model, at) };
 }
@@ -39,13 +41,16 @@ export async function load(at, signal) {
 const clusterOf = (metric) => metric.target_cluster ?? metric.cluster ?? "";
 const idOf = (metric) => JSON.stringify([clusterOf(metric), metric.namespace ?? "", metric.policy ?? ""]);
 
+/// Policies stand where their targets do; a policy rarely has its target's name.
+const place = (policy) => JSON.stringify([policy.cluster, policy.namespace, policy.target?.name ?? policy.name, policy.target?.kind ?? ""]);
+
 function assemble(model, at) {
   const policies = new Map();
   for (const name of ["desired", "current", "sufficient"]) {
     for (const { metric, points } of columns(model[name], at)) {
       const id = idOf(metric);
       const policy = policies.get(id) ?? policies.set(id, {
-        id, cluster: clusterOf(metric), namespace: metric.namespace ?? "", name: metric.policy ?? "", ages: [], writes: [],
+        id, cluster: clusterOf(metric), namespace: metric.namespace ?? "", name: metric.policy ?? "", ages: [], writes: [], told: [],
       }).get(id);
       policy[name] = policy[name] ? policy[name].map(([t, v], i) => [t, Number.isNaN(v) ? points[i][1] : v]) : points;
     }
@@ -57,19 +62,16 @@ function assemble(model, at) {
     const policy = policies.get(idOf(metric));
     if (policy) policy.target = { kind: metric.kind, name: metric.name };
   }
-  for (const { metric } of model.latest) {
-    const policy = policies.get(idOf(metric));
-    if (policy) policy.latest = metric;
-  }
+  for (const { metric, value } of model.latest) policies.get(idOf(metric))?.told.push({ metric, at: parse(value[1]) });
   for (const counter of columns(model.writes, at)) policies.get(idOf(counter.metric))?.writes.push(counter);
-  const serving = columns(model.serving, at);
+  const serving = Object.fromEntries(Object.keys(ENDINGS).map((kind) => [kind, columns(model[kind], at)]));
   for (const policy of policies.values()) {
-    const workload = policy.target?.name ?? policy.name;
-    policy.serving = serving.find(({ metric }) => metric.workload === workload
+    policy.latest = newest(policy.told);
+    policy.serving = serving[policy.target?.kind]?.find(({ metric }) => metric.workload === policy.target.name
       && (metric.cluster ?? "") === policy.cluster && (metric.namespace ?? "") === policy.namespace)?.points;
   }
   return {
-    policies: [...policies.values()].sort((a, b) => a.id.localeCompare(b.id)),
+    policies: [...policies.values()].sort((a, b) => place(a).localeCompare(place(b)) || a.id.localeCompare(b.id)),
     outcomes: model.outcomes.map(({ metric, value }) => ({ cluster: clusterOf(metric), outcome: metric.outcome, count: parse(value[1]) })),
     missed: parse(model.missed[0]?.value[1] ?? "NaN"),
   };
@@ -112,20 +114,13 @@ function bands(points = [], step) {
   return out;
 }
 
-/// What the wanted number became, newest first, and by which cause it was written.
-function changes(points = [], writes = [], step = 1) {
-  const out = [];
-  const why = rises(writes);
-  let before = NaN;
-  for (const [t, v] of points) {
-    if (Number.isNaN(v)) continue;
-    if (!Number.isNaN(before) && v !== before) {
-      const near = why.filter((w) => Math.abs(w.t - t) <= step).sort((a, b) => Math.abs(a.t - t) - Math.abs(b.t - t))[0];
-      out.unshift({ t, from: before, to: v, why: near?.metric });
-    }
-    before = v;
-  }
-  return out;
+/// What one write is told as.
+const why = (metric) => [cause(metric.cause), limit(metric.limited_by)].filter(Boolean).join("; ");
+
+/// The cause of a change: its own write's, or that there is none to tell.
+function causes({ by }) {
+  if (!by.length) return "no write was counted with it";
+  return by.length === 1 ? why(by[0]) : `several writes in this step: ${by.map(why).join(" · ")}`;
 }
 
 function panel(policy, at) {
@@ -137,36 +132,39 @@ function panel(policy, at) {
   ];
   const sufficient = last(policy.sufficient);
   const blind = bands(policy.sufficient, at.step);
-  const list = changes(policy.desired, policy.writes, at.step);
+  const list = changes(policy.desired, policy.writes);
+  const target = policy.target ? `${policy.target.kind} ${policy.target.name}` : "unknown target";
   const where = `cluster=${quote(policy.cluster)}, namespace=${quote(policy.namespace)}`;
-  return h("section", { class: "panel policy", "data-key": policy.id, "aria-label": `Policy ${policy.name} in ${policy.cluster}` },
+  return h("section", { class: "panel policy", "data-key": policy.id, "aria-label": `${target} in ${policy.cluster}, by policy ${policy.name}` },
     h("div", { class: "head" },
-      h("h2", {}, policy.name, h("small", {}, `${policy.cluster} / ${policy.namespace}${policy.target ? ` · ${policy.target.kind} ${policy.target.name}` : ""}`)),
+      h("h2", {}, target, h("small", {}, `${policy.cluster} / ${policy.namespace} · policy ${policy.name}`)),
       sufficient === 1 ? badge("good", "evidence sufficient") : sufficient === 0 ? badge("fair", "evidence insufficient: holds") : badge("idle", "silent")),
     h("div", { class: "split" },
       h("div", {},
         chart(`chart ${policy.id}`, {
-          label: `Replicas of ${policy.name} in ${policy.cluster}`, series, start: at.start, end: at.end,
+          label: `Replicas of ${target} in ${policy.cluster}`, series, start: at.start, end: at.end,
           height: document.documentElement.clientWidth < 700 ? 190 : 250, stepped: true, whole: true, bands: blind, format: (v) => number(v, 3),
         }),
         legend(series, number, h("li", {}, h("i", { class: "swatch", "aria-hidden": "true" }), "evidence insufficient"))),
       h("div", { class: "side" },
-        h("h3", {}, "Last decision"), decision(policy.latest),
+        h("h3", {}, "Last decision"), decision(policy),
         h("h3", {}, "Age of the evidence"),
         policy.ages.length ? h("ul", { class: "plain" }, policy.ages.map((a) => h("li", {}, h("span", {}, a.metric),
           h("b", {}, Number.isNaN(a.seconds) ? "unknown" : `${number(a.seconds, 2)} s`)))) : h("p", { class: "muted" }, "not reported"),
         h("h3", {}, "Last changes"),
         list.length ? h("ol", { class: "plain changes" }, list.slice(0, 6).map((c) => h("li", {},
           h("time", {}, clock(c.t, Math.min(at.end - at.start, 7000))), h("b", {}, `${number(c.from)} → ${number(c.to)}`),
-          c.why && h("small", { class: "muted" }, [cause(c.why.cause), limit(c.why.limited_by)].filter(Boolean).join("; "))))) : h("p", { class: "muted" }, "none in this time"),
+          h("small", { class: "muted" }, causes(c))))) : h("p", { class: "muted" }, "none in this time"),
         h("p", { class: "small" }, h("a", { href: link(`${P}desired_replicas{policy=${quote(policy.name)}, namespace=${quote(policy.namespace)}}`) }, "Wanted, as a query"),
           " · ", h("a", { href: link(`up{${where}}`) }, "Pods")))));
 }
 
 /// The latest decision in words: what is asked for, what cut it, what the evidence is worth.
-function decision(latest) {
+function decision({ latest, desired, current }) {
   if (!latest) return h("p", { class: "muted" }, "not reported");
   const row = (name, text) => h("div", {}, h("dt", {}, name), h("dd", {}, text));
-  return h("dl", { class: "why" }, row("Cause", cause(latest.cause)), latest.limited_by && row("Limit", limit(latest.limited_by)),
-    row("Evidence", evidence(latest.evidence)));
+  const [wanted, asked] = [last(desired), last(current)];
+  const outcome = wanted === asked ? `holds at ${number(wanted)}` : `wants ${number(wanted)} where ${number(asked)} are asked of the target`;
+  return h("dl", { class: "why" }, !Number.isNaN(wanted) && row("Outcome", outcome), row("Cause", cause(latest.cause)),
+    latest.limited_by && row("Limit", limit(latest.limited_by)), row("Evidence", evidence(latest.evidence)));
 }

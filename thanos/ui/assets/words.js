@@ -46,18 +46,3 @@ const words = (table) => (code) => (code ? (Object.hasOwn(table, code) ? table[c
 export const cause = words(CAUSES);
 export const limit = words(LIMITS);
 export const evidence = words(EVIDENCE);
-
-/// Steps at which one of a policy's counters rose, each with the labels of the one that did. A counter that
-/// appears within the time was born with its first event.
-export function rises(counters) {
-  const out = [];
-  for (const { metric, points } of counters) {
-    let before = points[0]?.[1] ?? NaN;
-    for (const [t, v] of points.slice(1)) {
-      if (Number.isNaN(v)) continue;
-      if (v > (Number.isNaN(before) ? 0 : before)) out.push({ t, metric });
-      before = v;
-    }
-  }
-  return out.sort((a, b) => a.t - b.t);
-}

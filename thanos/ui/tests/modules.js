@@ -2,7 +2,9 @@
 import { context, matching } from "/ui/complete.js";
 import { duration, millis, number, percent, seconds, series } from "/ui/format.js";
 import { components, layers } from "/ui/graph.js";
-import { cause, evidence, limit, rises } from "/ui/words.js";
+import { changes, newest, rises } from "/ui/decisions.js";
+import { beginning, span } from "/ui/fit.js";
+import { cause, evidence, limit } from "/ui/words.js";
 import { columns, parse } from "/ui/api.js";
 import { ticks } from "/ui/chart.js";
 import { h, morphChildren } from "/ui/dom.js";
@@ -48,6 +50,21 @@ equal(components(["a", "b", "c", "d", "e"], calls.concat([{ from: "e", to: "e" }
 equal([cause("AboveTarget"), cause("NewCode"), limit(""), evidence(undefined)], ["the metrics ask for more", "new code", "", ""], "codes in words");
 const counters = [{ metric: { cause: "a" }, points: [[1, 2], [2, 2], [3, 3]] }, { metric: { cause: "b" }, points: [[1, NaN], [2, 1], [3, NaN]] }];
 equal(rises(counters).map(({ t, metric }) => [t, metric.cause]), [[2, "b"], [3, "a"]], "counters that rose, and those born within");
+const wanted = [[1, 2], [2, 5], [3, 5], [4, 9], [5, 9], [6, 4], [7, NaN], [8, 4]];
+const write = (cause, ...values) => ({ metric: { cause }, points: values.map((v, i) => [i + 1, v]) });
+const told = (points, ...writes) => changes(points, writes).map(({ from, to, by }) => [from, to, by.map((m) => m.cause)]);
+equal(told(wanted, write("up", 0, 1, 1, 2), write("down", 0, 0, 0, 0, 0, 1)),
+  [[9, 4, ["down"]], [5, 9, ["up"]], [2, 5, ["up"]]], "each change has the cause that was written with it");
+equal(told(wanted, write("up", 0, 1), write("down", 0, 0, 0, 0, 1)),
+  [[9, 4, []], [5, 9, []], [2, 5, ["up"]]], "a neighbour's cause is nobody's");
+equal(told(wanted.slice(0, 2), write("up", 0, 1), write("over", 0, 1)), [[2, 5, ["up", "over"]]], "several writes in one step are several");
+equal(newest([{ at: 3, metric: "a" }, { at: 9, metric: "b" }, { at: 4, metric: "c" }]), "b", "the newest decision is the last");
+equal(newest([]) === undefined, true, "none is none");
+for (const [first, at, want] of [[null, 1000, 900], [880, 1000, 120], [881, 1000, 120], [999, 1000, 30], [0, 90000, 900], [2000, 1000, 30]]) {
+  equal(span(first, at), want, `a page at ${at} of data since ${first}`);
+}
+equal(beginning([{ values: [[50, "1"], [55, "1"]] }, { values: [[45, "1"]] }, {}]), 45, "where data begin");
+equal(beginning([]), null, "no data begin nowhere");
 equal(ticks(0, 2, 5, true), [0, 1, 2], "ticks of what is counted");
 equal(ticks(0, 10, 5), [0, 2, 4, 6, 8, 10], "ticks");
 equal(ticks(3, 3, 5), [3], "ticks of nothing");

@@ -1,15 +1,17 @@
 //! The run in figures: side by side where there are several, then load and workloads of each.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
+use crate::alike;
 use crate::html::Html;
-use crate::page::{columns, letter, void};
+use crate::page::{columns, letter, load};
 use crate::record::{Figures, Record};
 use crate::run::{Run, Slo};
 use crate::scale::number;
 
 /// Rows of a table of figures.
-const ROWS_MAX: usize = 300;
+pub(super) const ROWS_MAX: usize = 300;
 
 /// All tables of figures.
 pub(crate) fn html(runs: &[Run]) -> Html {
@@ -18,7 +20,7 @@ pub(crate) fn html(runs: &[Run]) -> Html {
         side_by_side(&mut h, runs);
     }
     columns(&mut h, runs, |h, _, run| {
-        loads(h, &run.record);
+        load::html(h, &run.record);
         slos(h, run);
         workloads(h, &run.record);
     });
@@ -30,6 +32,23 @@ struct Whole {
     name: &'static str,
     lower_is_better: Option<bool>,
     of: fn(&Run) -> Option<f64>,
+    /// What of two runs has to be the same for their figures to say which is better.
+    measured_by: Option<fn(&Run) -> BTreeSet<String>>,
+}
+
+/// What a run is asked.
+fn asked(run: &Run) -> BTreeSet<String> {
+    run.record.rows.iter().map(|r| r.expectation.clone()).collect()
+}
+
+/// What users accept, service by service.
+fn accepted(run: &Run) -> BTreeSet<String> {
+    run.slos.iter().map(|((cluster, service), s)| format!("{cluster}/{service} {}", s.condition)).collect()
+}
+
+/// The workloads whose replicas are summed.
+fn scaled(run: &Run) -> BTreeSet<String> {
+    run.record.workloads.iter().map(|w| format!("{}/{}", w.cluster, w.workload)).collect()
 }
 
 fn sum(run: &Run, of: fn(&Figures) -> u64) -> Option<f64> {
@@ -62,57 +81,68 @@ const WHOLES: &[Whole] = &[
         name: "thresholds that failed",
         lower_is_better: Some(true),
         of: |r| Some(r.record.rows.iter().filter(|r| !r.held).count() as f64),
+        measured_by: Some(asked),
     },
-    Whole { name: "requests due", lower_is_better: None, of: |r| sum(r, |f| f.planned) },
+    Whole { name: "requests due", lower_is_better: None, of: |r| sum(r, |f| f.planned), measured_by: None },
     Whole {
         name: "requests failed or not sent",
         lower_is_better: Some(true),
         of: |r| sum(r, |f| f.failed.saturating_add(f.dropped)),
+        measured_by: None,
     },
     Whole {
         name: "latency p50, slowest cluster, ms",
         lower_is_better: Some(true),
         of: |r| worst(r, |f| f.latency_p50_ms),
+        measured_by: None,
     },
     Whole {
         name: "latency p95, slowest cluster, ms",
         lower_is_better: Some(true),
         of: |r| worst(r, |f| f.latency_p95_ms),
+        measured_by: None,
     },
     Whole {
         name: "latency p99, slowest cluster, ms",
         lower_is_better: Some(true),
         of: |r| worst(r, |f| f.latency_p99_ms),
+        measured_by: None,
     },
     Whole {
         name: "seconds in which an slo did not hold, %",
         lower_is_better: Some(true),
         of: |r| slo_share(r, |s| s.bad_seconds, |s| s.seconds),
+        measured_by: Some(accepted),
     },
     Whole {
         name: "requests over an slo, %",
         lower_is_better: Some(true),
         of: |r| slo_share(r, |s| s.bad_requests, |s| s.requests),
+        measured_by: Some(accepted),
     },
     Whole {
         name: "replica-hours, all workloads",
         lower_is_better: Some(true),
         of: |r| workload_sum(r, |w| w.replica_hours),
+        measured_by: Some(scaled),
     },
     Whole {
         name: "changes of wanted replicas",
         lower_is_better: Some(true),
         of: |r| workload_sum(r, |w| f64::from(w.changes)),
+        measured_by: Some(scaled),
     },
     Whole {
         name: "reversals of direction",
         lower_is_better: Some(true),
         of: |r| workload_sum(r, |w| f64::from(w.reversals)),
+        measured_by: Some(scaled),
     },
     Whole {
         name: "load generator's send lag p99, ms",
         lower_is_better: None,
         of: |r| worst(r, |f| f.send_lag_p99_ms),
+        measured_by: None,
     },
 ];
 
@@ -129,7 +159,7 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
         h.raw("<th scope=\"col\" class=\"n\">B − A</th>");
     }
     h.raw("</tr></thead><tbody>");
-    let comparable = runs.iter().all(|r| void(r.record.verdict).is_none() && r.record.aborted_by.is_none());
+    let spoilt = alike::incomparable(runs, letter);
     for whole in WHOLES {
         let values: Vec<Option<f64>> = runs.iter().map(|r| (whole.of)(r)).collect();
         if values.iter().all(Option::is_none) {
@@ -140,17 +170,23 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
             cell(h, letter(i), "", &v.map_or_else(|| "–".to_owned(), number));
         }
         if let [Some(a), Some(b)] = values[..] {
-            difference(h, whole.lower_is_better.filter(|_| comparable), a, b);
+            let same_measure = whole
+                .measured_by
+                .is_none_or(|by| runs.windows(2).all(|w| matches!(w, [a, b] if by(a) == by(b))));
+            difference(h, whole.lower_is_better.filter(|_| spoilt.is_empty() && same_measure), a, b);
         } else if runs.len() == 2 {
             cell(h, "B − A", "", &"–");
         }
         h.raw("</tr>");
     }
     h.raw("</tbody></table>");
+    if !spoilt.is_empty() {
+        h.fill("<p class=\"warn\">None is better or worse than another: {}.</p>", &[&spoilt.join("; ")]);
+    }
 }
 
 /// A number; its column's name is beside it where there is no room for columns.
-fn cell(h: &mut Html, name: impl Display, class: &str, value: &dyn Display) {
+pub(super) fn cell(h: &mut Html, name: impl Display, class: &str, value: &dyn Display) {
     h.fill("<td class=\"n {}\" data-name=\"{}\">{}</td>", &[&class, &name, value]);
 }
 
@@ -172,55 +208,6 @@ fn difference(h: &mut Html, lower_is_better: Option<bool>, a: f64, b: f64) {
         }
     }
     h.fill(" {}</td>", &[&word]);
-}
-
-/// Columns of a load's figures.
-const LOAD: [&str; 9] =
-    ["due", "answered", "failed", "not sent", "p50", "p95", "p99", "longest", "send lag p99"];
-
-fn loads(h: &mut Html, r: &Record) {
-    if r.loads.is_empty() {
-        h.raw("<p class=\"empty\">The record holds no figures of load.</p>");
-        return;
-    }
-    h.raw("<table class=\"cards figures\"><caption>Load. Latency in milliseconds</caption><thead><tr>");
-    let named = r.loads.iter().any(|l| l.load != r.loads.first().map_or("", |f| f.load.as_str()));
-    h.raw("<th scope=\"col\">cluster");
-    h.raw(if named { ", load" } else { "" });
-    h.raw("</th><th scope=\"col\">stage</th>");
-    for name in LOAD {
-        h.fill("<th scope=\"col\" class=\"n\">{}</th>", &[&name]);
-    }
-    h.raw("</tr></thead><tbody>");
-    for load in r.loads.iter().take(ROWS_MAX) {
-        let f = &load.figures;
-        h.raw(if load.stage.is_none() { "<tr class=\"whole\">" } else { "<tr>" });
-        let name = match load.to.as_str() {
-            _ if !named => load.cluster.clone(),
-            "" => format!("{}, {}", load.cluster, load.load),
-            to => format!("{}, {} to {to}", load.cluster, load.load),
-        };
-        h.fill("<th scope=\"row\">{}</th>", &[&name]);
-        h.fill("<td class=\"stage\">{}</td>", &[&load.stage.as_deref().unwrap_or("all")]);
-        let counts = [f.planned, f.completed, f.failed, f.dropped].map(|n| n as f64);
-        let latencies =
-            [f.latency_p50_ms, f.latency_p95_ms, f.latency_p99_ms, f.latency_max_ms, f.send_lag_p99_ms];
-        for (name, v) in LOAD.into_iter().zip(counts.into_iter().chain(latencies)) {
-            let wrong = matches!(name, "failed" | "not sent") && v > 0.0;
-            cell(h, name, if wrong { "bad" } else { "" }, &number(v));
-        }
-        h.raw("</tr>");
-    }
-    h.raw("</tbody></table>");
-    let mut causes: Vec<String> = Vec::new();
-    for load in r.loads.iter().filter(|l| l.stage.is_none()) {
-        for (cause, n) in load.figures.causes.iter().take(20) {
-            causes.push(format!("{}: {} × {cause}", load.cluster, number(*n as f64)));
-        }
-    }
-    if !causes.is_empty() {
-        h.fill("<p class=\"note\">Failures: {}.</p>", &[&causes.join("; ")]);
-    }
 }
 
 fn slos(h: &mut Html, run: &Run) {

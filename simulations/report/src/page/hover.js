@@ -12,7 +12,8 @@
     for (const p of plots) {
       const i = Math.min(p.n - 1, Math.floor(share * p.n));
       const s = share * p.length;
-      const clock = Math.floor(s / 60) + ":" + String(Math.floor(s % 60)).padStart(2, "0");
+      const two = (n) => String(Math.floor(n)).padStart(2, "0");
+      const clock = s < 3600 ? Math.floor(s / 60) + ":" + two(s % 60) : Math.floor(s / 3600) + ":" + two(s / 60 % 60) + ":" + two(s % 60);
       p.clock.textContent = share < 0 ? "" : "at " + clock;
       for (const [e, v] of p.values) e.textContent = share < 0 ? "" : v[i];
     }

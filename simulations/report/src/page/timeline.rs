@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use crate::chart::{Chart, Foot, Mark, Series, Shape};
 use crate::html::Html;
 use crate::page::columns;
-use crate::run::{Key, LoadSeries, Point, ReplicaSeries, Run, Slo};
-use crate::scale::Axis;
-use crate::series::{highest, lowest_of, scaled};
+use crate::run::{Key, LoadSeries, Point, ReplicaSeries, Run, Slo, Subject, Target};
+use crate::scale::{Axis, clock};
+use crate::series::{Of, STRETCHES, highest, is_stretched, lowest_of, scaled, seconds};
 
 mod strip;
 mod workload;
@@ -31,11 +31,11 @@ pub(crate) fn html(runs: &[Run]) -> Html {
     let mut h = Html::new();
     let length_s = runs.iter().map(|r| r.length_s).fold(1.0, f64::max);
     h.raw("<p class=\"note\">Faults are hatched over every chart, stages begin at the dotted lines. ");
-    h.raw("▲ up, ▼ down, ○ evidence not trusted, ● trusted again, ◇ said and changed nothing: each leads to its ");
-    h.raw("row among the decisions.</p>");
+    h.raw("▲ up, ▼ down, ○ evidence not trusted, ● trusted again, ◇ decided and changed nothing: each leads to its ");
+    h.raw("row among the decisions, where a step that none of them made says so.</p>");
     columns(&mut h, runs, |h, _, run| strip::strips(h, run, length_s));
     let clusters = union(runs.iter().map(Run::clusters));
-    let keys = keys(runs);
+    let subjects = subjects(runs);
     for cluster in clusters.iter().take(CLUSTERS_MAX) {
         h.fill("<h3>{}</h3>", &[&cluster]);
         let loads = runs.iter().flat_map(|r| r.loads.keys()).filter(|k| k.0 == *cluster);
@@ -43,14 +43,14 @@ pub(crate) fn html(runs: &[Run]) -> Html {
         for key in loads.iter().take(LOADS_MAX) {
             load(&mut h, runs, key, loads.len() > 1, length_s);
         }
-        for key in keys.iter().take(WORKLOADS_MAX).filter(|k| k.0 == *cluster) {
-            workload::charts(&mut h, runs, key, length_s);
+        for subject in subjects.iter().take(WORKLOADS_MAX).filter(|s| s.cluster() == cluster) {
+            workload::charts(&mut h, runs, subject, length_s);
         }
     }
-    if keys.len() > WORKLOADS_MAX {
+    if subjects.len() > WORKLOADS_MAX {
         h.fill(
             "<p class=\"note\">{} more workloads are in the record.</p>",
-            &[&(keys.len() - WORKLOADS_MAX)],
+            &[&(subjects.len() - WORKLOADS_MAX)],
         );
     }
     if clusters.is_empty() {
@@ -76,18 +76,18 @@ fn union(all: impl Iterator<Item = Vec<String>>) -> Vec<String> {
     out
 }
 
-/// Workloads and policies that any run has something to draw of: those that moved or were judged.
-fn keys(runs: &[Run]) -> Vec<Key> {
-    let mut keys = BTreeSet::new();
+/// Workloads that any run has something to draw of: those that moved, and those that policies scale.
+fn subjects(runs: &[Run]) -> Vec<Subject> {
+    let mut all = BTreeSet::new();
     for run in runs {
-        keys.extend(run.policies.keys().cloned());
+        all.extend(run.policies.keys().map(|id| workload::drawn_with(run, id)));
         let moved = run.replicas.iter().filter(|(_, s)| {
             let first = s.wanted.first().map(|p| p.1);
             s.wanted.iter().any(|p| Some(p.1) != first)
         });
-        keys.extend(moved.map(|(k, _)| k.clone()));
+        all.extend(moved.map(|(t, _)| Subject::Workload(t.clone())));
     }
-    keys.into_iter().collect()
+    all.into_iter().collect()
 }
 
 /// A column a run, each with the chart of the same thing, on a cluster and perhaps of one of its loads.
@@ -122,7 +122,7 @@ fn charts(
 /// What differs from chart to chart.
 struct Parts {
     title: String,
-    unit: &'static str,
+    unit: String,
     axis: Axis,
     series: Vec<Series>,
     points: Vec<Mark>,
@@ -131,8 +131,8 @@ struct Parts {
 
 impl Parts {
     /// Of series alone.
-    fn new(title: String, unit: &'static str, axis: Axis, series: Vec<Series>) -> Self {
-        Self { title, unit, axis, series, points: Vec::new(), feet: Vec::new() }
+    fn new(title: String, unit: impl Into<String>, axis: Axis, series: Vec<Series>) -> Self {
+        Self { title, unit: unit.into(), axis, series, points: Vec::new(), feet: Vec::new() }
     }
 }
 
@@ -144,34 +144,46 @@ fn load(h: &mut Html, runs: &[Run], key: &Key, one_of_several: bool, length_s: f
     if all.is_empty() {
         return;
     }
-    let top = |pick: fn(&LoadSeries) -> &Vec<Point>| all.iter().map(|s| highest(pick(s))).fold(0.0, f64::max);
+    let drawn = |points: &Vec<Point>, of: Of| seconds(points, length_s, of);
+    let top = |pick: fn(&LoadSeries) -> &Vec<Point>, of: Of| {
+        all.iter().map(|s| highest(&drawn(pick(s), of))).fold(0.0, f64::max)
+    };
+    // One word for all: they have as many seconds as the run.
+    let stretched = all.iter().any(|s| is_stretched(&s.asked));
+    let each = |what: &str| {
+        let stretch = clock((length_s / STRETCHES as f64).round());
+        if stretched { format!("; {what} each {stretch}") } else { String::new() }
+    };
 
     let carried = runs.iter().map(|r| highest(&capacity(r, cluster))).fold(0.0, f64::max);
-    let axis = Axis::linear(top(|s| &s.asked).max(top(|s| &s.answered)).max(carried));
+    let axis = Axis::linear(top(|s| &s.asked, Of::Mean).max(top(|s| &s.answered, Of::Mean)).max(carried));
     charts(h, runs, scope, length_s, |run, _| {
         let s = run.loads.get(key)?;
         let mut series = vec![
-            Series::new("answered well", "one area", Shape::Area, s.answered.clone()),
-            Series::new("asked by the stages", "two", Shape::Steps, s.asked.clone()),
+            Series::new("answered well", "one area", Shape::Area, drawn(&s.answered, Of::Mean)),
+            Series::new("asked by the stages", "two", Shape::Steps, drawn(&s.asked, Of::Mean)),
         ];
         let capacity = capacity(run, cluster);
         let title = if capacity.is_empty() { "Load" } else { "Load against capacity" };
         if !capacity.is_empty() {
             series.insert(0, Series::new("capacity", "cap area", Shape::Area, capacity));
         }
-        Some(Parts::new(titled(title), "requests per second", axis, series))
+        Some(Parts::new(titled(title), format!("requests per second{}", each("mean of")), axis, series))
     });
 
     let lowest = all.iter().flat_map(|s| s.p50.iter().map(|p| p.1)).filter(|v| *v > 0.0).reduce(f64::min);
-    let axis = Axis::log(lowest.unwrap_or(1.0), top(|s| &s.p99).max(1.0));
+    let axis = Axis::log(lowest.unwrap_or(1.0), top(|s| &s.p99, Of::Highest).max(1.0));
     charts(h, runs, scope, length_s, |run, _| {
         let s = run.loads.get(key)?;
         let series = vec![
-            Series::new("p99", "l99", Shape::Line, s.p99.clone()),
-            Series::new("p95", "l95", Shape::Line, s.p95.clone()),
-            Series::new("p50", "l50", Shape::Line, s.p50.clone()),
+            Series::new("p99", "l99", Shape::Line, drawn(&s.p99, Of::Highest)),
+            Series::new("p95", "l95", Shape::Line, drawn(&s.p95, Of::Median)),
+            Series::new("p50", "l50", Shape::Line, drawn(&s.p50, Of::Median)),
         ];
-        let unit = "milliseconds, logarithmic, of each second";
+        let unit = format!(
+            "milliseconds, logarithmic, of each second{}",
+            each("p99 the worst, others the median of")
+        );
         let foot = |(service, slo): (&str, &Slo)| Foot {
             name: format!("{} of {service} not held: {}", slo.words(), slo.misses()),
             spans: slo.missed.clone(),
@@ -180,7 +192,7 @@ fn load(h: &mut Html, runs: &[Run], key: &Key, one_of_several: bool, length_s: f
         Some(Parts { feet, ..Parts::new(titled("Latency"), unit, axis, series) })
     });
 
-    let bad = top(|s| &s.failed).max(top(|s| &s.dropped));
+    let bad = top(|s| &s.failed, Of::Mean).max(top(|s| &s.dropped, Of::Mean));
     if bad == 0.0 {
         let whose = if one_of_several { format!(" of {name}") } else { String::new() };
         h.fill("<p class=\"note\">No request{} to {} failed or stayed unsent.</p>", &[&whose, &cluster]);
@@ -189,10 +201,11 @@ fn load(h: &mut Html, runs: &[Run], key: &Key, one_of_several: bool, length_s: f
     charts(h, runs, scope, length_s, |run, _| {
         let s = run.loads.get(key)?;
         let series = vec![
-            Series::new("failed", "wrong area", Shape::Area, s.failed.clone()),
-            Series::new("not sent", "three", Shape::Steps, s.dropped.clone()),
+            Series::new("failed", "wrong area", Shape::Area, drawn(&s.failed, Of::Mean)),
+            Series::new("not sent", "three", Shape::Steps, drawn(&s.dropped, Of::Mean)),
         ];
-        Some(Parts::new(titled("Failures"), "requests per second", Axis::linear(bad), series))
+        let unit = format!("requests per second{}", each("mean of"));
+        Some(Parts::new(titled("Failures"), unit, Axis::linear(bad), series))
     });
 }
 
@@ -203,6 +216,7 @@ fn capacity(run: &Run, cluster: &str) -> Vec<Point> {
         return Vec::new();
     }
     let of = |s: &ReplicaSeries| s.sustains_rps.map(|rps| scaled(&s.ready, rps));
-    let all = run.replicas.iter().filter(|(key, s)| key.0 == cluster && highest(&s.planned) > 0.0);
+    let here = run.replicas.range(Target::new(cluster, "", "")..).take_while(|(t, _)| t.cluster == cluster);
+    let all = here.filter(|(_, s)| highest(&s.planned) > 0.0);
     lowest_of(&all.filter_map(|(_, s)| of(s)).collect::<Vec<_>>())
 }

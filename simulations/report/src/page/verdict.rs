@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 
+use crate::alike::void;
 use crate::html::Html;
-use crate::page::{column, letter, void};
+use crate::page::{column, letter};
 use crate::record::Row;
 use crate::run::Run;
 use crate::scale::clock;
@@ -11,27 +12,39 @@ use crate::scale::clock;
 /// Rows of one verdict that are shown; no scenario written by a person has as many.
 const ROWS_MAX: usize = 500;
 
+/// Warnings that are shown.
+const WARNINGS_MAX: usize = 50;
+
 /// The verdict: a list for one run, a matrix for several.
 pub(crate) fn html(runs: &[Run]) -> Html {
     let mut h = Html::new();
     match runs {
         [run] => {
             column(&mut h, runs, 0);
-            if let Some(why) = void(run.record.verdict) {
+            if run.record.aborted_by.is_none()
+                && let Some(why) = void(&run.record)
+            {
                 h.fill("<p class=\"warn\">This is no verdict on the policy: {}.</p>", &[&why]);
             }
             aborted(&mut h, run, &"This run");
             counterexample(&mut h, run);
+            warnings(&mut h, run);
             one(&mut h, &run.record.rows);
             h.raw("</div>");
         }
         _ => {
             for (i, run) in runs.iter().enumerate() {
-                if let Some(why) = void(run.record.verdict) {
+                if run.record.aborted_by.is_none()
+                    && let Some(why) = void(&run.record)
+                {
                     h.fill("<p class=\"warn\"><b class=\"letter\">{}</b> {}.</p>", &[&letter(i), &why]);
                 }
                 aborted(&mut h, run, &format_args!("Run {}", letter(i)));
                 counterexample(&mut h, run);
+                if !run.record.warnings.is_empty() {
+                    h.fill("<p class=\"which\"><b class=\"letter\">{}</b></p>", &[&letter(i)]);
+                    warnings(&mut h, run);
+                }
             }
             matrix(&mut h, runs);
         }
@@ -45,6 +58,23 @@ fn aborted(h: &mut Html, run: &Run, which: &dyn Display) {
     let at = clock(run.record.duration_s);
     h.fill("<p class=\"warn\">{} ended early, after {}, by the threshold <b>{}</b>. ", &[which, &at, by]);
     h.raw("The figures are of what ran until then.</p>");
+}
+
+/// What a reader should know, and what changes no row.
+fn warnings(h: &mut Html, run: &Run) {
+    let all = &run.record.warnings;
+    if all.is_empty() {
+        return;
+    }
+    h.fill("<details class=\"warnings\" open><summary>Warnings: {}</summary><ul>", &[&all.len()]);
+    for warning in all.iter().take(WARNINGS_MAX) {
+        h.fill("<li>{}</li>", &[warning]);
+    }
+    h.raw("</ul>");
+    if all.len() > WARNINGS_MAX {
+        h.fill("<p class=\"note\">{} more are in the record.</p>", &[&(all.len() - WARNINGS_MAX)]);
+    }
+    h.raw("</details>");
 }
 
 /// What had to fail, and whether it did: there a red row is what was wanted.

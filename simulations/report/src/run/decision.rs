@@ -1,168 +1,239 @@
-//! What was decided, when, and why: from the changes of replicas and of the policies' words.
+//! What was decided, when, and why: decisions as they were recorded, and the steps of replicas that each made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Key, PolicySeries, PolicyState, ReplicaSeries};
+use super::explain::{OpenStep, Step, Written, explain};
+use super::subject::{PolicyId, Subject, Target};
+use super::{PolicySeries, ReplicaSeries, guess};
+use crate::record::{self, Metric};
 
-/// Replicas change first; the policy's status says why a moment later, or shortly before.
-const REASON_WITHIN_S: f64 = 2.0;
+/// A step is seen after the decision that made it was taken; a watch may also be quicker than the controller's clock.
+const SEEN_S: (f64, f64) = (1.0, 5.0);
 
-/// One decision.
+/// Of a decision without a time of its own one knows when its policy's status told it, which is later.
+const TOLD_S: (f64, f64) = (6.0, 1.0);
+
+/// A row of what happened to replicas and to trust.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Decision {
+pub(crate) struct Entry {
     pub(crate) at_s: f64,
-    /// Cluster and workload, or policy.
-    pub(crate) key: Key,
-    pub(crate) kind: Kind,
-    /// The policy's cause in its own words.
-    pub(crate) reason: String,
-    /// What it held of its evidence then.
-    pub(crate) evidence: String,
-    /// The metric's value then.
-    pub(crate) value: Option<f64>,
+    pub(crate) subject: Subject,
+    /// Empty for a step that no decision explains.
+    pub(crate) policy: String,
+    pub(crate) fact: Fact,
 }
 
-/// What kind it was.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    /// Wanted replicas changed.
-    Scale { from: f64, to: f64 },
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fact {
+    /// A policy decided.
+    Decided(Box<Decided>),
+    /// Wanted replicas changed, and no recorded decision says why.
+    Step { from: i32, to: i32, guess: Option<Guess> },
     /// The evidence began or ceased to suffice.
-    Trust(bool),
-    /// The policy gave a new cause and nothing changed.
-    Said,
+    Trust { sufficient: bool, evidence: String, value: Option<f64> },
+    /// A policy gave a new cause, in a record that holds no decisions.
+    Said { cause: String, evidence: String, value: Option<f64> },
 }
 
-impl Kind {
-    /// One word.
-    pub(crate) fn word(self) -> &'static str {
+/// A decision as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Decided {
+    pub(crate) from: i32,
+    pub(crate) to: i32,
+    /// None where the record does not say.
+    pub(crate) written: Option<bool>,
+    pub(crate) reason: String,
+    pub(crate) limits: Vec<String>,
+    pub(crate) digest: String,
+    pub(crate) record: String,
+    pub(crate) metrics: Vec<Metric>,
+    /// When the step that it made was seen.
+    pub(crate) seen_s: Option<f64>,
+}
+
+/// What may have made a step, in a record that does not say what its policies scale.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Guess {
+    pub(crate) policy: String,
+    pub(crate) reason: String,
+}
+
+impl Fact {
+    /// One word; a class of the page's style.
+    pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Scale { from, to } if to > from => "up",
-            Self::Scale { .. } => "down",
-            Self::Trust(true) => "trusts",
-            Self::Trust(false) => "doubts",
-            Self::Said => "says",
+            Self::Step { from, to, .. } => direction(*from, *to),
+            Self::Decided(d) if d.changes() => direction(d.from, d.to),
+            Self::Decided(_) | Self::Said { .. } => "says",
+            Self::Trust { sufficient: true, .. } => "trusts",
+            Self::Trust { sufficient: false, .. } => "doubts",
         }
     }
 
     /// One sign, so that colour is never alone.
-    pub(crate) fn sign(self) -> &'static str {
-        match self {
-            Self::Scale { from, to } if to > from => "▲",
-            Self::Scale { .. } => "▼",
-            Self::Trust(true) => "●",
-            Self::Trust(false) => "○",
-            Self::Said => "◇",
+    pub(crate) fn sign(&self) -> &'static str {
+        match self.word() {
+            "up" => "▲",
+            "down" => "▼",
+            "trusts" => "●",
+            "doubts" => "○",
+            _ => "◇",
         }
     }
 }
 
-/// Every decision, in order of time.
-pub(super) fn decisions(
-    replicas: &BTreeMap<Key, ReplicaSeries>,
-    policies: &BTreeMap<Key, PolicySeries>,
-) -> Vec<Decision> {
-    let mut all = Vec::new();
-    for (key, series) in replicas {
-        let states = policies.get(key).map(|p| p.states.as_slice()).unwrap_or_default();
-        for pair in series.wanted.windows(2) {
-            let [(_, from), (at_s, to)] = pair else { continue };
-            if from != to {
-                let state = reason(states, *at_s, *to);
-                all.push(decision(*at_s, key, Kind::Scale { from: *from, to: *to }, state));
+impl Decided {
+    /// Whether it changed what is wanted.
+    pub(crate) fn changes(&self) -> bool {
+        self.from != self.to && (self.written == Some(true) || self.seen_s.is_some())
+    }
+}
+
+fn direction(from: i32, to: i32) -> &'static str {
+    if to > from { "up" } else { "down" }
+}
+
+/// A recorded decision, and when it was.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) policy: PolicyId,
+    /// By its own clock where that can be read, else when it was told.
+    pub(super) at_s: f64,
+    /// Whether it is by its own clock.
+    pub(super) exact: bool,
+    pub(super) decided: Decided,
+}
+
+impl Taken {
+    pub(super) fn new(d: record::Decision, told_s: f64, own_s: Option<f64>) -> Self {
+        // It cannot have been told before it was taken: such a clock is another's.
+        let own_s = own_s.filter(|s| *s <= told_s + SEEN_S.1);
+        Self {
+            policy: PolicyId::new(&d.cluster, &d.namespace, &d.policy, (&d.target_kind, &d.target_name)),
+            at_s: super::time(own_s.unwrap_or(told_s)),
+            exact: own_s.is_some(),
+            decided: Decided {
+                from: d.from.unwrap_or_default(),
+                to: d.to.unwrap_or_default(),
+                written: d.written,
+                reason: d.reason,
+                limits: d.limits,
+                digest: d.digest,
+                record: d.record,
+                metrics: d.metrics,
+                seen_s: None,
+            },
+        }
+    }
+
+    /// What a step may be of.
+    pub(super) fn written(&self, index: usize) -> Option<Written> {
+        let (before, after) = if self.exact { SEEN_S } else { TOLD_S };
+        // What is not said to be unwritten may have been.
+        (self.decided.written != Some(false)).then_some(Written {
+            index,
+            from: self.decided.from,
+            to: self.decided.to,
+            at_s: self.at_s,
+            earliest_s: self.at_s - before,
+            latest_s: self.at_s + after,
+        })
+    }
+}
+
+/// Everything that was decided, and every step that no decision explains, in order of time.
+pub(super) fn entries(
+    replicas: &BTreeMap<Target, ReplicaSeries>,
+    policies: &BTreeMap<PolicyId, PolicySeries>,
+    mut taken: Vec<Taken>,
+    targets_told: bool,
+) -> Vec<Entry> {
+    let (seen, open) = steps_and_decisions(replicas, &taken);
+    for (i, at_s) in seen {
+        if let Some(t) = taken.get_mut(i) {
+            t.decided.seen_s = Some(at_s);
+        }
+    }
+    let guesses = if targets_told { Vec::new() } else { guess::guesses(&open, &taken, policies) };
+    let guesses = guesses.into_iter().chain(std::iter::repeat(None));
+    let step = |((target, step), guess): (OpenStep, Option<Guess>)| Entry {
+        at_s: step.at_s,
+        subject: Subject::Workload(target),
+        policy: String::new(),
+        fact: Fact::Step { from: step.from, to: step.to, guess },
+    };
+    let mut entries: Vec<Entry> = open.into_iter().zip(guesses).map(step).collect();
+    for (id, series) in policies {
+        judged(id, series, taken.is_empty(), &mut entries);
+    }
+    entries.extend(taken.into_iter().map(|t| Entry {
+        at_s: t.at_s,
+        subject: t.policy.subject(),
+        policy: t.policy.full_name(),
+        fact: Fact::Decided(Box::new(t.decided)),
+    }));
+    entries.sort_by(|a, b| a.at_s.total_cmp(&b.at_s).then_with(|| a.subject.cmp(&b.subject)));
+    entries
+}
+
+/// A decision's index, and when its step was seen.
+type Seen = (usize, f64);
+
+/// Decisions of which the steps were seen, and the steps that are of none.
+fn steps_and_decisions(
+    replicas: &BTreeMap<Target, ReplicaSeries>,
+    taken: &[Taken],
+) -> (Vec<Seen>, Vec<OpenStep>) {
+    let mut by_name: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (i, t) in taken.iter().enumerate() {
+        if let Some(target) = &t.policy.target {
+            by_name.entry((&target.cluster, &target.name)).or_default().push(i);
+        }
+    }
+    let (mut seen, mut open) = (Vec::new(), Vec::new());
+    for (target, series) in replicas {
+        let own = by_name.get(&(target.cluster.as_str(), target.name.as_str())).into_iter().flatten();
+        let written = own.filter_map(|i| {
+            let of = taken.get(*i)?;
+            of.policy.target.as_ref().filter(|t| target.covers(t))?;
+            of.written(*i)
+        });
+        let steps = steps(series);
+        let made = explain(&steps, written.collect());
+        for (step, made_by) in steps.into_iter().zip(made) {
+            if made_by.is_empty() {
+                open.push((target.clone(), step));
             }
+            seen.extend(made_by.into_iter().map(|i| (i, step.at_s)));
         }
     }
-    // Causes that a change of replicas has already told.
-    let told: BTreeSet<(Key, String)> = all.iter().map(|d| (d.key.clone(), d.reason.clone())).collect();
-    for (key, policy) in policies {
-        let mut before: Option<&PolicyState> = None;
-        for state in &policy.states {
-            let changed = before.is_none_or(|b| b.sufficient != state.sufficient);
-            if let Some(sufficient) = state.sufficient.filter(|_| changed) {
-                all.push(decision(state.at_s, key, Kind::Trust(sufficient), Some(state)));
-            } else if !state.cause.is_empty()
-                && before.is_none_or(|b| b.cause != state.cause)
-                && !told.contains(&(key.clone(), state.cause.clone()))
-            {
-                all.push(decision(state.at_s, key, Kind::Said, Some(state)));
-            }
-            before = Some(state);
-        }
-    }
-    all.sort_by(|a, b| a.at_s.total_cmp(&b.at_s).then_with(|| a.key.cmp(&b.key)));
-    all
+    (seen, open)
 }
 
-fn decision(at_s: f64, key: &Key, kind: Kind, state: Option<&PolicyState>) -> Decision {
-    Decision {
-        at_s,
-        key: key.clone(),
-        kind,
-        reason: state.map(|s| s.cause.clone()).unwrap_or_default(),
-        evidence: state.map(|s| s.evidence.clone()).unwrap_or_default(),
-        value: state.and_then(|s| s.value),
-    }
+fn steps(series: &ReplicaSeries) -> Vec<Step> {
+    let step = |pair: &[(f64, f64)]| match pair {
+        [(_, from), (at_s, to)] if from != to => {
+            Some(Step { at_s: *at_s, from: *from as i32, to: *to as i32 })
+        }
+        _ => None,
+    };
+    series.wanted.windows(2).filter_map(step).collect()
 }
 
-/// The state that explains a change to `to`: the nearest that wants just that, else the last before it.
-fn reason(states: &[PolicyState], at_s: f64, to: f64) -> Option<&PolicyState> {
-    let distance = |s: &&PolicyState| (s.at_s - at_s).abs();
-    let first = states.partition_point(|s| s.at_s < at_s - REASON_WITHIN_S);
-    let end = states.partition_point(|s| s.at_s <= at_s + REASON_WITHIN_S);
-    let near = states.get(first..end).unwrap_or_default();
-    let wanted = near.iter().filter(|s| s.desired.is_some_and(|d| f64::from(d) == to));
-    wanted.min_by(|a, b| distance(a).total_cmp(&distance(b))).or_else(|| {
-        let before = states.partition_point(|s| s.at_s <= at_s);
-        before.checked_sub(1).and_then(|i| states.get(i))
-    })
-}
-
-/// The number in `… a replica against 12) …`: what one replica is meant to carry.
-pub(super) fn target_of(cause: &str) -> Option<f64> {
-    let (_, rest) = cause.split_once(" a replica against ")?;
-    let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    number.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn state(at_s: f64, desired: i32, cause: &str) -> PolicyState {
-        let (sufficient, evidence) = (Some(true), "fresh".to_owned());
-        PolicyState {
-            at_s,
-            sufficient,
-            evidence,
-            value: None,
-            desired: Some(desired),
-            cause: cause.to_owned(),
+/// When a policy's evidence began or ceased to suffice; and, where no decisions were recorded, each cause that it gave.
+fn judged(id: &PolicyId, series: &PolicySeries, causes: bool, entries: &mut Vec<Entry>) {
+    let entry = |at_s, fact| Entry { at_s, subject: id.subject(), policy: id.full_name(), fact };
+    let (mut trusted, mut cause) = (None, "");
+    for s in &series.states {
+        if let Some(sufficient) = s.sufficient.filter(|_| s.sufficient != trusted) {
+            let (evidence, value) = (s.evidence.clone(), s.value);
+            entries.push(entry(s.at_s, Fact::Trust { sufficient, evidence, value }));
         }
-    }
-
-    #[test]
-    fn the_reason_is_the_nearest_state_that_wants_just_that() {
-        let states = [state(10.0, 6, "six"), state(11.1, 9, "nine"), state(12.1, 13, "thirteen")];
-        for (at_s, to, cause) in [
-            (10.9, 9.0, Some("nine")),
-            (9.9, 6.0, Some("six")),
-            (30.0, 4.0, Some("thirteen")),
-            (1.0, 4.0, None),
-        ] {
-            assert_eq!(reason(&states, at_s, to).map(|s| s.cause.as_str()), cause, "{at_s}");
+        if causes && !s.cause.is_empty() && s.cause != cause {
+            let (evidence, value) = (s.evidence.clone(), s.value);
+            entries.push(entry(s.at_s, Fact::Said { cause: s.cause.clone(), evidence, value }));
         }
-    }
-
-    #[test]
-    fn a_target_is_read_from_the_words() {
-        assert_eq!(
-            target_of("requests above target: 61 (30.69 a replica against 12) asks for 6"),
-            Some(12.0)
-        );
-        assert_eq!(target_of("61 (30.69 a replica against 1e) asks"), Some(1.0));
-        for none in ["", " a replica against ", "held", " a replica against 0)"] {
-            assert_eq!(target_of(none), None, "{none}");
-        }
+        (trusted, cause) = (s.sufficient, s.cause.as_str());
     }
 }

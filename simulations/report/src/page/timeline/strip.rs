@@ -18,6 +18,9 @@ const LOADS_MAX: usize = 16;
 /// Policies with a strip, and services.
 const POLICIES_MAX: usize = 60;
 
+/// Characters of what a bar says.
+const TEXT_CHARS_MAX: usize = 200;
+
 /// One bar.
 struct Bar {
     span: Span,
@@ -45,8 +48,10 @@ pub(super) fn strips(h: &mut Html, run: &Run, length_s: f64) {
         let bar = Bar { span: fault.clone(), style: "fault", text: String::new() };
         strip(h, &format!("fault: {} ({})", fault.name, fault.detail), vec![bar], length_s);
     }
-    for (key, policy) in run.policies.iter().take(POLICIES_MAX) {
-        strip(h, &format!("evidence of {}/{}", key.0, key.1), trust(policy, length_s), length_s);
+    for (id, policy) in run.policies.iter().take(POLICIES_MAX) {
+        let of = id.target.as_ref().map(|t| format!(" on {}", t.short())).unwrap_or_default();
+        let name = format!("evidence of {}/{}{of}", id.cluster, id.full_name());
+        strip(h, &name, trust(policy, length_s), length_s);
     }
     for ((cluster, service), slo) in run.slos.iter().take(POLICIES_MAX) {
         let name = format!("{} of {cluster}/{service} not held: {}", slo.words(), slo.misses());
@@ -76,14 +81,9 @@ fn strip(h: &mut Html, name: &str, bars: Vec<Bar>, length_s: f64) {
             String::new()
         };
         let title = format!("{}: {}{until}. {}", bar.span.name, clock(bar.span.from_s), bar.text);
-        h.fill(
-            "<li class=\"bar {}\" style=\"left:{}%;width:{}%\" title=\"{}\">",
-            &[&bar.style, &left, &width, &title],
-        );
-        h.fill(
-            "<span class=\"hidden\">{}</span><span aria-hidden=\"true\">{}</span></li>",
-            &[&title, &bar.text],
-        );
+        h.fill("<li class=\"bar {}\" style=\"left:{}%;width:{}%\" title=\"", &[&bar.style, &left, &width]);
+        h.escaped(&title, TEXT_CHARS_MAX).raw("\"><span class=\"hidden\">").escaped(&title, TEXT_CHARS_MAX);
+        h.raw("</span><span aria-hidden=\"true\">").escaped(&bar.text, TEXT_CHARS_MAX).raw("</span></li>");
     }
     h.raw("</ul></div>");
 }

@@ -1,28 +1,57 @@
 //! The charts of one workload.
 
+use std::collections::BTreeSet;
+
 use super::{Parts, charts as chart};
 use crate::chart::{Mark, Series, Shape};
 use crate::html::Html;
 use crate::page::decisions;
-use crate::run::{Key, Kind, Point, Run};
-use crate::scale::Axis;
+use crate::run::{Entry, Fact, Point, PolicyId, PolicySeries, Run, Subject, Target};
+use crate::scale::{Axis, clock};
 use crate::series::{highest, scaled};
 
 /// Points of decisions on one chart.
 const MARKS_MAX: usize = 250;
 
-/// Its replicas, the load that is planned for it where it is of several, and what its policy measured.
-pub(super) fn charts(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
-    let name = key.1.as_str();
+/// Policies of one workload with charts of what they measured; more than one is a mistake that is worth seeing.
+const POLICIES_MAX: usize = 4;
+
+/// Its replicas, the load that is planned for it where it is of several, and what its policies measured.
+pub(super) fn charts(h: &mut Html, runs: &[Run], subject: &Subject, length_s: f64) {
+    if let Subject::Workload(target) = subject {
+        replicas(h, runs, target, length_s);
+        planned(h, runs, target, length_s);
+    }
+    let ids: BTreeSet<&PolicyId> =
+        runs.iter().flat_map(|r| r.policies.keys().filter(|id| drawn_with(r, id) == *subject)).collect();
+    for id in ids.into_iter().take(POLICIES_MAX) {
+        measured(h, runs, subject, id, length_s);
+    }
+}
+
+/// Where a policy's measurements are drawn: with its target. In a record that names none, with the workload of its own
+/// name, if there is one; the chart says so.
+pub(super) fn drawn_with(run: &Run, id: &PolicyId) -> Subject {
+    let own = Target::new(&id.cluster, "", &id.name);
+    match &id.target {
+        None if !run.targets_told && run.replicas.contains_key(&own) => Subject::Workload(own),
+        _ => id.subject(),
+    }
+}
+
+fn replicas(h: &mut Html, runs: &[Run], target: &Target, length_s: f64) {
+    if runs.iter().all(|r| !r.replicas.contains_key(target)) {
+        return;
+    }
     let most = runs
         .iter()
-        .filter_map(|r| r.replicas.get(key))
+        .filter_map(|r| r.replicas.get(target))
         .flat_map(|s| [highest(&s.wanted), highest(&s.ready), highest(&s.demanded)])
         .fold(1.0, f64::max);
     // Room above the highest for the points that are not on a line.
     let axis = Axis::linear(most * 1.15);
-    chart(h, runs, (&key.0, None), length_s, |run, i| {
-        let s = run.replicas.get(key)?;
+    chart(h, runs, (&target.cluster, None), length_s, |run, i| {
+        let s = run.replicas.get(target)?;
         let mut series = vec![
             Series::new("ready", "one area", Shape::Area, s.ready.clone()),
             Series::new("wanted", "two", Shape::Steps, s.wanted.clone()),
@@ -30,20 +59,21 @@ pub(super) fn charts(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
         if !s.demanded.is_empty() {
             series.push(Series::new("demanded", "three", Shape::Steps, s.demanded.clone()));
         }
-        let points = marks(run, i, key, &axis);
-        Some(Parts { points, ..Parts::new(format!("{name}: replicas"), "replicas", axis, series) })
+        let points = marks(run, i, target, &axis);
+        Some(Parts {
+            points,
+            ..Parts::new(format!("{}: replicas", target.short()), "replicas", axis, series)
+        })
     });
-    planned(h, runs, key, length_s);
-    measured(h, runs, key, length_s);
 }
 
 /// What several loads plan to send it against what its ready replicas carry.
-fn planned(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
-    if runs.iter().all(|r| r.loads_on(&key.0) <= 1) {
+fn planned(h: &mut Html, runs: &[Run], target: &Target, length_s: f64) {
+    if runs.iter().all(|r| r.loads_on(&target.cluster) <= 1) {
         return;
     }
     let of = |run: &Run| -> Option<(Vec<Point>, Vec<Point>)> {
-        let s = run.replicas.get(key)?;
+        let s = run.replicas.get(target)?;
         Some((s.planned.clone(), scaled(&s.ready, s.sustains_rps?)))
     };
     let all: Vec<_> = runs.iter().filter_map(of).collect();
@@ -52,67 +82,85 @@ fn planned(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
     }
     let top = all.iter().flat_map(|(planned, capacity)| [highest(planned), highest(capacity)]);
     let axis = Axis::linear(top.fold(0.0, f64::max));
-    chart(h, runs, (&key.0, None), length_s, |run, _| {
+    chart(h, runs, (&target.cluster, None), length_s, |run, _| {
         let (planned, capacity) = of(run)?;
         let series = vec![
             Series::new("capacity", "cap area", Shape::Area, capacity),
             Series::new("planned, of all loads", "two", Shape::Steps, planned),
         ];
-        let title = format!("{}: planned load against capacity", key.1);
+        let title = format!("{}: planned load against capacity", target.short());
         Some(Parts::new(title, "requests per second", axis, series))
     });
 }
 
-/// What the policy measured against what the ready replicas are meant to carry.
-fn measured(h: &mut Html, runs: &[Run], key: &Key, length_s: f64) {
-    let values = |run: &Run| -> Vec<Point> {
-        let states = run.policies.get(key).map(|p| p.states.as_slice()).unwrap_or_default();
-        states.iter().filter_map(|s| Some((s.at_s, s.value?))).collect()
+/// What a policy measured against what the ready replicas of its target are meant to carry.
+fn measured(h: &mut Html, runs: &[Run], subject: &Subject, id: &PolicyId, length_s: f64) {
+    let series = |run: &Run| -> Option<(Vec<Point>, Vec<Point>)> {
+        let PolicySeries { states, per_replica } = run.policies.get(id)?;
+        let values: Vec<Point> = states.iter().filter_map(|s| Some((s.at_s, s.value?))).collect();
+        let capacity = match subject {
+            Subject::Workload(target) => per_replica.zip(run.replicas.get(target)),
+            Subject::Policy(..) => None,
+        };
+        let capacity = capacity.map(|(each, s)| scaled(&s.ready, each)).unwrap_or_default();
+        (!values.is_empty()).then_some((values, capacity))
     };
-    let capacity = |run: &Run| -> Vec<Point> {
-        let target = run.policies.get(key).and_then(|p| p.target);
-        target.zip(run.replicas.get(key)).map(|(t, s)| scaled(&s.ready, t)).unwrap_or_default()
-    };
-    if runs.iter().all(|r| values(r).is_empty()) {
+    let all: Vec<_> = runs.iter().filter_map(series).collect();
+    if all.is_empty() {
         return;
     }
-    let top = runs.iter().flat_map(|r| [highest(&values(r)), highest(&capacity(r))]).fold(0.0, f64::max);
-    let axis = Axis::linear(top);
-    chart(h, runs, (&key.0, None), length_s, |run, _| {
-        let mut series = vec![Series::new("measured", "two", Shape::Steps, values(run))];
-        let capacity = capacity(run);
+    let top = all.iter().flat_map(|(values, capacity)| [highest(values), highest(capacity)]);
+    let axis = Axis::linear(top.fold(0.0, f64::max));
+    let (name, by) = match subject {
+        Subject::Workload(target) => (target.short(), format!(" by policy {}", id.full_name())),
+        Subject::Policy(_, name) => (format!("policy {name}"), String::new()),
+    };
+    let guessed = matches!(subject, Subject::Workload(_)) && id.target.is_none();
+    chart(h, runs, (subject.cluster(), None), length_s, |run, _| {
+        let (values, capacity) = series(run)?;
+        let mut series = vec![Series::new("measured", "two", Shape::Steps, values)];
         if !capacity.is_empty() {
             series.insert(0, Series::new("target × ready", "cap area", Shape::Area, capacity));
         }
-        let title = format!("{}: measured against target", key.1);
+        let note = if guessed { " (guessed by its name to be its policy)" } else { "" };
+        let against = if series.len() > 1 { " against target" } else { "" };
+        let title = format!("{name}: measured{against}{by}{note}");
         Some(Parts::new(title, "as the policy measures it", axis, series))
     });
 }
 
-/// Decisions of a workload; when there are too many, those that changed something come first.
-fn marks(run: &Run, index: usize, key: &Key, axis: &Axis) -> Vec<Mark> {
-    let mut own: Vec<(usize, &crate::run::Decision)> =
-        run.decisions.iter().enumerate().filter(|(i, d)| d.key == *key && *i < decisions::ROWS_MAX).collect();
+/// What happened to a workload; when there is too much of it, what changed something comes first.
+fn marks(run: &Run, index: usize, target: &Target, axis: &Axis) -> Vec<Mark> {
+    let own = |entry: &Entry| matches!(&entry.subject, Subject::Workload(t) if target.covers(t));
+    let drawn = run.entries.iter().take(decisions::ROWS_MAX).enumerate();
+    let mut own: Vec<(usize, &Entry)> = drawn.filter(|(_, e)| own(e)).collect();
     if own.len() > MARKS_MAX {
-        own.retain(|(_, d)| d.kind != Kind::Said);
+        own.retain(|(_, e)| e.fact.word() != "says");
         own.truncate(MARKS_MAX);
     }
-    let mark = |(i, d): (usize, &crate::run::Decision)| {
-        let (style, height) = match d.kind {
-            Kind::Scale { from, to } => (if to > from { "up" } else { "down" }, axis.place(to)),
-            Kind::Trust(true) => ("trust", 1.0),
-            Kind::Trust(false) => ("doubt", 1.0),
-            Kind::Said => ("said", 0.0),
-        };
-        Mark {
-            at_s: d.at_s,
-            height,
-            style,
-            sign: d.kind.sign(),
-            row: decisions::row_id(index, i),
-            head: format!("{} · {}", crate::scale::clock(d.at_s), decisions::what(d)),
-            body: if matches!(d.kind, Kind::Trust(_)) { d.evidence.clone() } else { d.reason.clone() },
+    own.into_iter().map(|(i, e)| mark(run, decisions::row_id(index, i), e, axis)).collect()
+}
+
+fn mark(run: &Run, row: String, entry: &Entry, axis: &Axis) -> Mark {
+    let (style, height, at_s) = match &entry.fact {
+        Fact::Step { to, .. } => (entry.fact.word(), axis.place(f64::from(*to)), entry.at_s),
+        Fact::Decided(d) if d.changes() => {
+            (entry.fact.word(), axis.place(f64::from(d.to)), d.seen_s.unwrap_or(entry.at_s))
         }
+        Fact::Trust { sufficient: true, .. } => ("trust", 1.0, entry.at_s),
+        Fact::Trust { sufficient: false, .. } => ("doubt", 1.0, entry.at_s),
+        Fact::Decided(_) | Fact::Said { .. } => ("said", 0.0, entry.at_s),
     };
-    own.into_iter().map(mark).collect()
+    Mark {
+        at_s,
+        height,
+        style,
+        sign: entry.fact.sign(),
+        row,
+        head: format!("{} · {}: {}", clock(entry.at_s), entry.subject, decisions::what(entry)),
+        body: match &entry.fact {
+            Fact::Trust { evidence, .. } => evidence.clone(),
+            _ => decisions::cause(entry, run),
+        },
+    }
 }
