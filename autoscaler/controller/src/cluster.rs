@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autoscaler_api::{ScaleTargetRef, ScalingPolicyStatus};
 use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::lease::Fence;
+use crate::pods::Pod;
 
 /// Longest note of an event; the API refuses 1024 bytes and more.
 const MAX_NOTE_BYTES: usize = 1_000;
@@ -151,11 +152,7 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let listing = ListParams::default().labels(selector);
         let pods = self.call(pods.list(&listing)).await?;
-        let ready = |p: &&Pod| {
-            let conditions = p.status.as_ref().and_then(|s| s.conditions.as_ref());
-            conditions.is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
-        };
-        Ok(i32::try_from(pods.items.iter().filter(ready).count()).unwrap_or(i32::MAX))
+        Ok(i32::try_from(pods.items.iter().filter(|p| p.is_ready()).count()).unwrap_or(i32::MAX))
     }
 
     /// The one writer to `/scale`. The scale's resourceVersion is a precondition: what was decided on what

@@ -17,7 +17,7 @@
 //! - metrics are reached through the Prometheus HTTP API alone.
 //!
 //! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
-//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `status`, `events`, `lease`, `records`, `metrics`,
+//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `pods`, `status`, `events`, `lease`, `records`, `metrics`,
 //! `shared`; beside the controller `check` and `explain`.
 
 mod check;
@@ -28,6 +28,7 @@ mod explain;
 mod lease;
 mod metrics;
 mod plan;
+mod pods;
 mod policies;
 mod promql;
 mod querier;

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 use futures::{FutureExt, Stream, StreamExt, stream};
-use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 
 use crate::index::Index;
 use crate::metrics::Metrics;
+use crate::objects::{Pod, Service};
 
 /// Pauses while the API server is away; kube's own go up to 30 s, in which pods come and go.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -67,9 +67,11 @@ impl Watches {
         let (pods, pod_writer) = reflector::store();
         let config = watcher::Config::default;
         let service_events =
-            watch(Api::<Service>::all(client.clone()), config()).backoff(pauses()).reflect(service_writer);
+            watch(Api::<Service>::all(client.clone()), config()).backoff(pauses()).modify(forget_writers);
         let pod_events =
-            watch(Api::<Pod>::all(client.clone()), config()).backoff(pauses()).reflect(pod_writer);
+            watch(Api::<Pod>::all(client.clone()), config()).backoff(pauses()).modify(forget_writers);
+        let (service_events, pod_events) =
+            (service_events.reflect(service_writer), pod_events.reflect(pod_writer));
         let changes = stream::select(changes(service_events), changes(pod_events)).boxed();
         Self { services, pods, changes }
     }
@@ -116,6 +118,11 @@ fn changes<K: Send + 'static>(
         Ok(_) => Change::Store,
         Err(error) => Change::Away(error.to_string()),
     })
+}
+
+/// Who wrote which field is often half of an object, and says nothing about endpoints.
+fn forget_writers(object: &mut impl Resource) {
+    object.meta_mut().managed_fields = None;
 }
 
 /// Doubling pauses, started over by every success.

@@ -11,10 +11,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use k8s_openapi::api::core::v1::{Container, Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use linkerd2_proxy_api::destination::{AddrSet, NoEndpoints, Update, WeightedAddr, WeightedAddrSet, update};
 use proxy_api::port;
+
+use crate::objects::{Container, ContainerPort, Pod, Service, ServicePort};
 
 const SKIP_INBOUND_PORTS: &str = "config.linkerd.io/skip-inbound-ports";
 /// The weight that Linkerd's control plane gives every address.
@@ -128,7 +129,7 @@ fn weighted(labels: &LabelMap, addresses: &[(&SocketAddr, &LabelMap)]) -> Weight
 /// Linkerd.
 fn target_port(service: &Service, port: u16) -> IntOrString {
     let ports = service.spec.iter().flat_map(|s| s.ports.iter().flatten());
-    let tcp = |p: &&k8s_openapi::api::core::v1::ServicePort| p.protocol.as_deref().unwrap_or("TCP") == "TCP";
+    let tcp = |p: &&ServicePort| p.protocol.as_deref().unwrap_or("TCP") == "TCP";
     let listed = ports.filter(tcp).find(|p| p.port == i32::from(port));
     listed.and_then(|p| p.target_port.clone()).unwrap_or(IntOrString::Int(port.into()))
 }
@@ -167,11 +168,11 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     spec.flat_map(|s| {
         let sidecars =
             s.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-        s.containers.iter().chain(sidecars)
+        s.containers.iter().flatten().chain(sidecars)
     })
 }
 
-fn ports(container: &Container) -> impl Iterator<Item = &k8s_openapi::api::core::v1::ContainerPort> {
+fn ports(container: &Container) -> impl Iterator<Item = &ContainerPort> {
     container.ports.iter().flatten().filter(|p| p.protocol.as_deref().unwrap_or("TCP") == "TCP")
 }
 

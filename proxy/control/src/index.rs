@@ -7,7 +7,6 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::runtime::reflector::{ObjectRef, Store};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -15,6 +14,7 @@ use tokio::sync::watch;
 use crate::authority::Authority;
 use crate::endpoints::Endpoints;
 use crate::metrics::Metrics;
+use crate::objects::{Pod, Service};
 
 /// Distinct service ports followed at once.
 const FOLLOWED_MAX: usize = 10_000;

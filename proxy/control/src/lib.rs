@@ -14,13 +14,14 @@
 //! It watches Pods, not EndpointSlices, which cannot hold loopback addresses. Service profiles, identity and
 //! policy are not served yet.
 //!
-//! Modules in reading order: [`authority`], [`endpoints`], [`index`], [`cluster`], [`server`], [`metrics`].
+//! Modules in reading order: [`authority`], [`objects`], [`endpoints`], [`index`], [`cluster`], [`server`], [`metrics`].
 
 pub mod authority;
 pub mod cluster;
 pub mod endpoints;
 pub mod index;
 pub mod metrics;
+pub mod objects;
 pub mod server;
 
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ use thanos_storepb::storepb::store_server::StoreServer;
 use thanos_storepb::storepb::writeable_store_server::{WriteableStore, WriteableStoreServer};
 use thanos_storepb::storepb::{WriteRequest, WriteResponse};
 use tokio::net::TcpListener;
-use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -67,10 +67,9 @@ pub(crate) async fn serve(
     until: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let info = InfoServer::new(store.clone());
-    let store = StoreServer::new(store).accept_compressed(Gzip).accept_compressed(Zstd);
+    let store = StoreServer::new(store).accept_compressed(Gzip);
     let replica = WriteableStoreServer::new(Replica(writer))
         .accept_compressed(Gzip)
-        .accept_compressed(Zstd)
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)

@@ -22,7 +22,9 @@ use crate::config::{Job, StaticConfig};
 use crate::target::{LabelMap, TargetGroup};
 
 pub use kubernetes::{Connection, connect};
-pub use pod::pod_targets;
+pub use pod::{
+    Container, ContainerPort, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, pod_targets,
+};
 
 /// Everything a source knows; `None`: nothing yet.
 pub type Groups = Option<Arc<Vec<TargetGroup>>>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use autoscaler_api::RingStatus;
 use autoscaler_api::conditions::{reasons, types};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod as KubePod};
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{Member, Next, Pod, View, file, plan};
 use crate::cluster::{Cluster, is_conflict};
 use crate::plan::RingPlan;
+use crate::pods::Pod as KubePod;
 use crate::status::Said;
 
 /// Most pods of one StatefulSet that are read.
@@ -178,17 +179,12 @@ async fn write(
 
 fn pod(pod: &KubePod, target: &str, port: u16) -> Option<Pod> {
     let ordinal = pod.metadata.name.as_deref()?.strip_prefix(target)?.strip_prefix('-')?.parse().ok()?;
-    let status = pod.status.as_ref();
-    let ip = status.and_then(|s| s.pod_ip.as_deref()).filter(|ip| !ip.is_empty());
-    let ready = status
-        .and_then(|s| s.conditions.as_ref())
-        .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
     let bracketed =
         |ip: &str| if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
     Some(Pod {
         ordinal,
-        address: ip.map(bracketed),
-        ready: ready && pod.metadata.deletion_timestamp.is_none(),
+        address: pod.ip().map(bracketed),
+        ready: pod.is_ready() && pod.metadata.deletion_timestamp.is_none(),
     })
 }
 

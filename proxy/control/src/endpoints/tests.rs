@@ -88,6 +88,26 @@ fn only_ready_living_selected_pods_take_part() {
 }
 
 #[test]
+fn what_is_null_missing_or_unknown_leaves_objects_readable() {
+    let read = |yaml: &str| thanos_telemetry::cli::parse_yaml::<Pod>(yaml).unwrap();
+    for spec in [
+        "{containers: [{ports: null, lifecycle: {sleep: [1]}}], initContainers: null, volumes: no-list}",
+        "{containers: null}",
+        "{}",
+    ] {
+        let pod = read(&format!(
+            "{{metadata: {{labels: {{app: web}}}}, spec: {spec}, \
+             status: {{podIP: 127.1.0.5, hostIPs: 7, conditions: [{{type: Ready, status: 'True'}}]}}}}"
+        ));
+        let service = service("{selector: {app: web}, ports: [{port: 80, nodePort: x}], clusterIPs: 7}");
+        assert_eq!(resolved(&service, &[pod], 80), ["127.1.0.5:80"], "{spec}");
+    }
+    let nothing_ready =
+        read("{metadata: {labels: {app: web}}, status: {podIP: 127.1.0.5, conditions: null}}");
+    assert!(resolved(&service("{selector: {app: web}, ports: null}"), &[nothing_ready], 80).is_empty());
+}
+
+#[test]
 fn labels_are_linkerds() {
     let print =
         |labels: &LabelMap| labels.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ");

@@ -1,6 +1,5 @@
 use std::net::SocketAddr;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 use linkerd2_proxy_api::destination::destination_client::DestinationClient;
@@ -9,6 +8,7 @@ use linkerd2_proxy_api::destination::update;
 use tonic::transport::server::TcpIncoming;
 
 use super::*;
+use crate::objects::{Pod, Service};
 
 struct Bench {
     client: DestinationClient<tonic::transport::Channel>,

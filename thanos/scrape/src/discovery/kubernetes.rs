@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use super::{Groups, pod_targets};
+use super::{Groups, Pod, pod_targets};
 use crate::config::KubernetesSdConfig;
 
 /// Changes that come together are published together.
@@ -68,7 +67,7 @@ pub(super) async fn run(config: KubernetesSdConfig, connection: Connection, send
         };
         let (store, writer) = reflector::store();
         stores.push(store);
-        let pods = watcher(api, selection(&config)).backoff(pauses()).reflect(writer);
+        let pods = watcher(api, selection(&config)).backoff(pauses()).modify(forget_writers).reflect(writer);
         events.push(pods.boxed());
     }
     let mut failing = false;
@@ -97,6 +96,11 @@ pub(super) async fn run(config: KubernetesSdConfig, connection: Connection, send
             publish(&stores, &sender);
         }
     }
+}
+
+/// Who wrote which field is often half of an object, and says nothing about targets.
+fn forget_writers(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
 }
 
 fn selection(config: &KubernetesSdConfig) -> watcher::Config {

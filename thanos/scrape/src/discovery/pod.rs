@@ -1,8 +1,10 @@
 //! A pod's targets and `__meta_kubernetes_pod_*` labels, as Prometheus' `discovery/kubernetes/pod.go` makes them.
 
+mod object;
+
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+pub use object::{Container, ContainerPort, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
 
 use crate::target::{LabelMap, TargetGroup};
 
@@ -16,7 +18,7 @@ pub fn pod_targets(pod: &Pod) -> Option<TargetGroup> {
     let pod_ip = status.pod_ip.as_deref().filter(|ip| !ip.is_empty())?;
     let statuses = status.container_statuses.as_deref().unwrap_or_default();
     let init_statuses = status.init_container_statuses.as_deref().unwrap_or_default();
-    let main = spec.containers.iter().map(|c| (c, statuses, "false"));
+    let main = spec.containers.iter().flatten().map(|c| (c, statuses, "false"));
     let init = spec.init_containers.iter().flatten().map(|c| (c, init_statuses, "true"));
     let targets =
         main.chain(init).flat_map(|(c, s, is_init)| container_targets(pod_ip, c, s, is_init)).collect();
@@ -40,7 +42,7 @@ fn container_targets(
         base.insert("__address__".into(), pod_ip.to_owned());
         return vec![base];
     }
-    let target = |port: &k8s_openapi::api::core::v1::ContainerPort| {
+    let target = |port: &ContainerPort| {
         let mut labels = base.clone();
         let number = port.container_port.to_string();
         let host = if pod_ip.contains(':') { format!("[{pod_ip}]") } else { pod_ip.to_owned() };
@@ -158,6 +160,20 @@ status:
              pod_container_port_name=admin pod_container_port_number=4191 pod_container_port_protocol=TCP",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_null_missing_or_unknown_leaves_a_pod_readable() {
+        for (spec, targets) in [
+            ("{containers: [{name: a, ports: null, lifecycle: {sleep: [1]}}], initContainers: null}", 1),
+            ("{containers: [{}], volumes: not-even-a-list}", 1),
+            ("{containers: null}", 0),
+            ("{}", 0),
+        ] {
+            let yaml =
+                format!("{{spec: {spec}, status: {{podIP: 127.1.0.5, conditions: null, hostIPs: 7}}}}");
+            assert_eq!(pod_targets(&pod(&yaml)).unwrap().targets.len(), targets, "{spec}");
+        }
     }
 
     #[test]
