@@ -19,7 +19,6 @@ mod write;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,6 +57,8 @@ pub(crate) struct Call {
     pub(crate) validation: FieldValidation,
     /// Text for `Warning` headers.
     pub(crate) warnings: Vec<String>,
+    /// Paths of keys that an object of the body had twice.
+    pub(crate) duplicates: Vec<String>,
 }
 
 /// Which part of an object is written.
@@ -101,7 +102,6 @@ pub(crate) struct Page {
 pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) registry: Registry,
-    uids: HashSet<String>,
     ids: ids::Ids,
 }
 
@@ -111,7 +111,6 @@ impl State {
         let mut this = Self {
             store: Store::new(revision, HISTORY_LEN),
             registry: Registry::new(),
-            uids: HashSet::new(),
             ids: ids::Ids::new(seed),
         };
         if let Some(namespaces) = this.registry.get("", "v1", "namespaces").cloned() {
@@ -126,6 +125,7 @@ impl State {
                     force: false,
                     validation: FieldValidation::Ignore,
                     warnings: Vec::new(),
+                    duplicates: Vec::new(),
                 };
                 if let Err(error) = this.create(&mut call, json!({"metadata": {"name": name}}), now) {
                     tracing::error!(%error, name, "standing namespace was refused");
@@ -140,7 +140,7 @@ impl State {
         self.store.get(&call.resource.collection, &call.namespace, &call.name).ok_or_else(|| call.not_found())
     }
 
-    /// One page of matching objects.
+    /// One page of matching objects, as they are or as they were `at` a revision.
     ///
     /// All pages show the state at the first page's revision.
     pub(crate) fn list(
@@ -150,15 +150,19 @@ impl State {
         selector: &Selector,
         limit: usize,
         token: &str,
+        at: Option<u64>,
     ) -> Result<Page> {
         let (revision, after) = if token.is_empty() {
-            (self.store.revision(), None)
+            (at.unwrap_or(self.store.revision()), None)
         } else {
             let (revision, id) =
                 parse_token(token).ok_or_else(|| ApiError::bad_request("continue key is not valid"))?;
             (revision, Some(id))
         };
         let Ok(past) = self.store.as_of(&resource.collection, revision) else {
+            if token.is_empty() {
+                return Err(ApiError::expired("The resourceVersion for the provided list is too old."));
+            }
             return Err(ApiError::expired(
                 "The provided continue parameter is too old to display a consistent list result. \
                  You must start a new list without the continue parameter.",

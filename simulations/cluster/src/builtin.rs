@@ -1,11 +1,16 @@
 //! The built-in kinds: their names, their types, their defaults, and what they refuse.
 //!
 //! Types come from k8s-openapi: a body is read as its type and written back, which finds wrong types (with the
-//! field) and drops unknown fields. Defaults and checks are those that the workload controllers, the node and
-//! `kubectl` lean on, not all of Kubernetes'.
+//! field) and drops unknown fields. What is left is brought into its one form (`canonical`), gets its defaults, and is
+//! judged (`validate`).
 
-mod admission;
+mod canonical;
+mod defaults;
+pub(crate) mod names;
+mod quantity;
 mod records;
+pub(crate) mod types;
+mod validate;
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::coordination::v1 as coordination;
@@ -18,8 +23,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use admission::{default, normalise, validate, validate_update};
+pub(crate) use canonical::{settle, spell};
+pub(crate) use defaults::default;
 pub(crate) use records::validate_event;
+pub(crate) use validate::{name_faults, validate, validate_meta, validate_update};
+
+/// The group of roles and bindings.
+pub(crate) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// A built-in kind.
 #[derive(Debug)]

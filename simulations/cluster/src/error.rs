@@ -85,7 +85,8 @@ impl ApiError {
         Self::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json, application/json;stream=watch",
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/json;stream=watch",
         )
     }
 
@@ -133,6 +134,17 @@ impl ApiError {
         Self::new(410, "Expired", message)
     }
 
+    /// A read wants a state that is yet to come.
+    pub(crate) fn too_large_version(wanted: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
+        let mut error = Self::new(504, "Timeout", message);
+        error.details = json!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        });
+        error
+    }
+
     /// What the original says when a patch that can be read does not fit the object.
     pub(crate) fn unprocessable() -> Self {
         let mut error =
@@ -142,8 +154,8 @@ impl ApiError {
     }
 
     /// Query parameters, or a body of options, that are wrong.
-    pub(crate) fn bad_options(kind: &str, cause: Cause) -> Self {
-        let mut error = Self::invalid("meta.k8s.io", kind, "", &[cause]);
+    pub(crate) fn bad_options(kind: &str, causes: &[Cause]) -> Self {
+        let mut error = Self::invalid("meta.k8s.io", kind, "", causes);
         if let Value::Object(details) = &mut error.details {
             details.remove("name");
         }
@@ -165,8 +177,8 @@ impl ApiError {
             format!(
                 "the body of the request was in an unknown format ({got}); accepted media types include: \
                  application/json, application/yaml, application/json-patch+json, application/merge-patch+json, \
-                 application/strategic-merge-patch+json, application/apply-patch+yaml \
-                 (kubectl create KIND sends protobuf: use kubectl create -f or kubectl apply -f)"
+                 application/strategic-merge-patch+json, application/apply-patch+yaml, \
+                 application/vnd.kubernetes.protobuf"
             ),
         )
     }

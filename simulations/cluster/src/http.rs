@@ -2,18 +2,23 @@
 
 mod body;
 mod discovery;
+mod health;
+mod json;
+mod list;
 mod logs;
 mod openapi;
 mod path;
+mod protobuf;
+mod query;
+mod reviews;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, Request, State as Extract};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{Request, State as Extract};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -25,8 +30,9 @@ use crate::object;
 use crate::resources::Resource;
 use crate::selector::Selector;
 use crate::table;
-use body::Shape;
+use body::{Encoding, Sent, Shape};
 use path::Target;
+use query::Params;
 
 /// What every request may need.
 #[derive(Debug, Clone)]
@@ -41,8 +47,6 @@ pub(crate) fn router(server: Server) -> Router {
     Router::new().fallback(handle).with_state(server)
 }
 
-type Params = HashMap<String, String>;
-
 async fn handle(Extract(server): Extract<Server>, request: Request) -> Response {
     match answer(&server, request).await {
         Ok(response) => response,
@@ -52,33 +56,39 @@ async fn handle(Extract(server): Extract<Server>, request: Request) -> Response 
 
 async fn answer(server: &Server, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let params = params(&parts.uri)?;
-    if let Some(fixed) = fixed_path(server, &parts.uri) {
+    let params = Params::of(&parts.uri)?;
+    let path = parts.uri.path();
+    if let Some(fixed) = fixed_path(server, path, &params, &parts.headers)? {
         return if parts.method == Method::GET { Ok(fixed) } else { Err(ApiError::method_not_allowed()) };
     }
-    let target = server.api.with(|state| path::parse(parts.uri.path(), &state.registry))?;
+    if let Some((group, kind)) = reviews::find(path) {
+        if parts.method != Method::POST {
+            return Err(ApiError::method_not_allowed());
+        }
+        let (_, encoding) = body::negotiate(&parts.headers)?;
+        let sent = body::read(&parts.headers, body).await?;
+        return Ok(reply_as(encoding, 201, &reviews::answer(group, kind, sent.value)?, &[]));
+    }
+    let target = server.api.with(|state| path::parse(path, &state.registry))?;
     let exchange = Exchange { server, method: parts.method, headers: parts.headers, params, target };
     exchange.run(body).await
 }
 
-fn params(uri: &Uri) -> Result<Params> {
-    Query::<Params>::try_from_uri(uri)
-        .map(|Query(params)| params)
-        .map_err(|e| ApiError::bad_request(format!("the query string cannot be read: {e}")))
-}
-
 /// Paths that are not objects.
-fn fixed_path(server: &Server, uri: &Uri) -> Option<Response> {
-    let text = |body: &'static str| (StatusCode::OK, body).into_response();
-    match uri.path().trim_end_matches('/') {
-        "/healthz" | "/livez" | "/readyz" => Some(text("ok")),
-        "/version" => Some(reply(200, &discovery::version(), &[])),
-        path => server
+fn fixed_path(server: &Server, path: &str, params: &Params, headers: &HeaderMap) -> Result<Option<Response>> {
+    if let Some(text) = health::answer(path, params.find("verbose").is_some()) {
+        return Ok(Some((StatusCode::OK, text).into_response()));
+    }
+    match path.trim_end_matches('/') {
+        "/version" => Ok(Some(reply(200, &discovery::version(), &[]))),
+        "/metrics" => Ok(Some(server.api.with(|state| health::metrics(&state.store)).into_response())),
+        "/openapi/v2" => openapi::v2::answer(server, headers).map(Some),
+        path => Ok(server
             .api
             .with(|state| {
                 discovery::answer(path, &state.registry).or_else(|| openapi::answer(path, &state.registry))
             })
-            .map(|value| reply(200, &value, &[])),
+            .map(|value| reply(200, &value, &[]))),
     }
 }
 
@@ -93,11 +103,11 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn param(&self, name: &str) -> &str {
-        self.params.get(name).map(String::as_str).unwrap_or_default()
+        self.params.text(name)
     }
 
     fn is_set(&self, name: &str) -> bool {
-        matches!(self.param(name), "true" | "1")
+        self.params.flag(name)
     }
 
     fn call(&self) -> Result<Call> {
@@ -133,7 +143,13 @@ impl Exchange<'_> {
                 }
             },
             warnings: Vec::new(),
+            duplicates: Vec::new(),
         })
+    }
+
+    /// As [`Exchange::call`], for a write of what was sent.
+    fn call_with(&self, duplicates: Vec<String>) -> Result<Call> {
+        Ok(Call { duplicates, ..self.call()? })
     }
 
     /// Which options a write has, in the API's words.
@@ -147,11 +163,13 @@ impl Exchange<'_> {
     }
 
     fn bad_option(&self, field: &str, value: &str, allowed: &[&str]) -> ApiError {
-        ApiError::bad_options(self.options(), Cause::unsupported(field, value, allowed))
+        ApiError::bad_options(self.options(), &[Cause::unsupported(field, value, allowed)])
     }
 
     fn selector(&self) -> Result<Selector> {
-        Selector::parse(self.param("labelSelector"), self.param("fieldSelector"))
+        let selector = Selector::parse(self.param("labelSelector"), self.param("fieldSelector"))?;
+        // The old paths of watches name one object.
+        Ok(if self.target.watch { selector.named(&self.target.name) } else { selector })
     }
 
     async fn run(self, body: Body) -> Result<Response> {
@@ -160,13 +178,15 @@ impl Exchange<'_> {
             ("GET", "log") => logs::answer(self.server, &self.target, &self.params).await,
             ("POST", "binding" | "eviction") => {
                 let body = body::read(&self.headers, body).await?;
-                self.act_on_pod(&body)
+                self.act_on_pod(&body.value)
             }
             ("GET", "scale") => {
                 let call = self.call()?;
                 let scale = self.server.api.with(|state| state.get_scale(&call))?;
-                Ok(reply(200, &scale, &[]))
+                self.reply(200, &scale, &[])
             }
+            ("GET", "") if self.target.watch => self.watch(),
+            (_, "") if self.target.watch => Err(ApiError::method_not_allowed()),
             ("GET", "" | "status") if named => self.get(),
             ("GET", "") if self.is_set("watch") => self.watch(),
             ("GET", "") => self.list(),
@@ -185,29 +205,37 @@ impl Exchange<'_> {
             }
             ("DELETE", "") => {
                 let body = body::read_optional(&self.headers, body).await?;
-                self.delete(&body)
+                self.delete(&body.value)
             }
             _ => Err(ApiError::method_not_allowed()),
         }
     }
 
-    fn shape(&self) -> Result<Shape> {
+    fn form(&self) -> Result<(Shape, Encoding)> {
         body::negotiate(&self.headers)
+    }
+
+    fn reply(&self, code: u16, value: &Value, warnings: &[String]) -> Result<Response> {
+        let (_, encoding) = self.form()?;
+        Ok(reply_as(encoding, code, value, warnings))
     }
 
     fn one(&self, code: u16, object: &Value, warnings: &[String]) -> Result<Response> {
         let resource = &self.target.resource;
         let object = in_version(resource, object);
-        let value = match self.shape()? {
+        let (shape, encoding) = self.form()?;
+        let value = match shape {
             Shape::Whole => object.into_owned(),
             Shape::Table => table::table(resource, &[&object], self.param("includeObject"), Timestamp::now()),
             Shape::Metadata => metadata_only(&object),
         };
-        Ok(reply(code, &value, warnings))
+        Ok(reply_as(encoding, code, &value, warnings))
     }
 
     fn get(&self) -> Result<Response> {
         let call = self.call()?;
+        let revision = list::revision(self.param("resourceVersion"))?;
+        self.server.api.with(|state| list::reached(revision, state.store.revision()))?;
         let object = self.server.api.with(|state| state.get(&call).cloned())?;
         self.one(200, &object, &[])
     }
@@ -215,17 +243,12 @@ impl Exchange<'_> {
     fn list(&self) -> Result<Response> {
         let resource = &self.target.resource;
         let selector = self.selector()?;
-        let limit = match self.param("limit") {
-            "" => 0,
-            text => {
-                text.parse().map_err(|_| ApiError::bad_request(format!("limit {text:?} is not a number")))?
-            }
-        };
+        let asked = list::Asked::of(&self.params)?;
         let namespace = self.target.namespace.as_deref();
-        let page = self
-            .server
-            .api
-            .with(|state| state.list(resource, namespace, &selector, limit, self.param("continue")))?;
+        let page = self.server.api.with(|state| {
+            let at = asked.revision(state.store.revision())?;
+            state.list(resource, namespace, &selector, asked.limit, self.param("continue"), at)
+        })?;
         let objects: Vec<_> = page.items.iter().map(|o| in_version(resource, o)).collect();
         let mut meta = json!({"resourceVersion": page.revision.to_string()});
         if !page.next.is_empty() {
@@ -234,7 +257,8 @@ impl Exchange<'_> {
                 meta["remainingItemCount"] = json!(remaining);
             }
         }
-        let value = match self.shape()? {
+        let (shape, encoding) = self.form()?;
+        let value = match shape {
             Shape::Whole => {
                 let items: Vec<&Value> = objects.iter().map(AsRef::as_ref).collect();
                 json!({"kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": meta, "items": items})
@@ -250,39 +274,32 @@ impl Exchange<'_> {
                 json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items})
             }
         };
-        Ok(reply(200, &value, &[]))
+        Ok(reply_as(encoding, 200, &value, &[]))
     }
 
     fn watch(&self) -> Result<Response> {
-        if self.params.contains_key("sendInitialEvents")
-            && self.param("resourceVersionMatch") != "NotOlderThan"
-        {
-            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            let cause = Cause::forbidden("resourceVersionMatch", why);
-            return Err(ApiError::bad_options("ListOptions", cause));
+        list::check_watch(&self.params)?;
+        let (shape, encoding) = self.form()?;
+        if encoding != Encoding::Json {
+            return Err(ApiError::not_acceptable());
         }
         let request = watch::Watch {
             resource: self.target.resource.clone(),
             namespace: self.target.namespace.clone(),
             selector: self.selector()?,
-            shape: self.shape()?,
+            shape,
             include_object: self.param("includeObject").to_owned(),
             bookmarks: self.is_set("allowWatchBookmarks"),
             send_initial: self.is_set("sendInitialEvents"),
-            timeout_s: match self.param("timeoutSeconds") {
-                "" => None,
-                text => Some(text.parse().map_err(|_| {
-                    ApiError::bad_request(format!("timeoutSeconds {text:?} is not a number"))
-                })?),
-            },
+            timeout_s: self.params.number("timeoutSeconds")?,
         };
         let stream = request.start(self.server, self.param("resourceVersion"))?;
         let json = HeaderValue::from_static("application/json");
         Ok(([(header::CONTENT_TYPE, json)], Body::from_stream(stream)).into_response())
     }
 
-    fn create(&self, body: Value) -> Result<Response> {
-        let mut call = self.call()?;
+    fn create(&self, sent: Sent) -> Result<Response> {
+        let (body, mut call) = (sent.value, self.call_with(sent.duplicates)?);
         if call.resource.namespaced && call.namespace.is_empty() {
             return Err(ApiError::method_not_allowed());
         }
@@ -290,32 +307,32 @@ impl Exchange<'_> {
         self.one(201, &object, &call.warnings)
     }
 
-    fn update(&self, body: Value) -> Result<Response> {
-        let mut call = self.call()?;
+    fn update(&self, sent: Sent) -> Result<Response> {
+        let (body, mut call) = (sent.value, self.call_with(sent.duplicates)?);
         let now = Timestamp::now();
         if call.subresource == Subresource::Scale {
             let scale = self.server.api.with(|state| state.update_scale(&mut call, &body, now))?;
-            return Ok(reply(200, &scale, &call.warnings));
+            return self.reply(200, &scale, &call.warnings);
         }
-        let object = self.server.api.with(|state| state.update(&mut call, body, now))?;
-        self.one(200, &object, &call.warnings)
+        let (object, created) = self.server.api.with(|state| state.update(&mut call, body, now))?;
+        self.one(if created { 201 } else { 200 }, &object, &call.warnings)
     }
 
-    fn patch(&self, kind: PatchKind, body: Value) -> Result<Response> {
-        let mut call = self.call()?;
+    fn patch(&self, kind: PatchKind, sent: Sent) -> Result<Response> {
+        let (body, mut call) = (sent.value, self.call_with(sent.duplicates)?);
         if kind == PatchKind::Apply && self.param("fieldManager").is_empty() {
             let why = "Required value: is required for apply patch";
             let cause = Cause::new("FieldValueRequired", "fieldManager", why);
-            return Err(ApiError::bad_options(self.options(), cause));
+            return Err(ApiError::bad_options(self.options(), &[cause]));
         }
-        if kind != PatchKind::Apply && self.params.contains_key("force") {
+        if kind != PatchKind::Apply && self.params.find("force").is_some() {
             let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
-            return Err(ApiError::bad_options(self.options(), cause));
+            return Err(ApiError::bad_options(self.options(), &[cause]));
         }
         let now = Timestamp::now();
         if call.subresource == Subresource::Scale {
             let scale = self.server.api.with(|state| state.patch_scale(&mut call, kind, body, now))?;
-            return Ok(reply(200, &scale, &call.warnings));
+            return self.reply(200, &scale, &call.warnings);
         }
         let (object, created) = self.server.api.with(|state| state.patch(&mut call, kind, body, now))?;
         self.one(if created { 201 } else { 200 }, &object, &call.warnings)
@@ -324,11 +341,14 @@ impl Exchange<'_> {
     fn delete(&self, body: &Value) -> Result<Response> {
         let call = self.call()?;
         let mut options = DeleteOptions::from_body(body)?;
-        if let Ok(seconds) = self.param("gracePeriodSeconds").parse() {
+        if let Some(seconds) = self.params.number("gracePeriodSeconds")? {
             options.grace_seconds = Some(seconds);
         }
-        if let Some(policy) = self.params.get("propagationPolicy") {
-            options.propagation.clone_from(policy);
+        if let Some(policy) = self.params.find("propagationPolicy") {
+            options.propagation =
+                DeleteOptions::from_body(&json!({"propagationPolicy": policy}))?.propagation;
+        } else if self.params.flag("orphanDependents") {
+            options.propagation = "Orphan".into();
         }
         let resource = &call.resource;
         let now = Timestamp::now();
@@ -341,12 +361,12 @@ impl Exchange<'_> {
                 .with(|state| state.delete_collection(&call, namespace, &selector, &options, now));
             let items: Vec<&Value> = gone.iter().map(AsRef::as_ref).collect();
             let list = json!({"kind": resource.list_kind, "apiVersion": resource.api_version(), "metadata": {}, "items": items});
-            return Ok(reply(200, &list, &[]));
+            return self.reply(200, &list, &[]);
         }
         let (object, gone) = self.server.api.with(|state| state.delete(&call, &options, now))?;
         // Pods answer with themselves in any case, as in the original.
         if gone && resource.kind != "Pod" {
-            return Ok(reply(200, &success(resource, &object), &[]));
+            return self.reply(200, &success(resource, &object), &[]);
         }
         self.one(200, &object, &[])
     }
@@ -362,7 +382,7 @@ impl Exchange<'_> {
         }
         let status =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-        Ok(reply(201, &status, &[]))
+        self.reply(201, &status, &[])
     }
 }
 
@@ -378,9 +398,19 @@ fn metadata_only(object: &Value) -> Value {
 }
 
 fn reply(code: u16, value: &Value, warnings: &[String]) -> Response {
+    reply_as(Encoding::Json, code, value, warnings)
+}
+
+fn reply_as(encoding: Encoding, code: u16, value: &Value, warnings: &[String]) -> Response {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response =
-        (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response();
+    let (media, text) = match encoding {
+        Encoding::Json => ("application/json", value.to_string()),
+        // JSON is YAML, should this fail.
+        Encoding::Yaml => {
+            ("application/yaml", serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string()))
+        }
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, media)], text).into_response();
     for warning in warnings.iter().take(20) {
         let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
         if let Ok(value) = HeaderValue::from_str(&text) {

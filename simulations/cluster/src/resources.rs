@@ -67,10 +67,25 @@ impl Resource {
         self.has_status || matches!(self.source, Source::Custom(_))
     }
 
+    /// Whether an update may say nothing of the version that it replaces.
+    pub(crate) fn updates_unconditionally(&self) -> bool {
+        match &self.source {
+            Source::Builtin(b) => !matches!(b.kind, "Lease" | "CustomResourceDefinition"),
+            Source::Custom(_) => false,
+        }
+    }
+
+    /// Whether an update of what is not there creates it.
+    pub(crate) fn created_by_update(&self) -> bool {
+        matches!(self.source, Source::Builtin(_))
+            && (matches!(&*self.kind, "Service" | "Event" | "Endpoints" | "Lease")
+                || self.group == builtin::RBAC_GROUP)
+    }
+
     /// The walk over its fields.
     pub(crate) fn typing(&self) -> Typing<'_> {
         match &self.source {
-            Source::Builtin(_) => Typing::Builtin(""),
+            Source::Builtin(b) => Typing::of_kind(b.kind),
             Source::Custom(custom) => Typing::Custom(Some(&custom.schema)),
         }
     }

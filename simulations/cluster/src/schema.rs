@@ -256,7 +256,7 @@ fn unique(items: &[Value], schema: &Value, path: &str, causes: &mut Vec<Cause>) 
     use crate::patch::fields::elements;
     use crate::patch::lists::Typing;
     let mut seen = std::collections::BTreeSet::new();
-    let list_type = Typing::Custom(Some(schema)).list_type(items);
+    let list_type = Typing::Custom(Some(schema)).list_type();
     for (i, (element, _)) in elements(items, &list_type).into_iter().flatten().enumerate() {
         if !seen.insert(element.clone()) {
             let shown = element.get(2..).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::builtin::names;
 use crate::error::{ApiError, Result};
 use crate::object;
 
@@ -24,6 +25,8 @@ enum LabelOp {
     NotIn(Vec<String>),
     Exists,
     NotExists,
+    Greater(i64),
+    Less(i64),
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +56,15 @@ impl Selector {
         Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields)? })
     }
 
+    /// The same, of objects with this name alone; "" is any.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            let path = vec!["metadata".to_owned(), "name".to_owned()];
+            self.fields.push(FieldTerm { path, value: name.to_owned(), equal: true });
+        }
+        self
+    }
+
     /// Whether it selects everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
@@ -69,6 +81,8 @@ impl Selector {
                 (LabelOp::NotIn(_), None) => true,
                 (LabelOp::Exists, v) => v.is_some(),
                 (LabelOp::NotExists, v) => v.is_none(),
+                (LabelOp::Greater(bound), v) => v.and_then(integer).is_some_and(|v| v > *bound),
+                (LabelOp::Less(bound), v) => v.and_then(integer).is_some_and(|v| v < *bound),
             }
         }) && self.fields.iter().all(|term| {
             let path: Vec<&str> = term.path.iter().map(String::as_str).collect();
@@ -80,6 +94,10 @@ impl Selector {
             (value == term.value) == term.equal
         })
     }
+}
+
+fn integer(text: &str) -> Option<i64> {
+    text.parse().ok()
 }
 
 fn parse_fields(text: &str) -> Result<Vec<FieldTerm>> {
@@ -115,60 +133,159 @@ fn parse_fields(text: &str) -> Result<Vec<FieldTerm>> {
     Ok(out)
 }
 
-fn parse_labels(text: &str) -> Result<Vec<LabelTerm>> {
-    let mut out = Vec::new();
-    for part in split_outside_parentheses(text) {
-        let part = part.trim();
-        if part.is_empty() {
-            continue;
-        }
-        let bad = || ApiError::bad_request(format!("unable to parse label selector requirement {part:?}"));
-        let term = if let Some(open) = part.find('(') {
-            let inner = part.get(open + 1..).and_then(|r| r.strip_suffix(')')).ok_or_else(bad)?;
-            let values: Vec<String> = inner.split(',').map(|v| v.trim().to_owned()).collect();
-            let mut words = part.get(..open).unwrap_or_default().split_whitespace();
-            let key = words.next().ok_or_else(bad)?.to_owned();
-            match (words.next(), words.next()) {
-                (Some("in"), None) => LabelTerm { key, op: LabelOp::In(values) },
-                (Some("notin"), None) => LabelTerm { key, op: LabelOp::NotIn(values) },
-                _ => return Err(bad()),
-            }
-        } else if let Some((key, value)) = part.split_once("!=") {
-            LabelTerm { key: key.trim().to_owned(), op: LabelOp::NotIn(vec![value.trim().to_owned()]) }
-        } else if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-            LabelTerm { key: key.trim().to_owned(), op: LabelOp::In(vec![value.trim().to_owned()]) }
-        } else if let Some(key) = part.strip_prefix('!') {
-            LabelTerm { key: key.trim().to_owned(), op: LabelOp::NotExists }
-        } else {
-            LabelTerm { key: part.to_owned(), op: LabelOp::Exists }
-        };
-        let key_ok = !term.key.is_empty()
-            && term.key.len() <= 317
-            && term.key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-        if !key_ok {
-            return Err(bad());
-        }
-        out.push(term);
-    }
-    Ok(out)
+/// Tokens of a label selector. Source: apimachinery `pkg/labels` (grammar): words are words or keywords by place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'a> {
+    Word(&'a str),
+    Operator(&'a str),
+    Open,
+    Close,
+    Comma,
+    Not,
+    End,
 }
 
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut start, mut depth) = (0, 0usize);
-    for (i, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(text.get(start..i).unwrap_or_default());
-                start = i + 1;
+/// Reads the tokens one by one.
+struct Tokens<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Tokens<'a> {
+    fn peek(&self) -> Token<'a> {
+        Tokens { rest: self.rest }.next()
+    }
+
+    fn next(&mut self) -> Token<'a> {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        let (token, len) = match self.rest.as_bytes() {
+            [] => (Token::End, 0),
+            [b'(', ..] => (Token::Open, 1),
+            [b')', ..] => (Token::Close, 1),
+            [b',', ..] => (Token::Comma, 1),
+            [b'=', b'=', ..] => (Token::Operator("=="), 2),
+            [b'!', b'=', ..] => (Token::Operator("!="), 2),
+            [b'=', ..] => (Token::Operator("="), 1),
+            [b'>', ..] => (Token::Operator(">"), 1),
+            [b'<', ..] => (Token::Operator("<"), 1),
+            [b'!', ..] => (Token::Not, 1),
+            _ => {
+                let special = |c: char| " \t\r\n=!(),><".contains(c);
+                let len = self.rest.find(special).unwrap_or(self.rest.len());
+                (Token::Word(self.rest.get(..len).unwrap_or_default()), len)
             }
-            _ => {}
+        };
+        self.rest = self.rest.get(len..).unwrap_or_default();
+        token
+    }
+}
+
+fn unparsable(why: impl std::fmt::Display) -> ApiError {
+    ApiError::bad_request(format!("unable to parse requirement: {why}"))
+}
+
+fn expected(found: Token<'_>, what: &str) -> ApiError {
+    let found = match found {
+        Token::Word(text) | Token::Operator(text) => text,
+        Token::Open => "(",
+        Token::Close => ")",
+        Token::Comma => ",",
+        Token::Not => "!",
+        Token::End => "",
+    };
+    unparsable(format!("found '{found}', expected: {what}"))
+}
+
+fn parse_labels(text: &str) -> Result<Vec<LabelTerm>> {
+    let mut tokens = Tokens { rest: text };
+    let mut out = Vec::new();
+    if tokens.peek() == Token::End {
+        return Ok(out);
+    }
+    loop {
+        out.push(parse_term(&mut tokens)?);
+        match tokens.next() {
+            Token::End => return Ok(out),
+            Token::Comma if matches!(tokens.peek(), Token::Word(_) | Token::Not) => {}
+            Token::Comma => return Err(expected(tokens.peek(), "identifier after ','")),
+            other => return Err(expected(other, "',' or 'end of string'")),
         }
     }
-    parts.push(text.get(start..).unwrap_or_default());
-    parts
+}
+
+fn parse_term(tokens: &mut Tokens<'_>) -> Result<LabelTerm> {
+    let mut token = tokens.next();
+    let not = token == Token::Not;
+    if not {
+        token = tokens.next();
+    }
+    let Token::Word(key) = token else { return Err(expected(token, "identifier")) };
+    if let Some(why) = names::qualified_name(key).first() {
+        return Err(unparsable(format!("<nil>: Invalid value: {key:?}: {why}")));
+    }
+    let key = key.to_owned();
+    if not {
+        return Ok(LabelTerm { key, op: LabelOp::NotExists });
+    }
+    if matches!(tokens.peek(), Token::End | Token::Comma) {
+        return Ok(LabelTerm { key, op: LabelOp::Exists });
+    }
+    let op = match tokens.next() {
+        Token::Operator("=" | "==") => LabelOp::In(vec![parse_value(tokens)?]),
+        Token::Operator("!=") => LabelOp::NotIn(vec![parse_value(tokens)?]),
+        Token::Operator(">") => LabelOp::Greater(number(&parse_value(tokens)?)?),
+        Token::Operator("<") => LabelOp::Less(number(&parse_value(tokens)?)?),
+        Token::Word("in") => LabelOp::In(parse_values(tokens)?),
+        Token::Word("notin") => LabelOp::NotIn(parse_values(tokens)?),
+        other => return Err(expected(other, "in, notin, =, ==, !=, gt, lt")),
+    };
+    let (LabelOp::In(values) | LabelOp::NotIn(values)) = &op else { return Ok(LabelTerm { key, op }) };
+    for (i, value) in values.iter().enumerate() {
+        if let Some(why) = names::label_value(value).first() {
+            return Err(unparsable(format!("values[{i}][{key}]: Invalid value: {value:?}: {why}")));
+        }
+    }
+    Ok(LabelTerm { key, op })
+}
+
+fn number(text: &str) -> Result<i64> {
+    text.parse().map_err(|_| {
+        let why = "for 'Gt', 'Lt' operators, the value must be an integer";
+        unparsable(format!("values[0]: Invalid value: {text:?}: {why}"))
+    })
+}
+
+/// One value, which may be empty.
+fn parse_value(tokens: &mut Tokens<'_>) -> Result<String> {
+    if matches!(tokens.peek(), Token::End | Token::Comma) {
+        return Ok(String::new());
+    }
+    match tokens.next() {
+        Token::Word(value) => Ok(value.to_owned()),
+        other => Err(expected(other, "identifier")),
+    }
+}
+
+/// `(a, b)`; what is left out between commas is an empty value.
+fn parse_values(tokens: &mut Tokens<'_>) -> Result<Vec<String>> {
+    match tokens.next() {
+        Token::Open => {}
+        other => return Err(expected(other, "'('")),
+    }
+    let mut values = Vec::new();
+    loop {
+        values.push(match tokens.peek() {
+            Token::Word(value) => {
+                tokens.next();
+                value.to_owned()
+            }
+            _ => String::new(),
+        });
+        match tokens.next() {
+            Token::Comma => {}
+            Token::Close => return Ok(values),
+            other => return Err(expected(other, "',' or ')'")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +296,7 @@ mod tests {
     #[test]
     fn selectors_select() {
         let pod = json!({
-            "metadata": {"name": "a", "labels": {"app": "web", "tier": "x"}},
+            "metadata": {"name": "a", "labels": {"app": "web", "tier": "x", "n": "7", "empty": "", "in": "notin"}},
             "status": {"phase": "Running"},
         });
         for (labels, fields, expected) in [
@@ -192,6 +309,19 @@ mod tests {
             ("!other", "", true),
             ("other!=x", "", true),
             ("other in (x)", "", false),
+            ("n>5,n<8", "", true),
+            ("n > 7", "", false),
+            ("n<-1", "", false),
+            ("app>5", "", false),
+            ("other>5", "", false),
+            ("empty=", "", true),
+            ("empty in ()", "", true),
+            ("empty in (x,)", "", true),
+            ("app in (,web)", "", true),
+            ("app=,tier", "", false),
+            ("in=notin", "", true),
+            (" app = web , tier ", "", true),
+            ("example.com/key!=x", "", true),
             ("", "metadata.name=a", true),
             ("", "metadata.name!=a", false),
             ("", "status.phase=Running,spec.nodeName=", true),
@@ -200,9 +330,31 @@ mod tests {
             let got = Selector::parse(labels, fields).unwrap().matches(&pod);
             assert_eq!(got, expected, "{labels:?} {fields:?}");
         }
-        for (labels, fields) in
-            [("app in web", ""), ("a b (x)", ""), ("=x", ""), ("", "spec.foo=1"), ("", "x")]
-        {
+        for (labels, fields) in [
+            ("app in web", ""),
+            ("a b (x)", ""),
+            ("=x", ""),
+            ("", "spec.foo=1"),
+            ("", "x"),
+            ("app=a b", ""),
+            ("app,", ""),
+            (",app", ""),
+            ("app=a/b", ""),
+            ("app>x", ""),
+            ("app>", ""),
+            ("a..b/c=x", ""),
+            ("a/b/c", ""),
+            ("app in (a", ""),
+            ("app in (a b)", ""),
+            ("!app=x", ""),
+            ("app=-a", ""),
+            ("app=a=b", ""),
+            ("((", ""),
+            ("!", ""),
+            ("app===x", ""),
+            ("app in (-)", ""),
+            ("ä", ""),
+        ] {
             assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels:?} {fields:?}");
         }
     }

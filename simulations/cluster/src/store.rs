@@ -3,12 +3,17 @@
 //! Pure: no clock, no I/O, no randomness. A change is what a watch can tell of: the object after it (before it,
 //! for a deletion) and the object before it, since a selector may start or stop matching.
 
+mod index;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::object;
+use index::Index;
+
+pub(crate) use index::owner_uids;
 
 /// Namespace ("" for cluster-scoped) and name.
 pub(crate) type Id = (String, String);
@@ -37,6 +42,8 @@ pub(crate) struct Expired;
 #[derive(Debug, Default)]
 struct Collection {
     objects: BTreeMap<Id, Arc<Value>>,
+    /// Which object was written at which revision, the last time.
+    written: BTreeMap<u64, Id>,
     history: VecDeque<Change>,
     /// Revision of the newest change that fell out of the history.
     forgotten: u64,
@@ -49,12 +56,19 @@ pub(crate) struct Store {
     first_revision: u64,
     history_len: usize,
     collections: BTreeMap<Arc<str>, Collection>,
+    index: Index,
 }
 
 impl Store {
     /// A store whose revisions start after `first_revision` and that remembers `history_len` changes a collection.
     pub(crate) fn new(first_revision: u64, history_len: usize) -> Self {
-        Self { revision: first_revision, first_revision, history_len, collections: BTreeMap::new() }
+        Self {
+            revision: first_revision,
+            first_revision,
+            history_len,
+            collections: BTreeMap::new(),
+            index: Index::default(),
+        }
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -114,9 +128,37 @@ impl Store {
         Ok(Some(then))
     }
 
-    /// Every object with the collection it is in.
-    pub(crate) fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &Id, &Arc<Value>)> {
-        self.collections.iter().flat_map(|(name, c)| c.objects.iter().map(move |(id, o)| (name, id, o)))
+    /// The object of a uid, and the collection it is in.
+    pub(crate) fn by_uid(&self, uid: &str) -> Option<(&Arc<str>, &Arc<Value>)> {
+        let (collection, id) = self.index.at(uid)?;
+        Some((collection, self.collections.get(collection)?.objects.get(id)?))
+    }
+
+    /// What an owner owns, each with the collection it is in.
+    pub(crate) fn owned_by(&self, uid: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<Value>)> {
+        self.index.owned(uid).filter_map(|(collection, id)| {
+            Some((collection, self.collections.get(collection)?.objects.get(id)?))
+        })
+    }
+
+    /// Every object of a namespace with the collection it is in.
+    pub(crate) fn within<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<Value>)> {
+        self.collections
+            .keys()
+            .flat_map(move |name| self.list(name, Some(namespace), None).map(move |(_, o)| (name, o)))
+    }
+
+    /// The object of a collection that was written longest ago.
+    pub(crate) fn oldest(&self, collection: &str) -> Option<&Id> {
+        self.collections.get(collection)?.written.values().next()
+    }
+
+    /// How many objects each collection has.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.collections.iter().map(|(name, c)| (&**name, c.objects.len()))
     }
 
     pub(crate) fn len(&self, collection: &str) -> usize {
@@ -128,7 +170,17 @@ impl Store {
         let revision = self.next_revision(&mut value);
         let id = (object::namespace(&value).to_owned(), object::name(&value).to_owned());
         let object = Arc::new(value);
-        let previous = self.collection(collection).objects.insert(id, object.clone());
+        let collected = self.collection(collection);
+        let previous = collected.objects.insert(id.clone(), object.clone());
+        collected.written.insert(revision, id.clone());
+        if let Some(last) = previous.as_deref().and_then(written_at) {
+            collected.written.remove(&last);
+        }
+        let place = (self.name_of(collection), id);
+        if let Some(previous) = &previous {
+            self.index.remove(&place, previous);
+        }
+        self.index.add(&place, &object);
         let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         self.remember(collection, Change { revision, kind, object: object.clone(), previous });
         object
@@ -137,7 +189,13 @@ impl Store {
     /// Removes an object; what is returned (and told to watches) carries the revision of its removal.
     pub(crate) fn remove(&mut self, collection: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let id = (namespace.to_owned(), name.to_owned());
-        let previous = self.collections.get_mut(collection)?.objects.remove(&id)?;
+        let collected = self.collections.get_mut(collection)?;
+        let previous = collected.objects.remove(&id)?;
+        if let Some(last) = written_at(&previous) {
+            collected.written.remove(&last);
+        }
+        let place = (self.name_of(collection), id);
+        self.index.remove(&place, &previous);
         let mut last = Value::clone(&previous);
         let revision = self.next_revision(&mut last);
         let object = Arc::new(last);
@@ -181,6 +239,12 @@ impl Store {
         self.collections.entry(Arc::from(name)).or_default()
     }
 
+    /// The name as all that is in the collection share it.
+    fn name_of(&self, collection: &str) -> Arc<str> {
+        let known = self.collections.get_key_value(collection);
+        known.map_or_else(|| Arc::from(collection), |(name, _)| name.clone())
+    }
+
     fn next_revision(&mut self, value: &mut Value) -> u64 {
         self.revision += 1;
         object::meta_mut(value).insert("resourceVersion".into(), Value::String(self.revision.to_string()));
@@ -199,10 +263,47 @@ impl Store {
     }
 }
 
+/// The revision that was written into an object.
+fn written_at(object: &Value) -> Option<u64> {
+    object::resource_version(object).parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn owners_and_ages_follow_every_change() {
+        let mut store = Store::new(0, 10);
+        let owned = |name: &str, owners: &[&str]| {
+            let owners: Vec<Value> = owners.iter().map(|uid| json!({"uid": uid})).collect();
+            json!({"metadata": {"namespace": "n", "name": name, "uid": name, "ownerReferences": owners}})
+        };
+        let names = |store: &Store, uid: &str| -> Vec<String> {
+            store.owned_by(uid).map(|(c, o)| format!("{c}/{}", object::name(o))).collect()
+        };
+        store.put("pods", owned("a", &["x", "y"]));
+        store.put("maps", owned("b", &["x", ""]));
+        assert_eq!(names(&store, "x"), ["maps/b", "pods/a"]);
+        assert_eq!(names(&store, ""), Vec::<String>::new());
+        store.put("pods", owned("a", &["y"]));
+        store.put("pods", owned("c", &[]));
+        assert_eq!((names(&store, "x"), names(&store, "y")), (vec!["maps/b".into()], vec!["pods/a".into()]));
+        assert_eq!(store.by_uid("a").map(|(c, _)| &**c), Some("pods"));
+        assert_eq!(store.oldest("pods").map(|(_, n)| n.as_str()), Some("a"));
+        store.put("pods", owned("a", &["y"]));
+        assert_eq!(
+            store.oldest("pods").map(|(_, n)| n.as_str()),
+            Some("c"),
+            "what is written again is young again"
+        );
+        store.remove("pods", "n", "c");
+        store.remove("maps", "n", "b");
+        assert_eq!(store.oldest("pods").map(|(_, n)| n.as_str()), Some("a"));
+        assert_eq!((names(&store, "x").len(), store.by_uid("b").is_some()), (0, false));
+        assert_eq!(store.within("n").count(), 1);
+    }
 
     fn object(ns: &str, name: &str) -> Value {
         json!({"metadata": {"namespace": ns, "name": name}})

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, FieldValidation, events};
-use crate::builtin;
+use crate::builtin::{self, Builtin, types};
 use crate::error::{ApiError, Cause, Result};
 use crate::object;
 use crate::resources::{Resource, Source};
@@ -52,7 +52,53 @@ pub(super) fn incoming(call: &Call, mut body: Value) -> Result<Value> {
         return Ok(events::to_core(body));
     }
     object::map_mut(&mut body).insert("apiVersion".into(), json!(resource.storage_api_version()));
+    if resource.collection == "secrets" {
+        text_to_data(&mut body);
+    }
     Ok(body)
+}
+
+/// The value as a type reads and writes it.
+fn typed(kind: &Builtin, value: &mut Value) -> Result<Value> {
+    let read = match types::message(kind.kind) {
+        Some(message) => builtin::spell(value, message),
+        None => Ok(()),
+    };
+    read.and_then(|()| (kind.typed)(value)).map_err(|e| {
+        ApiError::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: {e}",
+            kind.kind, kind.version, kind.kind
+        ))
+    })
+}
+
+/// The one form of what a type has read, with the server's defaults.
+fn complete(kind: &Builtin, value: &mut Value) {
+    if let Some(message) = types::message(kind.kind) {
+        builtin::settle(value, message);
+    }
+    builtin::default(kind.kind, value);
+}
+
+/// A secret's text, which is written only, as the data that it becomes.
+fn text_to_data(secret: &mut Value) {
+    let map = object::map_mut(secret);
+    let readable =
+        |v: &Value| v.as_object().is_some_and(|m| m.values().all(|v| v.is_string() || v.is_null()));
+    if map.get("stringData").is_some_and(|text| !readable(text) && !text.is_null())
+        || map.get("data").is_some_and(|data| !(data.is_object() || data.is_null()))
+    {
+        // What cannot be read is told where types are.
+        return;
+    }
+    let Some(Value::Object(text)) = map.remove("stringData") else { return };
+    let data = object::child_mut(secret, "data");
+    for (key, value) in text {
+        let bytes = value.as_str().unwrap_or_default().as_bytes().to_vec();
+        if let Ok(encoded) = serde_json::to_value(k8s_openapi::ByteString(bytes)) {
+            data.insert(key, encoded);
+        }
+    }
 }
 
 /// An applied configuration: checked for unknown fields alone, since those of others are not in it.
@@ -72,9 +118,7 @@ pub(super) fn applied(call: &mut Call, body: Value) -> Result<Value> {
     object::meta_mut(&mut body).insert("name".into(), json!(name));
     match &call.resource.clone().source {
         Source::Builtin(b) => {
-            builtin::normalise(&mut body);
-            let kept = (b.typed)(&body)
-                .map_err(|e| ApiError::bad_request(format!("{} cannot be read: {e}", b.kind)))?;
+            let kept = typed(b, &mut body)?;
             let mut unknown = Vec::new();
             builtin::unknown_fields(&body, &kept, "", &mut unknown);
             report_unknown(call, &unknown)?;
@@ -102,14 +146,16 @@ fn intersect(given: Value, kept: &Value) -> Value {
     }
 }
 
+/// Tells of fields that the type does not know, and of those that the body had twice.
 fn report_unknown(call: &mut Call, unknown: &[String]) -> Result<()> {
+    let doubled = std::mem::take(&mut call.duplicates).into_iter().map(|f| format!("duplicate field {f:?}"));
+    let told: Vec<String> = doubled.chain(unknown.iter().map(|f| format!("unknown field {f:?}"))).collect();
     match call.validation {
-        _ if unknown.is_empty() => {}
+        _ if told.is_empty() => {}
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => call.warnings.extend(unknown.iter().map(|f| format!("unknown field {f:?}"))),
+        FieldValidation::Warn => call.warnings.extend(told),
         FieldValidation::Strict => {
-            let listed: Vec<String> = unknown.iter().map(|f| format!("unknown field {f:?}")).collect();
-            return Err(ApiError::bad_request(format!("strict decoding error: {}", listed.join(", "))));
+            return Err(ApiError::bad_request(format!("strict decoding error: {}", told.join(", "))));
         }
     }
     Ok(())
@@ -120,9 +166,10 @@ pub(super) fn defaulted(resource: &Resource, object: &Value) -> Value {
     let mut object = object.clone();
     match &resource.source {
         Source::Builtin(b) => {
-            builtin::normalise(&mut object);
-            object = (b.typed)(&object).unwrap_or(object);
-            builtin::default(b.kind, &mut object);
+            if let Ok(kept) = typed(b, &mut object) {
+                object = kept;
+            }
+            complete(b, &mut object);
         }
         Source::Custom(custom) => schema::default(&mut object, &custom.schema),
     }
@@ -135,17 +182,11 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
     let mut causes = Vec::new();
     let object = match &resource.source {
         Source::Builtin(b) => {
-            builtin::normalise(&mut object);
-            let mut kept = (b.typed)(&object).map_err(|e| {
-                ApiError::bad_request(format!(
-                    "{} in version {:?} cannot be handled as a {}: {e}",
-                    b.kind, b.version, b.kind
-                ))
-            })?;
+            let mut kept = typed(b, &mut object)?;
             let mut unknown = Vec::new();
             builtin::unknown_fields(&object, &kept, "", &mut unknown);
             report_unknown(call, &unknown)?;
-            builtin::default(b.kind, &mut kept);
+            complete(b, &mut kept);
             builtin::validate(b.kind, &kept, &mut causes);
             if b.kind == "Event" && old.is_none() {
                 builtin::validate_event(&kept, !b.group.is_empty(), &mut causes);
@@ -175,7 +216,7 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
             object
         }
     };
-    check_labels(&object, &mut causes);
+    builtin::validate_meta(&object, &mut causes);
     if let Some(old) = old.filter(|old| object::is_deleting(old)) {
         check_finalizers(old, &object, &mut causes);
     }
@@ -183,22 +224,6 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
         Ok(object)
     } else {
         Err(ApiError::invalid(&resource.group, &resource.kind, &call.name, &causes))
-    }
-}
-
-fn check_labels(object: &Value, causes: &mut Vec<Cause>) {
-    let labels = object::at(object, &["metadata", "labels"]).and_then(Value::as_object);
-    for (key, value) in labels.into_iter().flatten() {
-        let value = value.as_str().unwrap_or_default();
-        let edge = |c: char| c.is_ascii_alphanumeric();
-        let fine = value.len() <= 63
-            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-            && (value.is_empty() || value.starts_with(edge) && value.ends_with(edge));
-        if !fine {
-            let why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
-                       and must start and end with an alphanumeric character";
-            causes.push(Cause::invalid("metadata.labels", format!("{value:?}: {why} (label {key:?})")));
-        }
     }
 }
 
@@ -220,34 +245,15 @@ fn check_finalizers(old: &Value, new: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A DNS subdomain; RBAC names may hold colons.
+/// Whether the kind may have an object of this name.
 pub(super) fn check_name(call: &Call) -> Result<()> {
-    let name = &call.name;
-    let kind = (&call.resource.group, &call.resource.kind);
-    let rbac = call.resource.group == "rbac.authorization.k8s.io";
-    let allowed = |b: u8| {
-        b.is_ascii_lowercase()
-            || b.is_ascii_digit()
-            || b"-.".contains(&b)
-            || rbac && b > b' ' && b != b'/' && b != b'%'
+    let (group, kind, name) = (&call.resource.group, &call.resource.kind, &call.name);
+    let causes: Vec<Cause> = if name.is_empty() {
+        let why = "Required value: name or generateName is required";
+        vec![Cause::new("FieldValueRequired", "metadata.name", why)]
+    } else {
+        let faults = builtin::name_faults(group, kind, name).into_iter();
+        faults.map(|why| Cause::invalid("metadata.name", format!("{name:?}: {why}"))).collect()
     };
-    let edges = |c: char| rbac || c.is_ascii_lowercase() || c.is_ascii_digit();
-    if name.is_empty() {
-        let cause = Cause::new(
-            "FieldValueRequired",
-            "metadata.name",
-            "Required value: name or generateName is required",
-        );
-        return Err(ApiError::invalid(kind.0, kind.1, name, &[cause]));
-    }
-    if name.len() > 253 || !name.bytes().all(allowed) || !name.starts_with(edges) || !name.ends_with(edges) {
-        let cause = Cause::invalid(
-            "metadata.name",
-            format!(
-                "{name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
-            ),
-        );
-        return Err(ApiError::invalid(kind.0, kind.1, name, &[cause]));
-    }
-    Ok(())
+    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(group, kind, name, &causes)) }
 }

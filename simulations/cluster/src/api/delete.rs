@@ -13,6 +13,7 @@ use super::{Call, State};
 use crate::error::{ApiError, Cause, Result};
 use crate::object;
 use crate::selector::Selector;
+use crate::store::owner_uids;
 
 const FOREGROUND: &str = "foregroundDeletion";
 
@@ -38,7 +39,7 @@ impl DeleteOptions {
             (Some(other), _) => {
                 let allowed = ["Foreground", "Background", "Orphan", "nil"];
                 let cause = Cause::unsupported("propagationPolicy", &format!("{other:?}"), &allowed);
-                return Err(ApiError::bad_options("DeleteOptions", cause));
+                return Err(ApiError::bad_options("DeleteOptions", &[cause]));
             }
             (None, Some(Value::Bool(true))) => "Orphan".into(),
             (None, _) => "Background".into(),
@@ -193,7 +194,6 @@ impl State {
         if self.store.remove(collection, &namespace, &name).is_none() {
             return;
         }
-        self.uids.remove(object::uid(object));
         if collection == "customresourcedefinitions.apiextensions.k8s.io" {
             self.remove_definition(object, now);
         }
@@ -213,24 +213,21 @@ impl State {
     }
 
     fn owned_by(&self, uid: &str) -> Vec<(Arc<str>, Arc<Value>)> {
-        if uid.is_empty() {
-            return Vec::new();
-        }
-        self.store
-            .everything()
-            .filter(|(_, _, o)| owner_uids(o).any(|u| u == uid))
-            .map(|(collection, _, o)| (collection.clone(), o.clone()))
-            .collect()
+        self.store.owned_by(uid).map(|(collection, o)| (collection.clone(), o.clone())).collect()
     }
 
     fn has_dependents(&self, uid: &str) -> bool {
-        !self.owned_by(uid).is_empty()
+        self.store.owned_by(uid).next().is_some()
     }
 
     fn delete_dependents(&mut self, uid: &str, now: Timestamp) {
         let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
         for (collection, dependent) in self.owned_by(uid) {
-            let others = owner_uids(&dependent).any(|u| u != uid && self.uids.contains(u));
+            // It may have gone with another dependent already.
+            if self.store.by_uid(object::uid(&dependent)).is_none() {
+                continue;
+            }
+            let others = owner_uids(&dependent).any(|u| u != uid && self.store.by_uid(u).is_some());
             if others {
                 self.disown(&collection, &dependent, uid);
             } else {
@@ -259,9 +256,9 @@ impl State {
         for uid in uids {
             let owner = self
                 .store
-                .everything()
-                .find(|(_, _, o)| object::uid(o) == uid && object::finalizers(o).contains(&json!(FOREGROUND)))
-                .map(|(collection, _, o)| (collection.clone(), o.clone()));
+                .by_uid(&uid)
+                .filter(|(_, o)| object::finalizers(o).contains(&json!(FOREGROUND)))
+                .map(|(collection, o)| (collection.clone(), o.clone()));
             let Some((collection, owner)) = owner.filter(|_| !self.has_dependents(&uid)) else { continue };
             let mut new = Value::clone(&owner);
             if let Some(Value::Array(finalizers)) = object::meta_mut(&mut new).get_mut("finalizers") {
@@ -275,7 +272,7 @@ impl State {
     /// A new object whose owners have all gone meanwhile is garbage.
     pub(super) fn collect_if_orphan(&mut self, call: &Call, object: &Arc<Value>, now: Timestamp) {
         let mut owners = owner_uids(object).peekable();
-        if owners.peek().is_some() && !owners.any(|uid| self.uids.contains(uid)) {
+        if owners.peek().is_some() && !owners.any(|uid| self.store.by_uid(uid).is_some()) {
             let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
             self.begin_deletion(&call.resource.collection.clone(), object, &options, now);
         }
@@ -283,12 +280,8 @@ impl State {
 
     fn empty_namespace(&mut self, namespace: &str, now: Timestamp) -> bool {
         let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
-        let contents: Vec<(Arc<str>, Arc<Value>)> = self
-            .store
-            .everything()
-            .filter(|(_, (ns, _), _)| ns == namespace)
-            .map(|(collection, _, o)| (collection.clone(), o.clone()))
-            .collect();
+        let contents: Vec<(Arc<str>, Arc<Value>)> =
+            self.store.within(namespace).map(|(collection, o)| (collection.clone(), o.clone())).collect();
         for (collection, object) in contents {
             // It may have gone with its owner already.
             let now_there = self.store.get(&collection, namespace, object::name(&object)).cloned();
@@ -302,15 +295,10 @@ impl State {
 
     fn finish_namespace(&mut self, namespace: &str) {
         let ending = self.store.get("namespaces", "", namespace).is_some_and(|n| object::is_deleting(n));
-        let empty = ending && !self.store.everything().any(|(_, (ns, _), _)| ns == namespace);
-        if empty && let Some(gone) = self.store.remove("namespaces", "", namespace) {
-            self.uids.remove(object::uid(&gone));
+        if ending && self.store.within(namespace).next().is_none() {
+            self.store.remove("namespaces", "", namespace);
         }
     }
-}
-
-fn owner_uids(object: &Value) -> impl Iterator<Item = &str> {
-    object::list(object, &["metadata", "ownerReferences"]).iter().map(|o| object::text(o, &["uid"]))
 }
 
 /// Only pods that a node runs have time to end.

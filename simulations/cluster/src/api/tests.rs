@@ -20,6 +20,7 @@ fn call(state: &State, group: &str, plural: &str, name: &str) -> Call {
         force: false,
         validation: FieldValidation::Warn,
         warnings: Vec::new(),
+        duplicates: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::checks::{applied, check_name, defaulted, incoming, judge};
 use super::{Call, EVENTS_MAX, State, Subresource, in_version};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Cause, Result};
 use crate::object;
 use crate::patch::{self, apply};
 use crate::resources::Source;
@@ -95,7 +95,6 @@ impl State {
         if call.dry_run {
             return Ok(Arc::new(object));
         }
-        self.uids.insert(uid);
         let stored = self.store.put(&resource.collection, object);
         if resource.kind == "CustomResourceDefinition" {
             self.registry.define(&stored);
@@ -107,8 +106,13 @@ impl State {
         Ok(stored)
     }
 
-    /// Replaces an object, or its status.
-    pub(crate) fn update(&mut self, call: &mut Call, body: Value, now: Timestamp) -> Result<Arc<Value>> {
+    /// Replaces an object, or its status; of some kinds it may also come to be (`true`).
+    pub(crate) fn update(
+        &mut self,
+        call: &mut Call,
+        body: Value,
+        now: Timestamp,
+    ) -> Result<(Arc<Value>, bool)> {
         let object = incoming(call, body)?;
         if object::name(&object) != call.name {
             return Err(ApiError::bad_request(format!(
@@ -117,8 +121,19 @@ impl State {
                 call.name
             )));
         }
-        let old = self.get(call)?.clone();
-        self.replace(call, &old, object, now, true)
+        let old = match self.get(call) {
+            Ok(old) => old.clone(),
+            Err(_) if call.subresource == Subresource::None && call.resource.created_by_update() => {
+                return Ok((self.create_incoming(call, object, now, true)?, true));
+            }
+            Err(error) => return Err(error),
+        };
+        if object::resource_version(&object).is_empty() && !call.resource.updates_unconditionally() {
+            let cause = Cause::invalid("metadata.resourceVersion", "0: must be specified for an update");
+            let resource = &call.resource;
+            return Err(ApiError::invalid(&resource.group, &resource.kind, &call.name, &[cause]));
+        }
+        Ok((self.replace(call, &old, object, now, true)?, false))
     }
 
     /// Changes an object; with server-side apply it may also come to be (`true`).
@@ -270,14 +285,9 @@ impl State {
 
     fn forget_oldest_event(&mut self) {
         while self.store.len("events") > EVENTS_MAX {
-            let oldest = self
-                .store
-                .list("events", None, None)
-                .min_by_key(|(_, e)| object::resource_version(e).parse::<u64>().unwrap_or(0))
-                .map(|(id, _)| id.clone());
-            let Some((namespace, name)) = oldest else { return };
-            if let Some(gone) = self.store.remove("events", &namespace, &name) {
-                self.uids.remove(object::uid(&gone));
+            let Some((namespace, name)) = self.store.oldest("events").cloned() else { return };
+            if self.store.remove("events", &namespace, &name).is_none() {
+                return;
             }
         }
     }

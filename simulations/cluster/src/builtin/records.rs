@@ -1,4 +1,4 @@
-//! What the small kinds refuse: config maps, leases, events.
+//! What the small kinds refuse: config maps that may not change, leases, events.
 
 use serde_json::Value;
 
@@ -9,21 +9,6 @@ use crate::object;
 const NOTE_MAX_BYTES: usize = 1024;
 /// Longest reason and action of an event.
 const WORD_MAX_BYTES: usize = 128;
-
-/// Notes what is wrong with a config map or secret.
-pub(super) fn validate_settings(object: &Value, causes: &mut Vec<Cause>) {
-    for field in ["data", "binaryData"] {
-        for key in object.get(field).and_then(Value::as_object).into_iter().flatten().map(|(k, _)| k) {
-            let fine = !key.is_empty() && key.len() <= 253;
-            if !(fine && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))) {
-                let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
-                           'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
-                           '[-._a-zA-Z0-9]+')";
-                causes.push(Cause::invalid(format!("{field}[{key}]"), format!("{key:?}: {why}")));
-            }
-        }
-    }
-}
 
 /// Notes what an immutable config map or secret may not change.
 pub(super) fn validate_settings_update(old: &Value, new: &Value, causes: &mut Vec<Cause>) {

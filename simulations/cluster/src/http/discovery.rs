@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::reviews;
 use crate::resources::{Registry, Resource};
 
 /// The version that is spoken; `gitVersion` says that this is not the original.
@@ -19,7 +20,8 @@ pub(super) fn answer(path: &str, registry: &Registry) -> Option<Value> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
         [""] => Some(
-            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}),
+            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2",
+                "/openapi/v3", "/readyz", "/version"]}),
         ),
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})),
         ["apis"] => {
@@ -34,13 +36,16 @@ pub(super) fn answer(path: &str, registry: &Registry) -> Option<Value> {
             value
         }),
         ["api", version] => resources("", version, registry),
-        ["apis", group, version] => resources(group, version, registry),
+        ["apis", group, version] => asked(group, version).or_else(|| resources(group, version, registry)),
         _ => None,
     }
 }
 
 fn groups(registry: &Registry) -> BTreeMap<String, BTreeSet<String>> {
     let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (group, _) in reviews::GROUPS {
+        groups.entry((*group).to_owned()).or_default().insert("v1".to_owned());
+    }
     for resource in registry.iter().filter(|r| !r.group.is_empty()) {
         groups.entry(resource.group.clone()).or_default().insert(resource.version.clone());
     }
@@ -65,6 +70,20 @@ fn group(name: &str, versions: &BTreeSet<String>) -> Value {
     let listed: Vec<Value> =
         sorted.iter().map(|v| json!({"groupVersion": format!("{name}/{v}"), "version": v})).collect();
     json!({"name": name, "versions": listed, "preferredVersion": listed.first()})
+}
+
+/// What is asked and not kept.
+fn asked(group: &str, version: &str) -> Option<Value> {
+    let (_, kinds) = reviews::GROUPS.iter().find(|(name, _)| *name == group && version == "v1")?;
+    let listed: Vec<Value> = kinds
+        .iter()
+        .map(|(plural, kind)| {
+            json!({"name": plural, "singularName": kind.to_lowercase(), "namespaced": false, "kind": kind,
+                "verbs": ["create"]})
+        })
+        .collect();
+    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/v1"),
+        "resources": listed}))
 }
 
 fn resources(group: &str, version: &str, registry: &Registry) -> Option<Value> {

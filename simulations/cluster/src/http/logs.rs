@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use super::Server;
 use super::path::Target;
-use super::{Params, Server};
+use super::query::Params;
 use crate::error::{ApiError, Result};
 use crate::object;
 
@@ -32,14 +33,8 @@ struct Wanted {
 }
 
 pub(super) async fn answer(server: &Server, target: &Target, params: &Params) -> Result<Response> {
-    let param = |name: &str| params.get(name).map(String::as_str).filter(|s| !s.is_empty());
-    let number = |name: &str| -> Result<Option<usize>> {
-        param(name)
-            .map(|text| {
-                text.parse().map_err(|_| ApiError::bad_request(format!("{name} {text:?} is not a number")))
-            })
-            .transpose()
-    };
+    let param = |name: &str| params.find(name).filter(|s| !s.is_empty());
+    let number = |name: &str| params.number::<usize>(name);
     let namespace = target.namespace.clone().unwrap_or_default();
     let pod = server
         .api
@@ -55,7 +50,7 @@ pub(super) async fn answer(server: &Server, target: &Target, params: &Params) ->
         (None, None) => None,
     };
     let wanted = Wanted {
-        timestamps: param("timestamps") == Some("true"),
+        timestamps: params.flag("timestamps"),
         tail_lines: number("tailLines")?,
         limit_bytes: number("limitBytes")?,
         since,
@@ -66,7 +61,7 @@ pub(super) async fn answer(server: &Server, target: &Target, params: &Params) ->
         .join(format!("{namespace}_{}_{}", target.name, object::uid(&pod)))
         .join(&container);
     let restarts = restarts(&pod, &container);
-    let instance = if param("previous") == Some("true") {
+    let instance = if params.flag("previous") {
         restarts.checked_sub(1).ok_or_else(|| {
             ApiError::bad_request(format!(
                 "previous terminated container {container:?} in pod {:?} not found",
@@ -80,7 +75,7 @@ pub(super) async fn answer(server: &Server, target: &Target, params: &Params) ->
     let (text, position) = read_from(&path, 0).await;
     let shown = show(&text, &wanted);
     let plain = [(header::CONTENT_TYPE, "text/plain")];
-    if param("follow") != Some("true") || param("previous") == Some("true") {
+    if !params.flag("follow") || params.flag("previous") {
         return Ok((plain, shown).into_response());
     }
     let follower = Follower {

@@ -1,10 +1,13 @@
 //! OpenAPI v3: enough for `kubectl apply` to leave validation to the server, and for `kubectl explain`.
 
+pub(super) mod v2;
+
 use std::collections::BTreeSet;
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::Server;
 use crate::resources::{Registry, Resource, Source};
 
 /// The answer at an OpenAPI path.
@@ -24,6 +27,21 @@ fn base(resource: &Resource) -> String {
     } else {
         format!("apis/{}/{}", resource.group, resource.version)
     }
+}
+
+/// Where an object of the resource is.
+fn path_of(resource: &Resource) -> String {
+    if resource.namespaced {
+        format!("/{}/namespaces/{{namespace}}/{}/{{name}}", base(resource), resource.plural)
+    } else {
+        format!("/{}/{}/{{name}}", base(resource), resource.plural)
+    }
+}
+
+/// Parameters of a patch, and their types.
+fn parameters() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean")]
+        .into_iter()
 }
 
 fn index(registry: &Registry) -> Value {
@@ -61,24 +79,14 @@ fn document(group: &str, version: &str, registry: &Registry) -> Option<Value> {
             schema["x-kubernetes-group-version-kind"] = json!([kind]);
             schemas.insert(name, schema);
         }
-        let item = if resource.namespaced {
-            format!("/{}/namespaces/{{namespace}}/{}/{{name}}", base(resource), resource.plural)
-        } else {
-            format!("/{}/{}/{{name}}", base(resource), resource.plural)
-        };
-        let parameter =
-            |name: &str, kind: &str| json!({"name": name, "in": "query", "schema": {"type": kind}});
-        let parameters = json!([
-            parameter("dryRun", "string"),
-            parameter("fieldManager", "string"),
-            parameter("fieldValidation", "string"),
-            parameter("force", "boolean"),
-        ]);
+        let parameters: Vec<Value> = parameters()
+            .map(|(name, kind)| json!({"name": name, "in": "query", "schema": {"type": kind}}))
+            .collect();
         let operation = |action: &str| {
             json!({"x-kubernetes-action": action, "x-kubernetes-group-version-kind": kind, "parameters": parameters,
                 "responses": {"200": {"description": "OK"}}})
         };
-        paths.insert(item, json!({"get": operation("get"), "patch": operation("patch")}));
+        paths.insert(path_of(resource), json!({"get": operation("get"), "patch": operation("patch")}));
     }
     for (name, mut schema) in generator.take_definitions(true) {
         // k8s-openapi names a kind by its package: io.k8s.api.apps.v1.Deployment.

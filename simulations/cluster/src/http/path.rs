@@ -15,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// "" for the object itself.
     pub(crate) subresource: String,
+    /// The old form of a watch: `/api/v1/watch/…`.
+    pub(crate) watch: bool,
 }
 
 /// Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`.
@@ -27,6 +29,10 @@ pub(crate) fn parse(path: &str, registry: &Registry) -> Result<Target> {
         ["api", version, rest @ ..] => ("", *version, rest),
         ["apis", group, version, rest @ ..] => (*group, *version, rest),
         _ => return Err(ApiError::no_such_path()),
+    };
+    let (watch, rest) = match rest {
+        ["watch", rest @ ..] => (true, rest),
+        rest => (false, rest),
     };
     let (namespace, rest) = match rest {
         // A namespace's own subresources, else something within it.
@@ -49,6 +55,7 @@ pub(crate) fn parse(path: &str, registry: &Registry) -> Result<Target> {
     }
     let served = match subresource {
         "" => true,
+        _ if watch => false,
         "status" => resource.has_status,
         "scale" => resource.scale.is_some(),
         "log" | "binding" | "eviction" => resource.collection == "pods",
@@ -57,7 +64,7 @@ pub(crate) fn parse(path: &str, registry: &Registry) -> Result<Target> {
     if !served {
         return Err(ApiError::no_such_path());
     }
-    Ok(Target { resource, namespace, name: name.to_owned(), subresource: subresource.to_owned() })
+    Ok(Target { resource, namespace, name: name.to_owned(), subresource: subresource.to_owned(), watch })
 }
 
 fn decode(segment: &str) -> Option<String> {
@@ -102,6 +109,9 @@ mod tests {
             ("/api/v1/namespaces/x/nodes", Err(404)),
             ("/api/v1/namespaces/x/pods/p/exec", Err(404)),
             ("/api/v1/namespaces/x/configmaps/p/status", Err(404)),
+            ("/api/v1/watch/pods", Ok("Pod None  ")),
+            ("/api/v1/watch/namespaces/x/pods/p", Ok("Pod Some(\"x\") p ")),
+            ("/api/v1/watch/namespaces/x/pods/p/status", Err(404)),
             ("/api/v1/nonsense", Err(404)),
             ("/x", Err(404)),
             ("/api/v1/namespaces/%zz/pods", Err(400)),

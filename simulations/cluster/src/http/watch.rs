@@ -69,7 +69,7 @@ impl Watch {
         let (mut first, mut over) = (Vec::new(), false);
         let cursor = if from_now {
             let namespace = self.namespace.as_deref();
-            let page = api.with(|s| s.list(&self.resource, namespace, &self.selector, 0, ""))?;
+            let page = api.with(|s| s.list(&self.resource, namespace, &self.selector, 0, "", None))?;
             for object in &page.items {
                 self.write(&mut first, "ADDED", object);
             }

@@ -201,7 +201,7 @@ fn merge(live: &Value, applied: &Value, typing: Typing<'_>) -> Value {
             Value::Object(out)
         }
         (Value::Array(live_items), Value::Array(applied_items)) => {
-            let list_type = typing.list_type(applied_items);
+            let list_type = typing.list_type();
             let (Some(have), Some(want)) =
                 (elements(live_items, &list_type), elements(applied_items, &list_type))
             else {

@@ -98,7 +98,7 @@ fn collect(value: &Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeSet<
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (key, below) in map {
-                if is_untracked(at, key) {
+                if is_untracked(at, key, below) {
                     continue;
                 }
                 at.push(format!("f:{key}"));
@@ -106,7 +106,7 @@ fn collect(value: &Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeSet<
                 at.pop();
             }
         }
-        Value::Array(items) if !items.is_empty() => match elements(items, &typing.list_type(items)) {
+        Value::Array(items) if !items.is_empty() => match elements(items, &typing.list_type()) {
             Some(elements) => {
                 for (element, item) in elements {
                     at.push(element);
@@ -129,9 +129,10 @@ fn collect(value: &Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeSet<
 }
 
 /// What nobody owns: identity and what the server itself writes.
-fn is_untracked(at: &[String], key: &str) -> bool {
+fn is_untracked(at: &[String], key: &str, value: &Value) -> bool {
+    let is_empty = |v: &Value| v.as_object().is_some_and(Map::is_empty);
     match at {
-        [] => matches!(key, "apiVersion" | "kind"),
+        [] => matches!(key, "apiVersion" | "kind") || key == "status" && is_empty(value),
         [meta] if meta == "f:metadata" => matches!(
             key,
             "name"
@@ -156,7 +157,7 @@ pub(crate) fn lookup<'v>(value: &'v Value, typing: Typing<'_>, path: &[String]) 
         return lookup(value.get(field)?, typing.field(field), rest);
     }
     let items = value.as_array()?;
-    let (_, item) = elements(items, &typing.list_type(items))?.into_iter().find(|(e, _)| e == element)?;
+    let (_, item) = elements(items, &typing.list_type())?.into_iter().find(|(e, _)| e == element)?;
     lookup(item, typing.item(), rest)
 }
 
@@ -171,7 +172,7 @@ pub(crate) fn remove(value: &mut Value, typing: Typing<'_>, path: &[String]) -> 
         return map.get_mut(field).is_some_and(|below| remove(below, typing.field(field), rest));
     }
     let Some(items) = value.as_array_mut() else { return false };
-    let list_type = typing.list_type(items);
+    let list_type = typing.list_type();
     let position = elements(items, &list_type).and_then(|all| all.iter().position(|(e, _)| e == element));
     match position {
         Some(i) if rest.is_empty() => {
@@ -193,7 +194,8 @@ mod tests {
         let object = json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "x", "labels": {"a": "b"}, "finalizers": ["f"]},
             "spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}], "args": ["x"]}], "nodeSelector": {}}});
-        let set = FieldSet::of(&object, Typing::Builtin(""));
+        let typing = Typing::of_kind("Pod");
+        let set = FieldSet::of(&object, typing);
         let fields = set.to_fields_v1();
         assert_eq!(
             fields,
@@ -203,7 +205,7 @@ mod tests {
         );
         assert_eq!(FieldSet::from_fields_v1(&fields), set);
         for path in &set.0 {
-            assert!(lookup(&object, Typing::Builtin(""), path).is_some(), "{path:?}");
+            assert!(lookup(&object, typing, path).is_some(), "{path:?}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Which lists are sets, or maps by a key, and which are atomic: what strategic merge and apply both need.
 //!
-//! For built-in kinds this is a table by field name (the names are unambiguous but for `ports`); for custom
-//! resources it is `x-kubernetes-list-type` of their schema.
+//! For built-in kinds this is in the table of their types; for custom resources it is `x-kubernetes-list-type` of
+//! their schema.
 
 use serde_json::Value;
+
+use crate::builtin::types::{Field, Message, Shape, message};
 
 /// How a list merges.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,30 +21,55 @@ pub(crate) enum ListType {
 /// Where in an object's type a walk is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Typing<'a> {
-    /// A built-in kind, at a field of this name.
-    Builtin(&'a str),
+    /// A built-in kind, at this place; `None`: below what the table knows.
+    Builtin(Option<Place>),
     /// A custom resource, at this schema.
     Custom(Option<&'a Value>),
 }
 
-impl<'a> Typing<'a> {
+/// A place in a built-in type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    /// The whole object.
+    Root(&'static Message),
+    Field(&'static Field),
+    /// One value of a field that is a list or map.
+    Item(&'static Field),
+}
+
+impl Place {
+    fn field(self, name: &str) -> Option<Self> {
+        let message = match self {
+            Self::Root(message) => message,
+            Self::Field(field) if field.shape == Shape::Map => return Some(Self::Item(field)),
+            Self::Field(field) if field.shape == Shape::List => return None,
+            Self::Field(field) | Self::Item(field) => field.message()?,
+        };
+        message.field(name).map(Self::Field)
+    }
+}
+
+impl Typing<'_> {
+    /// At the root of a built-in kind.
+    pub(crate) fn of_kind(kind: &str) -> Self {
+        Self::Builtin(message(kind).map(Place::Root))
+    }
+
     /// The typing of a field below.
-    pub(crate) fn field<'b>(self, name: &'b str) -> Typing<'b>
-    where
-        'a: 'b,
-    {
+    pub(crate) fn field(self, name: &str) -> Self {
         match self {
-            Self::Builtin(_) => Typing::Builtin(name),
+            Self::Builtin(place) => Self::Builtin(place.and_then(|p| p.field(name))),
             Self::Custom(schema) => {
-                // metadata is the API's own, also in a custom resource.
-                if name == "metadata" {
-                    return Typing::Builtin(name);
-                }
-                Typing::Custom(schema.and_then(|s| {
+                let below = schema.and_then(|s| {
                     s.get("properties")
                         .and_then(|p| p.get(name))
                         .or_else(|| s.get("additionalProperties").filter(|v| v.is_object()))
-                }))
+                });
+                // metadata is the API's own, also in a custom resource.
+                if name == "metadata" && below.is_none_or(|s| s.get("properties").is_none()) {
+                    return Self::of_kind("ObjectMeta");
+                }
+                Self::Custom(below)
             }
         }
     }
@@ -50,15 +77,19 @@ impl<'a> Typing<'a> {
     /// The typing of a list's items.
     pub(crate) fn item(self) -> Self {
         match self {
-            Self::Builtin(_) => Self::Builtin(""),
+            Self::Builtin(Some(Place::Field(field))) if field.shape == Shape::List => {
+                Self::Builtin(Some(Place::Item(field)))
+            }
+            Self::Builtin(_) => Self::Builtin(None),
             Self::Custom(schema) => Self::Custom(schema.and_then(|s| s.get("items"))),
         }
     }
 
-    /// How this list merges.
-    pub(crate) fn list_type(self, items: &[Value]) -> ListType {
+    /// How server-side apply treats this list.
+    pub(crate) fn list_type(self) -> ListType {
         match self {
-            Self::Builtin(field) => builtin_list_type(field, items),
+            Self::Builtin(Some(Place::Field(field))) => field.apply.clone(),
+            Self::Builtin(_) => ListType::Atomic,
             Self::Custom(schema) => {
                 let text = |key: &str| schema.and_then(|s| s.get(key)).and_then(Value::as_str);
                 match text("x-kubernetes-list-type") {
@@ -78,27 +109,14 @@ impl<'a> Typing<'a> {
             }
         }
     }
-}
 
-fn builtin_list_type(field: &str, items: &[Value]) -> ListType {
-    let keys: &[&str] = match field {
-        "containers"
-        | "initContainers"
-        | "ephemeralContainers"
-        | "env"
-        | "volumes"
-        | "imagePullSecrets"
-        | "containerStatuses" => &["name"],
-        "volumeMounts" => &["mountPath"],
-        "conditions" | "addresses" => &["type"],
-        "ownerReferences" => &["uid"],
-        "podIPs" | "hostIPs" | "hostAliases" => &["ip"],
-        "ports" if items.iter().any(|p| p.get("containerPort").is_some()) => &["containerPort", "protocol"],
-        "ports" if items.iter().any(|p| p.get("port").is_some()) => &["port", "protocol"],
-        "finalizers" => return ListType::Set,
-        _ => return ListType::Atomic,
-    };
-    ListType::Map(keys.iter().map(|k| (*k).to_owned()).collect())
+    /// How a strategic merge treats this list: by at most one key.
+    pub(crate) fn merge_type(self) -> ListType {
+        match self {
+            Self::Builtin(Some(Place::Field(field))) => field.merge.clone(),
+            _ => ListType::Atomic,
+        }
+    }
 }
 
 /// The values of an item's keys; `protocol` defaults to TCP, as in the types that have it.

@@ -1,7 +1,6 @@
 //! Strategic merge patch: a merge patch whose lists merge by key, with `$patch` and its sisters.
 //!
-//! Source: kubernetes `staging/src/k8s.io/apimachinery/pkg/util/strategicpatch` (behaviour). Not kept:
-//! `$setElementOrder` as an order (the live order stays, new items follow).
+//! Source: kubernetes `staging/src/k8s.io/apimachinery/pkg/util/strategicpatch` (behaviour).
 
 use serde_json::{Map, Value};
 
@@ -9,6 +8,9 @@ use super::lists::{ListType, Typing, key_of};
 use crate::error::{ApiError, Result};
 
 const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList/";
+const SET_ELEMENT_ORDER: &str = "$setElementOrder/";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DIRECTIVE: &str = "$patch";
 
 /// Applies a strategic merge patch.
 pub(crate) fn strategic_merge(object: &Value, patch: &Value, typing: Typing<'_>) -> Result<Value> {
@@ -18,35 +20,36 @@ pub(crate) fn strategic_merge(object: &Value, patch: &Value, typing: Typing<'_>)
     merge_maps(object, patch, typing).map(Value::Object)
 }
 
+fn directive(value: &Value) -> Option<&str> {
+    value.get(DIRECTIVE).and_then(Value::as_str)
+}
+
 fn merge_maps(
     live: &Map<String, Value>,
     patch: &Map<String, Value>,
     typing: Typing<'_>,
 ) -> Result<Map<String, Value>> {
-    match patch.get("$patch").and_then(Value::as_str) {
-        Some("replace") => {
-            return Ok(patch
-                .iter()
-                .filter(|(k, _)| *k != "$patch")
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect());
-        }
-        Some("delete") => return Ok(Map::new()),
-        Some("merge") | None => {}
-        Some(other) => return Err(ApiError::bad_request(format!("unknown $patch directive {other:?}"))),
+    match patch.get(DIRECTIVE) {
+        Some(Value::String(word)) => match word.as_str() {
+            "replace" => return Ok(without_directives(patch)),
+            "delete" => return Ok(Map::new()),
+            "merge" => {}
+            other => return Err(ApiError::bad_request(format!("unknown $patch directive {other:?}"))),
+        },
+        Some(other) => return Err(ApiError::bad_request(format!("$patch must be text, not {other}"))),
+        None => {}
     }
     let mut out = live.clone();
-    if let Some(Value::Array(keep)) = patch.get("$retainKeys") {
-        out.retain(|k, _| keep.iter().any(|kept| kept == k));
-    }
+    retain_keys(&mut out, patch)?;
     for (key, value) in patch {
         if let Some(field) = key.strip_prefix(DELETE_FROM_PRIMITIVE_LIST) {
-            if let (Some(Value::Array(items)), Value::Array(gone)) = (out.get_mut(field), value) {
+            let Value::Array(gone) = value else { return Err(not_a_list(key)) };
+            if let Some(Value::Array(items)) = out.get_mut(field) {
                 items.retain(|item| !gone.contains(item));
             }
             continue;
         }
-        if key.starts_with('$') {
+        if key.starts_with(SET_ELEMENT_ORDER) || key == RETAIN_KEYS || key == DIRECTIVE {
             continue;
         }
         match value {
@@ -54,7 +57,7 @@ fn merge_maps(
                 out.remove(key);
             }
             Value::Object(patch) => {
-                if patch.get("$patch").and_then(Value::as_str) == Some("delete") {
+                if directive(value) == Some("delete") {
                     out.remove(key);
                     continue;
                 }
@@ -73,28 +76,75 @@ fn merge_maps(
             }
         }
     }
+    for (key, order) in patch {
+        let Some(field) = key.strip_prefix(SET_ELEMENT_ORDER) else { continue };
+        let Value::Array(order) = order else { return Err(not_a_list(key)) };
+        let merge = typing.field(field).merge_type();
+        let given = patch.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        agree(given, order, &merge, field)?;
+        if let Some(Value::Array(items)) = out.get_mut(field) {
+            let server = live.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            *items = in_order(std::mem::take(items), order, server, &merge);
+        }
+    }
     Ok(out)
 }
 
-fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Vec<Value>> {
-    let replace = |item: &Value| item.get("$patch").and_then(Value::as_str) == Some("replace");
-    let list_type = match typing.list_type(patch) {
-        // A list whose patch items carry only deletions may not show its kind; the live items do.
-        ListType::Atomic => typing.list_type(live),
-        known => known,
-    };
-    if patch.iter().any(replace) {
-        return Ok(patch.iter().filter(|item| !replace(item)).cloned().collect());
+fn not_a_list(key: &str) -> ApiError {
+    ApiError::bad_request(format!("{key} must be a list"))
+}
+
+/// The map without directives, at any depth: what is taken over is no patch any more.
+fn without_directives(patch: &Map<String, Value>) -> Map<String, Value> {
+    patch.iter().filter(|(k, _)| !is_directive(k)).map(|(k, v)| (k.clone(), bare(v))).collect()
+}
+
+fn is_directive(key: &str) -> bool {
+    key == DIRECTIVE
+        || key == RETAIN_KEYS
+        || key.starts_with(SET_ELEMENT_ORDER)
+        || key.starts_with(DELETE_FROM_PRIMITIVE_LIST)
+}
+
+fn bare(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(without_directives(map)),
+        Value::Array(items) => {
+            Value::Array(items.iter().filter(|i| directive(i) != Some("delete")).map(bare).collect())
+        }
+        scalar => scalar.clone(),
     }
-    let keys = match list_type {
+}
+
+/// `$retainKeys`: whatever is not named goes, and the patch may not set what it does not name.
+fn retain_keys(out: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<()> {
+    let Some(keep) = patch.get(RETAIN_KEYS) else { return Ok(()) };
+    let Value::Array(keep) = keep else { return Err(not_a_list(RETAIN_KEYS)) };
+    let kept = |key: &str| keep.iter().any(|k| k == key);
+    if patch.iter().any(|(key, value)| !is_directive(key) && !value.is_null() && !kept(key)) {
+        return Err(ApiError::bad_request("a patch with $retainKeys may set only the keys that it names"));
+    }
+    out.retain(|key, _| kept(key));
+    Ok(())
+}
+
+fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Vec<Value>> {
+    let replace = |item: &Value| directive(item) == Some("replace");
+    if patch.iter().any(replace) {
+        return Ok(patch.iter().filter(|item| !replace(item)).map(bare).collect());
+    }
+    let keys = match typing.merge_type() {
         ListType::Atomic => return Ok(patch.to_vec()),
         ListType::Set => {
             let mut out = live.to_vec();
-            out.extend(patch.iter().filter(|item| !live.contains(item)).cloned());
+            for item in patch {
+                if !out.contains(item) {
+                    out.push(item.clone());
+                }
+            }
             return Ok(out);
         }
-        // Strategic merge knows one key a list: ports merge by number alone.
-        ListType::Map(keys) => keys.into_iter().take(1).collect::<Vec<_>>(),
+        ListType::Map(keys) => keys,
     };
     let mut out = live.to_vec();
     for item in patch {
@@ -105,10 +155,8 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
             ApiError::bad_request(format!("an item of the list lacks its merge key {keys:?}"))
         })?;
         let position = out.iter().position(|o| key_of(o, &keys).as_ref() == Some(&key));
-        if fields.get("$patch").and_then(Value::as_str) == Some("delete") {
-            if let Some(i) = position {
-                out.remove(i);
-            }
+        if directive(item) == Some("delete") {
+            out.retain(|o| key_of(o, &keys).as_ref() != Some(&key));
             continue;
         }
         match position.and_then(|i| out.get_mut(i)) {
@@ -123,6 +171,55 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
     Ok(out)
 }
 
+/// What tells an item of a list that has an order from another: its merge key, or the item itself.
+fn identity(item: &Value, merge: &ListType) -> Option<Value> {
+    match merge {
+        ListType::Map(keys) => item.get(keys.first()?).cloned(),
+        _ => Some(item.clone()),
+    }
+}
+
+/// Whatever the patch has in the list must be in its order too, in the same order.
+fn agree(given: &[Value], order: &[Value], merge: &ListType, field: &str) -> Result<()> {
+    let mut rest = order.iter().map(|o| identity(o, merge));
+    let in_turn = given
+        .iter()
+        .filter(|item| directive(item).is_none())
+        .map(|item| identity(item, merge))
+        .all(|wanted| rest.any(|o| o == wanted));
+    if in_turn {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!("the order in the patch list does not match $setElementOrder/{field}")))
+}
+
+/// The items of a merged list: those that `order` names in its order, between them what only the server has, in the
+/// order that it has there.
+fn in_order(items: Vec<Value>, order: &[Value], server: &[Value], merge: &ListType) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| {
+        let wanted = identity(item, merge);
+        list.iter().position(|o| identity(o, merge) == wanted)
+    };
+    let (mut named, mut others): (Vec<_>, Vec<_>) =
+        items.into_iter().partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    others.sort_by_key(|item| place(server, item).unwrap_or(usize::MAX));
+    let mut out = Vec::with_capacity(named.len() + others.len());
+    let mut others = others.into_iter().peekable();
+    for item in named {
+        let here = place(server, &item);
+        // Only where both have a place there can it be said which comes first.
+        while let Some(other) =
+            others.next_if(|other| here.zip(place(server, other)).is_some_and(|(here, other)| other < here))
+        {
+            out.push(other);
+        }
+        out.push(item);
+    }
+    out.extend(others);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,12 +232,12 @@ mod tests {
              "ports": [{"containerPort": 80, "protocol": "TCP"}], "args": ["one", "two"]},
             {"name": "b", "image": "1"}]},
             "metadata": {"finalizers": ["f1", "f2"], "labels": {"k": "v", "gone": "x"}}});
-        let patch = json!({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [
+        let patch = json!({"spec": {"$setElementOrder/containers": [{"name": "a"}, {"name": "c"}], "containers": [
             {"name": "a", "image": "2", "env": [{"name": "Y", "$patch": "delete"}, {"name": "Z", "value": "3"}],
              "ports": [{"containerPort": 81}], "args": ["three"]},
             {"name": "b", "$patch": "delete"}, {"name": "c", "image": "9"}]},
             "metadata": {"$deleteFromPrimitiveList/finalizers": ["f1"], "labels": {"gone": null}}});
-        let merged = strategic_merge(&live, &patch, Typing::Builtin("")).unwrap();
+        let merged = strategic_merge(&live, &patch, Typing::of_kind("Pod")).unwrap();
         assert_eq!(
             merged,
             json!({"spec": {"containers": [
@@ -152,12 +249,116 @@ mod tests {
         let replaced = strategic_merge(
             &live,
             &json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "z"}]}, "metadata": {"$patch": "delete"}}),
-            Typing::Builtin(""),
+            Typing::of_kind("Pod"),
         )
         .unwrap();
         assert_eq!(replaced, json!({"spec": {"containers": [{"name": "z"}]}}));
-        let keyless =
-            strategic_merge(&live, &json!({"spec": {"containers": [{"image": "x"}]}}), Typing::Builtin(""));
+        let keyless = strategic_merge(
+            &live,
+            &json!({"spec": {"containers": [{"image": "x"}]}}),
+            Typing::of_kind("Pod"),
+        );
         assert_eq!(keyless.unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn keys_go_by_type_and_path() {
+        for (kind, live, patch, expected) in [
+            (
+                "ServiceAccount",
+                json!({"secrets": [{"name": "a"}]}),
+                json!({"secrets": [{"name": "b"}]}),
+                json!({"secrets": [{"name": "a"}, {"name": "b"}]}),
+            ),
+            (
+                "Pod",
+                json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1}]}}),
+                json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "host", "maxSkew": 1}]}}),
+                json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1},
+                    {"topologyKey": "host", "maxSkew": 1}]}}),
+            ),
+            (
+                "Pod",
+                json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/a", "name": "a"}]}]}}),
+                json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/b", "name": "b"}]}]}}),
+                json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/a", "name": "a"},
+                    {"devicePath": "/b", "name": "b"}]}]}}),
+            ),
+            (
+                "EndpointSlice",
+                json!({"ports": [{"port": 1, "name": "a"}]}),
+                json!({"ports": [{"port": 2, "name": "b"}]}),
+                json!({"ports": [{"port": 2, "name": "b"}]}),
+            ),
+            (
+                "Service",
+                json!({"spec": {"ports": [{"port": 1, "name": "a"}]}}),
+                json!({"spec": {"ports": [{"port": 2, "name": "b"}]}}),
+                json!({"spec": {"ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "b"}]}}),
+            ),
+            // The word names a list of another type there.
+            (
+                "Pod",
+                json!({"spec": {"tolerations": [{"key": "a"}], "volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}]}}]}}),
+                json!({"spec": {"tolerations": [{"key": "b"}], "volumes": [{"name": "v", "projected": {"sources": []}}]}}),
+                json!({"spec": {"tolerations": [{"key": "b"}], "volumes": [{"name": "v", "projected": {"sources": []}}]}}),
+            ),
+        ] {
+            assert_eq!(strategic_merge(&live, &patch, Typing::of_kind(kind)).unwrap(), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_a_patch_is_kept() {
+        let names = |list: &Value| -> String {
+            let names = list.as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        let list = |names: &str| -> Value {
+            names.split_whitespace().map(|n| json!({"name": n})).collect::<Vec<_>>().into()
+        };
+        for (live, patch, order, expected) in [
+            ("migrate", "wait", "wait migrate", Some("wait migrate")),
+            ("a b c", "", "c a b", Some("c a b")),
+            ("", "x y", "x y", Some("x y")),
+            // What others added stays where it was beside what it stood next to.
+            ("a other b", "n", "n a b", Some("n a other b")),
+            ("other a b", "", "b a", Some("other b a")),
+            ("a b", "new", "a new b", Some("a new b")),
+            ("a", "y x", "x y a", None),
+            ("a", "x", "a", None),
+        ] {
+            let mut body = json!({"spec": {"$setElementOrder/initContainers": list(order)}});
+            if !patch.is_empty() {
+                body["spec"]["initContainers"] = list(patch);
+            }
+            let live = json!({"spec": {"initContainers": list(live)}});
+            let merged = strategic_merge(&live, &body, Typing::of_kind("Pod"));
+            let shown = merged.as_ref().ok().map(|m| names(&m["spec"]["initContainers"]));
+            assert_eq!(shown.as_deref(), expected, "{live} {patch:?} {order:?}: {merged:?}");
+        }
+        let live = json!({"metadata": {"finalizers": ["a", "b"]}});
+        let patch =
+            json!({"metadata": {"$setElementOrder/finalizers": ["c", "b", "a"], "finalizers": ["c"]}});
+        let merged = strategic_merge(&live, &patch, Typing::of_kind("Pod")).unwrap();
+        assert_eq!(merged["metadata"]["finalizers"], json!(["c", "b", "a"]));
+    }
+
+    #[test]
+    fn keys_that_are_not_retained_go() {
+        let live = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
+        let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
+        let merged = strategic_merge(&live, &patch, Typing::of_kind("Deployment")).unwrap();
+        assert_eq!(merged, json!({"spec": {"strategy": {"type": "Recreate"}}}));
+        for wrong in [
+            json!({"spec": {"strategy": {"$retainKeys": ["type"], "rollingUpdate": {"maxSurge": 2}}}}),
+            json!({"spec": {"strategy": {"$retainKeys": "type"}}}),
+            json!({"spec": {"$setElementOrder/x": {}}}),
+            json!({"spec": {"$patch": "other"}}),
+            json!({"spec": {"$patch": 1}}),
+        ] {
+            let refused = strategic_merge(&live, &wrong, Typing::of_kind("Deployment"));
+            assert_eq!(refused.unwrap_err().code, 400, "{wrong}");
+        }
     }
 }

@@ -244,12 +244,6 @@ async fn what_cannot_run_says_why() {
     for (name, more, spec, word) in [
         ("image", json!({"command": null, "image": "nosuch"}), json!({}), "image \"nosuch\" is no program"),
         ("program", json!({"command": ["/no/such/program"]}), json!({}), "/no/such/program"),
-        (
-            "field",
-            json!({"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.none"}}}]}),
-            json!({}),
-            "spec.none",
-        ),
         ("volume", json!({}), json!({"volumes": [{"name": "h", "hostPath": {"path": "/"}}]}), "volume \"h\""),
         ("probe", json!({"readinessProbe": {"tcpSocket": {"port": "nosuch"}}}), json!({}), "nosuch"),
     ] {
