@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use simulations_cluster::preflight::{self, Needs};
 use thanos_telemetry::{Context, RunError, Shutdown, cli, logs, open_files, parent};
 
 /// How much less of the processor the harness' own threads get than the load generator's; pods get less still.
@@ -90,31 +89,14 @@ impl Part {
             Self::Load(args) => simulations_load::command::run(args, ctx).await,
             Self::Report(args) => simulations_report::command::run(args, ctx).await,
             Self::App(app) => simulations_load::app::run(app, ctx).await,
-            Self::Doctor(args) => simulations_cluster::doctor(args, demo_needs(), ctx).await,
+            Self::Doctor(args) => {
+                let needs = simulations_harness::needs::of_demo().map_err(RunError::config)?;
+                simulations_cluster::doctor(args, needs, ctx).await
+            }
             Self::Cluster(args) => simulations_cluster::run(args, ctx).await,
             // Ended before there was anything to be asynchronous with.
             Self::Node(_) => Ok(()),
         }
-    }
-}
-
-/// What the demo needs: its manifests say at which ports its pods listen, the rest is what it takes at its height,
-/// rounded up.
-fn demo_needs() -> Needs {
-    const PLATFORM: &str = concat!(
-        include_str!("../simulations/scenarios/platform/mesh.yaml"),
-        include_str!("../simulations/scenarios/platform/metrics.yaml"),
-        include_str!("../simulations/scenarios/platform/global.yaml"),
-        include_str!("../simulations/scenarios/platform/service.yaml"),
-    );
-    Needs {
-        octets: 2,
-        ports: preflight::ports_in(PLATFORM),
-        open_files: 2048,
-        tasks: 1024,
-        memory_bytes: 2 << 30,
-        dir: std::env::temp_dir(),
-        disk_bytes: 256 << 20,
     }
 }
 

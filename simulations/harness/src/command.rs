@@ -305,7 +305,11 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
         ctx.shutdown.started().await;
     }
     view.say("stopping");
-    world.stop().await;
+    match args.how.dir {
+        // It is kept to be looked at.
+        Some(_) => world.stop_politely().await,
+        None => world.stop().await,
+    }
     result
 }
 

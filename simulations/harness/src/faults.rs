@@ -159,20 +159,12 @@ async fn strike(world: &World, fault: &Fault) -> anyhow::Result<Option<Hit>> {
     })
 }
 
-/// The container in the first pod that has it running: ready ones first, then the oldest; of controllers, in the one
-/// that leads.
+/// The container in the first pod in which it runs.
 async fn find(world: &World, fault: &Fault, part: &Part) -> anyhow::Result<Process> {
     let cluster: Option<&Cluster> = world.cluster(&fault.cluster);
     let cluster = cluster.with_context(|| format!("no cluster {:?}", fault.cluster))?;
-    let Part { namespace, app, container } = part;
-    let pods = victims(cluster, namespace, app).await?;
-    anyhow::ensure!(!pods.is_empty(), "there is no pod of {app}");
-    let mut why = None;
-    for pod in &pods {
-        match cluster.process(namespace, pod, container) {
-            Ok(process) => return Ok(process),
-            Err(e) => why = why.or(Some(e)),
-        }
-    }
-    Err(why.map_or_else(|| anyhow::anyhow!("no {container} runs"), Into::into))
+    let pods = victims(cluster, part).await?;
+    // One that has ended since it was seen is passed over.
+    let found = pods.iter().find_map(|pod| cluster.process(part.namespace, pod, &part.container).ok());
+    found.with_context(|| format!("no {} of {} runs in {}", part.container, part.app, fault.cluster))
 }

@@ -19,7 +19,7 @@
 //! - one clock dates everything, and nothing that may wait stands in its way;
 //! - a scenario that is wrong in any way is refused before anything starts.
 //!
-//! Modules in reading order: [`recorded`], [`journal`], [`link`], [`world`], [`observe`], [`faults`], [`records`],
+//! Modules in reading order: [`recorded`], [`journal`], [`link`], `manifests`, [`needs`], [`world`], [`observe`], [`faults`], [`records`],
 //! [`run`], [`calibrate`], [`view`], [`output`], [`builtin`], [`exit`], [`command`].
 
 pub mod builtin;
@@ -30,6 +30,7 @@ pub mod faults;
 pub mod journal;
 pub mod link;
 mod manifests;
+pub mod needs;
 pub mod observe;
 pub mod output;
 pub mod recorded;

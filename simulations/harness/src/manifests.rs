@@ -54,6 +54,11 @@ pub(crate) fn global(scenario: &Scenario) -> String {
         .replace("${CONTROLLERS}", &scenario.controllers.to_string())
 }
 
+/// Everything that says at which ports pods listen.
+pub(crate) fn all(scenario: &Scenario) -> String {
+    [MESH, METRICS, &global(scenario), &services(scenario)].join("\n---\n")
+}
+
 /// Every service's manifests.
 pub(crate) fn services(scenario: &Scenario) -> String {
     let all: Vec<String> =

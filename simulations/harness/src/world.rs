@@ -10,12 +10,12 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
-use simulations_cluster::{Cluster, ClusterConfig, Dns, Zone, write_kubeconfig};
+use simulations_cluster::{Cluster, ClusterConfig, Dns, Zone, preflight, write_kubeconfig};
 use simulations_scenario::platform::{RING, RING_NAMESPACE, RING_REPLICAS, SERVICES_NAMESPACE};
-use simulations_scenario::{FaultKind, Lane, Loaded, PolicyDocument};
+use simulations_scenario::{FaultKind, Lane, Loaded, Part, PolicyDocument};
 
 use crate::link::{Cut, Links};
-use crate::manifests;
+use crate::{manifests, needs};
 
 /// Long enough for a busy two-core machine to start every first pod, beside what the pods take themselves.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -51,10 +51,15 @@ impl World {
         loaded: &Loaded,
         tell: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Self> {
+        let found = preflight::findings(&needs::of(&loaded.scenario, dir));
+        preflight::refuse(&found)?;
+        found.iter().for_each(|warning| tell(&format!("warning: {warning}")));
         let mut clusters = Vec::new();
         for name in &loaded.scenario.clusters {
             tell(&format!("starting cluster {name}"));
-            let config = ClusterConfig::new(name, dir.join(name)).program("gauntlet", program);
+            let mut config = ClusterConfig::new(name, dir.join(name)).program("gauntlet", program);
+            // Which pods there are, and so which one a fault hits, is the seed's.
+            config.seed = Some(loaded.scenario.seed);
             clusters.push(Cluster::start(config).await.with_context(|| format!("cluster {name}"))?);
         }
         Self::start_in(clusters, dir, loaded, tell).await
@@ -259,9 +264,15 @@ impl World {
         Ok(format!("http://{}:9090", ip.ok_or_else(|| anyhow!("no querier is ready"))?))
     }
 
-    /// Ends every process.
+    /// Ends every process as if the power went: nothing of it is looked at any more.
     pub async fn stop(self) {
         // First, as it watches the API servers.
+        drop(self.dns);
+        futures::future::join_all(self.clusters.into_iter().map(|c| c.stop_at_once(&[]))).await;
+    }
+
+    /// Asks every process to end, so that what it writes is whole.
+    pub async fn stop_politely(self) {
         drop(self.dns);
         futures::future::join_all(self.clusters.into_iter().map(Cluster::stop)).await;
     }
@@ -302,16 +313,19 @@ pub async fn pods(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<
     Ok(list)
 }
 
-/// The pods that a fault may hit, the first first: of controllers, the one that leads `cluster`; ready ones before
-/// others, older before younger.
+/// The pods that a fault may hit, the first first: those in which the container runs; of controllers, the one that
+/// leads `cluster`; ready ones before others, older before younger.
 ///
 /// # Errors
 /// The API server did not answer.
-pub async fn victims(cluster: &Cluster, ns: &str, app: &str) -> anyhow::Result<Vec<String>> {
-    let mut all = pods(cluster, ns, app).await?;
-    // The names are the seed's, so of pods of one second the order is, too.
-    all.sort_by_key(|p| (!is_ready(p), p.metadata.creation_timestamp.clone().map(|t| t.0), names(p).1));
-    let leases: Api<Lease> = Api::namespaced(cluster.client(), ns);
+pub async fn victims(cluster: &Cluster, part: &Part) -> anyhow::Result<Vec<String>> {
+    let Part { namespace, app, container } = part;
+    let running = cluster.running(namespace, container);
+    let place = |pod: &Pod| running.iter().position(|name| *name == names(pod).1);
+    let mut all = pods(cluster, namespace, app).await?;
+    all.retain(|pod| place(pod).is_some());
+    all.sort_by_key(|pod| (!is_ready(pod), place(pod)));
+    let leases: Api<Lease> = Api::namespaced(cluster.client(), namespace);
     let lease = if app == "autoscaler" { answered(leases.get_opt(LEASE)).await? } else { None };
     let holder = lease.and_then(|l| l.spec?.holder_identity);
     let all = all.iter().map(|p| names(p).1).collect();
