@@ -44,9 +44,10 @@ pub(crate) fn other_scenario(a: &Record, b: &Record) -> Option<String> {
         .or_else(|| two("counterexample", &counterexample(a), &counterexample(b)))
         .or_else(|| two("version", &a.version, &b.version))
         .or_else(|| two("clusters", &a.clusters.join(", "), &b.clusters.join(", ")))
+        .or_else(|| (a.clusters != b.clusters).then(|| "clusters".to_owned()))
         .or_else(|| {
             let (name, values) = settings(&[a, b]).into_iter().next()?;
-            two(&format!("set {name}"), values.first()?, values.get(1)?)
+            Some(format!("set {name}: {:?} here, {:?} there", values.get(1)?, values.first()?))
         })
         .or_else(|| other_text(a, b))
 }
@@ -56,12 +57,11 @@ fn other_text(a: &Record, b: &Record) -> Option<String> {
     let (x, y) = (&a.scenario, &b.scenario);
     if x.digest.is_empty() && y.digest.is_empty() {
         return if x.text != y.text {
-            Some(format!("the text of the scenario{}", first_other_line(&x.text, &y.text)))
+            Some(format!("the text of the scenario{}", other_line(&x.text, &y.text)))
         } else if x.file != y.file {
             Some(format!("file: {} here, {} there", quoted(&y.file), quoted(&x.file)))
         } else {
             other_input(a, b)
-                .or_else(|| (x.effective != y.effective).then(|| "the scenario as it ran".to_owned()))
         };
     }
     if x.digest == y.digest {
@@ -69,8 +69,8 @@ fn other_text(a: &Record, b: &Record) -> Option<String> {
     }
     let digests = format!("digest: {} here, {} there", short(&y.digest), short(&x.digest));
     let cause = other_input(a, b).or_else(|| {
-        let lines = first_other_line(&x.effective, &y.effective);
-        (!lines.is_empty()).then(|| format!("the scenario as it ran{lines}"))
+        (!same_but_for_the_seed(&x.effective, &y.effective))
+            .then(|| format!("the scenario as it ran{}", other_line(&x.effective, &y.effective)))
     });
     Some(cause.map_or(digests.clone(), |cause| format!("{cause}; {digests}")))
 }
@@ -152,7 +152,7 @@ pub(crate) fn differences(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     let wholes: [(&str, Same); 3] = [
         ("stages of load", |a, b| a.stages == b.stages),
         ("faults", |a, b| a.faults == b.faults),
-        ("scenario's text", |a, b| as_it_ran(a) == as_it_ran(b)),
+        ("scenario's text", |a, b| same_but_for_the_seed(as_it_ran(a), as_it_ran(b))),
     ];
     for (name, same) in wholes {
         let Some(first) = records.first() else { break };
@@ -173,7 +173,7 @@ pub(crate) fn as_it_ran(r: &Record) -> &str {
 /// `--set` keys of which values differ.
 fn settings(records: &[&Record]) -> Vec<(String, Vec<String>)> {
     let of = |r: &Record| r.scenario.set.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    differing(records.iter().map(|r| of(r)).collect(), "not set")
+    differing(records.iter().map(|r| of(r)).collect(), "not set", cut)
 }
 
 /// Inputs of which digests differ, by kind and path.
@@ -182,8 +182,8 @@ fn inputs(records: &[&Record]) -> Vec<(String, Vec<String>)> {
         return Vec::new();
     }
     let of =
-        |r: &Record| r.inputs.iter().map(|i| (format!("{} {}", i.kind, i.path), short(&i.sha256))).collect();
-    differing(records.iter().map(|r| of(r)).collect(), "not used")
+        |r: &Record| r.inputs.iter().map(|i| (format!("{} {}", i.kind, i.path), i.sha256.clone())).collect();
+    differing(records.iter().map(|r| of(r)).collect(), "not used", short)
 }
 
 /// Records from before there were any say nothing of them.
@@ -191,24 +191,44 @@ fn inputs_told(r: &Record) -> bool {
     !r.inputs.is_empty() || !r.scenario.digest.is_empty()
 }
 
-fn differing(all: Vec<BTreeMap<String, String>>, absent: &str) -> Vec<(String, Vec<String>)> {
+fn differing(
+    all: Vec<BTreeMap<String, String>>,
+    absent: &str,
+    told: fn(&str) -> String,
+) -> Vec<(String, Vec<String>)> {
     let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
     let values = |name: &String| all.iter().map(|m| m.get(name)).collect::<Vec<_>>();
     let differ = |name: &&String| values(name).windows(2).any(|w| matches!(w, [a, b] if a != b));
-    let told = |name: &String| {
-        let values = values(name).into_iter().map(|v| v.map_or_else(|| absent.to_owned(), |v| cut(v)));
+    let row = |name: &String| {
+        let values = values(name).into_iter().map(|v| v.map_or_else(|| absent.to_owned(), |v| told(v)));
         (cut(name), values.collect())
     };
-    names.into_iter().filter(differ).map(told).collect()
+    names.into_iter().filter(differ).map(row).collect()
 }
 
-/// ` in line 7`, where texts differ.
-fn first_other_line(a: &str, b: &str) -> String {
-    if a == b {
-        return String::new();
+/// A scenario's lines, as YAML or as JSON, without that of its seed.
+fn unseeded(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let seed = |line: &str| {
+        let rest = line.trim_start().trim_start_matches('"').strip_prefix("seed");
+        rest.is_some_and(|rest| rest.starts_with([':', '"']))
+    };
+    text.lines().enumerate().filter(move |(_, line)| !seed(line))
+}
+
+fn same_but_for_the_seed(a: &str, b: &str) -> bool {
+    unseeded(a).map(|l| l.1).eq(unseeded(b).map(|l| l.1))
+}
+
+/// ` from line 7`: where texts begin to differ.
+fn other_line(a: &str, b: &str) -> String {
+    let (mut a, mut b) = (unseeded(a), unseeded(b));
+    loop {
+        match (a.next(), b.next()) {
+            (Some((_, x)), Some((_, y))) if x == y => {}
+            (Some((i, _)), _) | (None, Some((i, _))) => return format!(" from line {}", i + 1),
+            (None, None) => return String::new(),
+        }
     }
-    let same = a.lines().zip(b.lines()).take_while(|(a, b)| a == b).count();
-    format!(" from line {}", same + 1)
 }
 
 /// Enough of a digest to tell it from another.

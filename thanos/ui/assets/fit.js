@@ -29,8 +29,13 @@ export async function fit(signal) {
   // Where they begin changes with the stores alone; that there are none may change at any time.
   if (known.first === null || Date.now() - known.asked > AGAIN_MS) {
     const end = Math.floor(at / STEP) * STEP;
-    const { data } = await range(`count({__name__=~"${NAMES}"})`, { start: end - MOST, end, step: STEP }, signal);
-    known = { first: beginning(data.result), asked: Date.now() };
+    try {
+      const { data } = await range(`count({__name__=~"${NAMES}"})`, { start: end - MOST, end, step: STEP }, signal);
+      known = { first: beginning(data.result), asked: Date.now() };
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      // Why there is no answer, the view's own questions say.
+    }
   }
   return span(known.first, at);
 }

@@ -114,8 +114,7 @@ async function run(page) {
   const end = page.end.value ? Date.parse(page.end.value) / 1000 : api.now();
   let span = seconds(page.range.value);
   if (page.tab === "graph" && page.range.value.trim() === AUTO) {
-    // What cannot be told leaves the question as it is: it says itself why there is no answer.
-    span = await fit(signal).catch(() => 900);
+    span = await fit(signal).catch(() => null);
     if (signal.aborted) return;
     page.span = span;
   }

@@ -31,8 +31,8 @@ pub(crate) fn html(runs: &[Run]) -> Html {
     let mut h = Html::new();
     let length_s = runs.iter().map(|r| r.length_s).fold(1.0, f64::max);
     h.raw("<p class=\"note\">Faults are hatched over every chart, stages begin at the dotted lines. ");
-    h.raw("▲ up, ▼ down, ○ evidence not trusted, ● trusted again, ◇ decided and changed nothing: each leads to its ");
-    h.raw("row among the decisions, where a step that none of them made says so.</p>");
+    h.raw("▲ up and ▼ down by a decision, △ ▽ by none that was recorded, ○ evidence not trusted, ● trusted again, ");
+    h.raw("◇ decided and changed nothing: each leads to its row among the decisions.</p>");
     columns(&mut h, runs, |h, _, run| strip::strips(h, run, length_s));
     let clusters = union(runs.iter().map(Run::clusters));
     let subjects = subjects(runs);

@@ -73,11 +73,14 @@ impl Fact {
 
     /// One sign, so that colour is never alone.
     pub(crate) fn sign(&self) -> &'static str {
-        match self.word() {
-            "up" => "▲",
-            "down" => "▼",
-            "trusts" => "●",
-            "doubts" => "○",
+        match (self, self.word()) {
+            // Hollow: nobody is known to have made it.
+            (Self::Step { .. }, "up") => "△",
+            (Self::Step { .. }, _) => "▽",
+            (_, "up") => "▲",
+            (_, "down") => "▼",
+            (_, "trusts") => "●",
+            (_, "doubts") => "○",
             _ => "◇",
         }
     }

@@ -116,6 +116,10 @@ fn a_spread_is_of_runs_that_differ_in_their_seeds_alone() {
         ),
         ("set load.rps: \"not set\" here", Box::new(|b| b["scenario"]["set"] = json!({}))),
         ("digest: 5ce1 here, 5ce0 there", Box::new(|b| b["scenario"]["digest"] = json!("5ce1"))),
+        (
+            "set load.rps",
+            Box::new(|b| b["scenario"]["set"] = json!({"load.rps": format!("200{}", " ".repeat(200))})),
+        ),
         ("digest: none here, 5ce0 there", Box::new(|b| b["scenario"]["digest"] = Value::Null)),
         (
             "policies p.yaml: bbbb here, aaaa there",
@@ -152,9 +156,10 @@ fn old_records_spread_where_their_text_settings_and_file_are_one() {
     assert!(spread_of(&a, &old(&|r| r["seed"] = json!(2))).is_ok());
     for (what, b) in [
         (
-            "the text of the scenario from line 2",
-            old(&|r| r["scenario"]["text"] = json!("name: step\nseed: 2\n")),
+            "the text of the scenario from line 3",
+            old(&|r| r["scenario"]["text"] = json!("name: step\nseed: 1\nload: {}\n")),
         ),
+        ("the text of the scenario", old(&|r| r["scenario"]["text"] = json!("name: step\nseed: 2\n"))),
         ("set a: \"1\" here, \"not set\" there", old(&|r| r["scenario"]["set"] = json!({"a": "1"}))),
         ("file: \"other.yaml\" here", old(&|r| r["scenario"]["file"] = json!("other.yaml"))),
         ("digest: 5ce0 here, none there", old(&|r| r["scenario"]["digest"] = json!("5ce0"))),
@@ -162,6 +167,22 @@ fn old_records_spread_where_their_text_settings_and_file_are_one() {
         let error = spread_of(&a, &b).unwrap_err();
         assert!(error.contains(what), "{what}: {error}");
     }
+}
+
+#[test]
+fn a_digest_that_differs_is_told_by_what_made_it_differ() {
+    let with = |effective: &str, digest: &str| {
+        let mut r = record();
+        r["scenario"]["effective"] = json!(effective);
+        r["scenario"]["digest"] = json!(digest);
+        r
+    };
+    let a = with("name: step\nseed: 1\nrate: 5\n", "aa");
+    assert!(spread_of(&a, &with("name: step\nseed: 2\nrate: 5\n", "aa")).is_ok());
+    let error = spread_of(&a, &with("name: step\nseed: 2\nrate: 6\n", "bb")).unwrap_err();
+    assert!(error.contains("the scenario as it ran from line 3; digest: bb here, aa there"), "{error}");
+    let top = page(&[a, with("name: step\nseed: 2\nrate: 5\n", "aa")]);
+    assert!(top.contains("seed and all"), "a text that differs in its seed alone is the same");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn a_step_that_no_decision_made_says_so() {
     ] {
         let page = page(&[run(decisions)]);
         let rows = rows(&page);
-        has(&rows, ["▲ 5 → 9 replicas |", "no recorded decision: changed by someone else"]);
+        has(&rows, ["△ 5 → 9 replicas |", "no recorded decision: changed by someone else"]);
         let told = rows.iter().filter(|r| r.contains("5 → 9 replicas |") && r.contains("asks for")).count();
         assert_eq!(told, 0, "{name}: {rows:#?}");
     }
@@ -202,8 +202,8 @@ fn an_old_record_is_read_and_what_it_does_not_say_is_guessed_aloud() {
     ]));
     let page = page(&[decided]);
     let rows = rows(&page);
-    has(&rows, ["▲ 2 → 5 replicas |", "guessed: asks for 5 (policy front-desk)"]);
-    has(&rows, ["▲ 5 → 9 replicas |", "no recorded decision: changed by someone else, or the record is old"]);
+    has(&rows, ["△ 2 → 5 replicas |", "guessed: asks for 5 (policy front-desk)"]);
+    has(&rows, ["△ 5 → 9 replicas |", "no recorded decision: changed by someone else, or the record is old"]);
     has(&rows, ["◇ holds at 5", "holds"]);
     for said in [
         "This record is old",
