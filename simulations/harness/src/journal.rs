@@ -19,6 +19,16 @@ impl Journal {
     /// Time starts now. What was seen before is how things were at the start; what happened before is not of the run.
     pub fn start(&self) {
         let mut timeline = self.timeline.lock();
+        // Of what was so before, the newest is how it begins.
+        let mut newest = Timeline::default();
+        let seen: Vec<Event> = timeline.events().iter().map(|(_, event)| event.clone()).collect();
+        for (i, event) in seen.iter().enumerate() {
+            let later = seen.get(i + 1..).unwrap_or_default();
+            if !later.iter().any(|other| is_of_the_same(event, other)) {
+                newest.push(Duration::ZERO, event.clone());
+            }
+        }
+        *timeline = newest;
         timeline.started_ms = Timestamp::now().as_millisecond();
         self.started.get_or_init(Instant::now);
     }
@@ -54,6 +64,15 @@ impl Journal {
     }
 }
 
+/// Whether both say how one workload, or one policy, is.
+fn is_of_the_same(a: &Event, b: &Event) -> bool {
+    match (a, b) {
+        (Event::Replicas { target: a, .. }, Event::Replicas { target: b, .. }) => a == b,
+        (Event::Policy { policy: a, .. }, Event::Policy { policy: b, .. }) => a == b,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,12 +80,14 @@ mod tests {
     #[test]
     fn what_is_so_at_the_start_counts_and_what_happened_before_it_does_not() {
         let journal = Journal::default();
-        journal.write(Event::Replicas { target: ("east".into(), "web".into()), wanted: 2, ready: 2 });
+        let replicas = |n| Event::Replicas { target: ("east".into(), "web".into()), wanted: n, ready: n };
+        journal.write(replicas(1));
+        journal.write(replicas(2));
         journal.write(Event::Restart { container: "east/web-1/web".into(), count: 1 });
         journal.start();
         journal.write(Event::Restart { container: "east/web-1/web".into(), count: 2 });
         let told = journal.read(|t| t.events().iter().map(|(_, e)| format!("{e:?}")).collect::<Vec<_>>());
         assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("Replicas") && told[1].contains("count: 2"), "{told:?}");
+        assert!(told[0].contains("wanted: 2") && told[1].contains("count: 2"), "{told:?}");
     }
 }

@@ -87,6 +87,7 @@ pub async fn run(
         generator: Generator::start(plan, sending.clone()),
     };
     let mut loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
+    world.apply_policies().await?;
     let mut faults = Faults::new(&scenario.faults, world, &journal);
     let mut records = Collector::new(world, how.records.as_deref());
     let ended = {

@@ -37,6 +37,8 @@ pub struct World {
     /// Only where the scenario cuts them.
     links: Option<Links>,
     kubeconfig: PathBuf,
+    /// What scales the services, from the beginning of the load on.
+    policies: String,
 }
 
 impl World {
@@ -94,7 +96,8 @@ impl World {
             }
         };
         let dns = Dns::serve(first.dns_addr(), clusters.iter().map(zone).collect()).await?;
-        let world = Self { clusters, dns, links, kubeconfig };
+        let others: Vec<_> = loaded.policies.iter().filter(|p| p.target != RING).collect();
+        let world = Self { clusters, dns, links, kubeconfig, policies: documents(&others) };
         let filled = tokio::time::timeout(FILLED_WITHIN, world.fill(loaded, tell)).await;
         if let Err(e) = filled.unwrap_or_else(|_| Err(anyhow!("not all was there after {FILLED_WITHIN:?}"))) {
             let logs = world.logs_of_the_unready().await;
@@ -106,8 +109,8 @@ impl World {
 
     async fn fill(&self, loaded: &Loaded, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<()> {
         let services = manifests::services(&loaded.scenario);
-        let (ring, others): (Vec<_>, Vec<_>) = loaded.policies.iter().partition(|p| p.target == RING);
-        let (ring, others) = (documents(&ring), documents(&others));
+        let ring: Vec<_> = loaded.policies.iter().filter(|p| p.target == RING).collect();
+        let ring = documents(&ring);
         let crd = autoscaler_api::crd_yaml().map_err(|e| anyhow!(e))?;
         for cluster in &self.clusters {
             cluster.apply_yaml(manifests::NAMESPACES).await.context("namespaces.yaml")?;
@@ -158,10 +161,6 @@ impl World {
         for cluster in &self.clusters {
             tell(&format!("{}: the receive ring", cluster.name()));
             self.wait_ready(cluster, RING_NAMESPACE, RING, RING_REPLICAS.into()).await?;
-        }
-        // Last, so that nothing is scaled before there is anything to scale it on.
-        for cluster in self.clusters.iter().filter(|_| !others.is_empty()) {
-            cluster.apply_yaml(&others.replace("${CLUSTER}", cluster.name())).await.context("policies")?;
         }
         Ok(())
     }
@@ -214,6 +213,21 @@ impl World {
             }
         }
         text
+    }
+
+    /// Applies the policies that scale services: not before the load begins, so that nothing is scaled on nothing.
+    ///
+    /// # Errors
+    /// An API server refused them, or did not answer.
+    pub async fn apply_policies(&self) -> anyhow::Result<()> {
+        let apply = async |cluster: &Cluster| {
+            let text = self.policies.replace("${CLUSTER}", cluster.name());
+            answered_within(cluster.apply_yaml(&text)).await
+        };
+        if !self.policies.is_empty() {
+            futures::future::try_join_all(self.clusters.iter().map(apply)).await.context("policies")?;
+        }
+        Ok(())
     }
 
     /// In the order given.
@@ -298,8 +312,12 @@ fn tell_kubeconfigs(clusters: &[Cluster], outside: &Path, links: Option<&Links>)
 
 /// An API server's answer, within its time.
 async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
+    answered_within(async { Ok(call.await?) }).await
+}
+
+async fn answered_within<T>(call: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let answer = tokio::time::timeout(CALL_WITHIN, call).await;
-    Ok(answer.with_context(|| format!("the API server gave no answer within {CALL_WITHIN:?}"))??)
+    answer.with_context(|| format!("the API server gave no answer within {CALL_WITHIN:?}"))?
 }
 
 /// Pods with the label `app`, by name.
