@@ -103,6 +103,8 @@ pub(crate) async fn media_types_have_no_case(s: Subject) {
     let yaml = s.send("GET", &s.core("configmaps/a"), "", "application/yaml", "").await;
     assert_eq!((yaml.code, yaml.content_type.as_str()), (200, "application/yaml"), "{yaml:?}");
     assert!(yaml.text.contains("kind: ConfigMap"), "{}", yaml.text);
+    let missing = s.send("GET", &s.core("configmaps/none"), "", "application/yaml", "").await;
+    assert!(missing.code == 404 && missing.text.contains("reason: NotFound"), "{missing:?}");
 }
 
 pub(crate) async fn doubled_keys_are_told(s: Subject) {
