@@ -26,7 +26,7 @@ use serde_json::Value;
 pub(crate) use canonical::{settle, spell};
 pub(crate) use defaults::default;
 pub(crate) use records::validate_event;
-pub(crate) use validate::{name_faults, validate, validate_meta, validate_update};
+pub(crate) use validate::{name_faults, validate, validate_meta, validate_update, warnings};
 
 /// The group of roles and bindings.
 pub(crate) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";

@@ -48,9 +48,10 @@ pub(crate) fn router(server: Server) -> Router {
 }
 
 async fn handle(Extract(server): Extract<Server>, request: Request) -> Response {
+    let encoding = body::negotiate(request.headers()).map_or(Encoding::Json, |(_, encoding)| encoding);
     match answer(&server, request).await {
         Ok(response) => response,
-        Err(error) => reply(error.code, &error.to_status(), &[]),
+        Err(error) => reply_as(encoding, error.code, &error.to_status(), &[]),
     }
 }
 

@@ -64,7 +64,8 @@ impl Resource {
 
     /// Whether `metadata.generation` counts changes of what is wanted.
     pub(crate) fn counts_generations(&self) -> bool {
-        self.has_status || matches!(self.source, Source::Custom(_))
+        let counted = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "CustomResourceDefinition"];
+        matches!(self.source, Source::Custom(_)) || counted.contains(&self.kind.as_str())
     }
 
     /// Whether an update may say nothing of the version that it replaces.

@@ -15,7 +15,12 @@ pub(crate) fn default(value: &mut Value, schema: &Value) {
         Value::Object(map) => {
             if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
                 for (name, below) in properties {
-                    if let Some(default) = below.get("default").filter(|_| !map.contains_key(name)) {
+                    // A null that may not be one is as good as absent, where there is a default.
+                    let absent = match map.get(name) {
+                        None => true,
+                        Some(value) => value.is_null() && below.get("nullable") != Some(&Value::Bool(true)),
+                    };
+                    if let Some(default) = below.get("default").filter(|_| absent) {
                         map.insert(name.clone(), default.clone());
                     }
                     if let Some(value) = map.get_mut(name) {
@@ -294,6 +299,9 @@ mod tests {
         unknown.sort();
         assert_eq!(unknown, ["junk", "spec.list[0].z", "spec.other"]);
         assert_eq!(object["spec"]["mode"], "A");
+        object["spec"]["mode"] = Value::Null;
+        default(&mut object, &schema);
+        assert_eq!(object["spec"]["mode"], "A", "null is no mode");
         assert_eq!(object["spec"]["free"], json!({"x": {"y": 1}}));
 
         for (spec, field) in [

@@ -188,6 +188,9 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
             report_unknown(call, &unknown)?;
             complete(b, &mut kept);
             builtin::validate(b.kind, &kept, &mut causes);
+            if old.is_none_or(|old| old.get("spec") != kept.get("spec")) {
+                call.warnings.extend(builtin::warnings(b.kind, &kept));
+            }
             if b.kind == "Event" && old.is_none() {
                 builtin::validate_event(&kept, !b.group.is_empty(), &mut causes);
             }

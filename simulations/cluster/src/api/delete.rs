@@ -35,6 +35,13 @@ impl DeleteOptions {
             object::at(body, path).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned)
         };
         let propagation = match (text(&["propagationPolicy"]), body.get("orphanDependents")) {
+            (Some(policy), Some(Value::Bool(_))) => {
+                let why = format!("{policy:?}: orphanDependents and deletionPropagation cannot be both set");
+                return Err(ApiError::bad_options(
+                    "DeleteOptions",
+                    &[Cause::invalid("propagationPolicy", why)],
+                ));
+            }
             (Some(policy), _) if matches!(&*policy, "Background" | "Foreground" | "Orphan") => policy,
             (Some(other), _) => {
                 let allowed = ["Foreground", "Background", "Orphan", "nil"];

@@ -78,6 +78,103 @@ fn pods_on_a_node_have_their_grace_and_others_none() {
     assert!(state.delete(&c, &force, now).unwrap().1);
 }
 
+#[test]
+fn what_was_read_can_be_written_back() {
+    let mut state = state();
+    let now = Timestamp::UNIX_EPOCH;
+    let meta = json!({"name": "x"});
+    let container = json!({"name": "c", "image": "i", "env": [], "resources": {"limits": {"cpu": "1000m"}}});
+    let pod = json!({"containers": [container], "volumes": [{"name": "v"}]});
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": pod});
+    let workload = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}});
+    for (group, plural, body) in [
+        ("", "pods", json!({"spec": pod})),
+        ("", "services", json!({"spec": {"ports": [{"port": 80}]}})),
+        ("", "configmaps", json!({"data": {}})),
+        ("", "secrets", json!({"stringData": {"a": "b"}})),
+        ("", "persistentvolumeclaims", json!({ "spec": claim })),
+        ("", "serviceaccounts", json!({"secrets": []})),
+        ("", "nodes", json!({"status": {"capacity": {"cpu": 2}}})),
+        ("", "endpoints", json!({"subsets": [{"ports": [{"port": 1}]}]})),
+        ("apps", "deployments", json!({ "spec": workload })),
+        ("apps", "replicasets", json!({ "spec": workload })),
+        ("apps", "statefulsets", json!({ "spec": workload })),
+        ("coordination.k8s.io", "leases", json!({"spec": {}})),
+        (
+            "discovery.k8s.io",
+            "endpointslices",
+            json!({"addressType": "IPv4", "endpoints": [], "ports": [{}]}),
+        ),
+        ("rbac.authorization.k8s.io", "roles", json!({"rules": null})),
+        ("rbac.authorization.k8s.io", "rolebindings", json!({"roleRef": {"kind": "Role", "name": "r"}})),
+    ] {
+        let mut body = body;
+        body["metadata"] = meta.clone();
+        let mut c = call(&state, group, plural, "");
+        let made = state.create(&mut c, body, now).unwrap();
+        assert!(c.warnings.is_empty(), "{plural}: {:?}", c.warnings);
+        let again = state.update(&mut c, Value::clone(&made), now).unwrap().0;
+        assert_eq!(again, made, "{plural}: the same, at the same version");
+        // As a client of another language would send it: the version alone tells that it was read.
+        assert_eq!(object::resource_version(&again), object::resource_version(&made), "{plural}");
+        assert!(made.get("stringData").is_none());
+    }
+}
+
+#[test]
+fn leases_are_replaced_by_who_knows_them() {
+    let mut state = state();
+    let now = Timestamp::UNIX_EPOCH;
+    let lease = |holder: &str| json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": holder}});
+    let mut c = call(&state, "coordination.k8s.io", "leases", "l");
+    let (made, created) = state.update(&mut c, lease("a"), now).unwrap();
+    assert!(created, "an update makes a lease");
+    assert_eq!(state.update(&mut c, lease("b"), now).unwrap_err().code, 422);
+    let mut next = lease("b");
+    next["metadata"]["resourceVersion"] = json!(object::resource_version(&made));
+    assert!(!state.update(&mut c, next.clone(), now).unwrap().1);
+    assert_eq!(state.update(&mut c, next, now).unwrap_err().code, 409);
+    let mut c = call(&state, "", "configmaps", "m");
+    assert_eq!(state.update(&mut c, json!({"metadata": {"name": "m"}}), now).unwrap_err().code, 404);
+}
+
+#[test]
+fn owners_take_theirs_with_them_and_old_events_go_first() {
+    let mut state = state();
+    let now = Timestamp::UNIX_EPOCH;
+    let make = |state: &mut State, name: &str, owners: &[&Value]| {
+        let owners: Vec<Value> = owners
+            .iter()
+            .map(|o| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": object::name(o), "uid": object::uid(o)}))
+            .collect();
+        let mut c = call(state, "", "configmaps", "");
+        state.create(&mut c, json!({"metadata": {"name": name, "ownerReferences": owners}}), now).unwrap()
+    };
+    let (one, two) = (make(&mut state, "one", &[]), make(&mut state, "two", &[]));
+    let shared = make(&mut state, "shared", &[&one, &two]);
+    make(&mut state, "alone", &[&one]);
+    make(&mut state, "grandchild", &[&shared]);
+    let names = |state: &State| -> Vec<String> {
+        state.store.list("configmaps", None, None).map(|((_, name), _)| name.clone()).collect()
+    };
+    let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
+    state.delete(&call(&state, "", "configmaps", "one"), &options, now).unwrap();
+    assert_eq!(names(&state), ["grandchild", "shared", "two"]);
+    state.delete(&call(&state, "", "configmaps", "two"), &options, now).unwrap();
+    assert_eq!(names(&state), Vec::<String>::new());
+
+    for n in 0..EVENTS_MAX + 2 {
+        let mut c = call(&state, "", "events", "");
+        let about = json!({"kind": "Pod", "namespace": "default"});
+        let event = json!({"metadata": {"name": format!("e{n}")}, "involvedObject": about});
+        state.create(&mut c, event, now).unwrap();
+    }
+    assert_eq!(state.store.len("events"), EVENTS_MAX);
+    assert!(state.store.get("events", "default", "e1").is_none());
+    assert!(state.store.get("events", "default", "e2").is_some());
+}
+
 /// Documents that look like objects in places.
 fn documents() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
@@ -111,13 +208,33 @@ fn documents() -> impl Strategy<Value = Value> {
         "names",
         "a",
         "apiVersion",
+        "env",
+        "volumes",
+        "resources",
+        "limits",
+        "requests",
+        "livenessProbe",
+        "httpGet",
+        "strategy",
+        "rollingUpdate",
+        "affinity",
+        "data",
+        "stringData",
+        "rules",
+        "roleRef",
+        "subjects",
+        "matchExpressions",
+        "values",
+        "$setElementOrder/containers",
+        "$deleteFromPrimitiveList/finalizers",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         prop::sample::select(vec![
-            "", "a", "default", "delete", "replace", "add", "copy", "/spec", "Always", "25%", "-1"
+            "", "a", "default", "delete", "replace", "add", "copy", "/spec", "Always", "25%", "-1", "1.5Gi",
+            "1e400"
         ])
         .prop_map(Value::from),
     ];
@@ -133,11 +250,13 @@ fn documents() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_document_panics(body in documents(), plural in 0usize..6, kind in 0usize..4, sub in 0usize..3) {
+    fn no_document_panics(body in documents(), plural in 0usize..11, kind in 0usize..4, sub in 0usize..3) {
         let mut state = state();
         let now = Timestamp::UNIX_EPOCH;
         let (group, plural) = [("", "pods"), ("apps", "deployments"), ("apps", "statefulsets"), ("", "services"),
-            ("events.k8s.io", "events"), ("apiextensions.k8s.io", "customresourcedefinitions")][plural];
+            ("events.k8s.io", "events"), ("apiextensions.k8s.io", "customresourcedefinitions"), ("", "secrets"),
+            ("", "persistentvolumeclaims"), ("", "nodes"), ("discovery.k8s.io", "endpointslices"),
+            ("rbac.authorization.k8s.io", "rolebindings")][plural];
         let mut c = call(&state, group, plural, "");
         let _ = state.create(&mut c, body.clone(), now);
         let mut seeded = call(&state, "apps", "deployments", "");

@@ -8,12 +8,14 @@ mod container;
 mod definition;
 mod meta;
 mod names;
+mod placement;
 mod pod;
 mod rbac;
 mod service;
 mod settings;
 mod update;
 mod volumes;
+mod warnings;
 mod workload;
 
 use serde_json::Value;
@@ -25,6 +27,7 @@ use crate::object;
 
 pub(crate) use names::name_faults;
 pub(crate) use update::validate_update;
+pub(crate) use warnings::warnings;
 
 /// Notes what is wrong with an object of a built-in kind.
 pub(crate) fn validate(kind: &str, object: &Value, causes: &mut Vec<Cause>) {

@@ -10,7 +10,9 @@ mod objects;
 mod patches;
 mod policies;
 mod protocol;
+mod refusals;
 mod scale;
+mod settled;
 mod watches;
 mod workloads;
 
@@ -58,6 +60,7 @@ pub(crate) const API: &[Case] = cases![
     lists::come_in_pages,
     lists::collections_go_together,
     lists::take_other_forms,
+    lists::versions_are_looked_at,
     watches::tell_everything_from_where_they_start,
     watches::begin_with_the_present,
     watches::stream_their_list,
@@ -66,6 +69,8 @@ pub(crate) const API: &[Case] = cases![
     patches::json,
     patches::merge,
     patches::strategic,
+    patches::keep_their_order,
+    patches::merge_by_the_keys_of_their_types,
     patches::wrong_types_are_told,
     patches::unknown_fields_are_told,
     apply::creates_and_keeps,
@@ -85,7 +90,22 @@ pub(crate) const API: &[Case] = cases![
     protocol::errors_are_statuses,
     protocol::discovery_finds_everything,
     protocol::bodies_may_be_yaml,
+    protocol::booleans_are_true_unless_they_say_otherwise,
+    protocol::media_types_have_no_case,
+    protocol::doubled_keys_are_told,
+    protocol::reviews_are_answered,
+    refusals::pods,
+    refusals::workloads,
+    refusals::services,
+    refusals::small_kinds,
+    refusals::what_may_not_change,
+    settled::defaults_are_written,
+    settled::equal_spellings_are_no_change,
+    settled::secrets_take_text,
+    settled::leases_say_which_version_they_replace,
     kubectl::reads_and_writes,
+    kubectl::creates,
+    kubectl::applies_lists_and_mixed_files,
 ];
 
 /// What it does together with workload controllers and a node.

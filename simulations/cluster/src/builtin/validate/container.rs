@@ -63,6 +63,7 @@ pub(super) fn container(
     env_from(container, &path("envFrom"), check);
     mounts(container, around, at, check);
     resources(container, &path("resources"), check);
+    super::pod::security(container.get("securityContext"), &path("securityContext"), check);
 
     let sidecar = text("restartPolicy") == "Always";
     let has = |field: &str| container.get(field).is_some_and(|v| !v.is_null());

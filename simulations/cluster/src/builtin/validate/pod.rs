@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::names::{dns_label, dns_subdomain, label_value, qualified_name};
+use super::super::names::{dns_label, dns_subdomain};
 use super::container::{self, Surroundings};
-use super::{Check, volumes};
+use super::{Check, placement, volumes};
 use crate::object;
 
-/// Seconds that fit the field.
-const SECONDS_MAX: i64 = i32::MAX as i64;
+/// The most that a number of 32 bits is: of seconds, of users.
+const NUMBER_MAX: i64 = i32::MAX as i64;
 
 pub(super) fn pod(spec: &Value, at: &str, check: &mut Check<'_>) {
     pod_with(spec, &BTreeSet::new(), at, check);
@@ -46,9 +46,8 @@ pub(super) fn pod_with(spec: &Value, more: &BTreeSet<&str>, at: &str, check: &mu
             check.text(path(field), text(field), dns_subdomain(text(field)));
         }
     }
-    if let Some(n) = object::int(spec, &["activeDeadlineSeconds"]).filter(|n| !(1..=SECONDS_MAX).contains(n))
-    {
-        let why = format!("must be between 1 and {SECONDS_MAX}, inclusive");
+    if let Some(n) = object::int(spec, &["activeDeadlineSeconds"]).filter(|n| !(1..=NUMBER_MAX).contains(n)) {
+        let why = format!("must be between 1 and {NUMBER_MAX}, inclusive");
         check.invalid(path("activeDeadlineSeconds"), &n.into(), why);
     }
     for (i, secret) in object::list(spec, &["imagePullSecrets"]).iter().enumerate() {
@@ -56,8 +55,8 @@ pub(super) fn pod_with(spec: &Value, more: &BTreeSet<&str>, at: &str, check: &mu
             check.required(format!("{at}.imagePullSecrets[{i}].name"), "");
         }
     }
-    tolerations(spec, &path("tolerations"), check);
-    spread(spec, &path("topologySpreadConstraints"), check);
+    placement::placement(spec, at, check);
+    security(spec.get("securityContext"), &path("securityContext"), check);
     dns_config(spec, at, check);
     for (i, alias) in object::list(spec, &["hostAliases"]).iter().enumerate() {
         let ip = object::text(alias, &["ip"]);
@@ -120,6 +119,39 @@ fn containers(spec: &Value, volumes: &BTreeSet<&str>, at: &str, check: &mut Chec
     }
 }
 
+/// Users, groups and profiles: of a pod or of one container.
+pub(super) fn security(context: Option<&Value>, at: &str, check: &mut Check<'_>) {
+    let Some(context) = context else { return };
+    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
+        if let Some(n) = object::int(context, &[field]).filter(|n| !(0..=NUMBER_MAX).contains(n)) {
+            check.invalid(
+                format!("{at}.{field}"),
+                &n.into(),
+                format!("must be between 0 and {NUMBER_MAX}, inclusive"),
+            );
+        }
+    }
+    let policy = object::text(context, &["fsGroupChangePolicy"]);
+    check.none_or_one_of(format!("{at}.fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"]);
+    if let Some(profile) = context.get("seccompProfile") {
+        let kinds = ["Localhost", "RuntimeDefault", "Unconfined"];
+        let kind = object::text(profile, &["type"]);
+        check.one_of(format!("{at}.seccompProfile.type"), kind, &kinds);
+        let file = object::text(profile, &["localhostProfile"]);
+        if kind == "Localhost" && file.is_empty() {
+            check.required(
+                format!("{at}.seccompProfile.localhostProfile"),
+                "must be set when seccomp type is Localhost",
+            );
+        }
+    }
+    let is = |field: &str, value: bool| context.get(field) == Some(&Value::Bool(value));
+    if is("privileged", true) && is("allowPrivilegeEscalation", false) {
+        let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+        check.invalid(at, context, why);
+    }
+}
+
 /// On the host's network a port is the host's; a template may leave it out.
 pub(super) fn host_ports_match(spec: &Value, bare: bool, at: &str, check: &mut Check<'_>) {
     if spec.get("hostNetwork") != Some(&Value::Bool(true)) {
@@ -134,70 +166,6 @@ pub(super) fn host_ports_match(spec: &Value, bare: bool, at: &str, check: &mut C
                 check.invalid(format!("{at}.containers[{i}].ports[{j}].hostPort"), &host.into(), why);
             }
         }
-    }
-}
-
-fn tolerations(spec: &Value, at: &str, check: &mut Check<'_>) {
-    for (i, toleration) in object::list(spec, &["tolerations"]).iter().enumerate() {
-        let text = |field: &str| object::text(toleration, &[field]);
-        let path = |field: &str| format!("{at}[{i}].{field}");
-        if !text("key").is_empty() {
-            check.text(path("key"), text("key"), qualified_name(text("key")));
-        }
-        let operator = text("operator");
-        if text("key").is_empty() && operator != "Exists" {
-            let why =
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            check.invalid(path("operator"), &operator.into(), why);
-        }
-        if toleration.get("tolerationSeconds").is_some() && text("effect") != "NoExecute" {
-            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            check.invalid(path("effect"), &text("effect").into(), why);
-        }
-        match operator {
-            "" | "Equal" => check.text(path("operator"), text("value"), label_value(text("value"))),
-            "Exists" if !text("value").is_empty() => {
-                check.invalid(
-                    path("operator"),
-                    &text("value").into(),
-                    "value must be empty when `operator` is 'Exists'",
-                );
-            }
-            other => check.one_of(path("operator"), other, &["Equal", "Exists"]),
-        }
-        check.none_or_one_of(
-            path("effect"),
-            text("effect"),
-            &["NoSchedule", "PreferNoSchedule", "NoExecute"],
-        );
-    }
-}
-
-fn spread(spec: &Value, at: &str, check: &mut Check<'_>) {
-    let mut seen = BTreeSet::new();
-    for (i, constraint) in object::list(spec, &["topologySpreadConstraints"]).iter().enumerate() {
-        let at = format!("{at}[{i}]");
-        let skew = object::int(constraint, &["maxSkew"]).unwrap_or(0);
-        if skew <= 0 {
-            check.invalid(format!("{at}.maxSkew"), &skew.into(), "must be greater than zero");
-        }
-        let key = object::text(constraint, &["topologyKey"]);
-        if key.is_empty() {
-            check.required(format!("{at}.topologyKey"), "can not be empty");
-        } else {
-            check.text(format!("{at}.topologyKey"), key, qualified_name(key));
-        }
-        let action = object::text(constraint, &["whenUnsatisfiable"]);
-        if !matches!(action, "DoNotSchedule" | "ScheduleAnyway") {
-            let allowed = &["DoNotSchedule", "ScheduleAnyway"];
-            let field = format!("{at}.whenUnsatisfiable");
-            check.0.push(crate::error::Cause::unsupported(field, &format!("{action:?}"), allowed));
-        }
-        if !seen.insert((key, action)) {
-            let shown = format!("{{{key}, {action}}}");
-            check.duplicate(format!("{at}.{{topologyKey, whenUnsatisfiable}}"), &shown.into());
-        }
-        check.selector(&format!("{at}.labelSelector"), constraint.get("labelSelector"));
     }
 }
 

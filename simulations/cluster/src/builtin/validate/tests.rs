@@ -240,6 +240,55 @@ fn pods_and_templates() {
 }
 
 #[test]
+fn placement_and_security() {
+    let affinity = |affinity: Value| pod(NONE, json!({ "affinity": affinity }));
+    let (required, preferred) =
+        ("requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution");
+    let node = format!("spec.affinity.nodeAffinity.{required}.nodeSelectorTerms");
+    let anti = format!("spec.affinity.podAntiAffinity.{preferred}[0]");
+    let expression = |e: Value| {
+        affinity(json!({"nodeAffinity": {required: {"nodeSelectorTerms": [{"matchExpressions": [e]}]}}}))
+    };
+    let (empty, operator, weight) =
+        (node.clone(), format!("{node}[0].matchExpressions[0].operator"), format!("{anti}.weight"));
+    let key = format!("{anti}.podAffinityTerm.topologyKey");
+    judged(vec![
+        ("Pod", affinity(json!({"nodeAffinity": {required: {"nodeSelectorTerms": []}}})), &[&empty]),
+        ("Pod", expression(json!({"key": "a", "operator": "Is"})), &[&operator]),
+        ("Pod", expression(json!({"key": "a", "operator": "Gt", "values": ["1"]})), &[]),
+        (
+            "Pod",
+            affinity(
+                json!({"podAntiAffinity": {preferred: [{"weight": 101, "podAffinityTerm": {"topologyKey": "zone"}}]}}),
+            ),
+            &[&weight],
+        ),
+        (
+            "Pod",
+            affinity(
+                json!({"podAntiAffinity": {preferred: [{"weight": 1, "podAffinityTerm": {"topologyKey": "a b"}}]}}),
+            ),
+            &[&key],
+        ),
+        (
+            "Pod",
+            pod(NONE, json!({"securityContext": {"runAsUser": -1}})),
+            &["spec.securityContext.runAsUser"],
+        ),
+        (
+            "Pod",
+            pod(NONE, json!({"securityContext": {"seccompProfile": {"type": "x"}}})),
+            &["spec.securityContext.seccompProfile.type"],
+        ),
+        (
+            "Pod",
+            pod(json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}}), NONE),
+            &["spec.containers[0].securityContext"],
+        ),
+    ]);
+}
+
+#[test]
 fn selectors_and_strategies() {
     let d = |spec: Value| deployment(NONE, NONE, spec);
     let expressions = |e: Value| d(json!({"selector": {"matchExpressions": [e]}}));
@@ -430,4 +479,21 @@ fn names_go_by_kind() {
     ] {
         assert_eq!(name_faults(group, kind, name).is_empty(), fine, "{kind} {name}");
     }
+}
+
+#[test]
+fn what_hides_another_is_told() {
+    let env =
+        json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}, {"name": "A", "value": "$(A)3"}]);
+    let ports = json!([{"containerPort": 80}, {"containerPort": 81}, {"containerPort": 80}]);
+    let object = deployment(json!({"env": env, "ports": ports}), NONE, NONE);
+    let at = "spec.template.spec.containers[0]";
+    assert_eq!(
+        warnings("Deployment", &object),
+        [
+            format!("{at}.env[1]: hides previous definition of \"A\", which may be dropped when using apply"),
+            format!("{at}.ports[2]: duplicate port definition with {at}.ports[0]"),
+        ]
+    );
+    assert_eq!(warnings("ConfigMap", &object), Vec::<String>::new());
 }

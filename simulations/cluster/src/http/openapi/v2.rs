@@ -11,21 +11,20 @@ use super::{Server, parameters, path_of};
 use crate::error::Result;
 use crate::resources::Registry;
 
-/// As kubectl names the protobuf form; older ones write `.` for `@`.
-const PROTOBUF: [&str; 2] = [
-    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
-    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-];
+/// The protobuf form. kubectl asks for it with `@`, which is no media type that it could read in the answer.
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+const PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 /// The document in the form that was asked for.
 pub(in super::super) fn answer(server: &Server, headers: &HeaderMap) -> Result<Response> {
     let document = server.api.with(|state| document(&state.registry));
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let accept = accept.to_ascii_lowercase();
-    let wanted = PROTOBUF.into_iter().find(|media| accept.split([',', ';']).any(|a| a.trim() == *media));
-    let (media, body) = match wanted {
-        Some(media) => (media, protobuf(&document)),
-        None => ("application/json", document.to_string().into_bytes()),
+    let wants = accept.split([',', ';']).map(str::trim).any(|a| a == PROTOBUF || a == PROTOBUF_ASKED);
+    let (media, body) = if wants {
+        (PROTOBUF, protobuf(&document))
+    } else {
+        ("application/json", document.to_string().into_bytes())
     };
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, media)], body).into_response())
 }

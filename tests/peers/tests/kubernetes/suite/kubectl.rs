@@ -77,9 +77,82 @@ pub(crate) async fn reads_and_writes(s: Subject) {
     assert!(kubectl.ok("get events").await.contains("No resources found"));
     assert!(kubectl.ok("delete cm m").await.contains("deleted"));
     assert!(kubectl.ok("wait --for=delete cm/m --timeout=10s").await.len() < 200);
-    // Some `kubectl create KIND` send protobuf, which the embedded server does not read.
-    let (success, text) = kubectl.run("create configmap lit --from-literal=k=v").await;
-    assert_eq!(success, s.is_real(), "{text}");
+}
+
+/// What is made from flags: newer ones send it as protobuf.
+pub(crate) async fn creates(s: Subject) {
+    if !is_installed(&s) {
+        return;
+    }
+    let kubectl = Kubectl(&s);
+    for line in [
+        "create configmap lit --from-literal=k=v",
+        "create secret generic sec --from-literal=k=v",
+        "create secret docker-registry reg --docker-server=x --docker-username=u --docker-password=p",
+        "create serviceaccount acc",
+        "create deployment dep --image=none --replicas=0 --port=80",
+        "create role rol --verb=get,list --resource=pods",
+        "create rolebinding bin --role=rol --serviceaccount=default:acc",
+        "create service clusterip ser --tcp=80:8080",
+        "expose deployment dep --name=exp --port=80",
+    ] {
+        assert!(!kubectl.ok(line).await.is_empty(), "{line}");
+    }
+    assert!(kubectl.ok("get configmap lit -o jsonpath={.data.k}").await.ends_with('v'));
+    assert!(kubectl.ok("get secret sec -o jsonpath={.data.k}").await.ends_with("dg=="));
+    assert!(kubectl.ok("get role rol -o jsonpath={.rules[0].verbs}").await.contains(r#"["get","list"]"#));
+    assert!(kubectl.ok("get service ser -o jsonpath={.spec.ports[0].targetPort}").await.ends_with("8080"));
+    let image = "get deployment dep -o jsonpath={.spec.template.spec.containers[0].image}";
+    assert!(kubectl.ok(image).await.ends_with("none"));
+    assert!(kubectl.ok("auth can-i create pods").await.contains("yes"));
+    assert!(kubectl.ok("auth whoami").await.contains("Username"));
+}
+
+const MIXED: &str = r#"
+apiVersion: nothing.example/v2
+kind: Nothing
+metadata: {name: web}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: after}
+data: {a: b}
+"#;
+
+const LIST: &str = r#"
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {a: b}}
+- {apiVersion: v1, kind: Secret, metadata: {name: two}, stringData: {a: b}}
+"#;
+
+const TYPED_LIST: &str = r#"
+apiVersion: v1
+kind: ConfigMapList
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: three}, data: {a: b}}
+"#;
+
+pub(crate) async fn applies_lists_and_mixed_files(s: Subject) {
+    if !is_installed(&s) {
+        return;
+    }
+    let kubectl = Kubectl(&s);
+    let list = kubectl.file("list", LIST);
+    let applied = kubectl.ok(&format!("apply -f {list}")).await;
+    assert!(applied.contains("configmap/one created") && applied.contains("secret/two created"), "{applied}");
+    let typed = kubectl.file("typed", TYPED_LIST);
+    assert!(kubectl.ok(&format!("apply -f {typed}")).await.contains("configmap/three created"));
+    let mixed = kubectl.file("mixed", MIXED);
+    let (success, text) = kubectl.run(&format!("apply -f {mixed}")).await;
+    assert!(
+        !success && text.contains(r#"no matches for kind "Nothing" in version "nothing.example/v2""#),
+        "{text}"
+    );
+    assert!(text.contains("configmap/after created"), "the rest of the file is applied: {text}");
+    let secret = kubectl.ok("get secret two -o jsonpath={.data.a}").await;
+    assert!(secret.ends_with("Yg=="), "{secret}");
 }
 
 const WEB: &str = r#"
@@ -146,6 +219,10 @@ pub(crate) async fn runs_workloads(s: Subject) {
     kubectl.ok("rollout status deployment/web --timeout=50s").await;
     assert!(kubectl.ok("rollout history deployment/web").await.contains("REVISION"));
     assert!(kubectl.ok("rollout undo deployment/web").await.contains("rolled back"));
+    let sets = kubectl.ok("get replicasets -o name").await.lines().count();
+    assert!(kubectl.ok("rollout undo deployment/web --to-revision=2").await.contains("rolled back"));
+    kubectl.ok("rollout status deployment/web --timeout=50s").await;
+    assert_eq!(kubectl.ok("get replicasets -o name").await.lines().count(), sets, "no set is made anew");
     kubectl.ok("rollout restart deployment/web").await;
     kubectl.ok("rollout status deployment/web --timeout=50s").await;
     let gone = kubectl.ok("delete deployment web --timeout=30s").await;

@@ -30,13 +30,30 @@ pub(crate) async fn selectors_select(s: Subject) {
         ("other!=y,parity=odd", "", "c1 c3"),
         ("", "metadata.name=c1", "c1"),
         ("parity", "metadata.name!=c1", "c0 c2 c3"),
+        ("n>1", "", "c2 c3"),
+        ("n > 0,n<3", "", "c1 c2"),
+        ("parity>1", "", ""),
+        ("parity in (even,),n notin (0)", "", "c2"),
     ] {
         let found = api.list(&ListParams::default().labels(labels).fields(fields)).await.unwrap();
         let names: Vec<String> =
             found.items.iter().map(|c| c.name_any()).filter(|n| n != "kube-root-ca.crt").collect();
         assert_eq!(names.join(" "), expected, "{labels:?} {fields:?}");
     }
-    for (labels, fields) in [("a b (x)", ""), ("=x", ""), ("((", ""), ("", "spec.none=1"), ("", "x")] {
+    for (labels, fields) in [
+        ("a b (x)", ""),
+        ("=x", ""),
+        ("((", ""),
+        ("", "spec.none=1"),
+        ("", "x"),
+        ("n=a b", ""),
+        ("n=-x", ""),
+        ("n>x", ""),
+        ("n,", ""),
+        ("n in (a b)", ""),
+        ("a/b/c=x", ""),
+        ("!n=x", ""),
+    ] {
         let (code, reason, _) = refusal(api.list(&ListParams::default().labels(labels).fields(fields)).await);
         assert_eq!((code, reason.as_str()), (400, "BadRequest"), "{labels:?} {fields:?}");
     }
@@ -109,4 +126,28 @@ pub(crate) async fn take_other_forms(s: Subject) {
     assert_eq!((one["kind"].as_str(), one.get("data")), (Some("PartialObjectMetadata"), None));
     let neither = s.send("GET", &s.core("configmaps/c0"), "", "text/html", "").await;
     assert_eq!(neither.code, 406);
+}
+
+pub(crate) async fn versions_are_looked_at(s: Subject) {
+    fill(&s, 1).await;
+    let maps = s.core("configmaps");
+    for (query, expected) in [
+        ("resourceVersion=0", 200),
+        ("resourceVersion=abc", 400),
+        ("resourceVersionMatch=Exact", 422),
+        ("resourceVersionMatch=NotOlderThan", 422),
+        ("resourceVersion=0&resourceVersionMatch=Exact", 422),
+        ("resourceVersion=0&resourceVersionMatch=Other", 422),
+    ] {
+        let reply = s.get(&format!("{maps}?{query}")).await;
+        assert_eq!(reply.code, expected, "{query}: {}", reply.text);
+    }
+    let before = s.get(&maps).await.body["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    s.post(&maps, &json!({"metadata": {"name": "later", "labels": {"app": "x"}}})).await;
+    let count = async |query: &str| {
+        let list = s.get(&format!("{maps}?labelSelector=app%3Dx&resourceVersion={before}{query}")).await;
+        list.body["items"].as_array().map(Vec::len)
+    };
+    assert_eq!(count("&resourceVersionMatch=Exact").await, Some(1), "as it was");
+    assert_eq!(count("&resourceVersionMatch=NotOlderThan").await, Some(2));
 }

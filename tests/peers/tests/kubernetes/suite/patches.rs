@@ -73,6 +73,53 @@ pub(crate) async fn strategic(s: Subject) {
     assert_eq!(replaced.body["spec"]["strategy"], json!({"type": "Recreate"}));
 }
 
+pub(crate) async fn keep_their_order(s: Subject) {
+    let path = deployed(&s).await;
+    let pod = |fields: Value| json!({"spec": {"template": {"spec": fields}}});
+    let names = |list: &Value| -> String {
+        let names = list.as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let init = |name: &str| json!({"name": name, "image": "i"});
+    s.patch("strategic", &path, &pod(json!({"initContainers": [init("migrate"), init("other")]}))).await;
+    let order = json!([{"name": "wait"}, {"name": "migrate"}]);
+    let first = pod(json!({"$setElementOrder/initContainers": order, "initContainers": [init("wait")]}));
+    let merged = s.patch("strategic", &path, &first).await.body;
+    assert_eq!(names(&merged["spec"]["template"]["spec"]["initContainers"]), "wait migrate other");
+    let env = json!([{"name": "URL", "value": "http://$(HOST)/"}]);
+    s.patch("strategic", &path, &pod(json!({"containers": [{"name": "c", "env": env}]}))).await;
+    let earlier = json!({"name": "c", "$setElementOrder/env": [{"name": "HOST"}, {"name": "URL"}],
+        "env": [{"name": "HOST", "value": "db"}]});
+    let merged = s.patch("strategic", &path, &pod(json!({"containers": [earlier]}))).await.body;
+    assert_eq!(names(&merged["spec"]["template"]["spec"]["containers"][0]["env"]), "HOST URL");
+    let recreate = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
+    let merged = s.patch("strategic", &path, &recreate).await.body;
+    assert_eq!(merged["spec"]["strategy"], json!({"type": "Recreate"}));
+    let wrong = pod(
+        json!({"$setElementOrder/initContainers": [{"name": "migrate"}], "initContainers": [init("new")]}),
+    );
+    let refused = s.patch("strategic", &path, &wrong).await;
+    assert!(refused.code >= 400, "an item that has no place in the order: {refused:?}");
+}
+
+pub(crate) async fn merge_by_the_keys_of_their_types(s: Subject) {
+    let account =
+        json!({"metadata": {"name": "a"}, "secrets": [{"name": "one"}], "imagePullSecrets": [{"name": "p"}]});
+    s.post(&s.core("serviceaccounts"), &account).await;
+    let more = json!({"secrets": [{"name": "two"}], "imagePullSecrets": [{"name": "q"}]});
+    let merged = s.patch("strategic", &s.core("serviceaccounts/a"), &more).await.body;
+    assert_eq!(merged["secrets"], json!([{"name": "one"}, {"name": "two"}]), "{merged}");
+    let path = deployed(&s).await;
+    let spread = |key: &str| {
+        json!({"spec": {"template": {"spec": {"topologySpreadConstraints": [
+            {"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}]}}}})
+    };
+    s.patch("strategic", &path, &spread("zone")).await;
+    let merged = s.patch("strategic", &path, &spread("host")).await.body;
+    let constraints = &merged["spec"]["template"]["spec"]["topologySpreadConstraints"];
+    assert_eq!(constraints.as_array().map(Vec::len), Some(2), "{constraints}");
+}
+
 pub(crate) async fn wrong_types_are_told(s: Subject) {
     let path = deployed(&s).await;
     for how in ["merge", "strategic"] {

@@ -78,3 +78,53 @@ pub(crate) async fn bodies_may_be_yaml(s: Subject) {
         .await;
     assert_eq!((made.code, &made.body["data"]["k"]), (201, &json!("v")), "{made:?}");
 }
+
+pub(crate) async fn booleans_are_true_unless_they_say_otherwise(s: Subject) {
+    s.post(&s.core("configmaps"), &json!({"metadata": {"name": "a"}})).await;
+    for (value, watches) in
+        [("True", true), ("1", true), ("yes", true), ("", true), ("False", false), ("0", false)]
+    {
+        let reply = s.get(&s.core(&format!("configmaps?timeoutSeconds=1&watch={value}"))).await;
+        assert_eq!(reply.text.contains(r#""type":"ADDED""#), watches, "{value:?}: {}", reply.text);
+    }
+    let apply =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "1"}});
+    assert_eq!(s.patch("apply", &s.core("configmaps/a?fieldManager=one"), &apply).await.code, 200);
+    let mut other = apply.clone();
+    other["data"]["k"] = json!("2");
+    assert_eq!(s.patch("apply", &s.core("configmaps/a?fieldManager=two"), &other).await.code, 409);
+    assert_eq!(s.patch("apply", &s.core("configmaps/a?fieldManager=two&force=True"), &other).await.code, 200);
+}
+
+pub(crate) async fn media_types_have_no_case(s: Subject) {
+    let map = r#"{"metadata": {"name": "a"}}"#;
+    let made = s.send("POST", &s.core("configmaps"), "Application/JSON", "", map).await;
+    assert_eq!(made.code, 201, "{made:?}");
+    let yaml = s.send("GET", &s.core("configmaps/a"), "", "application/yaml", "").await;
+    assert_eq!((yaml.code, yaml.content_type.as_str()), (200, "application/yaml"), "{yaml:?}");
+    assert!(yaml.text.contains("kind: ConfigMap"), "{}", yaml.text);
+    let missing = s.send("GET", &s.core("configmaps/none"), "", "application/yaml", "").await;
+    assert!(missing.code == 404 && missing.text.contains("reason: NotFound"), "{missing:?}");
+}
+
+pub(crate) async fn doubled_keys_are_told(s: Subject) {
+    let map = r#"{"metadata": {"name": "a"}, "data": {"k": "1", "k": "2"}}"#;
+    let strict = s.send("POST", &s.core("configmaps?fieldValidation=Strict"), "", "", map).await;
+    let (code, _, message) = strict.status();
+    assert!(code == 400 && message.contains("duplicate field \"data.k\""), "{message}");
+    let warned = s.send("POST", &s.core("configmaps"), "", "", map).await;
+    assert_eq!((warned.code, &warned.body["data"]["k"]), (201, &json!("2")));
+    assert_eq!(warned.warnings, ["299 - \"duplicate field \\\"data.k\\\"\""]);
+}
+
+pub(crate) async fn reviews_are_answered(s: Subject) {
+    let asked =
+        json!({"spec": {"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}}});
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let told = s.post(path, &asked).await;
+    assert_eq!((told.code, &told.body["status"]["allowed"]), (201, &json!(true)), "{told:?}");
+    let who = s.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await;
+    assert!(who.body["status"]["userInfo"]["username"].is_string(), "{who:?}");
+    assert!(s.get("/readyz?verbose").await.text.contains("readyz check passed"));
+    assert!(s.get("/metrics").await.text.contains("apiserver_"));
+}
