@@ -17,7 +17,8 @@ use thanos_telemetry::Shutdown;
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_any_process_lowers_nothing_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let program = Path::new(env!("CARGO_BIN_EXE_gauntlet"));
+    let _alone = crate::alone().await;
+    let program = &crate::program();
     let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/heal.yaml"));
     let loaded = read(file, &BTreeMap::new()).unwrap_or_else(|e| panic!("{e}"));
     let world = World::start(dir.path(), program, &loaded, &|line| println!("{line}"))

@@ -10,9 +10,10 @@ use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
+    let _alone = crate::alone().await;
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (report, world) = (dir.path().join("report"), dir.path().join("world"));
-    let mut run = Command::new(env!("CARGO_BIN_EXE_gauntlet"))
+    let mut run = Command::new(crate::program())
         .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/small.yaml")])
         .args(["--hold", "--output", "json"])
         .args(["--report".as_ref(), report.as_os_str(), "--dir".as_ref(), world.as_os_str()])

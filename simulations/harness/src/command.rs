@@ -100,7 +100,7 @@ pub enum Schema {
 }
 
 /// How any scenario is run.
-#[derive(Clone, Debug, Default, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct How {
     /// Keep everything up after the verdict, until Ctrl-C.
     #[arg(long)]
@@ -111,9 +111,19 @@ pub struct How {
     /// Where the load's randomness starts, instead of the scenario's seed.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// How late the load generator may send: 99th percentile of (sent − planned). Beyond it the run is invalid.
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = thanos_model::parse_duration)]
+    pub max_send_lag: Duration,
     /// How it is told while it runs.
     #[arg(long, value_enum, default_value = "auto")]
     pub output: Output,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        let max_send_lag = Lateness::default().max;
+        Self { hold: false, dir: None, seed: None, max_send_lag, output: Output::default() }
+    }
 }
 
 /// Watch two meshed clusters take real load and scale.
@@ -146,7 +156,10 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     }
     let mut loaded = load(&args)?;
     let calibrated = args.calibrate.as_ref().map(|service| Setup::new(&loaded, service, args.probe));
-    let calibrated = calibrated.transpose().map_err(refused)?;
+    let mut calibrated = calibrated.transpose().map_err(refused)?;
+    if let Some(setup) = &mut calibrated {
+        setup.max_send_lag = args.how.max_send_lag;
+    }
     if calibrated.is_none() {
         if loaded.scenario.expect.is_empty() && loaded.scenario.thresholds.is_empty() {
             let file = &loaded.file;
@@ -273,7 +286,7 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
         kubeconfig: world.kubeconfig().display().to_string(),
         ..StartLine::new(loaded, started_at)
     });
-    let lateness = if args.demo { Lateness::WhereItMatters } else { Lateness::Invalid };
+    let lateness = Lateness { max: args.how.max_send_lag, only_where_it_matters: args.demo };
     let how = RunHow { lateness, records: args.report.clone() };
     let teller = Teller::start(view);
     let outcome = run_scenario(scenario, &world, &ctx.shutdown, &how, |journal| teller.tick(journal)).await;

@@ -44,18 +44,12 @@ const TARGETS_WITHIN: Duration = Duration::from_millis(500);
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a run is judged, and what it leaves beside its verdict.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct How {
     /// What a late generator means.
     pub lateness: Lateness,
     /// Where decision records are copied to, with their names below a report's folder.
     pub records: Option<PathBuf>,
-}
-
-impl Default for How {
-    fn default() -> Self {
-        Self { lateness: Lateness::Invalid, records: None }
-    }
 }
 
 /// Runs a scenario in a world. `each_second` sees the journal while it grows.

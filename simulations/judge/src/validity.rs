@@ -3,6 +3,9 @@
 //! The service is judged by rows; here only the generator is: that it did not die, sent every request of the schedule,
 //! had the means to, and was on time. A service that hangs fills every slot: that is in its rows.
 
+use std::time::Duration;
+
+use simulations_load::recorder::SEND_LAG_P99_MAX;
 use simulations_scenario::{Condition, Scenario};
 
 use crate::rows::{Found, Row};
@@ -10,11 +13,17 @@ use crate::timeline::{Event, Timeline};
 
 /// What a late generator means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lateness {
-    /// The run is invalid.
-    Invalid,
-    /// The run is invalid where it could have changed a row; else it is a warning.
-    WhereItMatters,
+pub struct Lateness {
+    /// The 99th percentile of (sent − planned) may be so much; with more the run is invalid.
+    pub max: Duration,
+    /// It is invalid only where lateness could have changed a row; else there is a warning.
+    pub only_where_it_matters: bool,
+}
+
+impl Default for Lateness {
+    fn default() -> Self {
+        Self { max: SEND_LAG_P99_MAX, only_where_it_matters: false }
+    }
 }
 
 /// Whether the run was driven as planned.
@@ -36,10 +45,10 @@ const LAG_MAX_MS: f64 = 250.0;
 /// Judges it, with the rows that a late generator could have spoiled.
 pub fn judge(scenario: &Scenario, t: &Timeline, rows: &[Row], lateness: Lateness) -> Validity {
     let mut warnings = Vec::new();
-    let found = sent_as_planned(t).and_then(|lags| match late(t) {
+    let found = sent_as_planned(t).and_then(|lags| match late(t, lateness.max) {
         None => Ok(lags),
         Some((why, worst_ms)) => {
-            let harmless = lateness == Lateness::WhereItMatters
+            let harmless = lateness.only_where_it_matters
                 && worst_ms <= LAG_MAX_MS
                 && !on_latency(scenario, rows).any(|row| !row.held);
             if !harmless {
@@ -88,8 +97,8 @@ fn sent_as_planned(t: &Timeline) -> Found {
 }
 
 /// The worst of what was sent too late, in words and in milliseconds.
-fn late(t: &Timeline) -> Option<(String, f64)> {
-    let limit_ms = simulations_load::recorder::SEND_LAG_P99_MAX.as_secs_f64() * 1000.0;
+fn late(t: &Timeline, max: Duration) -> Option<(String, f64)> {
+    let limit_ms = max.as_secs_f64() * 1000.0;
     let parts = t.events().iter().filter_map(|(_, e)| match e {
         Event::LoadTotal { cluster, load, stage, recorder, .. } => {
             let share = if stage.is_some() { SHARE_OF_STAGE } else { SHARE_OF_ALL };

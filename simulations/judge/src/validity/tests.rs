@@ -4,6 +4,9 @@ use simulations_load::recorder::{End, NotSent, Recorder};
 
 use super::*;
 
+const STRICT: Lateness = Lateness { max: SEND_LAG_P99_MAX, only_where_it_matters: false };
+const LENIENT: Lateness = Lateness { only_where_it_matters: true, ..STRICT };
+
 /// A load of 100 requests, so many of them late, and what became of its generator.
 fn run(late: u64, lag_ms: u64, sent: Option<Event>) -> Timeline {
     let mut recorder = Recorder::default();
@@ -68,7 +71,16 @@ fn a_generator_that_did_not_send_as_planned_makes_the_run_invalid() {
         (of(hanging, sent(None)), true),
         (Timeline::default(), false),
     ] {
-        assert_eq!(held(&t, "", Lateness::Invalid).0, want, "{t:?}");
+        assert_eq!(held(&t, "", STRICT).0, want, "{t:?}");
+    }
+}
+
+#[test]
+fn how_late_is_too_late_can_be_said() {
+    let t = run(50, 13, sent(None));
+    for (max_ms, want) in [(5, false), (12, false), (14, true)] {
+        let lateness = Lateness { max: Duration::from_millis(max_ms), ..STRICT };
+        assert_eq!(held(&t, "", lateness).0, want, "{max_ms}");
     }
 }
 
@@ -88,7 +100,7 @@ fn a_stage_may_not_be_late_as_a_whole() {
             recorder,
         },
     );
-    assert!(!held(&t, "", Lateness::Invalid).0);
+    assert!(!held(&t, "", STRICT).0);
 }
 
 #[test]
@@ -106,6 +118,6 @@ fn lateness_is_a_warning_where_asked_for_and_where_it_changed_no_row() {
         // What is worse than late is no warning.
         (run(50, 13, sent(Some("the pacer panicked"))), "failed==0", (false, 0)),
     ] {
-        assert_eq!(held(&t, thresholds, Lateness::WhereItMatters), want, "{thresholds}");
+        assert_eq!(held(&t, thresholds, LENIENT), want, "{thresholds}");
     }
 }
