@@ -105,8 +105,7 @@ impl State {
             Some(i) => drop(self.untold.remove(i)),
             None => self.decided.push((target.clone(), d.to, 0)),
         }
-        let limits = if d.limits.is_empty() { String::new() } else { format!(" ({})", d.limits.join(", ")) };
-        Some(format!("{}/{}: {} → {} replicas. {}{limits}", target.0, target.1, d.from, d.to, d.cause))
+        Some(format!("{}/{}: {} → {} replicas. {}", target.0, target.1, d.from, d.to, d.cause))
     }
 
     /// Keeps it; returns a line where it is worth one.

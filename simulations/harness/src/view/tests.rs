@@ -96,8 +96,7 @@ fn no_line_is_wider_than_the_terminal_or_moves_its_cursor() {
 fn a_change_is_told_by_the_decision_that_made_it() {
     let replicas = |wanted| Event::Replicas { target: web(), wanted, ready: 2 };
     let decision = |from, to, written: bool, cause: &str| {
-        let limits = if to == 9 { vec!["MaxReplicas 12→9".to_owned()] } else { vec![] };
-        let decision = Decided { from, to, written, cause: cause.into(), limits, ..Decided::default() };
+        let decision = Decided { from, to, written, cause: cause.into(), ..Decided::default() };
         Event::Decision { policy: scaler(), decision }
     };
     let policy = |cause: &str| Event::Policy {
@@ -112,7 +111,7 @@ fn a_change_is_told_by_the_decision_that_made_it() {
     };
     let (to_5, to_9) = (
         "east/web: 2 → 5 replicas. 61 asks for 5",
-        "east/web: 5 → 9 replicas. 140 asks for 12 (MaxReplicas 12→9)",
+        "east/web: 5 → 9 replicas. 140 asks for 12",
     );
     // The policy still shows the cause of the decision before when the replicas change.
     let first = [replicas(2), replicas(5), decision(2, 5, true, "61 asks for 5"), policy("61 asks for 5")];
