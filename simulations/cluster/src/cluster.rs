@@ -343,7 +343,7 @@ fn take_folder(config: &mut ClusterConfig) -> anyhow::Result<File> {
     let file = File::create(dir.join(".lock")).with_context(folder)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => bail!(
-            "folder {} is in use by another cluster: give this one another, or stop that one",
+            "folder {} is in use by another cluster: give this one another (--dir), or stop that one",
             config.dir.display()
         ),
         // A file system without locks: nobody is kept out.

@@ -7,13 +7,16 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::bail;
 use thanos_telemetry::sockets::{self, Protocol, Socket};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Where an API server listens, in order of preference; 0 is any.
 const API_PORTS: [u16; 4] = [6443, 16443, 26443, 0];
+/// Longer than any loopback takes, however busy the machine.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
 /// 127.0 and 127.1 are the machine's own.
 const FIRST: u8 = 2;
 const LAST: u8 = 254;
@@ -74,7 +77,15 @@ async fn claim(octet: u8) -> anyhow::Result<Option<TcpListener>> {
                 let shared = sockets::sockets(Protocol::Tcp)
                     .iter()
                     .any(|s| s.waits && s.addr != own && loopback_octet(s.addr) == Some(octet));
-                return Ok((!shared).then_some(listener));
+                if shared {
+                    return Ok(None);
+                }
+                return match reached(&listener, own).await {
+                    Ok(()) => Ok(Some(listener)),
+                    Err(error) => {
+                        Err(sockets::explained("the API server", Protocol::Tcp, own, &error).into())
+                    }
+                };
             }
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 let here = |s: &Socket| s.waits && s.addr == addr;
@@ -88,6 +99,12 @@ async fn claim(octet: u8) -> anyhow::Result<Option<TcpListener>> {
         }
     }
     Ok(None)
+}
+
+/// Whether what is sent to an address comes to its listener: one may listen where nothing is routed.
+async fn reached(listener: &TcpListener, addr: SocketAddr) -> std::io::Result<()> {
+    let both = async { tokio::try_join!(TcpStream::connect(addr), listener.accept()).map(drop) };
+    tokio::time::timeout(REACHED_WITHIN, both).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]

@@ -91,11 +91,18 @@ pub fn explain(protocol: Protocol, addr: SocketAddr, error: &io::Error) -> Strin
             let cure = cure(addr, &holders);
             format!("{protocol} port {} is held by {}; {cure}", addr.port(), names(&holders))
         }
-        ErrorKind::AddrNotAvailable if addr.ip().is_loopback() => format!(
-            "{} is no address of this machine ({error}); on Linux all of 127.0.0.0/8 is, once the loopback \
-             interface is up (`ip link set lo up`)",
-            addr.ip()
-        ),
+        ErrorKind::AddrNotAvailable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::TimedOut
+            if addr.ip().is_loopback() =>
+        {
+            format!(
+                "{} cannot be used ({error}); on Linux all of 127.0.0.0/8 can, once the loopback interface is up \
+                 (`ip link set lo up`) and no firewall is in the way",
+                addr.ip()
+            )
+        }
         ErrorKind::AddrNotAvailable => format!("{} is no address of this machine ({error})", addr.ip()),
         ErrorKind::PermissionDenied => format!(
             "port {} may not be opened by this user ({error}); take one that is not below \

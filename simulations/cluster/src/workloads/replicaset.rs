@@ -203,3 +203,6 @@ async fn write_status(
     });
     context.write_status(set, &set.status, status).await
 }
+
+#[cfg(test)]
+mod tests;

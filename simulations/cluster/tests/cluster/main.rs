@@ -27,9 +27,14 @@ struct Sandbox {
 
 impl Sandbox {
     async fn start() -> Self {
+        Self::seeded(None).await
+    }
+
+    async fn seeded(seed: Option<u64>) -> Self {
         thanos_telemetry::logs::init();
         let dir = tempfile::tempdir().unwrap();
         let mut config = ClusterConfig::new("test", dir.path()).program("shell", "/bin/sh");
+        config.seed = seed;
         config.restart_backoff = (Duration::from_millis(50), Duration::from_secs(1));
         Self { cluster: Cluster::start(config).await.unwrap(), dir }
     }

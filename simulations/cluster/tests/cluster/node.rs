@@ -286,3 +286,79 @@ async fn logs_can_be_followed_and_cut() {
     assert_eq!(lines, ["line 1", "line 2", "line 3", "last"], "and it ends with the container");
     sandbox.cluster.stop().await;
 }
+
+/// Three processes of a pod, by number: its own, one of its group, and one that left it.
+async fn family(sandbox: &Sandbox, name: &str) -> Vec<String> {
+    let script = "sleep 1000 & echo $!; setsid sleep 1000 & echo $!; echo $$$$; wait";
+    apply(sandbox, &pod(name, script, json!({}), json!({"terminationGracePeriodSeconds": 600}))).await;
+    let logs = eventually(async || Some(sandbox.logs(name).await).filter(|l| l.lines().count() == 3)).await;
+    logs.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_dropped_ends_its_processes() {
+    let sandbox = Sandbox::start().await;
+    let processes = family(&sandbox, "p").await;
+    assert!(processes.iter().all(|pid| is_alive(pid)), "{processes:?}");
+    drop(sandbox);
+    eventually(async || processes.iter().all(|pid| !is_alive(pid)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_pod_takes_what_left_its_group_with_it() {
+    let sandbox = Sandbox::start().await;
+    let (gone, stays) = (family(&sandbox, "gone").await, family(&sandbox, "stays").await);
+    let uid = sandbox.pods().get("gone").await.unwrap().uid().unwrap();
+    sandbox.pods().delete("gone", &DeleteParams::default()).await.unwrap();
+    sandbox.gone("gone", &uid).await;
+    assert!(gone.iter().all(|pid| !is_alive(pid)) && stays.iter().all(|pid| is_alive(pid)));
+    sandbox.cluster.stop_at_once(&[]).await;
+    assert!(stays.iter().all(|pid| !is_alive(pid)));
+}
+
+#[tokio::test]
+async fn an_end_at_once_is_polite_to_those_that_are_named() {
+    let sandbox = Sandbox::start().await;
+    let script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    for name in ["spared", "other"] {
+        apply(&sandbox, &pod(name, script, json!({}), json!({"terminationGracePeriodSeconds": 20}))).await;
+        logged(&sandbox, name, "up").await;
+    }
+    let logs = sandbox.cluster.logs_dir();
+    sandbox.cluster.stop_at_once(&["spared"]).await;
+    let mut said = std::collections::BTreeMap::new();
+    for folder in std::fs::read_dir(logs).unwrap().flatten() {
+        let name = folder.file_name().into_string().unwrap().split('_').nth(1).unwrap().to_owned();
+        said.insert(name, std::fs::read_to_string(folder.path().join("c/0.log")).unwrap().contains(" bye\n"));
+    }
+    assert_eq!(said, [("other".to_owned(), false), ("spared".to_owned(), true)].into());
+}
+
+#[tokio::test]
+async fn running_pods_are_told_in_the_order_in_which_they_were_created() {
+    let sandbox = Sandbox::start().await;
+    let names = ["z", "a", "m"];
+    for name in names {
+        apply(&sandbox, &pod(name, "exec sleep 1000", json!({}), json!({}))).await;
+    }
+    // It starts nothing, and so does not run.
+    apply(&sandbox, &pod("never", "", json!({"command": ["/no/such/program"]}), json!({}))).await;
+    for name in names {
+        sandbox.ready(name).await;
+    }
+    assert_eq!(sandbox.cluster.running("default", "c"), names);
+    assert!(sandbox.cluster.running("default", "other").is_empty());
+    sandbox.cluster.stop_at_once(&[]).await;
+}
+
+#[tokio::test]
+async fn a_folder_is_one_clusters() {
+    let sandbox = Sandbox::start().await;
+    let config = || simulations_cluster::ClusterConfig::new("second", sandbox.dir.path());
+    let error = simulations_cluster::Cluster::start(config()).await.unwrap_err().to_string();
+    assert!(error.contains(&sandbox.dir.path().display().to_string()) && error.contains("in use"), "{error}");
+    let Sandbox { cluster, dir } = sandbox;
+    cluster.stop().await;
+    let config = simulations_cluster::ClusterConfig::new("second", dir.path());
+    simulations_cluster::Cluster::start(config).await.unwrap().stop().await;
+}

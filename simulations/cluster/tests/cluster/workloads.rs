@@ -193,3 +193,106 @@ async fn two_clusters_share_a_machine() {
     east.cluster.stop().await;
     west.cluster.stop().await;
 }
+
+#[tokio::test]
+async fn with_a_seed_pods_have_the_same_names_and_addresses() {
+    let world = async |seed: u64| -> BTreeSet<(String, String)> {
+        let sandbox = Sandbox::seeded(Some(seed)).await;
+        sandbox.cluster.apply_yaml(DEPLOYMENT).await.unwrap();
+        let api: Api<Deployment> = Api::default_namespaced(sandbox.client());
+        within(await_condition(api, "web", settled(3))).await.unwrap();
+        let pods = sandbox.pods().list(&ListParams::default()).await.unwrap();
+        // Which second octet is free is the machine's.
+        let host = |p: &Pod| p.status.as_ref()?.pod_ip.as_ref()?.splitn(3, '.').nth(2).map(str::to_owned);
+        let found = pods.iter().map(|p| (p.name_any(), host(p).unwrap())).collect();
+        sandbox.cluster.stop_at_once(&[]).await;
+        found
+    };
+    let first = world(7).await;
+    assert_eq!(world(7).await, first);
+    assert!(world(8).await.is_disjoint(&first));
+}
+
+async fn sets(sandbox: &Sandbox) -> Vec<ReplicaSet> {
+    let api: Api<ReplicaSet> = Api::default_namespaced(sandbox.client());
+    let mut sets = api.list(&ListParams::default()).await.unwrap().items;
+    sets.sort_by_key(|s| s.annotations().get("deployment.kubernetes.io/revision").cloned());
+    sets
+}
+
+#[tokio::test]
+async fn a_template_that_is_spelled_another_way_rolls_nothing_out() {
+    let sandbox = Sandbox::start().await;
+    let yaml = DEPLOYMENT.replace("image: none,", "image: none, resources: {limits: {cpu: 1}},");
+    sandbox.cluster.apply_yaml(&yaml).await.unwrap();
+    let api: Api<Deployment> = Api::default_namespaced(sandbox.client());
+    let settle =
+        async |replicas| within(await_condition(api.clone(), "web", settled(replicas))).await.unwrap();
+    settle(3).await;
+    let before = names(&sandbox).await;
+    for container in [
+        json!({"resources": {"limits": {"cpu": "1000m"}}}),
+        json!({"env": [], "ports": [], "securityContext": {}}),
+        json!({"resources": {"limits": {"cpu": "1.0"}, "requests": {}}, "terminationMessagePolicy": "File"}),
+    ] {
+        let mut container = container;
+        container["name"] = json!("c");
+        let spec = json!({"containers": [container], "securityContext": {}, "hostNetwork": false});
+        let patch = Patch::Strategic(json!({"spec": {"template": {"spec": spec}}}));
+        api.patch("web", &PatchParams::default(), &patch).await.unwrap();
+        settle(3).await;
+        assert_eq!((names(&sandbox).await, sets(&sandbox).await.len()), (before.clone(), 1), "{patch:?}");
+    }
+    sandbox.cluster.stop_at_once(&[]).await;
+}
+
+#[tokio::test]
+async fn a_history_shows_why_each_revision_came() {
+    const CAUSE: &str = "kubernetes.io/change-cause";
+    let sandbox = Sandbox::start().await;
+    sandbox.cluster.apply_yaml(DEPLOYMENT).await.unwrap();
+    let api: Api<Deployment> = Api::default_namespaced(sandbox.client());
+    within(await_condition(api.clone(), "web", settled(3))).await.unwrap();
+    let causes = async |expected: &[&str]| {
+        eventually(async || {
+            let sets = sets(&sandbox).await;
+            let causes: Vec<&str> =
+                sets.iter().filter_map(|s| s.annotations().get(CAUSE)).map(String::as_str).collect();
+            (causes == expected).then_some(())
+        })
+        .await;
+    };
+    let params = PatchParams::default();
+    let annotate = |cause: &str| Patch::Merge(json!({"metadata": {"annotations": {CAUSE: cause}}}));
+    api.patch("web", &params, &annotate("first")).await.unwrap();
+    causes(&["first"]).await;
+    let changed = json!({"metadata": {"annotations": {CAUSE: "second"}}, "spec": {"template": {"spec": {
+        "containers": [{"name": "c", "env": [{"name": "V", "value": "2"}]}]}}}});
+    api.patch("web", &params, &Patch::Strategic(changed)).await.unwrap();
+    causes(&["first", "second"]).await;
+    let told = sets(&sandbox).await.remove(0);
+    assert!(!told.annotations().contains_key("kubectl.kubernetes.io/last-applied-configuration"));
+    sandbox.cluster.stop_at_once(&[]).await;
+}
+
+/// Refused at the door, or held back by the controller: never pods without end.
+#[tokio::test]
+async fn a_selector_that_never_matches_makes_no_pods() {
+    let sandbox = Sandbox::start().await;
+    let selector = "selector: {matchExpressions: [{key: tier, operator: Exists}]}";
+    let yaml = DEPLOYMENT.replace("selector: {matchLabels: {app: web}}", selector);
+    if sandbox.cluster.apply_yaml(&yaml).await.is_ok() {
+        let api: Api<Deployment> = Api::default_namespaced(sandbox.client());
+        let failed = |d: Option<&Deployment>| {
+            let conditions = d.and_then(|d| d.status.as_ref()?.conditions.as_ref());
+            conditions.is_some_and(|c| c.iter().any(|c| c.type_ == "ReplicaFailure" && c.status == "True"))
+        };
+        let told = within(await_condition(api, "web", failed)).await.unwrap();
+        let conditions = told.unwrap().status.unwrap().conditions.unwrap();
+        let failure = conditions.iter().find(|c| c.type_ == "ReplicaFailure").unwrap();
+        assert_eq!(failure.reason.as_deref(), Some("FailedCreate"));
+        assert!(failure.message.as_deref().unwrap().contains("tier"), "{failure:?}");
+    }
+    assert_eq!(names(&sandbox).await, BTreeSet::new());
+    sandbox.cluster.stop_at_once(&[]).await;
+}
