@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use parking_lot::Mutex;
 use thanos_telemetry::Shutdown;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::due::Due;
 use crate::recorder::{End, NotSent, Recorder, Summary};
@@ -22,14 +22,15 @@ use crate::schedule::{Arrivals, Course, Schedule, Stage};
 mod account;
 mod pace;
 mod send;
+mod silence;
 mod slots;
 
 pub use account::{Account, State};
 pub use slots::{IN_FLIGHT_MAX, raise_open_files, slots_for};
 
 use pace::{Paced, pace};
+use send::Sender;
 pub(crate) use send::TOO_FEW_SLOTS;
-use send::send_all;
 
 /// Due requests that wait for the executor; a longer queue is lag, and lag beyond the limit voids the run.
 const HANDOVER_QUEUE: usize = 4096;
@@ -52,8 +53,8 @@ pub struct Plan {
     pub targets: watch::Receiver<Vec<Uri>>,
     /// From the planned time to the last byte.
     pub timeout: Duration,
-    /// Requests under way at once; more are not sent, and counted: as the failure of the service that holds all slots,
-    /// where these are enough ([`slots_for`]) or it has answered nothing for half a second; else as the generator's own.
+    /// Requests under way at once; more are not sent, and counted: as the failure of the service, where the slots are
+    /// enough ([`slots_for`]) or those who hold them are not answered either; else as the generator's own.
     pub max_in_flight: usize,
     /// Whether to keep the requests of each second apart, by when they were due ([`Generator::take_due`]).
     pub by_second: bool,
@@ -83,31 +84,43 @@ pub struct Generator {
 /// A thread, and what became of it.
 #[derive(Debug)]
 enum Thread<T> {
-    Runs(JoinHandle<T>),
+    /// The channel closes as its work ends, also by a panic.
+    Runs(JoinHandle<T>, oneshot::Receiver<()>),
     Ended(Result<T, String>),
 }
 
 impl<T: Send + 'static> Thread<T> {
     fn start(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Self {
-        let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-        started.map_or_else(|e| Self::Ended(Err(format!("the {name} has no thread: {e}"))), Self::Runs)
+        let (working, done) = oneshot::channel::<()>();
+        let work = move || {
+            let _working = working;
+            work()
+        };
+        match std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+            Ok(thread) => Self::Runs(thread, done),
+            Err(e) => Self::Ended(Err(format!("the {name} has no thread: {e}"))),
+        }
     }
 
     fn is_over(&self) -> bool {
         match self {
-            Self::Runs(thread) => thread.is_finished(),
+            Self::Runs(thread, _) => thread.is_finished(),
             Self::Ended(_) => true,
         }
     }
 
     /// Waits for its end.
     async fn end(&mut self, name: &str) {
+        if let Self::Runs(_, done) = self {
+            let _ = done.await;
+        }
+        // What is left is the thread's own end.
         while !self.is_over() {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let over = std::mem::replace(self, Self::Ended(Err(String::new())));
         *self = Self::Ended(match over {
-            Self::Runs(thread) => thread.join().map_err(|panic| {
+            Self::Runs(thread, _) => thread.join().map_err(|panic| {
                 let message = panic.downcast_ref::<&str>().map(|m| (*m).to_owned());
                 let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
                 format!("the {name} panicked: {}", message.unwrap_or_default())
@@ -168,29 +181,34 @@ impl Generator {
 
     /// Starts sending these requests at once.
     pub fn start_asking(plan: Plan, request: Request, shutdown: Shutdown) -> Self {
-        let started = Instant::now();
         let stretch = |end: &mut Duration, length: &Duration| {
             *end = end.saturating_add(*length);
             Some((*end, Mutex::default()))
         };
+        let schedule = (plan.stages.clone(), plan.arrivals, plan.seed);
+        let pacing = Schedule::new(plan.stages.clone(), plan.arrivals, plan.seed);
+        let (due, handed_over) = mpsc::channel(HANDOVER_QUEUE);
+        let stretches = plan.stretches.iter().scan(Duration::ZERO, stretch).collect();
+        let course = Course::new(plan.stages.clone());
+        let by_second = plan.by_second.then(Mutex::default);
+        // Some of this takes time, for thousands of stages. The clock begins after it.
+        let sender = Sender::new(plan, request);
+        let started = Instant::now();
         let shared = Arc::new(Shared {
             total: Mutex::default(),
             second: Mutex::default(),
-            stretches: plan.stretches.iter().scan(Duration::ZERO, stretch).collect(),
-            due: plan.by_second.then(Mutex::default),
-            course: Course::new(plan.stages.clone()),
+            stretches,
+            due: by_second,
+            course,
             started,
         });
-        let (due, handed_over) = mpsc::channel(HANDOVER_QUEUE);
-        let schedule = (plan.stages.clone(), plan.arrivals, plan.seed);
-        let pacing = Schedule::new(plan.stages.clone(), plan.arrivals, plan.seed);
         let pacer_shared = shared.clone();
         let pacer = Thread::start("pacer", move || pace(pacing, started, &due, &pacer_shared, &shutdown));
         let sender_shared = shared.clone();
         let sender = Thread::start("sender", move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| format!("the load generator has no runtime: {error}"))?;
-            runtime.block_on(send_all(plan, request, handed_over, sender_shared));
+            runtime.block_on(sender.send_all(handed_over, sender_shared));
             Ok(())
         });
         Self { shared, schedule, pacer, sender }

@@ -24,6 +24,11 @@ impl Failure {
         Self::Service(Cow::Borrowed(cause))
     }
 
+    /// Whether nobody was there, rather than somebody who refused.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Service(cause) if cause == "connect timeout" || cause == "connect unreachable")
+    }
+
     /// As it is counted: whether it is the generator's own, and its cause.
     pub(crate) fn counted(&self) -> (bool, &str) {
         match self {

@@ -40,8 +40,8 @@ How it counts:
   from the planned time to the last byte. What is answered with another status than --ok, not in --timeout, or not at
   all has failed. Redirects are answers, and are not followed. A request on a kept connection that the server closes
   under it is sent once more on a new one, where that is safe (RFC 9110 §9.2.2), and counted as retried.
-  A request that could not be sent is \"dropped\": by the service, if it held every slot (\"saturated\"), else by the
-  generator itself, and then the run is invalid. So it is if the generator was late (p99 of sent - planned over 5 ms).
+  A request that could not be sent is \"dropped\": by the service, if it held every slot and answered nothing
+  (\"saturated\"), else by the generator itself, and then the run is invalid. So it is if the generator was late (p99 of sent - planned over 5 ms).
 
 Exit codes:
   0    the run took place as planned, whatever became of the requests
@@ -63,8 +63,8 @@ pub enum Output {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Where to send requests: http://[USER:PASSWORD@]HOST[:PORT]/PATH or https://…; several are taken in turn. The user
-    /// goes into an Authorization field.
+    /// Where to send requests: http://HOST:PORT/PATH or https://…; several are taken in turn. USER:PASSWORD@ before the
+    /// host goes into an Authorization field.
     #[arg(value_name = "URL", value_parser = parse_url, required_unless_present = "urls")]
     pub targets: Vec<Uri>,
     /// The same, as a flag; may be repeated.

@@ -21,6 +21,10 @@ async fn start(line: &[&str]) -> Result<(), RunError> {
 
 /// Answers every request with this status.
 async fn serve(status: u16) -> String {
+    serve_after(status, Duration::ZERO).await
+}
+
+async fn serve_after(status: u16, time: Duration) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -29,8 +33,9 @@ async fn serve(status: u16) -> String {
             tokio::spawn(async move {
                 let mut buffer = [0; 4096];
                 while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {
+                    tokio::time::sleep(time).await;
                     let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
-                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    let _ = stream.write_all(answer.as_bytes()).await;
                 }
             });
         }
@@ -165,9 +170,9 @@ async fn a_run_that_is_broken_off_exits_with_130_and_says_what_part_ran() {
 
 #[tokio::test]
 async fn too_few_slots_name_the_flag() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}/", listener.local_addr().unwrap());
-    let line = [&uri, "--stage", "200ms@100", "--timeout", "300ms", "--max-in-flight", "2"];
+    // Answers, but slower than two slots allow for.
+    let uri = serve_after(200, Duration::from_millis(100)).await;
+    let line = [&uri, "--stage", "300ms@100", "--timeout", "10s", "--max-in-flight", "2"];
     match start(&line).await {
         Err(RunError::Verdict { code: 105, message }) => {
             assert!(message.contains("raise --max-in-flight"), "{message}")

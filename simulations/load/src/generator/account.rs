@@ -11,7 +11,7 @@ use crate::schedule::{Course, Schedule};
 pub struct Account {
     /// How it ended.
     pub state: State,
-    /// Arrivals of the schedule up to where the run ended: all of them for a complete one.
+    /// Arrivals of the schedule: up to where it was interrupted, else all of them.
     pub scheduled: u64,
     /// Requests that were due, as recorded; the same number where the generator did what was planned.
     pub planned: u64,
@@ -62,9 +62,15 @@ impl Account {
             (_, Ok(paced)) => paced.at.min(length),
             (_, Err(_)) => length,
         };
-        // For a pacer that died nobody knows where it was: then the whole was to be sent.
-        let scheduled = match paced {
-            Ok(Paced { first_left: Some(planned), .. }) => schedule.count_before(*planned),
+        let scheduled = match (&state, paced) {
+            (State::Interrupted, Ok(Paced { first_left: Some(planned), handed_over, .. })) => {
+                // Of those due in the same nanosecond, some may have been handed over.
+                let (mut before, mut at) = (0, 0);
+                for due in schedule.take_while(|due| due <= planned) {
+                    if due < *planned { before += 1 } else { at += 1 }
+                }
+                (*handed_over).clamp(before, before + at)
+            }
             _ => schedule.count() as u64,
         };
         let planned = recorded.planned;
@@ -115,7 +121,7 @@ mod tests {
     ) -> Account {
         let stages = vec![Stage::steady(Duration::from_secs(10), 10.0)];
         let course = Course::new(stages.clone());
-        let paced = Ok(Paced { how, first_left, at: Duration::from_secs(2) });
+        let paced = Ok(Paced { how, first_left, handed_over: recorded.planned, at: Duration::from_secs(2) });
         Account::new(&paced, &Ok(sent), Schedule::new(stages, Arrivals::Even, 1), &course, recorded)
     }
 
@@ -134,7 +140,7 @@ mod tests {
                 at,
                 Ok(()),
                 recorded(20, 20),
-                "died (the sender broke off): 20 requests of the 20",
+                "died (the sender broke off): 20 requests of the 100",
             ),
             (How::Interrupted, at, Ok(()), recorded(20, 20), ""),
             (How::Interrupted, at, Ok(()), recorded(0, 0), "0 requests were due where 20 were planned"),
@@ -144,6 +150,26 @@ mod tests {
                 Ok(()) => assert_eq!(want, "", "{account:?}"),
                 Err(why) => assert!(!want.is_empty() && why.contains(want), "{want:?} is not in {why:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn of_a_burst_in_one_moment_any_part_may_have_been_handed_over() {
+        let stages = vec![Stage { duration: Duration::from_nanos(100_000), from_rps: 1e6, to_rps: 1e6 }];
+        let course = Course::new(stages.clone());
+        let schedule = |seed| Schedule::new(stages.clone(), Arrivals::Bursty { cv: 20.0 }, seed);
+        // The first left is one of several in a nanosecond, whichever of them it is.
+        let several = |seed| {
+            let at: Vec<Duration> = schedule(seed).collect();
+            let i = at.windows(2).position(|w| w[0] == w[1]).filter(|i| *i > 0)?;
+            Some((seed, i as u64, at[i]))
+        };
+        let (seed, i, left) = (0..1000).find_map(several).unwrap();
+        for (handed_over, well) in [(i, true), (i + 1, true), (i - 1, false)] {
+            let recorded = Summary { planned: handed_over, completed: handed_over, ..Summary::default() };
+            let paced = Ok(Paced { how: How::Interrupted, first_left: Some(left), handed_over, at: left });
+            let account = Account::new(&paced, &Ok(Ok(())), schedule(seed), &course, &recorded);
+            assert_eq!(account.validity().is_ok(), well, "{account:?}");
         }
     }
 

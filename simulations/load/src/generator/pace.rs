@@ -17,8 +17,9 @@ const PACE: Duration = Duration::from_micros(100);
 #[derive(Debug)]
 pub(super) struct Paced {
     pub(super) how: How,
-    /// The first arrival that it did not hand over.
+    /// The first arrival that it did not hand over, and how many it did.
     pub(super) first_left: Option<Duration>,
+    pub(super) handed_over: u64,
     /// When it ended, from the start.
     pub(super) at: Duration,
 }
@@ -42,16 +43,17 @@ pub(super) fn pace(
     shutdown: &Shutdown,
 ) -> Paced {
     wake_on_time();
-    let left = |how, planned| Paced { how, first_left: Some(planned), at: started.elapsed() };
+    let mut handed_over = 0;
+    let left = |how, first_left, handed_over| Paced { how, first_left, handed_over, at: started.elapsed() };
     for planned in schedule {
         loop {
             let now = started.elapsed();
             if shutdown.is_started() {
-                return left(How::Interrupted, planned);
+                return left(How::Interrupted, Some(planned), handed_over);
             }
             let Some(wait) = planned.checked_sub(now).filter(|w| !w.is_zero()) else { break };
             if due.is_closed() {
-                return left(How::NobodyTakes, planned);
+                return left(How::NobodyTakes, Some(planned), handed_over);
             }
             #[expect(clippy::disallowed_methods, reason = "this thread exists to wait")]
             std::thread::sleep(wait.clamp(PACE, Duration::from_millis(100)));
@@ -61,10 +63,13 @@ pub(super) fn pace(
             Err(mpsc::error::TrySendError::Full(_)) => {
                 shared.not_sent(planned, NotSent::Own("the generator was too slow to take it over"));
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => return left(How::NobodyTakes, planned),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                return left(How::NobodyTakes, Some(planned), handed_over);
+            }
         }
+        handed_over += 1;
     }
-    Paced { how: How::Complete, first_left: None, at: started.elapsed() }
+    left(How::Complete, None, handed_over)
 }
 
 /// The kernel may wake a thread 50 µs late to wake several at once; this one says that it minds.

@@ -7,6 +7,7 @@ use http::Uri;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::silence::{Silence, Told};
 use super::{IN_FLIGHT_MAX, Plan, Shared, slots_for};
 use crate::client::{Client, Failure, Target, Way};
 use crate::recorder::{End, NotSent};
@@ -15,69 +16,70 @@ use crate::request::Request;
 /// Why no slot was free where there were too few of them.
 pub(crate) const TOO_FEW_SLOTS: &str = "no slot free: fewer may be in flight than come within a timeout";
 
-/// A service that holds every slot and has answered nothing for as long hangs, however few slots there are.
-const HANGS_AFTER: Duration = Duration::from_millis(500);
-
-pub(super) async fn send_all(
-    mut plan: Plan,
-    request: Request,
-    mut due: mpsc::Receiver<Duration>,
-    shared: Arc<Shared>,
-) {
-    let slots = plan.max_in_flight.min(IN_FLIGHT_MAX);
-    let enough = slots >= slots_for(&plan.stages, plan.arrivals, plan.timeout, usize::MAX);
-    let silence = Arc::new(Silence::default());
-    let room = Arc::new(Semaphore::new(slots));
-    let client = Arc::new(Client::new(request, slots));
-    let mut targets = targets(&[], &plan.targets.borrow_and_update(), &client);
-    let mut turn = 0usize;
-    while let Some(planned) = due.recv().await {
-        if plan.targets.has_changed().unwrap_or(false) {
-            targets = self::targets(&targets, &plan.targets.borrow_and_update(), &client);
-        }
-        turn = turn.wrapping_add(1);
-        let Some(target) = targets.get(turn % targets.len().max(1)).cloned() else {
-            shared.not_sent(planned, NotSent::Own("no target"));
-            continue;
-        };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
-            let hangs = enough || silence.lasts(shared.started.elapsed()) >= HANGS_AFTER;
-            shared.not_sent(planned, if hangs { NotSent::Saturated } else { NotSent::Own(TOO_FEW_SLOTS) });
-            continue;
-        };
-        let lag = shared.started.elapsed().saturating_sub(planned);
-        let (shared, silence) = (shared.clone(), silence.clone());
-        let flight = Flight { shared, silence, planned, lag, ended: false, _permit: permit };
-        let timeout = plan.timeout;
-        let well = client.clone();
-        tokio::spawn(async move { flight.fly(&target, timeout, &well.request).await });
-    }
-    // Every permit back means every request has ended.
-    let _ = room.acquire_many(u32::try_from(slots).unwrap_or(u32::MAX)).await;
+/// What is sent where, made before the clock begins.
+pub(super) struct Sender {
+    plan: Plan,
+    client: Arc<Client>,
+    targets: Vec<Arc<Target>>,
+    slots: usize,
+    /// Whether the slots are those of all requests of a timeout.
+    enough: bool,
 }
 
-/// Since when the service has neither answered nor refused anything: the first sending after the last end.
-#[derive(Debug, Default)]
-struct Silence(Mutex<Option<Duration>>);
-
-impl Silence {
-    fn sent(&self, at: Duration) {
-        self.0.lock().get_or_insert(at);
+impl Sender {
+    pub(super) fn new(mut plan: Plan, request: Request) -> Self {
+        let slots = plan.max_in_flight.min(IN_FLIGHT_MAX);
+        let enough = slots >= slots_for(&plan.stages, plan.arrivals, plan.timeout, usize::MAX);
+        let client = Arc::new(Client::new(request, slots));
+        let targets = targets(&[], &plan.targets.borrow_and_update(), &client);
+        Self { plan, client, targets, slots, enough }
     }
 
-    fn broken(&self) {
-        *self.0.lock() = None;
+    pub(super) async fn send_all(self, mut due: mpsc::Receiver<Duration>, shared: Arc<Shared>) {
+        let Self { mut plan, client, mut targets, slots, enough } = self;
+        let room = Arc::new(Semaphore::new(slots));
+        let silence = Arc::new(Mutex::new(Silence::default()));
+        let mut turn = 0usize;
+        while let Some(planned) = due.recv().await {
+            if plan.targets.has_changed().unwrap_or(false) {
+                targets = self::targets(&targets, &plan.targets.borrow_and_update(), &client);
+            }
+            turn = turn.wrapping_add(1);
+            let Some(target) = targets.get(turn % targets.len().max(1)).cloned() else {
+                shared.not_sent(planned, NotSent::Own("no target"));
+                continue;
+            };
+            let Ok(permit) = room.clone().try_acquire_owned() else {
+                if enough {
+                    shared.not_sent(planned, NotSent::Saturated);
+                } else {
+                    tell(&shared, silence.lock().no_slot(planned));
+                }
+                continue;
+            };
+            let lag = shared.started.elapsed().saturating_sub(planned);
+            let (shared, silence) = (shared.clone(), silence.clone());
+            let flight = Flight { shared, silence, planned, lag, ended: false, _permit: permit };
+            let timeout = plan.timeout;
+            let well = client.clone();
+            tokio::spawn(async move { flight.fly(&target, timeout, &well.request).await });
+        }
+        // Every permit back means every request has ended.
+        let _ = room.acquire_many(u32::try_from(slots).unwrap_or(u32::MAX)).await;
+        tell(&shared, silence.lock().over());
     }
+}
 
-    fn lasts(&self, now: Duration) -> Duration {
-        self.0.lock().map_or(Duration::ZERO, |since| now.saturating_sub(since))
-    }
+/// Counts requests that were not sent once it is known whose failure that is.
+fn tell(shared: &Shared, told: Told) {
+    let why = if told.hangs { NotSent::Saturated } else { NotSent::Own(TOO_FEW_SLOTS) };
+    told.planned.into_iter().for_each(|planned| shared.not_sent(planned, why));
 }
 
 /// A request under way: whatever becomes of its task, its end is counted once.
 struct Flight {
     shared: Arc<Shared>,
-    silence: Arc<Silence>,
+    silence: Arc<Mutex<Silence>>,
     planned: Duration,
     lag: Duration,
     ended: bool,
@@ -89,12 +91,16 @@ impl Flight {
         self.lag = self.shared.started.elapsed().saturating_sub(self.planned);
         let (planned, lag) = (self.planned, self.lag);
         self.shared.record(planned, |r| r.sent(lag));
-        self.silence.sent(planned.saturating_add(lag));
+        let sent = planned.saturating_add(lag);
+        self.silence.lock().sent(sent);
         let way = Way::default();
         let end = tokio::time::timeout(timeout.saturating_sub(lag), target.ask(&way)).await;
-        if end.is_ok() {
-            self.silence.broken();
-        }
+        let told = match &end {
+            Err(_) => self.silence.lock().timed_out(sent),
+            Ok(Err(failure)) if failure.is_silence() => self.silence.lock().timed_out(sent),
+            Ok(_) => self.silence.lock().broken(),
+        };
+        tell(&self.shared, told);
         let answer = end.unwrap_or_else(|_| Err(way.timed_out()));
         let retried = way.was_retried();
         self.ended = true;

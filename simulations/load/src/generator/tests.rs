@@ -91,22 +91,17 @@ async fn failures_are_told_apart_and_nothing_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_service_that_hangs_fails_and_the_generator_is_valid_but_for_too_few_slots() {
+async fn a_service_that_hangs_fails_and_the_generator_is_valid_however_few_slots_there_are() {
     let hangs = Router::new().route("/", get(std::future::pending::<()>));
     let (targets, _keep) = serve(hangs).await;
-    let plan = Plan { timeout: Duration::from_millis(1500), ..plan(targets, "1s@100") };
+    let plan = Plan { timeout: Duration::from_millis(500), ..plan(targets, "1s@100") };
     let enough = slots_for(&plan.stages, plan.arrivals, plan.timeout, usize::MAX);
-    // Slots; the least that time out; the least that meet a service which holds all; whether the generator is at fault.
-    for (slots, timeouts, saturated, own) in [(enough, 100, 0, false), (70, 70, 30, false), (3, 3, 0, true)] {
+    for (slots, saturated) in [(enough, 0), (30, 30), (3, 85)] {
         let plan = Plan { max_in_flight: slots, ..plan.clone() };
         let s = Generator::start(plan, Shutdown::new()).finish().await;
-        assert_eq!((s.planned, s.completed, s.own_failures > 0), (100, 0, own), "{slots}: {s:?}");
-        assert_eq!(s.planned, s.failed + s.saturated + s.own_failures, "{slots}: {s:?}");
-        assert!(s.causes["timeout"] >= timeouts && s.saturated >= saturated, "{slots}: {s:?}");
-        assert_eq!(s.own_causes.contains_key(TOO_FEW_SLOTS), own);
-        if own {
-            assert!(s.validity().unwrap_err().contains("no slot free"), "{s:?}");
-        }
+        assert_eq!((s.planned, s.completed, s.own_failures), (100, 0, 0), "{slots}: {s:?}");
+        assert_eq!(s.planned, s.failed + s.saturated, "{slots}: {s:?}");
+        assert!(s.saturated >= saturated, "{slots}: {s:?}");
     }
 }
 
@@ -118,6 +113,11 @@ async fn slots_that_a_burst_takes_from_a_service_that_answers_are_the_generator_
     plan.stages.push("100ms@1000".parse().unwrap());
     let s = Generator::start(plan, Shutdown::new()).finish().await;
     assert!(s.own_failures > 50 && s.saturated == 0, "{s:?}");
+    assert_eq!(s.planned, s.completed + s.own_failures, "{s:?}");
+    assert!(
+        s.own_causes.contains_key(TOO_FEW_SLOTS) && s.validity().unwrap_err().contains("no slot free"),
+        "{s:?}"
+    );
 }
 
 #[tokio::test]
