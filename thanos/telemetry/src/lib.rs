@@ -20,6 +20,6 @@ pub mod logs;
 pub mod metrics;
 pub mod shutdown;
 
-pub use cli::{Context, RunError};
+pub use cli::{Context, RunError, Running};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;
