@@ -45,7 +45,7 @@ pub use check::Args as CheckArgs;
 pub use explain::Args as ExplainArgs;
 pub use run::Args as RunArgs;
 
-use thanos_telemetry::{Context, RunError};
+use thanos_telemetry::{Context, RunError, Running};
 
 /// Who we are in managedFields and events.
 const FIELD_MANAGER: &str = "gauntlet-autoscaler";
@@ -67,7 +67,11 @@ pub enum Command {
 ///
 /// # Errors
 /// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems.
-pub async fn run(command: Command, ctx: Context) -> Result<(), RunError> {
+pub fn run(command: Command, ctx: Context) -> Running {
+    Box::pin(execute(command, ctx))
+}
+
+async fn execute(command: Command, ctx: Context) -> Result<(), RunError> {
     match command {
         Command::Run(args) => run::run(*args, ctx).await,
         Command::Check(args) => check::run(&args),

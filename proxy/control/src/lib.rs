@@ -33,7 +33,7 @@ use anyhow::Context as _;
 use linkerd2_proxy_api::destination::destination_server::DestinationServer;
 use prometheus_client::registry::Registry;
 use thanos_telemetry::admin::{self, Readiness};
-use thanos_telemetry::{Context, RunError};
+use thanos_telemetry::{Context, RunError, Running};
 use tonic::transport::server::TcpIncoming;
 
 use crate::index::Index;
@@ -72,7 +72,11 @@ pub struct Args {
 ///
 /// # Errors
 /// [`RunError::Config`] for a wrong flag or kubeconfig, before a port opens.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(serve(args, ctx))
+}
+
+async fn serve(args: Args, ctx: Context) -> Result<(), RunError> {
     let client = cluster::connect(args.kubeconfig.as_deref(), args.context.as_deref())
         .await
         .map_err(RunError::Config)?;

@@ -39,7 +39,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proxy_core::drain::{self, Drain, Phase};
 use thanos_telemetry::admin::{Readiness, bind};
-use thanos_telemetry::{Context, RunError};
+use thanos_telemetry::{Context, RunError, Running};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -61,7 +61,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`RunError::Config`]: a flag, the endpoints file, or an address that cannot be listened on.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(proxy(args, ctx))
+}
+
+async fn proxy(args: Args, ctx: Context) -> Result<(), RunError> {
     let config = args.config()?;
     let seed = args.seed.map_or_else(seed_from_clock, |seed| seed_of(seed, &args.stream));
     let registry = Arc::new(Registry::forgetting_after(args.metrics_idle_timeout));

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use thanos_store::{EndpointSet, Fanout, ProxyLimits};
-use thanos_telemetry::{Context, RunError, admin};
+use thanos_telemetry::{Context, RunError, Running, admin};
 use tower_http::compression::CompressionLayer;
 
 pub use args::Args;
@@ -40,7 +40,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`RunError::Config`] for a flag or file that is wrong, before any port opens.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(query(args, ctx))
+}
+
+async fn query(args: Args, ctx: Context) -> Result<(), RunError> {
     let limits = args.limits()?;
     // Stores outlive the request for shutdown: queries that run may still ask them.
     let stores_end = thanos_telemetry::Shutdown::new();

@@ -41,7 +41,7 @@ use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use thanos_model::Labels;
 use thanos_telemetry::admin::{self, Readiness};
-use thanos_telemetry::{Context, Metrics, RunError, Shutdown};
+use thanos_telemetry::{Context, Metrics, RunError, Running, Shutdown};
 use thanos_tsdb::{Db, Options};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -88,7 +88,11 @@ impl Listeners {
 ///
 /// # Errors
 /// [`RunError::Config`] before any port opens; otherwise what failed.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(receive(args, ctx))
+}
+
+async fn receive(args: Args, ctx: Context) -> Result<(), RunError> {
     check(&args)?;
     let listeners = Listeners::bind(&args).await?;
     serve(args, listeners, ctx.shutdown).await

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use thanos_telemetry::admin::{self, Readiness};
-use thanos_telemetry::{Context, RunError, cli};
+use thanos_telemetry::{Context, RunError, Running, cli};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
@@ -71,7 +71,11 @@ pub struct Args {
 ///
 /// # Errors
 /// [`RunError::Config`] for a wrong file or flag, before the port opens.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(scrape(args, ctx))
+}
+
+async fn scrape(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.reload_interval.is_zero() {
         return Err(RunError::Config("--config.reload-interval: must be above 0".into()));
     }

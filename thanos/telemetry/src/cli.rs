@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::Pin;
 
 use serde::de::DeserializeOwned;
 
@@ -21,6 +22,10 @@ pub struct Context {
     /// Ends when the process is asked to end.
     pub shutdown: Shutdown,
 }
+
+/// A part that runs. Boxed, and given out by a function that is not `async`: a future is compiled in the crate that
+/// polls it, so that of any other form the whole part would be compiled anew in every binary and test.
+pub type Running = Pin<Box<dyn Future<Output = Result<(), RunError>> + Send>>;
 
 /// Why a part ended early.
 #[derive(Debug, thiserror::Error)]

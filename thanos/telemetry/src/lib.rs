@@ -25,6 +25,6 @@ pub mod parent;
 pub mod shutdown;
 pub mod sockets;
 
-pub use cli::{Context, RunError};
+pub use cli::{Context, RunError, Running};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;
