@@ -118,3 +118,18 @@ fn the_demo_s_own_policies_pass_the_check_that_users_run() {
     let (code, stdout, stderr) = gauntlet(&["autoscaler", "check", policies]);
     assert_eq!(code, 0, "{stdout}{stderr}");
 }
+
+#[test]
+fn the_doctor_names_what_is_in_the_way_and_exits_1() {
+    let (code, stdout, stderr) = gauntlet(&["doctor", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&stdout).expect("one line of JSON");
+    assert_eq!(code == 0, report["ok"] == true, "{stdout}{stderr}");
+    assert!(report["wakeUpsUs"]["samples"].as_u64().is_some_and(|n| n > 0), "{stdout}");
+    let ports = report["checks"].as_array().expect("checks").iter().find(|c| c["name"] == "ports of pods");
+    assert!(ports.expect("ports are looked at").to_string().contains("4143"), "{stdout}");
+    // Where nobody can write.
+    let (code, stdout, stderr) = gauntlet(&["doctor", "--dir", "/proc/none"]);
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    assert!(stdout.lines().any(|l| l.starts_with("PROBLEM") && l.contains("/proc")), "{stdout}");
+    assert!(stderr.contains("the demo would not start"), "{stderr}");
+}

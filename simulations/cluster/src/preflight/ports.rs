@@ -73,7 +73,9 @@ pub(super) fn free(ports: &BTreeSet<u16>, octet: u8) -> Check {
     let numbers: Vec<String> = ports.iter().map(u16::to_string).collect();
     let findings =
         ports.iter().filter_map(|port| held(SocketAddr::from((Ipv4Addr::new(127, octet, 1, 1), *port))));
-    Check::new("ports of pods", format!("{} are free", numbers.join(", ")), findings)
+    let findings: Vec<Finding> = findings.collect();
+    let what = if findings.is_empty() { "are free" } else { "are needed" };
+    Check::new("ports of pods", format!("{} {what}", numbers.join(", ")), findings)
 }
 
 /// What keeps a pod from its port.
