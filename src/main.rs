@@ -160,7 +160,7 @@ fn live_as_a_pod() -> Result<(), RunError> {
     if let Some(node) = std::env::var("GAUNTLET_DIE_WITH_PARENT").ok().and_then(|pid| pid.parse().ok()) {
         parent::die_with(node).map_err(|e| RunError::Failed(e.into()))?;
         // Lowering oneself is always allowed.
-        let _ = rustix::process::nice(5);
+        let _ = rustix::process::nice(simulations_cluster::machine::POD_NICE);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::exit;
 use crate::run::{How as RunHow, run as run_scenario};
 use crate::view::{Output, Teller, View};
 use crate::world::World;
-use crate::{builtin, calibrate, output, recorded};
+use crate::{builtin, calibrate, output, recorded, size};
 
 mod source;
 
@@ -154,7 +154,10 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.list || args.schema.is_some() {
         return list(&args);
     }
-    let mut loaded = load(&args)?;
+    let mut loaded = match args.demo {
+        true => load_demo(&args).await?,
+        false => load(&args, BTreeMap::new())?,
+    };
     let calibrated = args.calibrate.as_ref().map(|service| Setup::new(&loaded, service, args.probe));
     let mut calibrated = calibrated.transpose().map_err(refused)?;
     if let Some(setup) = &mut calibrated {
@@ -226,9 +229,16 @@ pub fn schema(of: Schema) -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
+/// The demo in the size that fits the machine as it is now.
+async fn load_demo(args: &Args) -> Result<Loaded, RunError> {
+    let measured = tokio::task::spawn_blocking(size::measured).await;
+    let (size, told) = measured.map_err(|e| RunError::Failed(e.into()))?;
+    View::new(args.how.output).say(&told);
+    load(args, size.overrides())
+}
+
 /// What was asked for, with what was set.
-fn load(args: &Args) -> Result<Loaded, RunError> {
-    let mut set = BTreeMap::new();
+fn load(args: &Args, mut set: BTreeMap<String, String>) -> Result<Loaded, RunError> {
     for item in &args.set {
         let (key, value) =
             item.split_once('=').ok_or_else(|| refused(format!("--set {item}: write KEY=VALUE")))?;

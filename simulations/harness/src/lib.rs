@@ -20,7 +20,7 @@
 //! - a scenario that is wrong in any way is refused before anything starts.
 //!
 //! Modules in reading order: [`recorded`], [`journal`], [`link`], `manifests`, [`needs`], [`world`], [`observe`], [`faults`], [`records`],
-//! [`run`], [`calibrate`], [`view`], [`output`], [`builtin`], [`exit`], [`command`].
+//! [`run`], [`calibrate`], [`view`], [`output`], [`builtin`], [`size`], [`exit`], [`command`].
 
 pub mod builtin;
 pub mod calibrate;
@@ -36,5 +36,6 @@ pub mod output;
 pub mod recorded;
 pub mod records;
 pub mod run;
+pub mod size;
 pub mod view;
 pub mod world;

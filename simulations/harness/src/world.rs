@@ -53,7 +53,8 @@ impl World {
         loaded: &Loaded,
         tell: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Self> {
-        let found = preflight::findings(&needs::of(&loaded.scenario, dir));
+        let needs = needs::of(&loaded.scenario, dir);
+        let found = tokio::task::spawn_blocking(move || preflight::findings(&needs)).await?;
         preflight::refuse(&found)?;
         found.iter().for_each(|warning| tell(&format!("warning: {warning}")));
         let mut clusters = Vec::new();

@@ -109,10 +109,8 @@ fn a_change_is_told_by_the_decision_that_made_it() {
         (0..9).for_each(|_| lines.extend(state.overdue()));
         lines
     };
-    let (to_5, to_9) = (
-        "east/web: 2 → 5 replicas. 61 asks for 5",
-        "east/web: 5 → 9 replicas. 140 asks for 12",
-    );
+    let (to_5, to_9) =
+        ("east/web: 2 → 5 replicas. 61 asks for 5", "east/web: 5 → 9 replicas. 140 asks for 12");
     // The policy still shows the cause of the decision before when the replicas change.
     let first = [replicas(2), replicas(5), decision(2, 5, true, "61 asks for 5"), policy("61 asks for 5")];
     let second = [replicas(9), policy("61 asks for 5"), decision(5, 9, true, "140 asks for 12")];
