@@ -316,7 +316,7 @@ async fn probe(
         (Ok(found) | Err(found), Ok(())) => found,
         (Ok(found) | Err(found), Err(why)) => format!("{found}; {why}"),
     };
-    Ok(Ok(Probe { rate_rps, held, found, figures: figures(&counted.summary()) }))
+    Ok(Ok(Probe { rate_rps, held, found, figures: figures(&counted.failures_as_slowest().summary()) }))
 }
 
 /// Whether the generator could send, and did in time.

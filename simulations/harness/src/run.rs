@@ -257,7 +257,7 @@ struct Running<'a> {
 impl Running<'_> {
     fn second(&self, journal: &Journal) {
         let (cluster, load, to) = (self.cluster.name().into(), self.load.name().into(), self.load.to.clone());
-        journal.write(Event::Load { cluster, load, to, progress: self.generator.lap() });
+        journal.write(Event::Load { cluster, load, to, progress: self.generator.lap_of_users() });
     }
 
     async fn refresh(&self, world: &World) {

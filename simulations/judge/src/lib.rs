@@ -9,7 +9,8 @@
 //! Invariants:
 //! - what never happened does not hold;
 //! - a request that failed, or was not sent, was never fast: it counts as the worst that a bound can see;
-//! - nothing that goes wrong in addition turns a row that failed into one that held;
+//! - nothing that goes wrong in addition turns a row that failed into one that held (but for rows that bound a surplus,
+//!   `thetaO` and `tauO`: what is down is not too much);
 //! - a run that was not driven as planned is invalid, whatever its rows say, and a service that does badly under a run
 //!   that was is guilty, never the run;
 //! - the same timeline gives the same verdict, whoever drove it.

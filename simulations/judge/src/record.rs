@@ -203,7 +203,8 @@ pub struct LoadRecord {
     pub figures: Figures,
 }
 
-/// Requests and their latency, from planned time to the last byte, failures included.
+/// Requests and their latency, from planned time to the last byte; a request that failed or was not sent counts as the
+/// longest that there is, 20 s.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
@@ -256,7 +257,7 @@ pub struct WorkloadRecord {
     pub changes: u32,
     /// Changes of direction.
     pub reversals: u32,
-    /// Integral of ready replicas, in hours.
+    /// Integral of the replicas that are wanted, or ready still, in hours.
     pub replica_hours: f64,
     /// Requests per second that one replica sustains, where the scenario says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

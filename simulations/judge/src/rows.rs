@@ -104,31 +104,31 @@ fn faults(t: &Timeline) -> Vec<Row> {
     missed.collect()
 }
 
-/// Every decision's record is there, and gives the same decision again; no row where records were not kept.
+/// Every decision's record is there, and gives the same decision again; no row where nothing was decided.
 fn records(t: &Timeline) -> Option<Row> {
-    let decisions = t.events().iter().filter_map(|(_, e)| match e {
+    let taken = t.events().iter().filter_map(|(_, e)| match e {
         Event::Decision { policy, decision } => Some((policy, decision)),
         _ => None,
     });
-    let (mut kept, mut wrong) = (0, None);
-    for (policy, d) in decisions {
+    let (mut decisions, mut wrong) = (0, None);
+    for (policy, d) in taken {
+        decisions += 1;
         match &d.record {
-            Some(record) if record.replays => kept += 1,
+            Some(record) if record.replays => {}
             other => {
                 let what = if other.is_some() { "gives another decision" } else { "was not kept" };
                 wrong = wrong.or(Some(format!(
                     "{}/{}, {} to {} at {}: its record {what} ({})",
                     policy.cluster, policy.name, d.from, d.to, d.time, d.digest
                 )));
-                kept += u32::from(other.is_some());
             }
         }
     }
     let found = match wrong {
-        None => Ok(format!("{kept} decisions")),
+        None => Ok(format!("{decisions} decisions")),
         Some(why) => Err(why),
     };
-    (kept > 0).then(|| Row::new("records", "every decision follows again from its record", found))
+    (decisions > 0).then(|| Row::new("records", "every decision follows again from its record", found))
 }
 
 fn bounded(held: bool, found: String) -> Found {
@@ -137,6 +137,15 @@ fn bounded(held: bool, found: String) -> Found {
 
 fn mark(t: &Timeline, name: &str) -> Result<Duration, String> {
     t.mark(name).ok_or_else(|| format!("{name:?} never happened"))
+}
+
+/// A stretch between two marks as they were made; a fault's may have come later than it was planned.
+fn span(t: &Timeline, from: &str, to: &str) -> Result<(Duration, Duration), String> {
+    let (begins, ends) = (mark(t, from)?, mark(t, to)?);
+    if begins >= ends {
+        return Err(format!("{to:?}, at {}, did not come after {from:?}, at {}", seconds(ends), seconds(begins)));
+    }
+    Ok((begins, ends))
 }
 
 fn seconds(d: Duration) -> String {
@@ -186,7 +195,7 @@ fn reaches(
 }
 
 fn never_below(t: &Timeline, target: &Target, at_least: i32, from: &str, to: &str) -> Found {
-    let (from, to) = (mark(t, from)?, mark(t, to)?);
+    let (from, to) = span(t, from, to)?;
     let ready = t.replicas(target).map(|(at, _, ready)| (at, ready));
     match from_to(ready, from, to).min_by_key(|(_, ready)| *ready) {
         None => Err("never seen".into()),
@@ -195,7 +204,7 @@ fn never_below(t: &Timeline, target: &Target, at_least: i32, from: &str, to: &st
 }
 
 fn doubts(t: &Timeline, policy: &Target, from: &str, to: &str) -> Found {
-    let (from, to) = (mark(t, from)?, mark(t, to)?);
+    let (from, to) = span(t, from, to)?;
     let doubted = from_to(t.policy(policy), from, to).find(|(_, s)| s.sufficient == Some(false));
     doubted
         .map(|(at, s)| format!("after {}: \"{}\"", seconds(at - from), s.evidence))
@@ -203,7 +212,7 @@ fn doubts(t: &Timeline, policy: &Target, from: &str, to: &str) -> Found {
 }
 
 fn lied_to(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> Found {
-    let (from, to) = (mark(t, from)?, mark(t, to)?);
+    let (from, to) = span(t, from, to)?;
     let at_start = t.policy(policy).take_while(|(at, _)| *at <= from).filter_map(|(_, s)| s.value).last();
     let Some(at_start) = at_start.filter(|v| *v > 0.0) else {
         return Err("the policy had no value before".into());
@@ -212,11 +221,11 @@ fn lied_to(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> F
     let lowest = during.iter().filter_map(|s| s.value).fold(f64::INFINITY, f64::min);
     let fell = |s: &&&PolicyState| s.value.is_some_and(|v| v <= at_start * share);
     // What it does not know of is worth no doubt; what it believed, it believed.
-    if let Some(s) = during.iter().filter(fell).find(|s| s.sufficient == Some(true)) {
+    if let Some(s) = during.iter().filter(fell).find(|s| s.value_sufficient == Some(true)) {
         let value = s.value.unwrap_or_default();
         return Err(format!("the value fell from {at_start:.1} to {value:.1} and the policy believed it"));
     }
-    match during.iter().filter(fell).find(|s| s.sufficient == Some(false)) {
+    match during.iter().filter(fell).find(|s| s.value_sufficient == Some(false)) {
         Some(s) => Ok(format!("{at_start:.1} fell to {lowest:.1}; \"{}\"", s.evidence)),
         None if lowest.is_finite() => Err(format!("the value went from {at_start:.1} to {lowest:.1} only")),
         None => Err(format!("the value was {at_start:.1}, and none after that")),

@@ -34,7 +34,7 @@ pub fn judge(condition: &Condition, recorder: &Recorder, lasted: Duration) -> Re
         }
         Figure::Count => (s.planned as f64, s.planned.to_string()),
         Figure::Rate => {
-            let rate = s.completed as f64 / lasted.as_secs_f64().max(f64::EPSILON);
+            let rate = recorder.answered_in_time() as f64 / lasted.as_secs_f64().max(f64::EPSILON);
             (rate, format!("{rate:.1} per second"))
         }
     };
@@ -57,7 +57,8 @@ fn quantile_ms(recorder: &Recorder, share: f64, answered: u64, bad: u64, failed_
     let rank = if failed_ms > 0.0 { Some(rank) } else { rank.checked_sub(bad) };
     match rank {
         Some(rank @ 1..) if rank <= answered => {
-            recorder.answered_ms(rank as f64 / answered as f64).min(longest_ms())
+            // The middle of the rank's share, which no rounding takes to the next.
+            recorder.answered_ms((rank as f64 - 0.5) / answered as f64).min(longest_ms())
         }
         _ => failed_ms,
     }

@@ -53,6 +53,8 @@ pub struct PolicyState {
     pub evidence: String,
     /// The first metric's value, as the policy shows it.
     pub value: Option<f64>,
+    /// Whether that metric's own evidence sufficed.
+    pub value_sufficient: Option<bool>,
     /// Replicas that it wants.
     pub desired: Option<i32>,
     /// Replicas that its metrics ask for, where each of them asks.

@@ -33,7 +33,7 @@ pub struct Replicas {
     pub changes: u32,
     /// Changes of their direction.
     pub reversals: u32,
-    /// Ready replicas, integrated.
+    /// Replicas that are wanted, or ready still, integrated: what is paid for, whether it works or not.
     pub replica_hours: f64,
 }
 
@@ -53,8 +53,13 @@ pub fn replicas(timeline: &Timeline, target: &Target) -> Option<Replicas> {
         last,
         changes: u32::try_from(directions.len()).unwrap_or(u32::MAX),
         reversals: u32::try_from(reversals).unwrap_or(u32::MAX),
-        replica_hours: integral_s(&ready(timeline, target), end) / 3600.0,
+        replica_hours: integral_s(&paid(timeline, target), end) / 3600.0,
     })
+}
+
+/// Replicas that are paid for over time.
+fn paid(timeline: &Timeline, target: &Target) -> Steps {
+    timeline.replicas(target).map(|(at, wanted, ready)| (at, wanted.max(ready))).collect()
 }
 
 /// Ready replicas over time.
@@ -158,8 +163,8 @@ mod tests {
         t.push(s(41), Event::Replicas { target: target.clone(), wanted: 9, ready: 9 });
         let r = replicas(&t, &target).unwrap();
         assert_eq!((r.first, r.most, r.last, r.changes, r.reversals), (2, 5, 5, 3, 2));
-        // 12 s of 2, 8 s of 4, 10 s of 3, 10 s of 5.
-        assert!((r.replica_hours * 3600.0 - 136.0).abs() < 1e-9, "{r:?}");
+        // 10 s of 2, 10 s of 4 that are wanted, 10 s of 3, 10 s of 5.
+        assert!((r.replica_hours * 3600.0 - 140.0).abs() < 1e-9, "{r:?}");
         assert_eq!(replicas(&t, &("west".into(), "web".into())), None);
     }
 

@@ -144,11 +144,16 @@ struct Shared {
 
 impl Shared {
     fn record(&self, planned: Duration, f: impl Fn(&mut Recorder)) {
-        f(&mut self.second.lock());
+        self.record_until(planned, |recorder, _| f(recorder));
+    }
+
+    /// Each record of a request, with the end of what it is a record of.
+    fn record_until(&self, planned: Duration, f: impl Fn(&mut Recorder, Duration)) {
+        f(&mut self.second.lock(), self.course.duration());
         let due_in = self.stretches.partition_point(|(end, _)| *end <= planned);
         // An arrival on the very end of the last stretch belongs to it.
-        if let Some((_, stretch)) = self.stretches.get(due_in).or(self.stretches.last()) {
-            f(&mut stretch.lock());
+        if let Some((end, stretch)) = self.stretches.get(due_in).or(self.stretches.last()) {
+            f(&mut stretch.lock(), *end);
         }
     }
 
@@ -158,9 +163,13 @@ impl Shared {
     }
 
     fn ended(&self, planned: Duration, lag: Duration, end: End<'_>, also: impl Fn(&mut Recorder)) {
-        let latency = self.started.elapsed().saturating_sub(planned);
-        self.record(planned, |r| {
+        let now = self.started.elapsed();
+        let latency = now.saturating_sub(planned);
+        self.record_until(planned, |r, over| {
             r.ended_lagged(latency, lag, end);
+            if end == End::Ok && now <= over {
+                r.answered_before_the_end();
+            }
             also(r);
         });
         self.in_its_second(planned, |d| d.ended_lagged(latency, lag, end));
@@ -220,6 +229,15 @@ impl Generator {
         self.shared.total.lock().merge(&second);
         let at = self.shared.started.elapsed();
         Progress { at, rate_rps: self.shared.course.rate_at(at), second: second.summary() }
+    }
+
+    /// As [`Self::lap`], with what failed or was not sent slower than any latency.
+    pub fn lap_of_users(&self) -> Progress {
+        let second = std::mem::take(&mut *self.shared.second.lock());
+        self.shared.total.lock().merge(&second);
+        let at = self.shared.started.elapsed();
+        let second = second.failures_as_slowest().summary();
+        Progress { at, rate_rps: self.shared.course.rate_at(at), second }
     }
 
     /// The distributions so far, of the whole and of each stretch by when a request was due. What is under way is

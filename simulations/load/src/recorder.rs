@@ -47,6 +47,8 @@ pub struct Recorder {
     statuses: BTreeMap<u16, u64>,
     retried: u64,
     received_bytes: u64,
+    /// Answered well before the stretch was over.
+    in_time: u64,
     send_lag_us: Histogram<u64>,
     /// Of what was answered well.
     answered: Latencies,
@@ -91,6 +93,7 @@ impl Default for Recorder {
             statuses: BTreeMap::new(),
             retried: 0,
             received_bytes: 0,
+            in_time: 0,
             send_lag_us: histogram(),
             answered: Latencies::new(),
             failures: None,
@@ -165,6 +168,16 @@ impl Recorder {
         self.received_bytes = self.received_bytes.saturating_add(body_bytes);
     }
 
+    /// A request was answered well before the stretch that it is of was over: what is answered later is no rate of it.
+    pub fn answered_before_the_end(&mut self) {
+        self.in_time += 1;
+    }
+
+    /// How many were.
+    pub fn answered_in_time(&self) -> u64 {
+        self.in_time
+    }
+
     /// A request was sent again, as the server had closed the kept connection that it was sent on.
     pub fn retried(&mut self) {
         self.retried += 1;
@@ -181,6 +194,7 @@ impl Recorder {
             *self.statuses.entry(*status).or_default() += n;
         }
         self.retried += other.retried;
+        self.in_time += other.in_time;
         self.received_bytes = self.received_bytes.saturating_add(other.received_bytes);
         let _ = self.send_lag_us.add(&other.send_lag_us);
         self.answered.add(&other.answered);

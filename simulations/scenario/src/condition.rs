@@ -170,9 +170,15 @@ impl Condition {
         &self.text
     }
 
-    /// Whether it says something about users, and not about how much was sent: on latency or failures.
+    /// Whether it is what users accept: a bound on latency or failures, from above.
     pub fn is_of_quality(&self) -> bool {
-        !matches!(self.figure, Figure::Count | Figure::Rate)
+        let above = matches!(self.operator, Operator::Less | Operator::LessOrEqual);
+        let none = self.operator == Operator::Equal && self.value == 0.0;
+        match self.figure {
+            Figure::Count | Figure::Rate => false,
+            Figure::Failed | Figure::FailedShare => above || none,
+            _ => above,
+        }
     }
 
     /// The latency, milliseconds, above which a request is not what users accept; none for failures.

@@ -94,7 +94,7 @@ pub enum Expectation {
     ReplicaHours {
         /// `CLUSTER/NAME`.
         workload: Place,
-        /// Ready replicas, integrated, in hours.
+        /// Replicas that are wanted, or ready still, integrated, in hours.
         at_most: f64,
     },
     /// From a mark to the next stage or the end, wanted replicas went beyond the value that they settled at by at

@@ -100,9 +100,9 @@ impl Loaded {
                 _ => format!("--counterexample: {scenario} has no {name:?}, only {}{hint}", names.join(", ")),
             }
         })?;
-        let mut set = found.overrides();
-        set.extend(self.set.clone());
-        let loaded = parse_only(&self.file, &self.text, &set, read, |_, _| Vec::new())?;
+        // What was set comes second, whatever its paths are spelt like, so that it wins.
+        let sets = [&found.overrides(), &self.set];
+        let loaded = parse_only(&self.file, &self.text, &sets, read, |_, _| Vec::new())?;
         Ok(Self { counterexample: Some(found.clone()), ..loaded })
     }
 }
@@ -118,21 +118,21 @@ pub fn parse(
     set: &BTreeMap<String, String>,
     read: Read<'_>,
 ) -> Result<Loaded, String> {
-    parse_only(file, text, set, read, |tree, scenario| counterexamples(tree, scenario, read))
+    parse_only(file, text, &[set], read, |tree, scenario| counterexamples(tree, scenario, read))
 }
 
-/// `further` says what else is wrong with a tree that was read.
+/// Each of `sets` is applied after the one before; `further` says what else is wrong with a tree that was read.
 fn parse_only(
     file: &str,
     text: &str,
-    set: &BTreeMap<String, String>,
+    sets: &[&BTreeMap<String, String>],
     read: Read<'_>,
     further: impl Fn(&Value, &Scenario) -> Vec<Problem>,
 ) -> Result<Loaded, String> {
     let lines = cli::yaml_lines(text);
     let mut tree: Value = cli::parse_yaml(text).map_err(|e| format!("{file}: {e}"))?;
     let mut overridden = Vec::new();
-    for (path, value) in set {
+    for (path, value) in sets.iter().copied().flatten() {
         let shown = format!("--set {path}={value}");
         let path = set::apply(&mut tree, path, value).map_err(|e| format!("{shown}: {e}"))?;
         overridden.push((path, shown));
@@ -157,7 +157,7 @@ fn parse_only(
         policies,
         text: text.to_owned(),
         file: file.to_owned(),
-        set: set.clone(),
+        set: sets.iter().copied().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
         effective: tree,
         inputs,
         counterexample: None,

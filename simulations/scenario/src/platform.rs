@@ -26,6 +26,10 @@ pub const PLATFORM: [Platform; 5] = [
 pub const RING: &str = "receive";
 /// Its namespace.
 pub const RING_NAMESPACE: &str = "monitoring";
+/// Where its file is, which the policy that scales it writes.
+pub const RING_CONFIG_MAP: &str = "receive-ring";
+/// The file's key there.
+pub const RING_KEY: &str = "hashrings.json";
 /// Its replicas at the start.
 pub const RING_REPLICAS: u16 = 2;
 

@@ -1,6 +1,7 @@
 //! How a part starts and ends: its context, its errors, its exit codes, its configuration files.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::pin::Pin;
 
@@ -68,11 +69,18 @@ impl RunError {
 /// [`RunError::Config`] naming the file: missing, unreadable, over 16 MiB, or not UTF-8.
 pub fn read_config(path: &Path) -> Result<String, RunError> {
     let fail = |e: &dyn std::fmt::Display| RunError::Config(format!("{}: {e}", path.display()));
-    let size = std::fs::metadata(path).map_err(|e| fail(&e))?.len();
-    if size > CONFIG_SIZE_LIMIT_BYTES {
-        return Err(fail(&format!("{size} bytes is over the limit of {CONFIG_SIZE_LIMIT_BYTES}")));
+    let metadata = std::fs::metadata(path).map_err(|e| fail(&e))?;
+    if metadata.is_dir() {
+        return Err(fail(&"is a folder"));
     }
-    std::fs::read_to_string(path).map_err(|e| fail(&e))
+    // What has no size, such as a pipe, is not trusted to end.
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| fail(&e))?;
+    file.take(CONFIG_SIZE_LIMIT_BYTES + 1).read_to_string(&mut text).map_err(|e| fail(&e))?;
+    if text.len() as u64 > CONFIG_SIZE_LIMIT_BYTES {
+        return Err(fail(&format!("is over the limit of {CONFIG_SIZE_LIMIT_BYTES} bytes")));
+    }
+    Ok(text)
 }
 
 /// Reads a YAML (or JSON) file into `T`.

@@ -9,41 +9,47 @@ use std::time::Duration;
 
 use simulations_scenario::Excuse;
 
-use super::{Found, mark, seconds};
+use super::{Found, seconds, span};
 use crate::timeline::{Decided, Target, Timeline};
 
 /// How long after a decision was taken its replicas may be seen to change.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) fn never(t: &Timeline, from: &str, to: &str, unless: Option<Excuse>) -> Found {
-    let (begins, ends) = (mark(t, from)?, mark(t, to)?);
+    let (begins, ends) = span(t, from, to)?;
     let targets = t.targets();
     if targets.is_empty() {
         return Err("no workload was watched".into());
     }
     let mut excused = Vec::new();
     for target in &targets {
-        let mut before: Option<i32> = None;
-        for (at, wanted, _) in t.replicas(target) {
-            // What was so at the first mark was lowered before it.
-            if let Some(b) = before.filter(|b| wanted < *b && at > begins && at <= ends) {
-                let told = format!(
-                    "{}/{} went from {b} to {wanted} after {}",
-                    target.0,
-                    target.1,
-                    seconds(at - begins)
-                );
-                let asked = unless.and_then(|_| asked_before(t, target, wanted, at, begins));
-                match asked {
-                    Some(asked) => excused.push(format!("{told}, as {asked} were asked for before")),
-                    None => return Err(told),
-                }
+        for (at, from, to) in lowerings(t, target).into_iter().filter(|(at, ..)| *at > begins && *at <= ends) {
+            let after = seconds(at - begins);
+            let told = format!("{}/{} went from {from} to {to} after {after}", target.0, target.1);
+            match unless.and_then(|_| asked_before(t, target, to, at, begins)) {
+                Some(asked) => excused.push(format!("{told}, as {asked} were asked for before")),
+                None => return Err(told),
             }
-            before = Some(wanted);
         }
     }
+    excused.dedup();
     let held = format!("{} workloads held or rose", targets.len());
     Ok(if excused.is_empty() { held } else { format!("{held}, but: {}", excused.join("; ")) })
+}
+
+/// `(offset, from, to)` of each: as the wanted replicas were seen to fall, and as decisions wrote it, for a fall that was
+/// made good at once may not have been seen.
+fn lowerings(t: &Timeline, target: &Target) -> Vec<(Duration, i32, i32)> {
+    let mut before: Option<i32> = None;
+    let mut all = Vec::new();
+    for (at, wanted, _) in t.replicas(target) {
+        all.extend(before.filter(|b| wanted < *b).map(|b| (at, b, wanted)));
+        before = Some(wanted);
+    }
+    let wrote = t.decisions(target).filter(|(_, d)| d.written && d.to < d.from);
+    all.extend(wrote.filter_map(|(_, d)| Some((t.offset_of(unix_ms(&d.time)?), d.from, d.to))));
+    all.sort_by_key(|(at, ..)| *at);
+    all
 }
 
 /// What was asked for at `begins`, if it was as few as the `wanted` that a sound decision lowered to, seen at `at`.

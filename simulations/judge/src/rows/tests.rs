@@ -24,7 +24,8 @@ fn scaler() -> PolicyId {
 }
 
 fn policy(t: &mut Timeline, at: u64, value: f64, sufficient: bool) {
-    let state = PolicyState { value: Some(value), sufficient: Some(sufficient), ..Default::default() };
+    let sufficient = Some(sufficient);
+    let state = PolicyState { value: Some(value), sufficient, value_sufficient: sufficient, ..Default::default() };
     t.push(s(at), Event::Policy { policy: scaler(), state });
 }
 
@@ -290,6 +291,63 @@ fn a_low_value_that_was_believed_once_was_believed() {
 }
 
 #[test]
+fn the_value_is_doubted_by_its_own_evidence_and_not_by_another_metric_s() {
+    let doubts = "doubts: {policy: east/web-scaler, from: cut, to: cut ended, share: 0.6}";
+    for (own, want) in [(false, true), (true, false)] {
+        let mut t = trusting(&[]);
+        policy(&mut t, 1, 200.0, true);
+        // Another metric's evidence does not suffice either way.
+        let state = PolicyState {
+            value: Some(100.0),
+            sufficient: Some(false),
+            value_sufficient: Some(own),
+            ..Default::default()
+        };
+        t.push(s(7), Event::Policy { policy: scaler(), state });
+        assert_eq!(held(doubts, &t), want, "{own}");
+    }
+}
+
+#[test]
+fn marks_that_came_in_another_order_than_planned_prove_nothing() {
+    for (cut, want) in [(9, true), (11, false), (10, false)] {
+        let mut t = Timeline::default();
+        replicas(&mut t, 0, 4, 4);
+        mark_at(&mut t, cut, "cut");
+        mark_at(&mut t, 10, "step");
+        mark_at(&mut t, 30, "end");
+        policy(&mut t, 0, 1.0, false);
+        for row in [
+            "neverLowered: {from: cut, to: step}",
+            "neverBelow: {workload: east/web, atLeast: 1, from: cut, to: step}",
+            "doubts: {policy: east/web-scaler, from: cut, to: step}",
+        ] {
+            assert_eq!(held(row, &t), want, "{row} {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_lowering_that_a_decision_wrote_counts_where_the_replicas_were_not_seen_to_fall() {
+    let mut t = trusting(&[]);
+    t.started_ms = 1_767_225_600_000;
+    replicas(&mut t, 0, 5, 5);
+    let decision = |second: u32, written| Decided {
+        time: format!("2026-01-01T00:00:{second:02}Z"),
+        from: 5,
+        to: 3,
+        written,
+        ..Decided::default()
+    };
+    let never = "neverLowered: {from: cut, to: cut ended}";
+    t.push(s(4), Event::Decision { policy: scaler(), decision: decision(4, true) });
+    t.push(s(7), Event::Decision { policy: scaler(), decision: decision(7, false) });
+    assert!(held(never, &t));
+    t.push(s(7), Event::Decision { policy: scaler(), decision: decision(7, true) });
+    assert!(!held(never, &t));
+}
+
+#[test]
 fn a_lowering_that_was_asked_for_before_is_told_apart_by_its_decision() {
     const STARTED_MS: i64 = 1_767_225_600_000;
     let at_ms = |second: i64| STARTED_MS + second * 1000;
@@ -381,11 +439,11 @@ fn a_fault_that_hit_nothing_and_a_record_that_does_not_replay_are_failed_rows() 
         rows(vec![Event::Missed { fault: "cut".into(), why: "no pod".into() }]),
         [("fault".to_owned(), false)]
     );
-    // Nothing was kept: a real cluster's controller keeps its own.
-    assert_eq!(rows(vec![decision(None)]), []);
     let records = |held| [("records".to_owned(), held)];
     assert_eq!(rows(vec![decision(kept(true)), decision(kept(true))]), records(true));
+    // One was lost, or all of them.
     assert_eq!(rows(vec![decision(kept(true)), decision(None)]), records(false));
+    assert_eq!(rows(vec![decision(None)]), records(false));
     assert_eq!(rows(vec![decision(kept(true)), decision(kept(false))]), records(false));
 }
 

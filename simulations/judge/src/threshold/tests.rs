@@ -13,6 +13,7 @@ fn timeline() -> Timeline {
         for i in 0..100u64 {
             recorder.sent(Duration::ZERO);
             let latency = Duration::from_millis(if i < 90 { 10 } else { slow_ms });
+            recorder.answered_before_the_end();
             recorder
                 .ended(latency, if i == 0 && cluster == "east" { End::Failed("timeout") } else { End::Ok });
         }
@@ -67,6 +68,19 @@ fn a_service_is_the_one_that_the_load_is_sent_to() {
         let that: Condition = "count==200".parse().unwrap();
         let t = Threshold { service: Some(service.into()), ..that.into() };
         assert_eq!(super::threshold(&t, &timeline()).is_ok(), want, "{service}");
+    }
+}
+
+#[test]
+fn a_percentile_is_no_rank_too_high_by_rounding() {
+    // 15 of 29 are the median and what is below it.
+    for n in [29u64, 31, 57, 101, 2119] {
+        let mut recorder = Recorder::default();
+        for i in 0..n {
+            recorder.sent(Duration::ZERO);
+            recorder.ended(Duration::from_millis(if i < n.div_ceil(2) { 10 } else { 900 }), End::Ok);
+        }
+        assert!(judge(&"med<200".parse().unwrap(), &recorder, Duration::from_secs(1)).is_ok(), "{n}");
     }
 }
 

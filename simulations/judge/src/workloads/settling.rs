@@ -7,7 +7,8 @@
 //!
 //! ```text
 //!  overshoot  max(w after the mark) / w_∞ − 1     upwards; for a way down 1 − min(w) / w_∞
-//!  settled    the first t with r(t) = w(t), and |w − w_∞| and |r − w_∞| ≤ max(1, 5 % of w_∞) from then on
+//!  settled    the first t with r(t) = w(t), and |w − w_∞| and |r − w_∞| ≤ max(1, 5 % of w_∞) and r ≥ 1 (where w ≥ 1)
+//!             from then on, and r = w at the stretch's end
 //! ```
 
 use std::time::Duration;
@@ -87,7 +88,13 @@ pub fn settled_at(
     let (_, last_wanted, last_ready) = *states.last()?;
     let band = (f64::from(last_wanted) * BAND_SHARE).max(1.0);
     let near = |v: i32| f64::from((v - last_wanted).abs()) <= band;
-    let inside = states.iter().rev().take_while(|(_, w, r)| near(*w) && near(*r)).count();
+    // Nothing is at rest that is down, and nothing has settled that is not there at the end.
+    let up = |w: i32, r: i32| w <= 0 || r >= 1;
+    let at_rest = |(_, w, r): &&(Duration, i32, i32)| near(*w) && near(*r) && up(*w, *r);
+    let inside = states.iter().rev().take_while(at_rest).count();
+    if last_wanted != last_ready {
+        return Some(Err((last_wanted, last_ready)));
+    }
     let resting = states.iter().skip(states.len() - inside).find(|(_, w, r)| w == r);
     Some(match resting {
         Some((at, ..)) => Ok(Settled { at: *at, replicas: last_wanted }),
@@ -154,6 +161,12 @@ mod tests {
             (&[(0, 2, 2), (12, 4, 4), (30, 4, 2), (33, 4, 4)], Some(Ok((33, 4)))),
             // At rest all the time.
             (&[(0, 2, 2)], Some(Ok((10, 2)))),
+            // Down from two seconds after the mark on, and one of two down to the end: one replica is no band for that.
+            (&[(0, 1, 1), (12, 1, 0)], Some(Err((1, 0)))),
+            (&[(0, 2, 2), (12, 2, 1)], Some(Err((2, 1)))),
+            (&[(0, 1, 1), (12, 1, 0), (30, 1, 1)], Some(Ok((30, 1)))),
+            // Scaled to nothing, and there.
+            (&[(0, 2, 2), (12, 0, 2), (14, 0, 0)], Some(Ok((14, 0)))),
             // Never ready.
             (&[(0, 2, 2), (12, 10, 2), (16, 10, 9)], Some(Err((10, 9)))),
             // What the next stage brings is not of this one.

@@ -44,6 +44,26 @@ fn what_is_no_threshold_says_what_would_be() {
 }
 
 #[test]
+fn users_accept_bounds_from_above() {
+    for (text, want) in [
+        ("p(95)<200", true),
+        ("max<=2s", true),
+        ("failed<1%", true),
+        ("failed==0", true),
+        ("failed==0%", true),
+        ("failed>50%", false),
+        ("failed>=1", false),
+        ("failed==3", false),
+        ("failed!=0", false),
+        ("p(95)>200", false),
+        ("rate>=5", false),
+        ("count<5", false),
+    ] {
+        assert_eq!(text.parse::<Condition>().unwrap().is_of_quality(), want, "{text}");
+    }
+}
+
+#[test]
 fn what_always_or_never_holds_says_nothing() {
     for (text, says) in [
         ("failed<=100%", "always"),

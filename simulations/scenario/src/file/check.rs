@@ -8,7 +8,7 @@ use simulations_load::app::{CV_MAX, Distribution};
 use super::{Input, PolicyDocument, Problem, Read};
 use crate::load::{Load, Loads};
 use crate::names::nearest;
-use crate::platform::PLATFORM;
+use crate::platform::{PLATFORM, PROXY};
 use crate::scenario::Scenario;
 use crate::service_time::ServiceTime;
 
@@ -21,6 +21,8 @@ const REPLICAS_MAX: u16 = 100;
 const CLUSTERS_MAX: usize = 8;
 /// Each has a generator of two threads on each cluster.
 const LOADS_MAX: usize = 8;
+/// Each has histograms of its own.
+const STAGES_MAX: usize = 200;
 const CONTROLLERS_MAX: u16 = 5;
 const LENGTH_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The first pods are waited for so long beside what they need anyway.
@@ -117,6 +119,12 @@ impl Checker<'_> {
         for (name, service) in &s.services {
             let at = |field: &str| format!("services.{name}.{field}");
             self.name(&format!("services.{name}"), name);
+            if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+                self.wrong(format!("services.{name}"), "begins with a letter: it is the name of a Service");
+            }
+            if name == PROXY {
+                self.wrong(format!("services.{name}"), "is the name of the container of every sidecar");
+            }
             if PLATFORM.iter().any(|p| p.name == name) {
                 self.wrong(format!("services.{name}"), "is the name of a part that every world has");
             }
@@ -142,7 +150,7 @@ impl Checker<'_> {
             }
             if let Some(slo) = &service.slo {
                 if !slo.is_of_quality() {
-                    self.wrong(at("slo"), "is a condition on latency or failures, for example p(95)<200");
+                    self.wrong(at("slo"), "is a bound on latency or failures from above, for example p(95)<200");
                 } else if let Some(why) = slo.says_nothing() {
                     self.wrong(at("slo"), format!("{} {why}", slo.text()));
                 }
@@ -187,6 +195,9 @@ impl Checker<'_> {
             } else if !names.insert(load.name()) {
                 self.wrong(format!("{path}.name"), format!("{:?} is there twice", load.name()));
             }
+        }
+        if s.stages().count() > STAGES_MAX {
+            self.wrong("load", format!("has more than {STAGES_MAX} stages; a recorded load has a `series`"));
         }
         let mut seen = BTreeSet::new();
         for (mark, _) in s.marks() {

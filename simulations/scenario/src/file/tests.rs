@@ -123,7 +123,7 @@ fn every_problem_has_its_line_and_the_nearest_right_name() {
             "sloViolations: {service: web, atMost: 5%}",
             &["small.yaml:21: expect[0].sloViolations.service: needs services.web.slo"],
         ),
-        ("serviceTime: 50ms", "slo: rate>5", &["small.yaml:4: services.web.slo: is a condition on latency"]),
+        ("serviceTime: 50ms", "slo: rate>5", &["small.yaml:4: services.web.slo: is a bound on latency"]),
         (
             "- p(95)<200",
             "- {that: count>9, abortOnFail: true}",
@@ -476,8 +476,9 @@ fn rows_that_cannot_fail_or_cannot_hold_are_refused() {
         ),
         ("reversals: {workload: east/web, atMost: 0}", ""),
         ("replicaHours: {workload: east/web, atMost: 0}", "replicaHours.atMost: is above 0"),
-        ("replicaHours: {workload: east/web, atMost: .inf}", "replicaHours.atMost: is above 0"),
-        ("replicaHours: {workload: east/web, atMost: .nan}", "replicaHours.atMost: is above 0"),
+        ("replicaHours: {workload: east/web, atMost: .inf}", "non-finite"),
+        ("replicaHours: {workload: east/web, atMost: .nan}",
+            "non-finite"),
         ("sloViolations: {service: web, atMost: 100%}", "sloViolations.atMost: at most 100 % always holds"),
         ("elasticity: {workload: east/web, tauU: 100}", "elasticity.tauU: at most 100 % always holds"),
     ] {
@@ -510,6 +511,62 @@ fn thresholds_that_say_nothing_are_refused() {
     }
     let error = parse_with(&GOOD.replace("serviceTime: 50ms", "slo: p(95)<60s"), &[]).unwrap_err();
     assert!(error.contains("small.yaml:4: services.web.slo: p(95)<60s always holds"), "{error}");
+}
+
+#[test]
+fn names_that_a_world_cannot_have_are_refused() {
+    for (name, want) in [
+        ("1web", "services.1web: begins with a letter"),
+        ("proxy", "services.proxy: is the name of the container of every sidecar"),
+        ("receive", "services.receive: is the name of a part"),
+        ("Web", "is no name"),
+        ("true", ""),
+    ] {
+        let text = GOOD.replace("services:\n", &format!("services:\n  \"{name}\": {{}}\n"));
+        let error = parse_with(&text, &[]).err().unwrap_or_default();
+        assert!(if want.is_empty() { error.is_empty() } else { error.contains(want) }, "{name}: {error}");
+    }
+    let stage = |i| format!("{{name: s{i}, for: 1s, rate: 1}}");
+    let stages: Vec<String> = (0..201).map(stage).collect();
+    let error = parse_with(GOOD, &[("load.stages", &format!("[{}]", stages.join(", ")))]).unwrap_err();
+    assert!(error.contains("has more than 200 stages"), "{error}");
+}
+
+#[test]
+fn the_ring_has_a_policy_that_writes_its_file() {
+    let ring = |spec: &str| {
+        POLICY
+            .replace("name: scaler, namespace: default", "name: ring, namespace: monitoring")
+            .replace("kind: Deployment, name: web", "kind: StatefulSet, name: receive")
+            .replace("spec:\n", &format!("spec:\n{spec}"))
+    };
+    let file = "  ring: {configMap: receive-ring, key: hashrings.json, port: 10901, replicationFactor: 2, settle: 3s}\n";
+    for (spec, want) in [
+        (file.to_owned(), ""),
+        (String::new(), "policies[0].file.spec.ring: is needed"),
+        (file.replace("receive-ring", "other"), "spec.ring: is of configMap receive-ring and key hashrings.json"),
+        (format!("  mode: Shadow\n{file}"), "spec.mode: is Active"),
+    ] {
+        let error = wrong_with("- reversals: {workload: east/web, atMost: 9}\n", &[&ring(&spec)]);
+        assert!(if want.is_empty() { error.is_empty() } else { error.contains(want) }, "{spec}: {error}");
+    }
+}
+
+#[test]
+fn what_is_set_wins_over_what_a_counterexample_sets() {
+    let text = format!(
+        "{GOOD}counterexamples:\n- {{name: few, set: {{services.web.replicas: 1, \"load.stages[1].rate\": 7}}, fails: [reaches]}}\n"
+    );
+    let counterexample = |set: &[(&str, &str)]| {
+        let loaded = parse_with(&text, set).unwrap();
+        loaded.counterexample("few", &read).unwrap()
+    };
+    let s = counterexample(&[]).scenario;
+    assert_eq!(s.services["web"].replicas, 1);
+    // A path above, and another spelling of the same.
+    let s = counterexample(&[("services.web", "{replicas: 4}"), ("load.stages.ramp.rate", "9")]).scenario;
+    assert_eq!(s.services["web"].replicas, 4);
+    assert_eq!(s.load.iter().next().unwrap().stages[1].rate.to_rps, 9.0);
 }
 
 #[test]

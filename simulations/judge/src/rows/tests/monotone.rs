@@ -119,6 +119,7 @@ expect:
 - sloViolations: {service: web, atMost: 5%, of: requests}
 - neverBelow: {workload: east/web, atLeast: 2, from: quiet, to: end}
 - neverLowered: {from: quiet, to: end}
+- settles: {workload: east/web, after: step, within: 9s}
 - neverLowered: {from: step, to: later, unless: askedBefore}
 - doubts: {policy: east/web-scaler, from: step, to: end, share: 0.5}
 ";

@@ -9,7 +9,9 @@ use thanos_telemetry::cli;
 use super::Checker;
 use crate::file::{Input, PolicyDocument, Read};
 use crate::names::nearest;
-use crate::platform::{RING, RING_NAMESPACE, RING_POLICY, RING_REPLICAS, SERVICES_NAMESPACE};
+use crate::platform::{
+    RING, RING_CONFIG_MAP, RING_KEY, RING_NAMESPACE, RING_POLICY, RING_REPLICAS, SERVICES_NAMESPACE,
+};
 use crate::scenario::PolicySource;
 
 impl Checker<'_> {
@@ -111,6 +113,9 @@ impl Checker<'_> {
             let at = format!("{path}.metadata.namespace");
             self.wrong(at, format!("{target} is in namespace {right_namespace}, not in {namespace:?}"));
         }
+        if target == RING {
+            self.ring(path, value);
+        }
         // One that only says what it would do stands beside the one that does it.
         if value["spec"]["mode"].as_str().is_some_and(|mode| mode != "Active") {
             return;
@@ -131,6 +136,23 @@ impl Checker<'_> {
                  maxReplicas, or lower services.{target}.replicas"
             );
             self.wrong(at, message);
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// Nobody else writes the ring's file, and without it no member is ever ready.
+    fn ring(&mut self, path: &str, value: &Value) {
+        let (spec, ring) = (&value["spec"], &value["spec"]["ring"]);
+        if ring.is_null() {
+            let message = format!("is needed: {{configMap: {RING_CONFIG_MAP}, key: {RING_KEY}, port: 10901}}");
+            self.wrong(format!("{path}.spec.ring"), message);
+        } else if ring["configMap"] != RING_CONFIG_MAP || ring["key"] != RING_KEY {
+            let message = format!("is of configMap {RING_CONFIG_MAP} and key {RING_KEY}, which the members read");
+            self.wrong(format!("{path}.spec.ring"), message);
+        }
+        if spec["mode"].as_str().is_some_and(|mode| mode != "Active") {
+            self.wrong(format!("{path}.spec.mode"), "is Active: the ring's file is this policy's to write");
         }
     }
 }
