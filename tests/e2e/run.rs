@@ -15,7 +15,8 @@ async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
     let (report, world) = (dir.path().join("report"), dir.path().join("world"));
     let mut run = Command::new(crate::program())
         .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/small.yaml")])
-        .args(["--hold", "--output", "json"])
+        // Whoever shares the machine may delay the generator; nothing here is judged on latency.
+        .args(["--hold", "--output", "json", "--max-send-lag", "5s"])
         .args(["--report".as_ref(), report.as_os_str(), "--dir".as_ref(), world.as_os_str()])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -25,7 +26,7 @@ async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
     let told = tokio::time::timeout(Duration::from_secs(180), lines(stdout));
     let (start, events, verdict) = told.await.expect("a verdict in time");
     assert_eq!((start.scenario.as_str(), start.stages.len()), ("small", 1));
-    for row in verdict.rows.iter().filter(|r| r.expectation != "the load was sent as planned") {
+    for row in &verdict.rows {
         assert!(row.held, "{}: {}", row.expectation, row.found);
     }
 
@@ -45,13 +46,8 @@ async fn a_run_is_told_in_lines_kept_in_a_folder_and_shown_by_its_dashboard() {
     rustix::process::kill_process(pid.expect("it still holds"), rustix::process::Signal::INT)
         .expect("it is ours");
     let ended = tokio::time::timeout(Duration::from_secs(60), run.wait()).await.expect("it ends");
-    let code = match verdict.verdict {
-        Verdict::Pass => 0,
-        // Whoever shares the machine may delay the generator; everything else held.
-        Verdict::InvalidGenerator => 105,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(ended.expect("an exit").code(), Some(code));
+    assert_eq!(verdict.verdict, Verdict::Pass);
+    assert_eq!(ended.expect("an exit").code(), Some(0));
 
     let text = std::fs::read_to_string(report.join("result.json")).expect("a record");
     let record: RunRecord = serde_json::from_str(&text).expect("the record's format");

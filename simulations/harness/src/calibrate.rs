@@ -156,7 +156,7 @@ pub struct Calibration {
     pub broke_rps: Option<f64>,
     /// In the order in which they were tried.
     pub probes: Vec<Probe>,
-    /// Where the arrivals' randomness started; each probe's is one more than the one before.
+    /// Where the arrivals' randomness started; each probe has its own draws of it.
     pub seed: u64,
     /// Seconds at the beginning of a probe that do not count.
     pub warm_up_s: f64,
@@ -236,7 +236,9 @@ async fn probe_all(
 ) -> Result<(Search, Vec<Probe>), Failure> {
     let (mut search, mut probes) = (Search::default(), Vec::new());
     while let Some(rate_rps) = search.next() {
-        let seed = setup.world.scenario.seed.wrapping_add(probes.len() as u64);
+        // Each probe's draws are its own, whatever the seed.
+        let stream = format!("{} probe {}", setup.service, probes.len());
+        let seed = seed_of(setup.world.scenario.seed, &stream, &setup.world.file);
         let mut late = String::new();
         let mut done = None;
         for _ in 0..=REPEATS {
@@ -283,7 +285,7 @@ async fn probe(
         stages,
         stretches: vec![WARM_UP, half, setup.probe - half],
         arrivals: setup.arrivals,
-        seed: seed_of(seed, &setup.service, cluster.name()),
+        seed,
         targets,
         timeout: REQUEST_TIMEOUT,
         by_second: false,

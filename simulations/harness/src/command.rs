@@ -177,6 +177,7 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if let Some(report) = &args.report {
         // Before the run, not after it, is when to learn that its result cannot be kept.
         std::fs::create_dir_all(report)
+            .and_then(|()| output::clear(report))
             .map_err(|e| refused(format!("--report {}: {e}", report.display())))?;
     }
     let temporary = folder(&args.how)?;
@@ -308,7 +309,7 @@ async fn run_in(args: &Args, loaded: &Loaded, dir: &Path, ctx: &Context) -> Resu
         }
         Ok(outcome) => {
             view.end(&outcome.timeline);
-            let record = RunRecord::new(loaded, &outcome, started_at);
+            let record = RunRecord::new(loaded, &outcome);
             view.verdict_line(&record);
             view.summary(&outcome.timeline);
             view.verdict(&outcome.rows);
@@ -346,6 +347,11 @@ fn conclude(view: &View, loaded: &Loaded, outcome: &Outcome) -> Result<(), RunEr
             view.say(&format!("\ncounterexample {:?}: {}", c.name, c.why));
             view.verdict(&rows);
             let held: Vec<&str> = rows.iter().filter(|r| !r.held).map(|r| r.key.as_str()).collect();
+            // What was to go wrong, and to be recorded, did and was, or the rows fail for another reason.
+            let otherwise = failed().find(|r| matches!(r.key.as_str(), "fault" | "records"));
+            if let Some(row) = otherwise {
+                return no(exit::THRESHOLDS, format!("{}: {}", row.expectation, row.found));
+            }
             if !held.is_empty() {
                 let message = format!("should have failed and did not: {}", held.join(", "));
                 return no(exit::THRESHOLDS, message);

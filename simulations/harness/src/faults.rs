@@ -102,8 +102,9 @@ impl<'a> Faults<'a> {
             }
         };
         if late > LATE {
-            let why = format!("began {:.1} s late", late.as_secs_f64());
-            self.journal.write(missed(fault, why));
+            let (what, how) =
+                (format!("fault {:?}", fault.name), format!("began {:.1} s late", late.as_secs_f64()));
+            self.journal.write(Event::Late { what, how });
         }
         *state = State::Begun(hit);
     }
@@ -115,8 +116,8 @@ impl<'a> Faults<'a> {
             State::Planned | State::Ended => return,
             State::Beginning => {
                 self.journal.mark_now(&fault.name, fault.at);
-                let why = "was to end before anything was found to hit".to_owned();
-                self.journal.write(missed(fault, why));
+                let what = format!("fault {:?}", fault.name);
+                self.journal.write(Event::Late { what, how: "was to end before it had begun".to_owned() });
             }
             State::Begun(hit) => drop(hit),
         }

@@ -5,6 +5,24 @@ use std::path::Path;
 
 use simulations_judge::record::{RunRecord, Verdict};
 
+/// Files that a run leaves.
+const FILES: [&str; 4] = ["result.json", "junit.xml", "summary.md", "report.html"];
+
+/// Takes away what an earlier run has left in `dir`: its result is not this one's, even where this one has none.
+///
+/// # Errors
+/// A file could not be removed.
+pub fn clear(dir: &Path) -> std::io::Result<()> {
+    let gone = |removed: std::io::Result<()>| match removed {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    };
+    for file in FILES {
+        gone(std::fs::remove_file(dir.join(file)))?;
+    }
+    gone(std::fs::remove_dir_all(dir.join(crate::records::FOLDER)))
+}
+
 /// Writes all of them into `dir`, which is made.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autoscaler_core::{Evidence, Replay, replay};
+use simulations_judge::record::sha256;
 use simulations_judge::timeline::Kept;
 
 use crate::world::World;
@@ -42,7 +43,8 @@ impl<'a> Collector<'a> {
                     tracing::warn!(%error, path, "a decision record could not be kept");
                 }
             }
-            self.kept.insert(digest, judged(path, &bytes));
+            let kept = judged(path, &digest, &bytes);
+            self.kept.insert(digest, kept);
         }
     }
 
@@ -64,11 +66,12 @@ fn files(kubeconfig: &Path) -> Vec<PathBuf> {
     records.filter(|file| file.extension().is_some_and(|e| e == "json")).collect()
 }
 
-fn judged(path: String, bytes: &[u8]) -> Kept {
+/// What a file says that is named by a digest, which is to be its own.
+fn judged(path: String, digest: &str, bytes: &[u8]) -> Kept {
     match replay(bytes) {
         Ok(replay) => Kept {
             path,
-            replays: replay.identical,
+            replays: replay.identical && sha256(bytes) == digest,
             sufficient: replay.decision.metrics.iter().all(|m| m.evidence == Evidence::Sufficient),
             asked: asked(&replay),
         },

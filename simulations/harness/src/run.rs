@@ -40,6 +40,9 @@ const OTHER_FILES: usize = 2_000;
 /// How long figures may wait for where a load's pods are; the addresses known stay in use.
 const TARGETS_WITHIN: Duration = Duration::from_millis(500);
 
+/// A load that goes on for longer without the policies says nothing of them.
+const POLICIES_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long it may take to see how things are before they begin.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -81,17 +84,26 @@ pub async fn run(
         generator: Generator::start(plan, sending.clone()),
     };
     let mut loads: Vec<Running<'_>> = loads.into_iter().map(start).collect();
-    world.apply_policies().await?;
     let mut faults = Faults::new(&scenario.faults, world, &journal);
     let mut records = Collector::new(world, how.records.as_deref());
+    let applied = std::cell::Cell::new(false);
     let ended = {
+        let beside = async {
+            apply_policies(world, &journal).await;
+            applied.set(true);
+            refresh(&loads, world, &mut records).await;
+        };
         let drive = drive(scenario, &loads, &mut faults, &journal, shutdown, &mut each_second);
         tokio::select! {
             biased;
             ended = drive => ended,
-            () = refresh(&loads, world, &mut records) => Ended::Interrupted,
+            () = beside => Ended::Interrupted,
         }
     };
+    if !applied.get() {
+        let how = "were not applied while the load went on".to_owned();
+        journal.write(Event::Late { what: "policies".to_owned(), how });
+    }
     let lasted = journal.elapsed().min(scenario.duration());
     journal.mark_as_planned("end", lasted);
     faults.end_all();
@@ -203,6 +215,18 @@ async fn drive(
             }
         }
     }
+}
+
+/// The policies begin with the load. What keeps them from it is told; what was sent meanwhile is recorded all the same.
+async fn apply_policies(world: &World, journal: &Journal) {
+    let applied = world.apply_policies().await;
+    let took = journal.elapsed();
+    let how = match applied {
+        Ok(()) if took <= POLICIES_WITHIN => return,
+        Ok(()) => format!("were applied {:.1} s after the load began", took.as_secs_f64()),
+        Err(e) => format!("could not be applied: {e:#}"),
+    };
+    journal.write(Event::Late { what: "policies".to_owned(), how });
 }
 
 /// Where pods are, and what controllers recorded: an API server that is away for a moment changes nothing. Goes on for

@@ -57,6 +57,9 @@ pub struct RunRecord {
     /// What a reader should know, and what changed no row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// How late the load generator might be.
+    #[serde(default)]
+    pub judged_with: JudgedWith,
     /// Which of the scenario's counterexamples it was, and whether it failed as it should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterexample: Option<CounterexampleRecord>,
@@ -66,6 +69,28 @@ pub struct RunRecord {
     pub workloads: Vec<WorkloadRecord>,
     /// What happened, in order.
     pub events: Vec<EventRecord>,
+}
+
+/// How late the load generator might be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedWith {
+    /// 99th percentile of (sent − planned).
+    pub max_send_lag_ms: f64,
+    /// A later one made the run invalid only where that could have changed a row.
+    pub only_where_it_matters: bool,
+}
+
+/// What a decision's record says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRecord {
+    /// Whether deciding again from its input gives the same decision.
+    pub replays: bool,
+    /// Whether all of its evidence sufficed.
+    pub sufficient: bool,
+    /// Replicas that were asked for before it, and at it, and when: milliseconds since 1970.
+    pub asked: Vec<(i64, i32)>,
 }
 
 /// The scenario as it was run.
@@ -224,6 +249,9 @@ pub struct Figures {
     pub own_failures: u64,
     /// Failures by cause.
     pub causes: BTreeMap<String, u64>,
+    /// What the generator had not the means for, by cause.
+    #[serde(default)]
+    pub own_causes: BTreeMap<String, u64>,
     /// Answers by status, well or not.
     #[serde(default)]
     pub statuses: BTreeMap<String, u64>,
@@ -313,7 +341,14 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         planned_s: Option<f64>,
     },
-    /// A fault found nothing to hit, or came too late.
+    /// The harness did something later than planned, or not at all.
+    Late {
+        /// What.
+        what: String,
+        /// How.
+        how: String,
+    },
+    /// A fault found nothing to hit.
     Missed {
         /// The fault's name.
         fault: String,
@@ -352,6 +387,9 @@ pub enum What {
         evidence: String,
         /// The first metric's value.
         value: Option<f64>,
+        /// Whether that metric's own evidence sufficed.
+        #[serde(default)]
+        value_sufficient: Option<bool>,
         /// Replicas that it wants.
         desired: Option<i32>,
         /// Replicas that its metrics ask for, where each of them asks.
@@ -410,6 +448,9 @@ pub enum What {
         /// The record's file, below the folder of this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         record: Option<String>,
+        /// What it says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<KeptRecord>,
         /// Each metric as the same status shows it; empty where a newer decision is in it too.
         metrics: Vec<DecisionMetric>,
     },

@@ -143,7 +143,11 @@ fn mark(t: &Timeline, name: &str) -> Result<Duration, String> {
 fn span(t: &Timeline, from: &str, to: &str) -> Result<(Duration, Duration), String> {
     let (begins, ends) = (mark(t, from)?, mark(t, to)?);
     if begins >= ends {
-        return Err(format!("{to:?}, at {}, did not come after {from:?}, at {}", seconds(ends), seconds(begins)));
+        return Err(format!(
+            "{to:?}, at {}, did not come after {from:?}, at {}",
+            seconds(ends),
+            seconds(begins)
+        ));
     }
     Ok((begins, ends))
 }

@@ -130,12 +130,19 @@ pub enum Event {
         /// When it was planned.
         planned: Duration,
     },
-    /// A fault found nothing to hit, or came too late.
+    /// A fault found nothing to hit.
     Missed {
         /// The fault's name.
         fault: String,
         /// Why.
         why: String,
+    },
+    /// The harness did something later than planned, or not at all.
+    Late {
+        /// What.
+        what: String,
+        /// How.
+        how: String,
     },
     /// A workload's `spec.replicas` and ready replicas.
     Replicas {

@@ -29,7 +29,7 @@ impl Default for Lateness {
 /// Whether the run was driven as planned.
 #[derive(Clone, Debug)]
 pub struct Validity {
-    /// One on the generator; and one on faults, where there are any that came late.
+    /// One on the generator, the last; before it one on the harness, where that did something late.
     pub rows: Vec<Row>,
     /// What is worth a word and no more.
     pub warnings: Vec<String>,
@@ -58,7 +58,21 @@ pub fn judge(scenario: &Scenario, t: &Timeline, rows: &[Row], lateness: Lateness
             Ok(lags)
         }
     });
-    Validity { rows: vec![Row::new("generator", "the load was sent as planned", found)], warnings }
+    // The harness first: a generator's row is the last of a verdict.
+    let harness =
+        on_time(t).map(|found| Row::new("harness", "everything was done when it was planned", found));
+    let generator = Row::new("generator", "the load was sent as planned", found);
+    Validity { rows: harness.into_iter().chain([generator]).collect(), warnings }
+}
+
+/// What the harness did late, or not at all; none where there was nothing.
+fn on_time(t: &Timeline) -> Option<Found> {
+    let late = t.events().iter().filter_map(|(_, e)| match e {
+        Event::Late { what, how } => Some(format!("{what} {how}")),
+        _ => None,
+    });
+    let late: Vec<String> = late.collect();
+    (!late.is_empty()).then(|| Err(late.join("; ")))
 }
 
 /// Rows that a request which was sent late could make fail; it makes none hold.

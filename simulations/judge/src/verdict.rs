@@ -34,6 +34,8 @@ pub struct Outcome {
     pub aborted_by: Option<String>,
     /// What a reader should know, and what changed no row.
     pub warnings: Vec<String>,
+    /// How late the load generator might be.
+    pub lateness: Lateness,
     /// What happened.
     pub timeline: Timeline,
 }
@@ -68,5 +70,5 @@ pub fn verdict(scenario: &Scenario, timeline: Timeline, ended: &Ended, lateness:
         Verdict::Thresholds
     };
     rows.extend(driven.rows);
-    Outcome { rows, verdict, aborted_by, warnings: driven.warnings, timeline }
+    Outcome { rows, verdict, aborted_by, warnings: driven.warnings, lateness, timeline }
 }

@@ -15,8 +15,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Decisions before `since` are not the run's.
+    /// Decisions before `since` are not the run's. Times of a status are whole seconds, so this is, too.
     pub(super) fn since(since: Timestamp) -> Self {
+        let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
         Self { since, told: BTreeMap::new() }
     }
 
@@ -94,14 +95,16 @@ mod tests {
     #[test]
     fn each_decision_is_told_once_and_the_newest_with_what_it_was_taken_on() {
         let id = PolicyId { cluster: "east".into(), name: "web".into(), ..PolicyId::default() };
-        let mut told = Told::since("2026-01-01T00:00:05Z".parse().unwrap());
+        let mut told = Told::since("2026-01-01T00:00:05.7Z".parse().unwrap());
         let mut step = |decisions: &[(&str, i32)], value: &str| {
             let new = told.new_in(&id, &policy(decisions, value));
             new.iter().map(|d| (d.to, d.metrics.first().and_then(|m| m.value))).collect::<Vec<_>>()
         };
         // What was decided before the run is not of it.
         assert_eq!(step(&[("04", 2)], "1"), []);
-        assert_eq!(step(&[("06", 3), ("04", 2)], "4.5"), [(3, Some(4.5))]);
+        // Its time is told in whole seconds.
+        assert_eq!(step(&[("05", 2), ("04", 2)], "1"), [(2, Some(1.0))]);
+        assert_eq!(step(&[("06", 3), ("05", 2), ("04", 2)], "4.5"), [(3, Some(4.5))]);
         assert_eq!(step(&[("06", 3), ("04", 2)], "4.6"), []);
         // Two at once: what is shown is what the later one was taken on.
         assert_eq!(step(&[("08", 5), ("07", 4), ("06", 3)], "7"), [(4, None), (5, Some(7.0))]);

@@ -23,6 +23,7 @@ fn record(verdict: Verdict) -> RunRecord {
         },
         inputs: vec![],
         warnings: vec!["late".into()],
+        judged_with: Default::default(),
         started_at: "2026-01-01T00:00:00Z".into(),
         duration_s: 12.5,
         seed: 1,
@@ -96,5 +97,9 @@ fn a_record_reads_back_and_a_folder_holds_all_four() {
     assert!(dir.join("junit.xml").exists() && dir.join("summary.md").exists());
     let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
     assert!(page.contains("demo") && page.contains("p(95)&lt;200"), "{page}");
+    // What the next run finds is not its own.
+    clear(&dir).unwrap();
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    clear(&dir).unwrap();
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -112,13 +112,20 @@ impl State {
     pub(super) fn take(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::Mark { name, .. } => {
-                match name.strip_suffix(" ended") {
+                // A stage may be named like a fault's end.
+                let fault =
+                    name.strip_suffix(" ended").filter(|f| self.plan.faults.iter().any(|p| p.name == *f));
+                match fault {
                     Some(fault) => self.ended.insert(fault.to_owned()),
                     None => self.began.insert(name.clone()),
                 };
                 Some(format!("── {name} ──"))
             }
-            Event::Missed { fault, why } => Some(format!("fault {fault:?} missed: {why}")),
+            Event::Missed { fault, why } => {
+                self.ended.insert(fault.clone());
+                Some(format!("fault {fault:?} missed: {why}"))
+            }
+            Event::Late { what, how } => Some(format!("{what} {how}")),
             Event::Replicas { target, wanted, ready } => {
                 let before = self.replicas.insert(target.clone(), (*wanted, *ready));
                 if let Some((before, _)) = before.filter(|(w, _)| w != wanted) {
@@ -270,7 +277,7 @@ fn workload(id: &PolicyId, (wanted, ready): (i32, i32), policy: &PolicyState, mo
     bar.plain(&" ".repeat(cells(most).saturating_sub(up + wait) + 2));
     match policy.sufficient {
         Some(true) => bar.good("✓ evidence suffices"),
-        Some(false) => bar.warn("! evidence does not suffice: never fewer"),
+        Some(false) => bar.warn("! evidence does not suffice"),
         None => bar.dim("? evidence not judged yet"),
     };
     let mut why = Text::new();

@@ -67,7 +67,7 @@ fn a_workload_shows_its_replicas_its_evidence_and_why() {
     assert!(lines.contains("evidence suffices") && lines.contains("61 asks for 6"), "{lines}");
     let doubted = [replicas, Event::Policy { policy: scaler(), state: state(false) }];
     let lines = block(1, &doubted, 200).join("\n");
-    assert!(lines.contains("never fewer") && lines.contains("west is silent"), "{lines}");
+    assert!(lines.contains("does not suffice") && lines.contains("west is silent"), "{lines}");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use simulations_scenario::{Fault, FaultKind, Load, Loaded, REQUEST_TIMEOUT, Scen
 use super::identity::{digest, inputs};
 use super::{
     CounterexampleRecord, DecisionMetric, ElasticityRecord, EventRecord, FORMAT, FaultRecord, Figures,
-    LoadRecord, PointRecord, RowRecord, RunRecord, ScenarioText, StageRecord, What, WorkloadRecord,
+    JudgedWith, KeptRecord, LoadRecord, PointRecord, RowRecord, RunRecord, ScenarioText, StageRecord, What,
+    WorkloadRecord,
 };
 use crate::counterexample;
 use crate::rows::Row;
@@ -22,8 +23,8 @@ use crate::workloads;
 const POINTS_MAX: usize = 400;
 
 impl RunRecord {
-    /// The record of a run that started at `started_at`.
-    pub fn new(loaded: &Loaded, outcome: &Outcome, started_at: Timestamp) -> Self {
+    /// The record of a run.
+    pub fn new(loaded: &Loaded, outcome: &Outcome) -> Self {
         let s = &loaded.scenario;
         let t = &outcome.timeline;
         Self {
@@ -39,7 +40,7 @@ impl RunRecord {
                 digest: digest(loaded),
             },
             inputs: inputs(loaded),
-            started_at: started_at.to_string(),
+            started_at: Timestamp::from_millisecond(t.started_ms).unwrap_or_default().to_string(),
             duration_s: t.end().as_secs_f64(),
             seed: s.seed,
             clusters: s.clusters.clone(),
@@ -49,6 +50,10 @@ impl RunRecord {
             aborted_by: outcome.aborted_by.clone(),
             rows: outcome.rows.iter().map(row).collect(),
             warnings: outcome.warnings.clone(),
+            judged_with: JudgedWith {
+                max_send_lag_ms: outcome.lateness.max.as_secs_f64() * 1000.0,
+                only_where_it_matters: outcome.lateness.only_where_it_matters,
+            },
             loads: t.events().iter().filter_map(|(_, e)| load(e)).collect(),
             workloads: t.targets().iter().filter_map(|w| workload(s, t, w)).collect(),
             events: in_order(t.events().iter().filter_map(|(at, e)| event(*at, e)).collect()),
@@ -175,6 +180,7 @@ pub fn figures(s: &Summary) -> Figures {
         saturated: s.saturated,
         own_failures: s.own_failures,
         causes: s.causes.clone(),
+        own_causes: s.own_causes.clone(),
         statuses: s.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
         latency_p50_ms: ms(s.latency_p50_ms),
         latency_p95_ms: ms(s.latency_p95_ms),
@@ -228,6 +234,7 @@ pub fn event(at: Duration, event: &Event) -> Option<EventRecord> {
     let what = match event.clone() {
         Event::Mark { name, planned } => What::Mark { name, planned_s: Some(planned.as_secs_f64()) },
         Event::Missed { fault, why } => What::Missed { fault, why },
+        Event::Late { what, how } => What::Late { what, how },
         Event::Replicas { target: (cluster, workload), wanted, ready } => {
             What::Replicas { cluster, workload, wanted, ready }
         }
@@ -241,6 +248,7 @@ pub fn event(at: Duration, event: &Event) -> Option<EventRecord> {
             evidence: s.evidence,
             // JSON has no NaN; a value that is none is none.
             value: s.value.filter(|v| v.is_finite()),
+            value_sufficient: s.value_sufficient,
             desired: s.desired,
             proposal: s.proposal,
             cause: s.cause,
@@ -262,7 +270,12 @@ pub fn event(at: Duration, event: &Event) -> Option<EventRecord> {
             reason: d.cause,
             limits: d.limits,
             digest: d.digest,
-            record: d.record.map(|r| r.path),
+            record: d.record.as_ref().map(|r| r.path.clone()),
+            kept: d.record.map(|r| KeptRecord {
+                replays: r.replays,
+                sufficient: r.sufficient,
+                asked: r.asked,
+            }),
             metrics: d.metrics.into_iter().map(decision_metric).collect(),
         },
         Event::Slo { cluster, service, second: s } => {

@@ -23,7 +23,8 @@ pub(super) fn never(t: &Timeline, from: &str, to: &str, unless: Option<Excuse>) 
     }
     let mut excused = Vec::new();
     for target in &targets {
-        for (at, from, to) in lowerings(t, target).into_iter().filter(|(at, ..)| *at > begins && *at <= ends) {
+        for (at, from, to) in lowerings(t, target).into_iter().filter(|(at, ..)| *at > begins && *at <= ends)
+        {
             let after = seconds(at - begins);
             let told = format!("{}/{} went from {from} to {to} after {after}", target.0, target.1);
             match unless.and_then(|_| asked_before(t, target, to, at, begins)) {

@@ -25,7 +25,8 @@ fn scaler() -> PolicyId {
 
 fn policy(t: &mut Timeline, at: u64, value: f64, sufficient: bool) {
     let sufficient = Some(sufficient);
-    let state = PolicyState { value: Some(value), sufficient, value_sufficient: sufficient, ..Default::default() };
+    let state =
+        PolicyState { value: Some(value), sufficient, value_sufficient: sufficient, ..Default::default() };
     t.push(s(at), Event::Policy { policy: scaler(), state });
 }
 

@@ -76,6 +76,15 @@ fn a_generator_that_did_not_send_as_planned_makes_the_run_invalid() {
 }
 
 #[test]
+fn what_the_harness_did_late_makes_the_run_invalid() {
+    let mut t = run(0, 0, sent(None));
+    t.push(Duration::ZERO, Event::Late { what: "fault \"cut\"".into(), how: "began 1.3 s late".into() });
+    for lateness in [STRICT, LENIENT] {
+        assert!(!held(&t, "", lateness).0);
+    }
+}
+
+#[test]
 fn how_late_is_too_late_can_be_said() {
     let t = run(50, 13, sent(None));
     for (max_ms, want) in [(5, false), (12, false), (14, true)] {

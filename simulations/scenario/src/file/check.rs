@@ -150,7 +150,10 @@ impl Checker<'_> {
             }
             if let Some(slo) = &service.slo {
                 if !slo.is_of_quality() {
-                    self.wrong(at("slo"), "is a bound on latency or failures from above, for example p(95)<200");
+                    self.wrong(
+                        at("slo"),
+                        "is a bound on latency or failures from above, for example p(95)<200",
+                    );
                 } else if let Some(why) = slo.says_nothing() {
                     self.wrong(at("slo"), format!("{} {why}", slo.text()));
                 }

@@ -71,7 +71,8 @@ fn part<T: DeserializeOwned>(part: &Value, at: &str) -> Vec<Problem> {
         let problem = unreadable(&error);
         let inner = if problem.path == "." { "" } else { problem.path.as_str() };
         let missing = problem.message.strip_prefix("missing field `").and_then(|m| m.split('`').next());
-        let within = |field: &str| if inner.is_empty() { field.to_owned() } else { format!("{inner}.{field}") };
+        let within =
+            |field: &str| if inner.is_empty() { field.to_owned() } else { format!("{inner}.{field}") };
         let path = missing.map_or_else(|| inner.to_owned(), within);
         // What is missing because it was wrong has been told.
         if gone.contains(&path) {

@@ -477,8 +477,7 @@ fn rows_that_cannot_fail_or_cannot_hold_are_refused() {
         ("reversals: {workload: east/web, atMost: 0}", ""),
         ("replicaHours: {workload: east/web, atMost: 0}", "replicaHours.atMost: is above 0"),
         ("replicaHours: {workload: east/web, atMost: .inf}", "non-finite"),
-        ("replicaHours: {workload: east/web, atMost: .nan}",
-            "non-finite"),
+        ("replicaHours: {workload: east/web, atMost: .nan}", "non-finite"),
         ("sloViolations: {service: web, atMost: 100%}", "sloViolations.atMost: at most 100 % always holds"),
         ("elasticity: {workload: east/web, tauU: 100}", "elasticity.tauU: at most 100 % always holds"),
     ] {
@@ -544,7 +543,10 @@ fn the_ring_has_a_policy_that_writes_its_file() {
     for (spec, want) in [
         (file.to_owned(), ""),
         (String::new(), "policies[0].file.spec.ring: is needed"),
-        (file.replace("receive-ring", "other"), "spec.ring: is of configMap receive-ring and key hashrings.json"),
+        (
+            file.replace("receive-ring", "other"),
+            "spec.ring: is of configMap receive-ring and key hashrings.json",
+        ),
         (format!("  mode: Shadow\n{file}"), "spec.mode: is Active"),
     ] {
         let error = wrong_with("- reversals: {workload: east/web, atMost: 9}\n", &[&ring(&spec)]);

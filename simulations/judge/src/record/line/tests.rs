@@ -74,6 +74,7 @@ fn the_first_line_says_what_runs_and_the_last_how_it_ended() {
         aborted_by: None,
         rows: vec![RowRecord { expectation: "failed==0".into(), found: "1".into(), ..RowRecord::default() }],
         warnings: vec!["late".into()],
+        judged_with: Default::default(),
         counterexample: None,
         loads: vec![LoadRecord {
             cluster: "east".into(),

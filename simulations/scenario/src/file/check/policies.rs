@@ -145,10 +145,12 @@ impl Checker<'_> {
     fn ring(&mut self, path: &str, value: &Value) {
         let (spec, ring) = (&value["spec"], &value["spec"]["ring"]);
         if ring.is_null() {
-            let message = format!("is needed: {{configMap: {RING_CONFIG_MAP}, key: {RING_KEY}, port: 10901}}");
+            let message =
+                format!("is needed: {{configMap: {RING_CONFIG_MAP}, key: {RING_KEY}, port: 10901}}");
             self.wrong(format!("{path}.spec.ring"), message);
         } else if ring["configMap"] != RING_CONFIG_MAP || ring["key"] != RING_KEY {
-            let message = format!("is of configMap {RING_CONFIG_MAP} and key {RING_KEY}, which the members read");
+            let message =
+                format!("is of configMap {RING_CONFIG_MAP} and key {RING_KEY}, which the members read");
             self.wrong(format!("{path}.spec.ring"), message);
         }
         if spec["mode"].as_str().is_some_and(|mode| mode != "Active") {
