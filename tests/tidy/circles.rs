@@ -1,6 +1,7 @@
 //! Modules that need each other in a circle cannot be read, tested or moved one at a time. Within every module, the
 //! modules below it are looked at: which of them names which, by `crate::`, `super::` or `self::`, outside of tests. A
-//! name that a module hands on from another (`pub use`) is that other's.
+//! name that a module hands on from another (`pub use`) is that other's. A parent and its child may need each other, and
+//! what a parent imports for its children alone is not followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -193,8 +194,7 @@ fn public_uses(code: &str) -> Vec<Vec<String>> {
 /// Reads a path or a tree of them at `at`; returns where it ends.
 fn tree(tokens: &[String], mut at: usize, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
     let mut path = prefix.to_vec();
-    loop {
-        let Some(token) = tokens.get(at) else { break };
+    while let Some(token) = tokens.get(at) {
         if token == "{" {
             at += 1;
             while tokens.get(at).is_some_and(|t| t != "}") {

@@ -369,7 +369,7 @@ fn conclude(view: &View, loaded: &Loaded, outcome: &Outcome) -> Result<(), RunEr
         }
         (Verdict::InvalidGenerator, _) => {
             // The rows on how the run was driven are the last.
-            let why = failed().last().map(|r| r.found.clone()).unwrap_or_default();
+            let why = failed().next_back().map(|r| r.found.clone()).unwrap_or_default();
             no(exit::INVALID_GENERATOR, format!("not driven as planned, so the run says nothing: {why}"))
         }
         (Verdict::Interrupted, _) => Err(broken_off()),

@@ -122,6 +122,10 @@ pub struct DecidedMetric {
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large ones are the many: a run is mostly decisions and seconds"
+)]
 pub enum Event {
     /// A scenario's phase or fault began or ended.
     Mark {

@@ -57,7 +57,7 @@ impl Run {
             recorder.ended(Duration::from_millis(*ms), End::Ok);
         }
         let state = |at: u64| {
-            let before = self.replicas.iter().filter(|(s, ..)| *s <= at).last();
+            let before = self.replicas.iter().rfind(|(s, ..)| *s <= at);
             before.map_or((2, 2), |(_, w, r)| (*w, *r))
         };
         let mut changes: Vec<(u64, i32, i32)> = self.replicas.clone();
