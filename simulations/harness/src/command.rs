@@ -189,6 +189,10 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         Some(setup) => calibrate::command::run(setup, &dir, args.report.as_deref(), &ctx).await,
         None => run_in(&args, &loaded, &dir, &ctx).await,
     };
+    if let (Some(report), Err(error), None) = (&args.report, &result, &calibrated) {
+        // What is wrong is the error that is told anyway.
+        let _ = output::write_error(report, &loaded.scenario.name, &error.to_string());
+    }
     if let Some(temporary) = temporary.filter(|_| result.is_err()) {
         let text = format!("\nlogs and data are kept in {}", temporary.keep().display());
         View::new(args.how.output).say(&text);

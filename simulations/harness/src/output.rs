@@ -82,6 +82,25 @@ pub fn junit(record: &RunRecord) -> String {
     out
 }
 
+/// What CI finds of a run that came to no result: an error, and not what an earlier run has left.
+///
+/// # Errors
+/// It could not be written.
+pub fn write_error(dir: &Path, scenario: &str, why: &str) -> std::io::Result<()> {
+    let file = dir.join("junit.xml");
+    if file.exists() {
+        return Ok(());
+    }
+    let name = xml(scenario);
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" \
+         errors=\"1\" skipped=\"0\" time=\"0\">\n    <testcase classname=\"{name}\" name=\"the run came to a result\">\n      \
+         <error message=\"{}\"/>\n    </testcase>\n  </testsuite>\n</testsuites>\n",
+        xml(why)
+    );
+    std::fs::write(file, text)
+}
+
 /// Escaped for text and attributes; characters that XML cannot hold become U+FFFD.
 fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

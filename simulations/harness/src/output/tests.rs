@@ -97,9 +97,17 @@ fn a_record_reads_back_and_a_folder_holds_all_four() {
     assert!(dir.join("junit.xml").exists() && dir.join("summary.md").exists());
     let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
     assert!(page.contains("demo") && page.contains("p(95)&lt;200"), "{page}");
-    // What the next run finds is not its own.
+    // A result is not overwritten by an error, and what the next run finds is not its own.
+    write_error(&dir, "demo", "no").unwrap();
+    assert!(!std::fs::read_to_string(dir.join("junit.xml")).unwrap().contains("came to a result"));
     clear(&dir).unwrap();
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    write_error(&dir, "a<b", "port 1 is held").unwrap();
+    let error = std::fs::read_to_string(dir.join("junit.xml")).unwrap();
+    assert!(
+        error.contains("errors=\"1\"") && error.contains("a&lt;b") && error.contains("port 1 is held"),
+        "{error}"
+    );
     clear(&dir).unwrap();
     std::fs::remove_dir_all(dir).unwrap();
 }
