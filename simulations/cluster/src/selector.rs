@@ -87,10 +87,12 @@ fn fields_of(resource: &Resource) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+const SOURCE: [&str; 2] = ["source", "component"];
+
 /// Where a field is kept. Events are in core/v1's form, whichever group asks.
 fn path_of(field: &str) -> Vec<String> {
     let field = match field {
-        "source" => "source.component".to_owned(),
+        "source" => SOURCE.join("."),
         "reportingController" => "reportingComponent".to_owned(),
         field => field.strip_prefix("regarding.").map_or(field.to_owned(), |r| format!("involvedObject.{r}")),
     };
@@ -133,7 +135,12 @@ impl Selector {
             }
         }) && self.fields.iter().all(|term| {
             let path: Vec<&str> = term.path.iter().map(String::as_str).collect();
-            let value = match object::at(object, &path) {
+            let at = match object::at(object, &path) {
+                // Newer events have it there alone.
+                None | Some(Value::Null) if path == SOURCE => object.get("reportingComponent"),
+                at => at,
+            };
+            let value = match at {
                 Some(Value::String(s)) => s.clone(),
                 Some(Value::Null) | None => term.zero.to_owned(),
                 Some(other) => other.to_string(),
@@ -434,6 +441,7 @@ mod tests {
             ("", "configmaps", json!({}), "type=Opaque", None),
             ("", "namespaces", json!({"status": {"phase": "Active"}}), "status.phase=Active", Some(true)),
             ("", "events", json!({"source": {"component": "c"}}), "source=c", Some(true)),
+            ("", "events", json!({"reportingComponent": "c"}), "source=c", Some(true)),
             ("", "events", json!({"involvedObject": {"name": "p"}}), "involvedObject.name=p", Some(true)),
             ("", "events", json!({}), "involvedObject.colour=p", None),
             (
