@@ -103,6 +103,9 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     ids: ids::Ids,
+    /// What is still to follow from a removal, the next last; and whether somebody sees to it.
+    following: Vec<delete::Step>,
+    is_following: bool,
 }
 
 impl State {
@@ -112,6 +115,8 @@ impl State {
             store: Store::new(revision, HISTORY_LEN),
             registry: Registry::new(),
             ids: ids::Ids::new(seed),
+            following: Vec::new(),
+            is_following: false,
         };
         if let Some(namespaces) = this.registry.get("", "v1", "namespaces").cloned() {
             for name in ["default", "kube-system", "kube-public"] {

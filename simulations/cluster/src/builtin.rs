@@ -6,6 +6,7 @@
 
 mod canonical;
 mod defaults;
+mod former;
 pub(crate) mod names;
 mod quantity;
 mod records;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub(crate) use canonical::{settle, spell};
 pub(crate) use defaults::default;
+pub(crate) use former::drop_former;
 pub(crate) use records::validate_event;
 pub(crate) use validate::{name_faults, validate, validate_meta, validate_update, warnings};
 

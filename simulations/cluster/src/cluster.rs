@@ -49,6 +49,9 @@ pub struct ClusterConfig {
     pub restart_backoff: (Duration, Duration),
     /// A container's log file is begun anew beyond this (the former is kept once).
     pub log_max_bytes: u64,
+    /// Pods that run at once; others wait, as `Unschedulable`. A kubelet takes 110 by default, this 250: whole fleets
+    /// are on one node here.
+    pub pods_max: usize,
     /// Where everything drawn begins: with the same seed and name, the same pods get the same names, uids and
     /// addresses. `None`: others each time.
     pub seed: Option<u64>,
@@ -69,6 +72,7 @@ impl ClusterConfig {
             octet_from: 64,
             restart_backoff: (Duration::from_millis(500), Duration::from_secs(10)),
             log_max_bytes: 1 << 20,
+            pods_max: 250,
             seed: None,
             helper: None,
         }
@@ -171,7 +175,7 @@ impl Cluster {
         let api_url = connection.cluster_url.to_string();
         let client = Client::try_from(connection).context("a client of the API server")?;
         let (octet, claim) = find_octet(config.octet_from).await?;
-        std::fs::copy(kubeconfig, config.dir.join("kubeconfig")).context("the kubeconfig")?;
+        copy_unless_there(kubeconfig, &config.dir.join("kubeconfig")).context("the kubeconfig")?;
         let api_addr = claim.local_addr()?;
         let end = End::default();
         let (running, node) = start_node(node_config(&config, octet, Some(identities)), &client, &end)?;
@@ -354,6 +358,15 @@ fn take_folder(config: &mut ClusterConfig) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// Copies a file; one that is itself what it would be copied to is left as it is, where a copy would empty it.
+fn copy_unless_there(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.canonicalize().is_ok_and(|to| from.canonicalize().is_ok_and(|from| from == to)) {
+        return Ok(());
+    }
+    let content = std::fs::read(from)?;
+    std::fs::write(to, content)
+}
+
 fn start_node(
     config: NodeConfig,
     client: &Client,
@@ -398,6 +411,7 @@ fn node_config(config: &ClusterConfig, octet: u8, identities: Option<Identities>
         programs: config.programs.clone(),
         restart_backoff: config.restart_backoff,
         log_max_bytes: config.log_max_bytes,
+        pods_max: config.pods_max,
         seed: config.seed.map(|seed| hash(seed, [&*config.name])),
         helper: config.helper.clone().or_else(|| config.programs.get("gauntlet").cloned()),
         // Of no other cluster on this machine, nor of an earlier one.
@@ -408,4 +422,22 @@ fn node_config(config: &ClusterConfig, octet: u8, identities: Option<Identities>
 fn client(url: &str) -> anyhow::Result<Client> {
     let config = Config::new(url.parse().context("the API server's URL")?);
     Client::try_from(config).context("a client of the embedded API server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_copied_onto_itself_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("a"), "text").unwrap();
+        std::os::unix::fs::symlink(path("a"), path("b")).unwrap();
+        std::fs::hard_link(path("a"), path("c")).unwrap();
+        for (from, to) in [("a", "a"), ("b", "a"), ("a", "b"), ("c", "a"), ("a", "d")] {
+            copy_unless_there(&path(from), &path(to)).unwrap();
+            assert_eq!(std::fs::read_to_string(path(to)).unwrap(), "text", "{from} to {to}");
+        }
+    }
 }

@@ -134,6 +134,11 @@ impl ApiError {
         Self::new(410, "Expired", message)
     }
 
+    /// The object is larger than what etcd would take; in its words, and with the code that they have there.
+    pub(crate) fn too_large_to_store() -> Self {
+        Self::new(500, "", "etcdserver: request is too large")
+    }
+
     /// A read wants a state that is yet to come.
     pub(crate) fn too_large_version(wanted: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");

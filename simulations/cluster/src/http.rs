@@ -168,7 +168,8 @@ impl Exchange<'_> {
     }
 
     fn selector(&self) -> Result<Selector> {
-        let selector = Selector::parse(self.param("labelSelector"), self.param("fieldSelector"))?;
+        let (labels, fields) = (self.param("labelSelector"), self.param("fieldSelector"));
+        let selector = Selector::parse(&self.target.resource, labels, fields)?;
         // The old paths of watches name one object.
         Ok(if self.target.watch { selector.named(&self.target.name) } else { selector })
     }

@@ -15,9 +15,11 @@ mod command;
 mod container;
 mod identity;
 mod logfile;
+mod pending;
 mod pod;
 mod probe;
 mod running;
+mod schedule;
 mod settings;
 mod spawn;
 mod status;
@@ -43,6 +45,7 @@ use tokio::task::JoinSet;
 
 use addresses::Addresses;
 pub(crate) use identity::Identities;
+use pending::{Act, Pending};
 pub(crate) use running::Running;
 use settings::Settings;
 use spawn::Spawner;
@@ -65,6 +68,8 @@ pub(crate) struct NodeConfig {
     pub(crate) restart_backoff: (Duration, Duration),
     /// A log file longer than this is begun anew (the former is kept once).
     pub(crate) log_max_bytes: u64,
+    /// Pods that run at once; others wait.
+    pub(crate) pods_max: usize,
     /// What places pods at their addresses; `None`: they come as they come.
     pub(crate) seed: Option<u64>,
     /// The program that makes pods' programs die with this process ([`crate::Helper`]).
@@ -134,6 +139,8 @@ struct Shared {
     settings: Settings,
     spawner: Spawner,
     running: Arc<Running>,
+    /// Log folders of the pods that run.
+    logs_in_use: Mutex<BTreeSet<PathBuf>>,
     recorder: Recorder,
 }
 
@@ -171,17 +178,30 @@ pub(crate) async fn run(
     running: Arc<Running>,
     end: End,
 ) -> anyhow::Result<()> {
-    register(&config, &client).await?;
+    let node = register(&config, &client).await?;
+    let mut pending = Pending::default();
+    pending.node_is(node);
     let shutdown = end.shutdown();
     let settings = Settings::start(&client, shutdown);
     let spawner = Spawner::start()?;
     let addresses = Mutex::new(Addresses::new(config.octet, config.seed));
     let reporter = Reporter { controller: "node".into(), instance: Some(config.name.clone()) };
     let recorder = Recorder::new(client.clone(), reporter);
-    let shared =
-        Arc::new(Shared { config, client: client.clone(), addresses, settings, spawner, running, recorder });
+    let logs_in_use = Mutex::default();
+    let shared = Arc::new(Shared {
+        config,
+        client: client.clone(),
+        addresses,
+        settings,
+        spawner,
+        running,
+        logs_in_use,
+        recorder,
+    });
     let mut workers: HashMap<String, Worker> = HashMap::new();
     let mut tasks: JoinSet<String> = JoinSet::new();
+    let itself = watcher::Config::default().fields(&format!("metadata.name={}", shared.config.name));
+    let mut nodes = watcher(Api::<NodeObject>::all(client.clone()), itself).backoff(steady_pause()).boxed();
     let mut pods =
         watcher(Api::<Pod>::all(client), watcher::Config::default()).backoff(steady_pause()).boxed();
     let mut listed: Vec<String> = Vec::new();
@@ -198,23 +218,40 @@ pub(crate) async fn run(
                 if let Ok(uid) = ended { workers.remove(&uid); }
                 continue;
             }
+            Some(event) = nodes.next() => {
+                match event {
+                    Ok(watcher::Event::InitApply(node) | watcher::Event::Apply(node)) => pending.node_is(node),
+                    Ok(_) => continue,
+                    Err(error) => tracing::warn!(%error, "watching the node"),
+                }
+                act(pending.place(shared.config.pods_max), &shared);
+                continue;
+            }
             event = pods.next() => event,
         };
         match event {
             Some(Ok(watcher::Event::Init)) => listed.clear(),
             Some(Ok(watcher::Event::InitApply(pod))) => {
                 listed.push(pod.uid().unwrap_or_default());
+                pending.pod_is(&pod, &shared.config.name);
                 see(pod, &shared, &mut workers, &mut tasks, &end);
+                // Placed when all are known: those that are here count first.
+                continue;
             }
             Some(Ok(watcher::Event::InitDone)) => {
+                pending.listed(&listed.iter().map(String::as_str).collect());
                 for (uid, worker) in &workers {
                     if !listed.contains(uid) {
                         worker.wanted.send_replace(Wanted::Gone);
                     }
                 }
             }
-            Some(Ok(watcher::Event::Apply(pod))) => see(pod, &shared, &mut workers, &mut tasks, &end),
+            Some(Ok(watcher::Event::Apply(pod))) => {
+                pending.pod_is(&pod, &shared.config.name);
+                see(pod, &shared, &mut workers, &mut tasks, &end);
+            }
             Some(Ok(watcher::Event::Delete(pod))) => {
+                pending.pod_went(&pod.uid().unwrap_or_default());
                 shared.running.pod_went(&pod.namespace().unwrap_or_default(), &pod.name_any());
                 if let Some(worker) = workers.get(&pod.uid().unwrap_or_default()) {
                     worker.wanted.send_replace(Wanted::Gone);
@@ -223,6 +260,7 @@ pub(crate) async fn run(
             Some(Err(error)) => tracing::warn!(%error, "watching pods"),
             None => break,
         }
+        act(pending.place(shared.config.pods_max), &shared);
     }
     while tasks.join_next().await.is_some() {}
     shared.running.swept().await;
@@ -239,12 +277,6 @@ fn see(
     let uid = pod.uid().unwrap_or_default();
     shared.running.pod_came(&pod.namespace().unwrap_or_default(), &pod.name_any());
     let node = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default();
-    if node.is_empty() {
-        if pod.metadata.deletion_timestamp.is_none() {
-            tokio::spawn(bind(shared.clone(), pod));
-        }
-        return;
-    }
     if node != shared.config.name {
         return;
     }
@@ -260,6 +292,18 @@ fn see(
         pod::run(shared, pod, told, end).await;
         uid
     });
+}
+
+/// Does what was decided about those that wait.
+fn act(acts: Vec<Act>, shared: &Arc<Shared>) {
+    for act in acts {
+        match act {
+            Act::Bind(pod) => tokio::spawn(bind(shared.clone(), pod)),
+            Act::Tell { pod, reason, message } => {
+                tokio::spawn(pending::tell(shared.clone(), pod, reason, message))
+            }
+        };
+    }
 }
 
 /// There is one node: scheduling is saying so.
@@ -291,7 +335,7 @@ fn ready_condition() -> serde_json::Value {
         "lastHeartbeatTime": status::time_now()})
 }
 
-async fn register(config: &NodeConfig, client: &Client) -> anyhow::Result<()> {
+async fn register(config: &NodeConfig, client: &Client) -> anyhow::Result<NodeObject> {
     let mut condition = ready_condition();
     condition["lastTransitionTime"] = condition["lastHeartbeatTime"].clone();
     let node = json!({
@@ -307,11 +351,12 @@ async fn register(config: &NodeConfig, client: &Client) -> anyhow::Result<()> {
                 "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": concat!("v1.35.4+gauntlet-", env!("CARGO_PKG_VERSION")),
                 "machineID": "", "operatingSystem": "linux", "osImage": "local processes", "systemUUID": ""},
             "conditions": [condition],
+            "capacity": {"pods": config.pods_max.to_string()},
+            "allocatable": {"pods": config.pods_max.to_string()},
         },
     });
     let api: Api<NodeObject> = Api::all(client.clone());
     let params = PatchParams::apply("node").force();
     api.patch(&config.name, &params, &Patch::Apply(&node)).await?;
-    api.patch_status(&config.name, &params, &Patch::Apply(&state)).await?;
-    Ok(())
+    Ok(api.patch_status(&config.name, &params, &Patch::Apply(&state)).await?)
 }

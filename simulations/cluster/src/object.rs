@@ -22,6 +22,17 @@ pub(crate) fn list<'a>(object: &'a Value, path: &[&str]) -> &'a [Value] {
     at(object, path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// About how many bytes the value has as JSON text (what is escaped in it counts once).
+pub(crate) fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|v| json_bytes(v) + 1).sum::<usize>() + 2,
+        Value::Object(map) => map.iter().map(|(k, v)| k.len() + 4 + json_bytes(v)).sum::<usize>() + 2,
+    }
+}
+
 pub(crate) fn name(object: &Value) -> &str {
     text(object, &["metadata", "name"])
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::builtin::names;
 use crate::error::{ApiError, Result};
 use crate::object;
+use crate::resources::Resource;
 
 /// `labelSelector` and `fieldSelector` of a list, watch or deletecollection.
 #[derive(Debug, Clone, Default)]
@@ -32,35 +33,83 @@ enum LabelOp {
 #[derive(Debug, Clone)]
 struct FieldTerm {
     path: Vec<String>,
+    /// What an object has that says nothing of it.
+    zero: &'static str,
     value: String,
     equal: bool,
 }
 
-/// Fields that may be selected on, beside `metadata.name` and `metadata.namespace`.
-const FIELDS: &[&str] = &[
-    "status.phase",
-    "status.podIP",
-    "spec.nodeName",
-    "spec.restartPolicy",
-    "spec.unschedulable",
-    "type",
-    "reason",
-    "source",
-    "status.replicas",
-    "reportingComponent",
-];
+/// What of a kind may be selected on, beside its name and namespace, and what an object has that says nothing of it.
+/// Source: kubernetes, `AddFieldLabelConversionFunc` and `SelectableFields` of each kind.
+fn fields_of(resource: &Resource) -> &'static [(&'static str, &'static str)] {
+    match (resource.group.as_str(), resource.kind.as_str()) {
+        ("", "Pod") => &[
+            ("spec.nodeName", ""),
+            ("spec.restartPolicy", ""),
+            ("spec.schedulerName", ""),
+            ("spec.serviceAccountName", ""),
+            ("spec.hostNetwork", "false"),
+            ("status.phase", ""),
+            ("status.podIP", ""),
+            ("status.nominatedNodeName", ""),
+        ],
+        ("", "Node") => &[("spec.unschedulable", "false")],
+        ("", "Namespace") => &[("status.phase", "")],
+        ("", "Secret") => &[("type", "")],
+        ("", "Service") => &[("spec.clusterIP", ""), ("spec.type", "")],
+        ("apps", "ReplicaSet") => &[("status.replicas", "0")],
+        ("", "Event") => &[
+            ("involvedObject.kind", ""),
+            ("involvedObject.namespace", ""),
+            ("involvedObject.name", ""),
+            ("involvedObject.uid", ""),
+            ("involvedObject.apiVersion", ""),
+            ("involvedObject.resourceVersion", ""),
+            ("involvedObject.fieldPath", ""),
+            ("reason", ""),
+            ("reportingComponent", ""),
+            ("source", ""),
+            ("type", ""),
+        ],
+        ("events.k8s.io", "Event") => &[
+            ("regarding.kind", ""),
+            ("regarding.namespace", ""),
+            ("regarding.name", ""),
+            ("regarding.uid", ""),
+            ("regarding.apiVersion", ""),
+            ("regarding.resourceVersion", ""),
+            ("regarding.fieldPath", ""),
+            ("reason", ""),
+            ("reportingController", ""),
+            ("type", ""),
+        ],
+        _ => &[],
+    }
+}
+
+const SOURCE: [&str; 2] = ["source", "component"];
+
+/// Where a field is kept. Events are in core/v1's form, whichever group asks.
+fn path_of(field: &str) -> Vec<String> {
+    let field = match field {
+        "source" => SOURCE.join("."),
+        "reportingController" => "reportingComponent".to_owned(),
+        field => field.strip_prefix("regarding.").map_or(field.to_owned(), |r| format!("involvedObject.{r}")),
+    };
+    field.split('.').map(str::to_owned).collect()
+}
 
 impl Selector {
-    /// Parses both selectors.
-    pub(crate) fn parse(labels: &str, fields: &str) -> Result<Self> {
-        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields)? })
+    /// Parses both selectors, of objects of this resource.
+    pub(crate) fn parse(resource: &Resource, labels: &str, fields: &str) -> Result<Self> {
+        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(resource, fields)? })
     }
 
     /// The same, of objects with this name alone; "" is any.
     pub(crate) fn named(mut self, name: &str) -> Self {
         if !name.is_empty() {
             let path = vec!["metadata".to_owned(), "name".to_owned()];
-            self.fields.push(FieldTerm { path, value: name.to_owned(), equal: true });
+            self.fields.push(FieldTerm { path, zero: "", value: name.to_owned(), equal: true });
         }
         self
     }
@@ -86,9 +135,14 @@ impl Selector {
             }
         }) && self.fields.iter().all(|term| {
             let path: Vec<&str> = term.path.iter().map(String::as_str).collect();
-            let value = match object::at(object, &path) {
+            let at = match object::at(object, &path) {
+                // Newer events have it there alone.
+                None | Some(Value::Null) if path == SOURCE => object.get("reportingComponent"),
+                at => at,
+            };
+            let value = match at {
                 Some(Value::String(s)) => s.clone(),
-                Some(Value::Null) | None => String::new(),
+                Some(Value::Null) | None => term.zero.to_owned(),
                 Some(other) => other.to_string(),
             };
             (value == term.value) == term.equal
@@ -100,7 +154,7 @@ fn integer(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-fn parse_fields(text: &str) -> Result<Vec<FieldTerm>> {
+fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<FieldTerm>> {
     let mut out = Vec::new();
     for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let (field, value, equal) = if let Some((f, v)) = part.split_once("!=") {
@@ -113,22 +167,15 @@ fn parse_fields(text: &str) -> Result<Vec<FieldTerm>> {
             )));
         };
         let field = field.trim();
-        let known = field == "metadata.name"
-            || field == "metadata.namespace"
-            || FIELDS.contains(&field)
-            || field.starts_with("involvedObject.")
-            || field.starts_with("regarding.");
-        if !known {
+        let zero = match field {
+            "metadata.name" => Some(""),
+            "metadata.namespace" => resource.namespaced.then_some(""),
+            field => fields_of(resource).iter().find(|(name, _)| *name == field).map(|(_, zero)| *zero),
+        };
+        let Some(zero) = zero else {
             return Err(ApiError::bad_request(format!("field label not supported: {field}")));
-        }
-        // Events are kept in core/v1's form, whichever group asks.
-        let field =
-            field.strip_prefix("regarding.").map_or(field.to_owned(), |r| format!("involvedObject.{r}"));
-        out.push(FieldTerm {
-            path: field.split('.').map(str::to_owned).collect(),
-            value: value.trim().to_owned(),
-            equal,
-        });
+        };
+        out.push(FieldTerm { path: path_of(field), zero, value: value.trim().to_owned(), equal });
     }
     Ok(out)
 }
@@ -299,6 +346,7 @@ mod tests {
             "metadata": {"name": "a", "labels": {"app": "web", "tier": "x", "n": "7", "empty": "", "in": "notin"}},
             "status": {"phase": "Running"},
         });
+        let pods = resource("", "pods");
         for (labels, fields, expected) in [
             ("", "", true),
             ("app=web", "", true),
@@ -327,7 +375,7 @@ mod tests {
             ("", "status.phase=Running,spec.nodeName=", true),
             ("", "spec.nodeName!=", false),
         ] {
-            let got = Selector::parse(labels, fields).unwrap().matches(&pod);
+            let got = Selector::parse(&pods, labels, fields).unwrap().matches(&pod);
             assert_eq!(got, expected, "{labels:?} {fields:?}");
         }
         for (labels, fields) in [
@@ -355,7 +403,68 @@ mod tests {
             ("app in (-)", ""),
             ("ä", ""),
         ] {
-            assert_eq!(Selector::parse(labels, fields).unwrap_err().code, 400, "{labels:?} {fields:?}");
+            assert_eq!(
+                Selector::parse(&pods, labels, fields).unwrap_err().code,
+                400,
+                "{labels:?} {fields:?}"
+            );
+        }
+    }
+
+    fn resource(group: &str, plural: &str) -> std::sync::Arc<Resource> {
+        crate::resources::Registry::new().get(group, "v1", plural).unwrap().clone()
+    }
+
+    #[test]
+    fn each_kind_has_its_own_fields_and_each_field_its_own_zero() {
+        for (group, plural, object, fields, expected) in [
+            ("", "nodes", json!({}), "spec.unschedulable=false", Some(true)),
+            ("", "nodes", json!({}), "spec.unschedulable=true", Some(false)),
+            ("", "nodes", json!({"spec": {"unschedulable": true}}), "spec.unschedulable=false", Some(false)),
+            ("", "nodes", json!({"spec": {"unschedulable": true}}), "spec.unschedulable!=false", Some(true)),
+            ("", "nodes", json!({}), "metadata.namespace=default", None),
+            ("", "nodes", json!({}), "spec.nodeName=a", None),
+            ("", "pods", json!({}), "spec.hostNetwork=false", Some(true)),
+            ("", "pods", json!({"spec": {"hostNetwork": true}}), "spec.hostNetwork=true", Some(true)),
+            ("", "pods", json!({}), "spec.nodeName=", Some(true)),
+            ("", "pods", json!({"spec": {"schedulerName": "x"}}), "spec.schedulerName=x", Some(true)),
+            ("", "pods", json!({}), "spec.unschedulable=false", None),
+            ("", "pods", json!({}), "type=x", None),
+            ("", "pods", json!({}), "involvedObject.name=x", None),
+            ("apps", "replicasets", json!({}), "status.replicas=0", Some(true)),
+            ("apps", "replicasets", json!({"status": {"replicas": 3}}), "status.replicas=3", Some(true)),
+            ("apps", "replicasets", json!({"status": {"replicas": 3}}), "status.replicas=0", Some(false)),
+            ("apps", "deployments", json!({}), "status.replicas=0", None),
+            ("", "services", json!({"spec": {"type": "NodePort"}}), "spec.type=NodePort", Some(true)),
+            ("", "services", json!({"spec": {"clusterIP": "None"}}), "spec.clusterIP=None", Some(true)),
+            ("", "secrets", json!({"type": "Opaque"}), "type=Opaque", Some(true)),
+            ("", "configmaps", json!({}), "type=Opaque", None),
+            ("", "namespaces", json!({"status": {"phase": "Active"}}), "status.phase=Active", Some(true)),
+            ("", "events", json!({"source": {"component": "c"}}), "source=c", Some(true)),
+            ("", "events", json!({"reportingComponent": "c"}), "source=c", Some(true)),
+            ("", "events", json!({"involvedObject": {"name": "p"}}), "involvedObject.name=p", Some(true)),
+            ("", "events", json!({}), "involvedObject.colour=p", None),
+            (
+                "events.k8s.io",
+                "events",
+                json!({"involvedObject": {"name": "p"}}),
+                "regarding.name=p",
+                Some(true),
+            ),
+            (
+                "events.k8s.io",
+                "events",
+                json!({"reportingComponent": "c"}),
+                "reportingController=c",
+                Some(true),
+            ),
+            ("events.k8s.io", "events", json!({}), "regarding.colour=p", None),
+        ] {
+            let selector = Selector::parse(&resource(group, plural), "", fields);
+            let got = selector.map(|s| s.matches(&object)).map_err(|e| (e.code, e.message));
+            let unsupported =
+                format!("field label not supported: {}", fields.split(['=', '!']).next().unwrap());
+            assert_eq!(got, expected.ok_or((400, unsupported)), "{plural} {fields} {object}");
         }
     }
 }

@@ -15,6 +15,10 @@ use index::Index;
 
 pub(crate) use index::owner_uids;
 
+/// What the history of a collection holds on to; a thousand changes of the largest objects would be more than a
+/// gigabyte.
+const HISTORY_MAX_BYTES: usize = 64 << 20;
+
 /// Namespace ("" for cluster-scoped) and name.
 pub(crate) type Id = (String, String);
 
@@ -33,6 +37,8 @@ pub(crate) struct Change {
     pub(crate) kind: ChangeKind,
     pub(crate) object: Arc<Value>,
     pub(crate) previous: Option<Arc<Value>>,
+    /// About what the object takes; the one before is another change's, or as long as it was.
+    bytes: usize,
 }
 
 /// The history does not reach back to the asked revision.
@@ -45,6 +51,8 @@ struct Collection {
     /// Which object was written at which revision, the last time.
     written: BTreeMap<u64, Id>,
     history: VecDeque<Change>,
+    /// What the history holds on to, in bytes.
+    history_bytes: usize,
     /// Revision of the newest change that fell out of the history.
     forgotten: u64,
 }
@@ -182,7 +190,8 @@ impl Store {
         }
         self.index.add(&place, &object);
         let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
-        self.remember(collection, Change { revision, kind, object: object.clone(), previous });
+        let bytes = object::json_bytes(&object);
+        self.remember(collection, Change { revision, kind, object: object.clone(), previous, bytes });
         object
     }
 
@@ -199,8 +208,8 @@ impl Store {
         let mut last = Value::clone(&previous);
         let revision = self.next_revision(&mut last);
         let object = Arc::new(last);
-        let change =
-            Change { revision, kind: ChangeKind::Deleted, object: object.clone(), previous: Some(previous) };
+        let (kind, previous, bytes) = (ChangeKind::Deleted, Some(previous), object::json_bytes(&object));
+        let change = Change { revision, kind, object: object.clone(), previous, bytes };
         self.remember(collection, change);
         Some(object)
     }
@@ -229,6 +238,7 @@ impl Store {
         let revision = self.revision;
         let collection = self.collection(collection);
         collection.history.clear();
+        collection.history_bytes = 0;
         collection.forgotten = revision;
     }
 
@@ -254,11 +264,15 @@ impl Store {
     fn remember(&mut self, collection: &str, change: Change) {
         let limit = self.history_len;
         let collection = self.collection(collection);
+        collection.history_bytes += change.bytes;
         collection.history.push_back(change);
-        while collection.history.len() > limit {
-            if let Some(old) = collection.history.pop_front() {
-                collection.forgotten = old.revision;
-            }
+        // The newest is always told of.
+        while collection.history.len() > limit.max(1)
+            || collection.history_bytes > HISTORY_MAX_BYTES && collection.history.len() > 1
+        {
+            let Some(old) = collection.history.pop_front() else { break };
+            collection.history_bytes = collection.history_bytes.saturating_sub(old.bytes);
+            collection.forgotten = old.revision;
         }
     }
 }
@@ -327,6 +341,21 @@ mod tests {
         );
         assert_eq!(store.changes_after("pods", 104).err(), Some(Expired), "from a later life");
         assert_eq!(store.changes_after("others", 103).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn history_is_bounded_by_what_it_holds_on_to() {
+        let mut store = Store::new(0, 1_000_000);
+        let large = |n: u64| {
+            let mut object = object("a", "x");
+            object["data"] = json!({"n": n, "text": "x".repeat(HISTORY_MAX_BYTES / 4)});
+            object
+        };
+        (0..20).for_each(|n| drop(store.put("maps", large(n))));
+        assert_eq!(store.changes_after("maps", 10).err(), Some(Expired));
+        assert_eq!(store.changes_after("maps", 17).unwrap().count(), 3);
+        (0..1000).for_each(|_| drop(store.put("pods", object("a", "x"))));
+        assert_eq!(store.changes_after("pods", 20).unwrap().count(), 1000, "small ones are all kept");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use thanos_telemetry::{Context, RunError};
 use tokio::sync::watch;
 
 use crate::generator::{Account, Generator, IN_FLIGHT_MAX, Plan, State, raise_open_files, slots_for};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, SEND_LAG_P99_MAX};
 use crate::request::shown;
 use crate::schedule::{Schedule, Stage};
 
@@ -25,6 +25,9 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 /// Files that the process has open beside its connections, or may need for a moment.
 const OTHER_FILES: usize = 64;
+
+/// What is late is told by p95 in a stage: it may be short, and one in a hundred of few is a single request.
+const STAGE_LAG_SHARE: f64 = 0.95;
 
 /// More stages have no figures of their own.
 const STAGES_SHOWN: usize = 20;
@@ -69,14 +72,15 @@ pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let account = generator.account().await;
     let (total, stretches) = generator.so_far();
     let names = if apart { stages.iter().map(ToString::to_string).collect() } else { Vec::new() };
-    let report = Report::new(&account, &total, names.into_iter().zip(&stretches).collect());
+    let named: Vec<(String, &Recorder)> = names.into_iter().zip(&stretches).collect();
+    let report = Report::new(&account, &total, &named);
     let text = match args.output() {
         Output::Text => report.text(),
         Output::Json => report.json().map_err(|e| RunError::Failed(e.into()))? + "\n",
     };
     // Whoever reads it may be gone, as with `| head`.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    verdict(&account, &total)
+    verdict(&account, &total, &named)
 }
 
 async fn watch_each_second(generator: &Generator) {
@@ -128,7 +132,7 @@ fn slots(args: &Args, stages: &[Stage], targets: usize) -> Result<usize, RunErro
 }
 
 /// The worst first: a generator that died, a run that was broken off, figures that say nothing.
-fn verdict(account: &Account, total: &Recorder) -> Result<(), RunError> {
+fn verdict(account: &Account, total: &Recorder, stages: &[(String, &Recorder)]) -> Result<(), RunError> {
     let verdict = |code, message| Err(RunError::Verdict { code, message });
     if let (State::Died(_), Err(why)) = (&account.state, account.validity()) {
         return verdict(EXIT_INVALID_RUN, why);
@@ -136,7 +140,7 @@ fn verdict(account: &Account, total: &Recorder) -> Result<(), RunError> {
     if let Some(part) = account.interrupted() {
         return verdict(EXIT_INTERRUPTED, part);
     }
-    match account.validity().and_then(|()| validity(total)) {
+    match account.validity().and_then(|()| validity(total)).and_then(|()| each_in_time(stages)) {
         Ok(()) => Ok(()),
         Err(why) => verdict(EXIT_INVALID_RUN, why),
     }
@@ -149,6 +153,24 @@ fn validity(total: &Recorder) -> Result<(), String> {
     let cure =
         if few { "; raise --max-in-flight (and ulimit -n), or lower --timeout or the rate" } else { "" };
     summary.validity().map_err(|why| why + cure)
+}
+
+/// Whether the generator was in time in every stage: a short one that it sent late has a latency of its own, and hardly
+/// any weight in the whole.
+fn each_in_time(stages: &[(String, &Recorder)]) -> Result<(), String> {
+    let limit_ms = SEND_LAG_P99_MAX.as_secs_f64() * 1000.0;
+    let late = |(name, stage): &(String, &Recorder)| {
+        let lag_ms = stage.send_lag_ms(STAGE_LAG_SHARE);
+        (lag_ms > limit_ms).then(|| format!("{name} (p95 {lag_ms:.1} ms)"))
+    };
+    let late: Vec<String> = stages.iter().filter_map(late).collect();
+    if late.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "invalid run: the generator itself sent late in {} (limit {limit_ms:.0} ms); lower the rate or free the machine",
+        late.join(", ")
+    ))
 }
 
 #[cfg(test)]

@@ -144,6 +144,7 @@ fn of(record: &Record) -> Vec<(Figure, f64)> {
             ("p95, ms", f.latency_p95_ms),
             ("p99, ms", f.latency_p99_ms),
             ("failed", f.failed as f64),
+            ("not sent", f.dropped as f64),
         ] {
             figures.push(((of.clone(), name), value));
         }
@@ -222,7 +223,7 @@ mod tests {
         let record = json!({
             "format": crate::FORMAT, "verdict": verdict, "scenario": {"name": "step"},
             "stages": [{"name": "quiet", "startS": 0, "endS": 10}, {"name": "step", "startS": 10, "endS": 40}],
-            "loads": [{"cluster": "east", "figures": {"latencyP99Ms": p99}}],
+            "loads": [{"cluster": "east", "figures": {"latencyP99Ms": p99, "dropped": ready_at_s}}],
             "workloads": [{"cluster": "east", "workload": "web", "replicaHours": 0.05,
                 "elasticity": {"underAccuracyPercent": 12.5}}],
             "events": [replicas(0.0, 2, 2), replicas(11.5, 6, 2), replicas(ready_at_s, 6, 6), replicas(50.0, 9, 9)]
@@ -238,6 +239,7 @@ mod tests {
         for row in [
             "| step, 3 runs | | median | least | most | spread |",
             "| east | p99, ms | 110 | 100 | 300 | 182% |",
+            "| east | not sent | 15.0 | 14.0 | 16.0 | 13% |",
             "| east/web | replica-hours | 0.0500 | 0.0500 | 0.0500 | 0% |",
             "| east/web | θ_U, % | 12.5 | 12.5 | 12.5 | 0% |",
             "| east/web, step | first raise after, s | 1.50 | 1.50 | 1.50 | 0% |",

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, test_kill_process};
 
 /// Asks the kernel to kill this process when the thread that started it ends, and what it becomes by `exec` too;
@@ -13,7 +14,7 @@ pub fn die_with(parent: i32) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // Whoever ended before the line above has told nobody.
     let number = if parent > 0 { Pid::from_raw(parent) } else { None };
-    let there = number.is_some_and(|p| getppid() == Some(p) || test_kill_process(p).is_ok());
+    let there = number.is_some_and(|p| getppid() == Some(p) || is_alive(test_kill_process(p)));
     if there {
         Ok(())
     } else {
@@ -21,9 +22,21 @@ pub fn die_with(parent: i32) -> io::Result<()> {
     }
 }
 
+/// What an attempt to signal a process says of it: one that may not be signalled is there.
+fn is_alive(signalled: Result<(), Errno>) -> bool {
+    matches!(signalled, Ok(()) | Err(Errno::PERM))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_may_not_be_signalled_is_alive() {
+        for (signalled, alive) in [(Ok(()), true), (Err(Errno::PERM), true), (Err(Errno::SRCH), false)] {
+            assert_eq!(is_alive(signalled), alive, "{signalled:?}");
+        }
+    }
 
     #[test]
     fn an_orphan_is_told_so() {

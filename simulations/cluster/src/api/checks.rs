@@ -187,6 +187,9 @@ pub(super) fn judge(call: &mut Call, mut object: Value, old: Option<&Value>) -> 
             builtin::unknown_fields(&object, &kept, "", &mut unknown);
             report_unknown(call, &unknown)?;
             complete(b, &mut kept);
+            if let Some(old) = old {
+                builtin::drop_former(b.kind, old, &mut kept);
+            }
             builtin::validate(b.kind, &kept, &mut causes);
             if old.is_none_or(|old| old.get("spec") != kept.get("spec")) {
                 call.warnings.extend(builtin::warnings(b.kind, &kept));

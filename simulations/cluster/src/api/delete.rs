@@ -61,6 +61,17 @@ impl DeleteOptions {
     }
 }
 
+/// What follows from a removal.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Of a collection.
+    Remove(String, Arc<Value>),
+    ForgetHistory(String),
+    DeleteDependents(String),
+    ReleaseOwners(Arc<Value>),
+    FinishNamespace(String),
+}
+
 impl State {
     /// Deletes an object, or begins to; `None`: it is gone at once.
     pub(crate) fn delete(
@@ -201,22 +212,36 @@ impl State {
         if self.store.remove(collection, &namespace, &name).is_none() {
             return;
         }
+        let mut after = Vec::new();
         if collection == "customresourcedefinitions.apiextensions.k8s.io" {
-            self.remove_definition(object, now);
+            let defined = self.registry.undefine(object);
+            let objects = self.store.list(&defined, None, None).map(|(_, o)| o.clone());
+            after.extend(objects.map(|o| Step::Remove(defined.clone(), o)));
+            after.push(Step::ForgetHistory(defined));
         }
-        self.delete_dependents(object::uid(object), now);
-        self.release_foreground_owners(object, now);
-        self.finish_namespace(&namespace);
+        after.push(Step::DeleteDependents(object::uid(object).to_owned()));
+        after.push(Step::ReleaseOwners(object.clone()));
+        after.push(Step::FinishNamespace(namespace));
+        self.follow(after, now);
     }
 
-    fn remove_definition(&mut self, crd: &Value, now: Timestamp) {
-        let collection = self.registry.undefine(crd);
-        let objects: Vec<Arc<Value>> =
-            self.store.list(&collection, None, None).map(|(_, o)| o.clone()).collect();
-        for object in objects {
-            self.remove(&collection, &object, now);
+    /// Takes these steps and all that follow from them, what follows from one before the next. A chain of owners is as
+    /// long as clients make it, so that this is a queue and no recursion.
+    fn follow(&mut self, steps: Vec<Step>, now: Timestamp) {
+        self.following.extend(steps.into_iter().rev());
+        if std::mem::replace(&mut self.is_following, true) {
+            return;
         }
-        self.store.forget_history(&collection);
+        while let Some(step) = self.following.pop() {
+            match step {
+                Step::Remove(collection, object) => self.remove(&collection, &object, now),
+                Step::ForgetHistory(collection) => self.store.forget_history(&collection),
+                Step::DeleteDependents(uid) => self.delete_dependents(&uid, now),
+                Step::ReleaseOwners(gone) => self.release_foreground_owners(&gone, now),
+                Step::FinishNamespace(namespace) => self.finish_namespace(&namespace),
+            }
+        }
+        self.is_following = false;
     }
 
     fn owned_by(&self, uid: &str) -> Vec<(Arc<str>, Arc<Value>)> {

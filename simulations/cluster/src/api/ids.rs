@@ -24,22 +24,32 @@ impl Ids {
         Self { seed, asked: HashMap::new(), issued: 0 }
     }
 
-    /// The next number of this purpose.
-    fn next_of<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) -> u64 {
-        let purpose = hash(self.seed, words);
-        let asked = self.asked.entry(purpose).or_default();
-        *asked = asked.wrapping_add(1);
+    /// The next number of a purpose, or a later one; nothing is drawn by looking.
+    fn number(&self, purpose: u64, later: u64) -> u64 {
+        let asked = self.asked.get(&purpose).copied().unwrap_or(0).wrapping_add(1).wrapping_add(later);
         mix(purpose.wrapping_add(asked.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
+    fn draw(&mut self, purpose: u64, times: u64) {
+        let asked = self.asked.entry(purpose).or_default();
+        *asked = asked.wrapping_add(times);
+    }
+
+    fn uid_of(&self, collection: &str, namespace: &str, name: &str) -> u64 {
+        hash(self.seed, ["uid", collection, namespace, name])
+    }
+
+    fn name_of(&self, collection: &str, namespace: &str, generate: &str) -> u64 {
+        hash(self.seed, ["name", collection, namespace, generate])
+    }
+
     /// A version 4 UUID in form, for an object of a collection. Events are many and nobody's: they have theirs in
-    /// the order in which they come.
-    pub(crate) fn uid(&mut self, collection: &str, namespace: &str, name: &str) -> String {
+    /// the order in which they come. The same until an object [has it](Self::drawn).
+    pub(crate) fn uid(&self, collection: &str, namespace: &str, name: &str) -> String {
         let a = if collection == "events" {
-            self.issued = self.issued.wrapping_add(1);
-            hash(self.seed.wrapping_add(self.issued), ["event"])
+            hash(self.seed.wrapping_add(self.issued.wrapping_add(1)), ["event"])
         } else {
-            self.next_of(["uid", collection, namespace, name])
+            self.number(self.uid_of(collection, namespace, name), 0)
         };
         let b = mix(a ^ self.seed);
         format!(
@@ -52,9 +62,23 @@ impl Ids {
         )
     }
 
-    /// Five letters after a `generateName`.
-    pub(crate) fn suffix(&mut self, collection: &str, namespace: &str, generate: &str) -> String {
-        letters(self.next_of(["name", collection, namespace, generate]), 5)
+    /// Five letters after a `generateName`, so many later than the next. The same until an object
+    /// [has them](Self::drawn).
+    pub(crate) fn suffix(&self, collection: &str, namespace: &str, generate: &str, later: u64) -> String {
+        letters(self.number(self.name_of(collection, namespace, generate), later), 5)
+    }
+
+    /// An object was stored with the uid of its name, and with the name that was `later` than the next of a
+    /// `generateName` where it was made from one.
+    pub(crate) fn drawn(&mut self, collection: &str, namespace: &str, name: &str, made: Option<(&str, u64)>) {
+        if collection == "events" {
+            self.issued = self.issued.wrapping_add(1);
+        } else {
+            self.draw(self.uid_of(collection, namespace, name), 1);
+        }
+        if let Some((generate, later)) = made {
+            self.draw(self.name_of(collection, namespace, generate), later.wrapping_add(1));
+        }
     }
 }
 
@@ -80,10 +104,12 @@ mod tests {
         let names = |seed: u64, others: usize| -> Vec<String> {
             let mut ids = Ids::new(seed);
             let mut name = || {
-                (0..others).for_each(|i| drop(ids.uid("events", "default", &format!("e{i}"))));
-                (0..others).for_each(|_| drop(ids.suffix("pods", "default", "other-")));
-                let suffix = ids.suffix("pods", "default", "web-");
-                format!("{suffix} {}", ids.uid("pods", "default", &suffix))
+                (0..others).for_each(|i| ids.drawn("events", "default", &format!("e{i}"), None));
+                (0..others).for_each(|_| ids.drawn("pods", "default", "other-x", Some(("other-", 0))));
+                let suffix = ids.suffix("pods", "default", "web-", 0);
+                let name = format!("{suffix} {}", ids.uid("pods", "default", &suffix));
+                ids.drawn("pods", "default", &suffix, Some(("web-", 0)));
+                name
             };
             (0..4).map(|_| name()).collect()
         };
@@ -96,7 +122,13 @@ mod tests {
     fn a_successor_of_the_same_name_is_another() {
         let mut ids = Ids::new(3);
         let uids: BTreeSet<String> = (0..100)
-            .flat_map(|_| ["pods", "events"].map(|collection| ids.uid(collection, "a", "x")))
+            .flat_map(|_| {
+                ["pods", "events"].map(|collection| {
+                    let uid = ids.uid(collection, "a", "x");
+                    ids.drawn(collection, "a", "x", None);
+                    uid
+                })
+            })
             .collect();
         assert_eq!(uids.len(), 200);
     }

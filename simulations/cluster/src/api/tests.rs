@@ -175,6 +175,181 @@ fn owners_take_theirs_with_them_and_old_events_go_first() {
     assert!(state.store.get("events", "default", "e2").is_some());
 }
 
+#[test]
+fn a_chain_of_owners_of_any_length_goes_with_its_first() {
+    let mut state = state();
+    let now = Timestamp::UNIX_EPOCH;
+    let mut owner = json!([]);
+    const LINKS: usize = 20_000;
+    for i in 0..LINKS {
+        let mut c = call(&state, "", "configmaps", "");
+        let body = json!({"metadata": {"name": format!("c{i}"), "ownerReferences": owner}});
+        let made = state.create(&mut c, body, now).unwrap();
+        owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": format!("c{i}"), "uid": object::uid(&made)}]);
+    }
+    assert_eq!(state.store.len("configmaps"), LINKS);
+    let first = call(&state, "", "configmaps", "c0");
+    let options = DeleteOptions { propagation: "Background".into(), ..DeleteOptions::default() };
+    assert!(state.delete(&first, &options, now).unwrap().1);
+    assert_eq!(state.store.len("configmaps"), 0);
+}
+
+#[test]
+fn a_chain_of_owners_deleted_in_the_foreground_goes_from_its_end() {
+    let mut state = state();
+    let now = Timestamp::UNIX_EPOCH;
+    let mut uids: Vec<String> = Vec::new();
+    for i in 0..5000 {
+        let mut c = call(&state, "", "configmaps", "");
+        let owner = uids
+            .last()
+            .map(|uid| json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": uid}]));
+        let body = json!({"metadata": {"name": format!("c{i}"), "finalizers": ["foregroundDeletion"],
+            "ownerReferences": owner.unwrap_or(json!([]))}});
+        uids.push(object::uid(&state.create(&mut c, body, now).unwrap()).to_owned());
+    }
+    // Deleted from the first on, each waits for the next; the last lets all of them go.
+    let options = DeleteOptions { propagation: "Foreground".into(), ..DeleteOptions::default() };
+    for i in 0..5000 {
+        let c = call(&state, "", "configmaps", &format!("c{i}"));
+        if state.get(&c).is_ok() {
+            state.delete(&c, &options, now).unwrap();
+        }
+    }
+    let last = call(&state, "", "configmaps", "c4999");
+    let held = state.get(&last).unwrap().clone();
+    let mut freed = Value::clone(&held);
+    object::meta_mut(&mut freed).insert("finalizers".into(), json!([]));
+    state.update(&mut last.clone(), freed, now).unwrap();
+    assert_eq!(state.store.len("configmaps"), 0);
+}
+
+#[test]
+fn what_etcd_would_not_take_is_refused_and_what_it_would_is_stored() {
+    let mut state = state();
+    let now = Timestamp::UNIX_EPOCH;
+    let pod = |bytes: usize| {
+        json!({"metadata": {"name": "x"}, "spec": {"containers": [{"name": "c", "image": "i",
+            "args": ["x".repeat(bytes)]}]}})
+    };
+    let mut c = call(&state, "", "pods", "");
+    let refused = state.create(&mut c, pod(3 << 19), now).unwrap_err();
+    assert_eq!((refused.code, &*refused.message), (500, "etcdserver: request is too large"));
+    assert_eq!(state.store.len("pods"), 0);
+    let made = state.create(&mut c, pod(1 << 20), now).unwrap();
+    // Nor can it grow beyond that.
+    let mut larger = Value::clone(&made);
+    larger["metadata"]["annotations"] = json!({"a": "y".repeat(200_000)});
+    larger["spec"]["containers"][0]["image"] = json!("i".repeat(1 << 19));
+    let mut c = call(&state, "", "pods", "x");
+    assert_eq!(state.update(&mut c, larger, now).unwrap_err().code, 500);
+    assert_eq!(state.get(&c).unwrap(), &made);
+}
+
+#[test]
+fn names_are_drawn_by_what_is_stored_alone() {
+    let names = |between: &dyn Fn(&mut State)| -> Vec<(String, String)> {
+        let mut state = state();
+        let pod = json!({"metadata": {"generateName": "web-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        (0..3)
+            .map(|_| {
+                between(&mut state);
+                let mut c = call(&state, "", "pods", "");
+                let made = state.create(&mut c, pod.clone(), Timestamp::UNIX_EPOCH).unwrap();
+                (object::name(&made).to_owned(), object::uid(&made).to_owned())
+            })
+            .collect()
+    };
+    let plain = names(&|_| {});
+    let refused = names(&|state| {
+        let mut c = call(state, "", "pods", "");
+        let body = json!({"metadata": {"generateName": "web-"}, "spec": {"containers": []}});
+        state.create(&mut c, body, Timestamp::UNIX_EPOCH).unwrap_err();
+    });
+    let tried = names(&|state| {
+        let mut c = Call { dry_run: true, ..call(state, "", "pods", "") };
+        let body = json!({"metadata": {"generateName": "web-"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        state.create(&mut c, body, Timestamp::UNIX_EPOCH).unwrap();
+    });
+    assert_eq!((&refused, &tried), (&plain, &plain));
+    let distinct: std::collections::BTreeSet<_> = plain.iter().flat_map(|(name, uid)| [name, uid]).collect();
+    assert_eq!(distinct.len(), 6);
+    // A name that somebody else took is passed over.
+    let mut state = state();
+    let pod = |meta: Value| json!({"metadata": meta, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let mut c = call(&state, "", "pods", "");
+    state.create(&mut c, pod(json!({"name": plain[0].0})), Timestamp::UNIX_EPOCH).unwrap();
+    let next = state.create(&mut c, pod(json!({"generateName": "web-"})), Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(object::name(&next), plain[1].0);
+}
+
+#[test]
+fn a_service_changes_its_type_by_a_patch_of_that_alone() {
+    let now = Timestamp::UNIX_EPOCH;
+    for kind in [PatchKind::Merge, PatchKind::Strategic] {
+        let mut state = state();
+        let mut c = call(&state, "", "services", "");
+        let body = json!({"metadata": {"name": "s"}, "spec": {"externalName": "a.example", "ports": [{"port": 80}]}});
+        state.create(&mut c, body, now).unwrap();
+        for to in [
+            "NodePort",
+            "ClusterIP",
+            "LoadBalancer",
+            "NodePort",
+            "LoadBalancer",
+            "ClusterIP",
+            "ExternalName",
+            "LoadBalancer",
+            "ExternalName",
+            "NodePort",
+        ] {
+            let mut c = call(&state, "", "services", "s");
+            let patched = state.patch(&mut c, kind, json!({"spec": {"type": to}}), now);
+            let (service, _) = patched.unwrap_or_else(|e| panic!("{to}: {e}"));
+            let outside = matches!(to, "NodePort" | "LoadBalancer");
+            assert_eq!(object::text(&service, &["spec", "type"]), to);
+            assert_eq!(service["spec"].get("externalTrafficPolicy").is_some(), outside, "{to}");
+            assert_eq!(service["spec"].get("clusterIP").is_some(), to != "ExternalName", "{to}");
+        }
+    }
+}
+
+#[test]
+fn a_long_list_is_merged_and_owned_in_about_the_time_that_it_takes_to_read_it() {
+    let now = Timestamp::UNIX_EPOCH;
+    let pod = |n: usize| {
+        let env: Vec<Value> = (0..n).map(|i| json!({"name": format!("V{i}"), "value": "x"})).collect();
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"},
+            "spec": {"containers": [{"name": "c", "image": "i", "env": env}]}})
+    };
+    let config = |n: usize| {
+        let rules: Vec<Value> =
+            (0..n).map(|i| json!({"name": format!("p{i}"), "port": 1 + i % 65_000, "protocol": if i < 65_000 { "TCP" } else { "UDP" }})).collect();
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+            "spec": {"selector": {"a": "b"}, "ports": rules}})
+    };
+    const MANY: usize = 5000;
+    let mut state = state();
+    let began = std::time::Instant::now();
+    let mut c = call(&state, "", "services", "s");
+    state.patch(&mut c, PatchKind::Apply, config(MANY), now).unwrap();
+    state.patch(&mut c, PatchKind::Apply, config(MANY / 2), now).unwrap();
+    state
+        .patch(
+            &mut c,
+            PatchKind::Strategic,
+            json!({"spec": {"ports": config(MANY / 2)["spec"]["ports"]}}),
+            now,
+        )
+        .unwrap();
+    let mut c = call(&state, "", "pods", "");
+    let made = state.create(&mut c, pod(MANY), now).unwrap();
+    let mut c = call(&state, "", "pods", "x");
+    state.update(&mut c, Value::clone(&made), now).unwrap();
+    // Where each item looks through all others, this is minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 /// Documents that look like objects in places.
 fn documents() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![

@@ -42,10 +42,11 @@ impl State {
     ) -> Result<Arc<Value>> {
         let resource = call.resource.clone();
         let generate = object::text(&object, &["metadata", "generateName"]).to_owned();
+        let mut made = None;
         if object::name(&object).is_empty() && !generate.is_empty() {
-            let suffix = self.ids.suffix(&resource.collection, &call.namespace, &generate);
-            let name = format!("{}{suffix}", generate.chars().take(58).collect::<String>());
+            let (name, later) = self.generated(&resource.collection, &call.namespace, &generate);
             object::meta_mut(&mut object).insert("name".into(), json!(name));
+            made = Some(later);
         }
         call.name = object::name(&object).to_owned();
         check_name(call)?;
@@ -95,6 +96,10 @@ impl State {
         if call.dry_run {
             return Ok(Arc::new(object));
         }
+        check_size(&object)?;
+        // Drawn by what is stored alone: what was refused or tried leaves the names of all others as they are.
+        let made = made.map(|later| (generate.as_str(), later));
+        self.ids.drawn(&resource.collection, &call.namespace, &call.name, made);
         let stored = self.store.put(&resource.collection, object);
         if resource.kind == "CustomResourceDefinition" {
             self.registry.define(&stored);
@@ -104,6 +109,15 @@ impl State {
         }
         self.collect_if_orphan(call, &stored, now);
         Ok(stored)
+    }
+
+    /// The next name of a `generateName` that nothing has, and how many before it are taken.
+    fn generated(&self, collection: &str, namespace: &str, generate: &str) -> (String, u64) {
+        let base: String = generate.chars().take(58).collect();
+        let name = |later| format!("{base}{}", self.ids.suffix(collection, namespace, generate, later));
+        let is_free = |later: &u64| self.store.get(collection, namespace, &name(*later)).is_none();
+        let later = (0..GENERATE_TRIES).find(is_free).unwrap_or(0);
+        (name(later), later)
     }
 
     /// Replaces an object, or its status; of some kinds it may also come to be (`true`).
@@ -262,6 +276,7 @@ impl State {
         if call.dry_run {
             return Ok(Arc::new(new));
         }
+        check_size(&new)?;
         let stored = self.store.put(&resource.collection, new);
         if resource.kind == "CustomResourceDefinition" {
             self.registry.define(&stored);
@@ -291,6 +306,16 @@ impl State {
             }
         }
     }
+}
+
+/// More taken names in a row are told as such.
+const GENERATE_TRIES: u64 = 8;
+
+/// What etcd takes of a request unless it is told otherwise.
+const OBJECT_MAX_BYTES: usize = 3 << 19;
+
+fn check_size(object: &Value) -> Result<()> {
+    if object::json_bytes(object) > OBJECT_MAX_BYTES { Err(ApiError::too_large_to_store()) } else { Ok(()) }
 }
 
 const MODIFIED: &str =

@@ -29,6 +29,11 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(30);
 /// Changes sent in one chunk.
 const BATCH: usize = 256;
 
+/// How long a watch lasts that is asked to last so long; 0 is as not told.
+fn lasts_s(asked_s: Option<u64>) -> u64 {
+    asked_s.filter(|s| *s > 0).unwrap_or(TIMEOUT_DEFAULT_S).min(TIMEOUT_MAX_S)
+}
+
 /// A watch as asked for.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -90,7 +95,7 @@ impl Watch {
             }
             cursor
         };
-        let timeout_s = self.timeout_s.unwrap_or(TIMEOUT_DEFAULT_S).min(TIMEOUT_MAX_S);
+        let timeout_s = lasts_s(self.timeout_s);
         let now = Instant::now();
         let running = Running {
             api,
@@ -218,4 +223,21 @@ fn write_line(out: &mut Vec<u8>, kind: &str, object: &Value) {
     // Writing JSON into memory cannot fail.
     let _ = serde_json::to_writer(&mut *out, object);
     out.extend_from_slice(b"}\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_is_told_no_time_or_none_at_all_lasts_as_by_default() {
+        for (asked, lasts) in [
+            (None, TIMEOUT_DEFAULT_S),
+            (Some(0), TIMEOUT_DEFAULT_S),
+            (Some(1), 1),
+            (Some(u64::MAX), TIMEOUT_MAX_S),
+        ] {
+            assert_eq!(lasts_s(asked), lasts, "{asked:?}");
+        }
+    }
 }

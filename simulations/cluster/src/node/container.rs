@@ -23,7 +23,9 @@ use tokio::time::Instant;
 use super::Shared;
 use super::command::{self, Facts, Prepared};
 use super::logfile::{self, LogFile};
+use super::pod::seconds_of;
 use super::probe::{self, Check, Checker, Probe};
+use super::running::{Key, Running};
 use super::status::{ContainerState, Ended, Phase};
 use crate::sweep;
 
@@ -206,10 +208,12 @@ async fn run_once(
     };
     let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let key = (context.namespace.clone(), context.pod_name.clone(), container.name.clone());
-    if let Some(group) = group {
+    // However this call ends, the group is noted no longer than it runs.
+    let _noted = group.map(|group| {
         // Killed at once where the node has ended meanwhile: it is waited for all the same.
         context.shared.running.started(key.clone(), group);
-    }
+        Noted { running: context.shared.running.clone(), key }
+    });
     context.board.set(&container.name, |s| {
         s.phase = Phase::Running { since: started };
         s.restarts = instance;
@@ -228,8 +232,19 @@ async fn run_once(
         let mark = context.mark(&container.name);
         let _ = tokio::task::spawn_blocking(move || sweep::end_marked(&mark, GONE_WITHIN)).await;
     }
-    context.shared.running.ended(&key);
     ended(status, started)
+}
+
+/// A container's entry among what runs.
+struct Noted {
+    running: Arc<Running>,
+    key: Key,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.running.ended(&self.key);
+    }
 }
 
 /// Ends what the process started and left behind, and waits until it is gone: it may hold ports that the next one
@@ -277,7 +292,7 @@ async fn wait(
         }
     };
     let own_grace = context.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
-    let own_grace = Duration::from_secs(own_grace.and_then(|s| u64::try_from(s).ok()).unwrap_or(30));
+    let own_grace = seconds_of(own_grace.unwrap_or(30));
     let mut kill_at: Option<Instant> = None;
     loop {
         let asked = *stop.borrow_and_update();
@@ -413,7 +428,7 @@ struct InContainer {
 impl Checker for InContainer {
     async fn check(&self, check: &Check) -> bool {
         let words = match check {
-            Check::Http { address, request } => return probe::http(*address, request).await,
+            Check::Http { address, https, request } => return probe::http(*address, *https, request).await,
             Check::Tcp(address) => return probe::tcp(*address).await,
             Check::Exec(words) => words,
         };

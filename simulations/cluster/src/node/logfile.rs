@@ -35,7 +35,14 @@ impl LogFile {
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         if self.written_bytes > 0 && self.written_bytes.saturating_add(bytes.len() as u64) > self.max_bytes {
-            std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
+            // Somebody may have removed the file, or its folder: the log begins anew there.
+            if let Some(dir) = self.path.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
+            match std::fs::rename(&self.path, self.path.with_extension("log.1")) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             self.file = File::create(&self.path)?;
             self.written_bytes = 0;
         }
@@ -86,6 +93,20 @@ fn finish_line(out: &mut Vec<u8>, time: &str, line: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_whose_folder_was_removed_goes_on_at_the_next_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("pod/c");
+        let mut log = LogFile::begin(&logs, 0, 10).unwrap();
+        log.write(b"12345678").unwrap();
+        std::fs::remove_dir_all(dir.path().join("pod")).unwrap();
+        log.write(b"after it").unwrap();
+        assert_eq!(std::fs::read(logs.join("0.log")).unwrap(), b"after it");
+        std::fs::remove_file(logs.join("0.log")).unwrap();
+        log.write(b"once more").unwrap();
+        assert_eq!(std::fs::read(logs.join("0.log")).unwrap(), b"once more");
+    }
 
     #[tokio::test]
     async fn logs_are_bounded_and_timed() {

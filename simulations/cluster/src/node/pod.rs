@@ -1,12 +1,13 @@
 //! A pod from binding to its end: address, volumes, init containers, containers, status, removal.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::events::EventType;
@@ -24,6 +25,8 @@ use super::{End, Shared, Wanted};
 const PROJECT_RETRY: Duration = Duration::from_secs(1);
 /// A status that could not be written is written again after this.
 const STATUS_RETRY: Duration = Duration::from_millis(500);
+/// As long as for ever, for a process.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// Log folders of pods that are gone, kept for whoever wants to know why.
 const OLD_LOGS_MAX: usize = 200;
 
@@ -42,6 +45,8 @@ pub(super) async fn run(shared: Arc<Shared>, pod: Arc<Pod>, wanted: watch::Recei
     let folder = format!("{namespace}_{name}_{uid}");
     let dir = shared.config.dir.join("pods").join(&folder);
     let logs_dir = shared.config.logs_dir().join(&folder);
+    let logs = logs_dir.clone();
+    shared.logs_in_use.lock().insert(logs.clone());
     let (stop, stopped) = watch::channel(None);
     let kubeconfig = match &shared.config.identities {
         Some(_) => dir.join("kubeconfig"),
@@ -76,7 +81,12 @@ pub(super) async fn run(shared: Arc<Shared>, pod: Arc<Pod>, wanted: watch::Recei
     if ended_by_api {
         remove_object(&shared, &namespace, &name, &uid).await;
     }
-    forget_old_logs(&shared.config.logs_dir());
+    let in_use = {
+        let mut in_use = shared.logs_in_use.lock();
+        in_use.remove(&logs);
+        in_use.clone()
+    };
+    forget_old_logs(&shared.config.logs_dir(), &in_use);
 }
 
 /// Everything between the address and its return; whether the object still has to be removed.
@@ -149,8 +159,12 @@ async fn pass_on_end(mut wanted: watch::Receiver<Wanted>, stop: &watch::Sender<O
 
 fn grace(pod: &Pod) -> Duration {
     let spec = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
-    let seconds = pod.metadata.deletion_grace_period_seconds.or(spec).unwrap_or(30);
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    seconds_of(pod.metadata.deletion_grace_period_seconds.or(spec).unwrap_or(30))
+}
+
+/// A time that an object gives: none below zero, and none that cannot be added to a clock.
+pub(super) fn seconds_of(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
 }
 
 async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
@@ -159,7 +173,7 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
     let mut bell = context.shared.settings.bell();
     let (mut former, mut noted) = (None, None);
     loop {
-        let ready = identify(context).await.and_then(|()| {
+        let ready = identify(context).await.and(claims_are_there(context, spec).await).and_then(|()| {
             let mut volumes = Volumes::prepare(spec, &context.dir, &claims, &context.namespace)?;
             volumes.project(&context.shared.settings, &context.namespace)?;
             Ok(volumes)
@@ -184,6 +198,19 @@ async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
             () = tokio::time::sleep(PROJECT_RETRY) => {}
         }
     }
+}
+
+/// Claims must have been made: only then is there a folder to mount.
+async fn claims_are_there(context: &Context, spec: &PodSpec) -> Result<(), String> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.shared.client.clone(), &context.namespace);
+    for claim in spec.volumes.iter().flatten().filter_map(|v| v.persistent_volume_claim.as_ref()) {
+        match api.get_opt(&claim.claim_name).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(format!("persistentvolumeclaim {:?} not found", claim.claim_name)),
+            Err(error) => return Err(format!("persistentvolumeclaim {:?}: {error}", claim.claim_name)),
+        }
+    }
+    Ok(())
 }
 
 /// Where pods have kubeconfigs of their own, writes it.
@@ -313,16 +340,54 @@ async fn remove_object(shared: &Shared, namespace: &str, name: &str, uid: &str) 
     }
 }
 
-fn forget_old_logs(dir: &Path) {
+fn forget_old_logs(dir: &Path, in_use: &BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
-    let mut dirs: Vec<_> =
-        entries.flatten().filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path()))).collect();
+    let mut dirs: Vec<_> = entries
+        .flatten()
+        .filter(|e| !in_use.contains(&e.path()))
+        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
+        .collect();
     if dirs.len() > OLD_LOGS_MAX {
         dirs.sort();
-        // A running pod's folder is touched when a container starts only, so the oldest could be in use: its open
-        // files go on, and only the past of a long-lived pod is lost.
         for (_, path) in dirs.iter().take(dirs.len() - OLD_LOGS_MAX) {
             let _ = std::fs::remove_dir_all(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_of_any_length_can_be_added_to_a_clock() {
+        for (seconds, is) in [(i64::MIN, 0), (-1, 0), (0, 0), (30, 30)] {
+            assert_eq!(seconds_of(seconds), Duration::from_secs(is));
+        }
+        assert!(tokio::time::Instant::now().checked_add(seconds_of(i64::MAX)).is_some());
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"deletionGracePeriodSeconds": i64::MAX}})).unwrap();
+        assert_eq!(grace(&pod), LONGEST);
+        let pod: Pod = serde_json::from_value(
+            json!({"metadata": {}, "spec": {"containers": [], "terminationGracePeriodSeconds": i64::MAX}}),
+        )
+        .unwrap();
+        assert_eq!(grace(&pod), LONGEST);
+    }
+
+    #[test]
+    fn logs_of_pods_that_run_are_kept_however_many_have_gone_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |i: usize| dir.path().join(format!("pod-{i:04}"));
+        let past = |i: usize| std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + i as u64);
+        for i in 0..OLD_LOGS_MAX + 5 {
+            std::fs::create_dir(path(i)).unwrap();
+            std::fs::File::open(path(i)).unwrap().set_modified(past(i)).unwrap();
+        }
+        // The two oldest run on.
+        forget_old_logs(dir.path(), &BTreeSet::from([path(0), path(1)]));
+        let there: Vec<usize> = (0..OLD_LOGS_MAX + 5).filter(|i| path(*i).exists()).collect();
+        let want: Vec<usize> = [0, 1].into_iter().chain(5..OLD_LOGS_MAX + 5).collect();
+        assert_eq!(there, want);
     }
 }

@@ -1,18 +1,20 @@
 //! Readiness, liveness and startup probes.
 
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe as Spec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// What is asked.
 #[derive(Debug, Clone)]
 pub(super) enum Check {
-    Http { address: SocketAddr, request: String },
+    Http { address: SocketAddr, https: bool, request: String },
     Tcp(SocketAddr),
     Exec(Vec<String>),
 }
@@ -66,7 +68,8 @@ impl Probe {
             if path.contains(['\r', '\n', ' ']) || request.matches('\n').count() != lines {
                 return Err(format!("probe path {path:?} or its headers hold line breaks or spaces"));
             }
-            Check::Http { address, request }
+            let https = get.scheme.as_deref() == Some("HTTPS");
+            Check::Http { address, https, request }
         } else if let Some(tcp) = &spec.tcp_socket {
             Check::Tcp(address(tcp.host.as_deref(), &tcp.port)?)
         } else if let Some(exec) = &spec.exec {
@@ -134,18 +137,27 @@ fn port_number(port: &IntOrString, container: &Container) -> Result<u16, String>
 }
 
 /// Sends the request; a status from 200 to 399 passes.
-pub(super) async fn http(address: SocketAddr, request: &str) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(request.as_bytes()).await?;
-        // "HTTP/1.1 200" is all that matters.
-        let mut start = [0; 12];
-        stream.read_exact(&mut start).await?;
-        std::io::Result::Ok(start)
+pub(super) async fn http(address: SocketAddr, https: bool, request: &str) -> bool {
+    let answer = async {
+        let stream = TcpStream::connect(address).await?;
+        if https {
+            ask(tls::secure(stream, address).await?, request).await
+        } else {
+            ask(stream, request).await
+        }
     };
-    let Ok(start) = ask.await else { return false };
+    let Ok(start) = answer.await else { return false };
     let status = std::str::from_utf8(&start).ok().and_then(|s| s.strip_prefix("HTTP/1."));
     status.and_then(|s| s.get(2..5)?.parse::<u16>().ok()).is_some_and(|code| (200..400).contains(&code))
+}
+
+/// "HTTP/1.1 200" is all that matters of an answer.
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> std::io::Result<[u8; 12]> {
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await?;
+    Ok(start)
 }
 
 /// Connects.
@@ -180,6 +192,63 @@ mod tests {
         spec["tcpSocket"] = json!({"port": 80});
         let spec: Spec = serde_json::from_value(spec).unwrap();
         Probe::new(&spec, &Container::default(), IpAddr::from([127, 0, 0, 1])).unwrap()
+    }
+
+    /// A server that answers every request with this status, behind a certificate that nobody trusts.
+    async fn serve(status: u16, https: bool) -> SocketAddr {
+        use rustls::pki_types::PrivatePkcs8KeyDer;
+        use std::sync::Arc;
+        let made = rcgen::generate_simple_self_signed(vec!["nobody.invalid".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) {
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap_or(0);
+            let status = if request[..read].starts_with(b"GET /healthy HTTP/1.1\r\n") { status } else { 400 };
+            let _ = stream
+                .write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").as_bytes())
+                .await;
+            let _ = stream.flush().await;
+        }
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if !https {
+                    answer(stream, status).await;
+                } else if let Ok(stream) = acceptor.accept(stream).await {
+                    answer(stream, status).await;
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_probe_asks_by_the_scheme_that_it_is_told_and_takes_any_certificate() {
+        for (scheme, served_by_https, status, passes) in [
+            (Some("HTTPS"), true, 200, true),
+            (Some("HTTPS"), true, 503, false),
+            (Some("HTTPS"), false, 200, false),
+            (Some("HTTP"), true, 200, false),
+            (Some("HTTP"), false, 200, true),
+            (None, false, 302, true),
+        ] {
+            let address = serve(status, served_by_https).await;
+            let spec = json!({"httpGet": {"path": "/healthy", "port": address.port(), "scheme": scheme}});
+            let spec: Spec = serde_json::from_value(spec).unwrap();
+            let probe = Probe::new(&spec, &Container::default(), address.ip()).unwrap();
+            let Check::Http { address, https, request } = &probe.check else { panic!("{probe:?}") };
+            let asked = tokio::time::timeout(Duration::from_secs(10), http(*address, *https, request)).await;
+            assert_eq!(asked, Ok(passes), "{scheme:?} {served_by_https} {status}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

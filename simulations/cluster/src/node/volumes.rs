@@ -44,6 +44,13 @@ impl Volumes {
         let mut this = Self::default();
         for volume in spec.volumes.iter().flatten() {
             let dir = match &volume.persistent_volume_claim {
+                // An API server that is not ours may have let it pass.
+                Some(claim) if !is_one_name(&claim.claim_name) => {
+                    return Err(format!(
+                        "volume {:?}: claim name {:?} is no name",
+                        volume.name, claim.claim_name
+                    ));
+                }
                 Some(claim) => claims_dir.join(format!("{namespace}_{}", claim.claim_name)),
                 None => pod_dir.join("volumes").join(&volume.name),
             };
@@ -143,6 +150,11 @@ impl Projection {
     }
 }
 
+/// The name of a file in a folder.
+fn is_one_name(name: &str) -> bool {
+    !name.contains('/') && is_inside(name)
+}
+
 /// A relative path that does not climb.
 pub(super) fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|c| matches!(c, Component::Normal(_)))
@@ -188,6 +200,28 @@ fn write_atomically(dir: &Path, entries: &Entries, generation: u64) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_claim_is_outside_of_the_folder_of_claims() {
+        let dir = tempfile::tempdir().unwrap();
+        for (claim, well) in [
+            ("data-web-0", true),
+            ("a.b", true),
+            ("../x", false),
+            ("/x", false),
+            ("a/../../../x", false),
+            ("a/b", false),
+            ("", false),
+            ("..", false),
+        ] {
+            let spec = serde_json::json!({"containers": [],
+                "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]});
+            let spec: PodSpec = serde_json::from_value(spec).unwrap();
+            let made = Volumes::prepare(&spec, &dir.path().join("pod"), &dir.path().join("claims"), "ns");
+            assert_eq!(made.is_ok(), well, "{claim:?}: {made:?}");
+        }
+        assert!(!dir.path().join("x").exists());
+    }
 
     #[test]
     fn projected_files_change_together() {

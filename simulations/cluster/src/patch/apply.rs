@@ -3,11 +3,11 @@
 //! Source: kubernetes "Server-Side Apply" and structured-merge-diff (rules). Light against the original: no
 //! versions conversion, and an atomic map (a label selector) is tracked by its leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{FieldSet, Path, elements, lookup, remove};
+use super::fields::{FieldSet, Finder, Path, elements, leaves, remove_all};
 use super::lists::{ListType, Typing};
 use crate::error::{ApiError, Result};
 use crate::object;
@@ -75,20 +75,17 @@ pub(crate) fn track_update(
     now: &str,
 ) {
     let mut owners = old.map(owners).unwrap_or_default();
-    let before = old.map(|o| FieldSet::of(o, typing)).unwrap_or_default();
-    let after = FieldSet::of(new, typing);
+    let before = old.map(|o| leaves(o, typing)).unwrap_or_default();
+    let after = leaves(new, typing);
     let is_item = |p: &Path| p.last().is_some_and(|e| !e.starts_with("f:"));
-    let written: Vec<Path> = after
-        .0
+    let written: BTreeSet<Path> = after
         .iter()
-        .filter(|p| {
-            !before.0.contains(*p)
-                || (!is_item(p) && old.is_some_and(|o| lookup(o, typing, p) != lookup(new, typing, p)))
-        })
-        .cloned()
+        .filter(|(path, value)| before.get(*path).is_none_or(|b| !is_item(path) && b != *value))
+        .map(|(path, _)| path.clone())
         .collect();
+    let mut there = Finder::new(new, typing);
     for (set, _) in owners.values_mut() {
-        set.0.retain(|p| (after.0.contains(p) || lookup(new, typing, p).is_some()) && !written.contains(p));
+        set.0.retain(|p| !written.contains(p) && (after.contains_key(p) || there.find(p).is_some()));
     }
     if !written.is_empty() {
         let api_version = object::text(new, &["apiVersion"]).to_owned();
@@ -122,12 +119,14 @@ pub(crate) fn apply(
 
     let mut conflicts = Vec::new();
     let outcome = defaulted(&merged);
+    let mut before = live.map(|live| Finder::new(live, typing));
+    let mut after = Finder::new(&outcome, typing);
     for (other, (set, entry)) in owners.iter_mut().filter(|(m, _)| *m != manager) {
         let taken: Vec<Path> = set
             .0
             .intersection(&wanted.0)
             .filter(|p| p.last().is_some_and(|e| e.starts_with("f:")))
-            .filter(|p| live.and_then(|l| lookup(l, typing, p)) != lookup(&outcome, typing, p))
+            .filter(|p| before.as_mut().and_then(|b| b.find(p)) != after.find(p))
             .cloned()
             .collect();
         for path in taken {
@@ -143,15 +142,11 @@ pub(crate) fn apply(
     }
 
     let previous = owners.remove(manager).map(|(set, _)| set).unwrap_or_default();
-    // Shortest first: an item goes as a whole, and is told apart by its keys until then.
-    let mut dropped: Vec<&Path> = previous.0.difference(&wanted.0).collect();
-    dropped.sort_by_key(|p| p.len());
-    for path in dropped.into_iter().filter(|p| !is_key(p)) {
-        let kept = owners.values().any(|(set, _)| set.touches(path)) || wanted.touches(path);
-        if !kept {
-            remove(&mut merged, typing, path);
-        }
-    }
+    // An item goes as a whole, and is told apart by its keys until then.
+    let dropped = previous.0.difference(&wanted.0).filter(|p| !is_key(p));
+    let kept = |path: &Path| owners.values().any(|(set, _)| set.touches(path)) || wanted.touches(path);
+    let dropped: Vec<&Path> = dropped.filter(|path| !kept(path)).collect();
+    remove_all(&mut merged, typing, dropped);
     let api_version = object::text(applied, &["apiVersion"]).to_owned();
     owners.insert(manager.clone(), (wanted, entry(manager, &api_version, now)));
     write_owners(&mut merged, owners);
@@ -207,19 +202,20 @@ fn merge(live: &Value, applied: &Value, typing: Typing<'_>) -> Value {
             else {
                 return applied.clone();
             };
+            let mut had: HashMap<&String, &Value> = HashMap::new();
+            for (element, item) in &have {
+                had.entry(element).or_insert(item);
+            }
+            let wanted: HashSet<&String> = want.iter().map(|(e, _)| e).collect();
             // What is applied, in its order; what others put there, after it.
             let mut out: Vec<Value> = want
                 .iter()
-                .map(|(element, item)| match have.iter().find(|(e, _)| e == element) {
-                    Some((_, live)) if list_type != ListType::Set => merge(live, item, typing.item()),
+                .map(|(element, item)| match had.get(element) {
+                    Some(live) if list_type != ListType::Set => merge(live, item, typing.item()),
                     _ => (*item).clone(),
                 })
                 .collect();
-            out.extend(
-                have.iter()
-                    .filter(|(e, _)| !want.iter().any(|(w, _)| w == e))
-                    .map(|(_, item)| (*item).clone()),
-            );
+            out.extend(have.iter().filter(|(e, _)| !wanted.contains(e)).map(|(_, item)| (*item).clone()));
             Value::Array(out)
         }
         (_, applied) => applied.clone(),

@@ -3,7 +3,7 @@
 //! A path is a list of elements as FieldsV1 writes them: `f:NAME` a field, `k:{…}` an item of a keyed list,
 //! `v:VALUE` an item of a set. Source: kubernetes-sigs/structured-merge-diff `fieldpath` (format).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -22,9 +22,7 @@ const DEPTH_MAX: usize = 128;
 impl FieldSet {
     /// All leaves of a value, and the items of keyed lists.
     pub(crate) fn of(value: &Value, typing: Typing<'_>) -> Self {
-        let mut set = Self::default();
-        collect(value, typing, &mut Vec::new(), &mut set.0);
-        set
+        Self(leaves(value, typing).into_keys().collect())
     }
 
     /// From `fieldsV1`; what is not in its form is left out.
@@ -79,6 +77,13 @@ impl FieldSet {
     }
 }
 
+/// What [`FieldSet::of`] holds, each with its value; of items of the same key, the first.
+pub(crate) fn leaves<'v>(value: &'v Value, typing: Typing<'_>) -> BTreeMap<Path, &'v Value> {
+    let mut out = BTreeMap::new();
+    collect(value, typing, &mut Vec::new(), &mut out);
+    out
+}
+
 /// The elements and values of a list's items, if it is a keyed list or set.
 pub(crate) fn elements<'v>(items: &'v [Value], list_type: &ListType) -> Option<Vec<(String, &'v Value)>> {
     match list_type {
@@ -94,7 +99,7 @@ pub(crate) fn elements<'v>(items: &'v [Value], list_type: &ListType) -> Option<V
     }
 }
 
-fn collect(value: &Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeSet<Path>) {
+fn collect<'v>(value: &'v Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeMap<Path, &'v Value>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (key, below) in map {
@@ -110,7 +115,7 @@ fn collect(value: &Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeSet<
             Some(elements) => {
                 for (element, item) in elements {
                     at.push(element);
-                    out.insert(at.clone());
+                    out.entry(at.clone()).or_insert(item);
                     if item.is_object() {
                         collect(item, typing.item(), at, out);
                     }
@@ -118,12 +123,12 @@ fn collect(value: &Value, typing: Typing<'_>, at: &mut Path, out: &mut BTreeSet<
                 }
             }
             None => {
-                out.insert(at.clone());
+                out.entry(at.clone()).or_insert(value);
             }
         },
         _ if at.is_empty() => {}
         _ => {
-            out.insert(at.clone());
+            out.entry(at.clone()).or_insert(value);
         }
     }
 }
@@ -150,37 +155,92 @@ fn is_untracked(at: &[String], key: &str, value: &Value) -> bool {
     }
 }
 
-/// The value at a path.
-pub(crate) fn lookup<'v>(value: &'v Value, typing: Typing<'_>, path: &[String]) -> Option<&'v Value> {
-    let Some((element, rest)) = path.split_first() else { return Some(value) };
-    if let Some(field) = element.strip_prefix("f:") {
-        return lookup(value.get(field)?, typing.field(field), rest);
-    }
-    let items = value.as_array()?;
-    let (_, item) = elements(items, &typing.list_type())?.into_iter().find(|(e, _)| e == element)?;
-    lookup(item, typing.item(), rest)
+/// Finds values by their paths. The keys of a list are written once, however many paths lead through it.
+pub(crate) struct Finder<'v, 't> {
+    root: &'v Value,
+    typing: Typing<'t>,
+    /// By where its items are.
+    lists: HashMap<*const Value, HashMap<String, &'v Value>>,
 }
 
-/// Removes the value at a path; whether something was there.
-pub(crate) fn remove(value: &mut Value, typing: Typing<'_>, path: &[String]) -> bool {
-    let Some((element, rest)) = path.split_first() else { return false };
-    if let Some(field) = element.strip_prefix("f:") {
-        let Some(map) = value.as_object_mut() else { return false };
-        if rest.is_empty() {
-            return map.remove(field).is_some();
-        }
-        return map.get_mut(field).is_some_and(|below| remove(below, typing.field(field), rest));
+impl<'v, 't> Finder<'v, 't> {
+    pub(crate) fn new(root: &'v Value, typing: Typing<'t>) -> Self {
+        Self { root, typing, lists: HashMap::new() }
     }
-    let Some(items) = value.as_array_mut() else { return false };
-    let list_type = typing.list_type();
-    let position = elements(items, &list_type).and_then(|all| all.iter().position(|(e, _)| e == element));
-    match position {
-        Some(i) if rest.is_empty() => {
-            items.remove(i);
-            true
+
+    /// The value at a path.
+    pub(crate) fn find(&mut self, path: &[String]) -> Option<&'v Value> {
+        let (mut value, mut typing) = (self.root, self.typing);
+        for element in path {
+            if let Some(field) = element.strip_prefix("f:") {
+                (value, typing) = (value.get(field)?, typing.field(field));
+                continue;
+            }
+            let items = value.as_array().filter(|items| !items.is_empty())?;
+            let by_key = self.lists.entry(items.as_ptr()).or_insert_with(|| {
+                let mut by_key = HashMap::new();
+                for (element, item) in elements(items, &typing.list_type()).unwrap_or_default() {
+                    by_key.entry(element).or_insert(item);
+                }
+                by_key
+            });
+            (value, typing) = (by_key.get(element)?, typing.item());
         }
-        Some(i) => items.get_mut(i).is_some_and(|item| remove(item, typing.item(), rest)),
-        None => false,
+        Some(value)
+    }
+}
+
+/// Paths as a tree.
+#[derive(Default)]
+struct Branch<'p> {
+    /// A path ends here.
+    ends: bool,
+    below: BTreeMap<&'p str, Branch<'p>>,
+}
+
+/// Removes the values at these paths. Items are told apart by the keys that they had before.
+pub(crate) fn remove_all<'p>(
+    value: &mut Value,
+    typing: Typing<'_>,
+    paths: impl IntoIterator<Item = &'p Path>,
+) {
+    let mut root = Branch::default();
+    for path in paths {
+        let end = path.iter().fold(&mut root, |at, element| at.below.entry(element).or_default());
+        end.ends = true;
+    }
+    prune(value, typing, &root);
+}
+
+fn prune(value: &mut Value, typing: Typing<'_>, branch: &Branch<'_>) {
+    match value {
+        Value::Object(map) => {
+            for (element, below) in &branch.below {
+                let Some(field) = element.strip_prefix("f:") else { continue };
+                if below.ends {
+                    map.remove(field);
+                } else if let Some(value) = map.get_mut(field) {
+                    prune(value, typing.field(field), below);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(named) = elements(items, &typing.list_type()) else { return };
+            let names: Vec<String> = named.into_iter().map(|(element, _)| element).collect();
+            let mut seen = HashSet::new();
+            let mut names = names.iter();
+            items.retain_mut(|item| {
+                let Some(name) = names.next() else { return true };
+                let Some(below) = branch.below.get(name.as_str()).filter(|_| seen.insert(name)) else {
+                    return true;
+                };
+                if !below.ends {
+                    prune(item, typing.item(), below);
+                }
+                !below.ends
+            });
+        }
+        _ => {}
     }
 }
 
@@ -204,8 +264,16 @@ mod tests {
                 "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}})
         );
         assert_eq!(FieldSet::from_fields_v1(&fields), set);
-        for path in &set.0 {
-            assert!(lookup(&object, typing, path).is_some(), "{path:?}");
+        let mut finder = Finder::new(&object, typing);
+        for (path, value) in leaves(&object, typing) {
+            assert_eq!(finder.find(&path), Some(value), "{path:?}");
         }
+        let mut emptied = object.clone();
+        remove_all(&mut emptied, typing, &set.0);
+        assert_eq!(
+            FieldSet::of(&emptied, typing).0.into_iter().filter(|p| p.len() > 2).count(),
+            0,
+            "{emptied}"
+        );
     }
 }

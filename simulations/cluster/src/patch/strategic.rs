@@ -2,6 +2,8 @@
 //!
 //! Source: kubernetes `staging/src/k8s.io/apimachinery/pkg/util/strategicpatch` (behaviour).
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::lists::{ListType, Typing, key_of};
@@ -45,6 +47,7 @@ fn merge_maps(
         if let Some(field) = key.strip_prefix(DELETE_FROM_PRIMITIVE_LIST) {
             let Value::Array(gone) = value else { return Err(not_a_list(key)) };
             if let Some(Value::Array(items)) = out.get_mut(field) {
+                let gone: HashSet<&Value> = gone.iter().collect();
                 items.retain(|item| !gone.contains(item));
             }
             continue;
@@ -136,17 +139,20 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
     let keys = match typing.merge_type() {
         ListType::Atomic => return Ok(patch.to_vec()),
         ListType::Set => {
-            let mut out = live.to_vec();
-            for item in patch {
-                if !out.contains(item) {
-                    out.push(item.clone());
-                }
-            }
-            return Ok(out);
+            let mut there: HashSet<&Value> = live.iter().collect();
+            let fresh: Vec<&Value> = patch.iter().filter(|item| there.insert(item)).collect();
+            return Ok(live.iter().chain(fresh).cloned().collect());
         }
         ListType::Map(keys) => keys,
     };
-    let mut out = live.to_vec();
+    let mut out: Vec<Option<Value>> = live.iter().cloned().map(Some).collect();
+    // Where the items of a key are; the first of them is the one that is patched.
+    let mut places: HashMap<Vec<(String, Value)>, Vec<usize>> = HashMap::new();
+    for (i, item) in live.iter().enumerate() {
+        if let Some(key) = key_of(item, &keys) {
+            places.entry(key).or_default().push(i);
+        }
+    }
     for item in patch {
         let Value::Object(fields) = item else {
             return Err(ApiError::bad_request("an item of a list that merges by key must be an object"));
@@ -154,21 +160,31 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
         let key = key_of(item, &keys).ok_or_else(|| {
             ApiError::bad_request(format!("an item of the list lacks its merge key {keys:?}"))
         })?;
-        let position = out.iter().position(|o| key_of(o, &keys).as_ref() == Some(&key));
         if directive(item) == Some("delete") {
-            out.retain(|o| key_of(o, &keys).as_ref() != Some(&key));
+            for place in places.remove(&key).unwrap_or_default() {
+                if let Some(slot) = out.get_mut(place) {
+                    *slot = None;
+                }
+            }
             continue;
         }
-        match position.and_then(|i| out.get_mut(i)) {
+        let place = places.get(&key).and_then(|places| places.first());
+        let empty = Map::new();
+        match place.and_then(|i| out.get_mut(*i)) {
             Some(slot) => {
-                let empty = Map::new();
-                let merged = merge_maps(slot.as_object().unwrap_or(&empty), fields, typing.item())?;
-                *slot = Value::Object(merged);
+                let live = slot.as_ref().and_then(Value::as_object).unwrap_or(&empty);
+                *slot = Some(Value::Object(merge_maps(live, fields, typing.item())?));
             }
-            None => out.push(Value::Object(merge_maps(&Map::new(), fields, typing.item())?)),
+            None => {
+                let fresh = Value::Object(merge_maps(&empty, fields, typing.item())?);
+                if let Some(key) = key_of(&fresh, &keys) {
+                    places.entry(key).or_default().push(out.len());
+                }
+                out.push(Some(fresh));
+            }
         }
     }
-    Ok(out)
+    Ok(out.into_iter().flatten().collect())
 }
 
 /// What tells an item of a list that has an order from another: its merge key, or the item itself.
@@ -196,27 +212,35 @@ fn agree(given: &[Value], order: &[Value], merge: &ListType, field: &str) -> Res
 /// The items of a merged list: those that `order` names in its order, between them what only the server has, in the
 /// order that it has there.
 fn in_order(items: Vec<Value>, order: &[Value], server: &[Value], merge: &ListType) -> Vec<Value> {
-    let place = |list: &[Value], item: &Value| {
-        let wanted = identity(item, merge);
-        list.iter().position(|o| identity(o, merge) == wanted)
+    let places = |list: &[Value]| {
+        let mut places = HashMap::new();
+        for (i, item) in list.iter().enumerate() {
+            places.entry(identity(item, merge)).or_insert(i);
+        }
+        places
     };
-    let (mut named, mut others): (Vec<_>, Vec<_>) =
-        items.into_iter().partition(|item| place(order, item).is_some());
-    named.sort_by_key(|item| place(order, item));
-    others.sort_by_key(|item| place(server, item).unwrap_or(usize::MAX));
+    let (in_order, in_server) = (places(order), places(server));
+    let place = |item: &Value| in_server.get(&identity(item, merge)).copied();
+    let (mut named, mut others) = (Vec::new(), Vec::new());
+    for item in items {
+        match in_order.get(&identity(&item, merge)) {
+            Some(at) => named.push((*at, item)),
+            None => others.push((place(&item).unwrap_or(usize::MAX), item)),
+        }
+    }
+    named.sort_by_key(|(at, _)| *at);
+    others.sort_by_key(|(at, _)| *at);
     let mut out = Vec::with_capacity(named.len() + others.len());
     let mut others = others.into_iter().peekable();
-    for item in named {
-        let here = place(server, &item);
-        // Only where both have a place there can it be said which comes first.
-        while let Some(other) =
-            others.next_if(|other| here.zip(place(server, other)).is_some_and(|(here, other)| other < here))
-        {
+    for (_, item) in named {
+        let here = place(&item);
+        // Only where both have a place there can it be said which comes first: what has none is beyond all.
+        while let Some((_, other)) = others.next_if(|(other, _)| here.is_some_and(|here| *other < here)) {
             out.push(other);
         }
         out.push(item);
     }
-    out.extend(others);
+    out.extend(others.map(|(_, item)| item));
     out
 }
 

@@ -31,7 +31,10 @@ const OWN_ANNOTATIONS: &[&str] = &[
 pub(super) async fn reconcile(seen: Arc<Deployment>, context: Arc<Context>) -> kube::Result<Action> {
     let namespace = seen.namespace().unwrap_or_default();
     let api: Api<Deployment> = context.api(&namespace);
-    let Some(deployment) = api.get_opt(&seen.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(deployment) = api.get_opt(&seen.name_any()).await? else {
+        context.forget(&seen.uid().unwrap_or_default());
+        return Ok(Action::await_change());
+    };
     let Some(spec) = deployment.spec.clone() else { return Ok(Action::await_change()) };
     let uid = deployment.uid().unwrap_or_default();
     let mut sets: Vec<ReplicaSet> = pods::owned(&context, &namespace, &uid).await?;

@@ -2,7 +2,7 @@
 //!
 //! Not kept: controller revisions. A pod below `partition` that has to be made anew gets the newest template.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use kube::{Resource, ResourceExt as _};
 use serde_json::json;
 
 use super::{Context, pods, said_by, template};
+
+/// Pods that are made at most before what there is is looked at again.
+const BURST: usize = 500;
 
 const REVISION_LABEL: &str = "controller-revision-hash";
 
@@ -131,9 +134,12 @@ fn plan(shape: &Shape, members: &[Member]) -> Plan {
     // Ended pods make room for new ones of their name.
     plan.delete.extend(members.iter().filter(|m| m.ended).map(|m| m.name.clone()));
     let mut settled = true;
+    let mut there: HashMap<i32, &Member> = HashMap::new();
+    for member in members {
+        there.entry(member.ordinal).or_insert(member);
+    }
     for ordinal in shape.start..end {
-        let there = members.iter().find(|m| m.ordinal == ordinal);
-        match there {
+        match there.get(&ordinal) {
             None => {
                 plan.create.push(ordinal);
                 settled = false;
@@ -142,6 +148,9 @@ fn plan(shape: &Shape, members: &[Member]) -> Plan {
         }
         if !shape.parallel && !settled {
             return plan;
+        }
+        if plan.create.len() >= BURST {
+            break;
         }
     }
     let mut surplus: Vec<&Member> = members.iter().filter(|m| !wanted(m)).collect();
@@ -293,6 +302,13 @@ mod tests {
             let shape = Shape { start: 0, replicas, parallel, partition: Some(0) };
             let delete: Vec<String> = delete.into_iter().map(str::to_owned).collect();
             assert_eq!(plan(&shape, &members), Plan { create, delete }, "{replicas} {parallel} {members:?}");
+        }
+        for (start, replicas) in [(0, i32::MAX), (i32::MAX - 1000, i32::MAX)] {
+            let endless = Shape { start, replicas, parallel: true, partition: Some(0) };
+            let first: Vec<i32> = (start..).take(BURST).collect();
+            assert_eq!(plan(&endless, &[]).create, first, "so many at once, and no more");
+            let there: Vec<Member> = first.iter().map(|i| m(*i, "r")).collect();
+            assert_eq!(plan(&endless, &there).create.first(), first.last().map(|i| i + 1).as_ref());
         }
         let kept = Shape { start: 0, replicas: 2, parallel: false, partition: Some(1) };
         assert_eq!(plan(&kept, &[m(0, "ro"), m(1, "r")]), Plan::default(), "below the partition");

@@ -31,11 +31,15 @@ impl Sandbox {
     }
 
     async fn seeded(seed: Option<u64>) -> Self {
+        Self::with(|config| config.seed = seed).await
+    }
+
+    async fn with(change: impl FnOnce(&mut ClusterConfig)) -> Self {
         thanos_telemetry::logs::init();
         let dir = tempfile::tempdir().unwrap();
         let mut config = ClusterConfig::new("test", dir.path()).program("shell", "/bin/sh");
-        config.seed = seed;
         config.restart_backoff = (Duration::from_millis(50), Duration::from_secs(1));
+        change(&mut config);
         Self { cluster: Cluster::start(config).await.unwrap(), dir }
     }
 

@@ -50,6 +50,74 @@ fn is_alive(pid: &str) -> bool {
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim().starts_with('Z'))
 }
 
+fn claim(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}})
+}
+
+/// What the pod's first container waits for.
+fn waits_for(pod: Option<&Pod>) -> Option<String> {
+    let containers = pod?.status.as_ref()?.container_statuses.as_ref()?;
+    containers.first()?.state.as_ref()?.waiting.as_ref()?.message.clone().filter(|m| !m.is_empty())
+}
+
+/// Why a pod has no node.
+fn unscheduled(pod: Option<&Pod>) -> Option<String> {
+    let conditions = pod?.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?.message.clone()
+}
+
+#[tokio::test]
+async fn a_pod_waits_until_the_node_takes_it() {
+    let sandbox = Sandbox::start().await;
+    let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(sandbox.client());
+    apply(&sandbox, &pod("q", "exec sleep 1000", json!({}), json!({"nodeSelector": {"disk": "ssd"}}))).await;
+    nodes.cordon("test").await.unwrap();
+    // From here on the node knows that it is cordoned.
+    let cordoned = |p: Option<&Pod>| unscheduled(p).is_some_and(|m| m.contains("were unschedulable"));
+    sandbox.pod("q", cordoned).await;
+    apply(&sandbox, &pod("p", "exec sleep 1000", json!({}), json!({}))).await;
+    let seen = sandbox.pod("p", |p: Option<&Pod>| unscheduled(p).is_some() || is_ready(p)).await.unwrap();
+    assert_eq!(unscheduled(Some(&seen)).unwrap(), "0/1 nodes are available: 1 node(s) were unschedulable.");
+    assert_eq!(seen.spec.unwrap().node_name, None);
+    nodes.uncordon("test").await.unwrap();
+    let ready = sandbox.ready("p").await;
+    assert_eq!(unscheduled(Some(&ready)), None);
+    let why = |p: Option<&Pod>| unscheduled(p).is_some_and(|m| m.contains("node affinity/selector"));
+    sandbox.pod("q", why).await;
+    let label = json!({"metadata": {"labels": {"disk": "ssd"}}});
+    nodes.patch("test", &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+    sandbox.ready("q").await;
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn more_pods_than_the_node_takes_wait_for_room() {
+    let sandbox = Sandbox::with(|config| config.pods_max = 1).await;
+    for name in ["a", "b"] {
+        apply(&sandbox, &pod(name, "exec sleep 1000", json!({}), json!({}))).await;
+    }
+    let first = sandbox.ready("a").await;
+    let waits = sandbox.pod("b", |p: Option<&Pod>| unscheduled(p).is_some()).await;
+    assert_eq!(unscheduled(waits.as_ref()).unwrap(), "0/1 nodes are available: 1 Too many pods.");
+    sandbox.pods().delete("a", &DeleteParams::default()).await.unwrap();
+    sandbox.gone("a", &first.uid().unwrap()).await;
+    sandbox.ready("b").await;
+    sandbox.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_with_an_endless_grace_ends_when_it_is_asked_to() {
+    let sandbox = Sandbox::start().await;
+    let forever = json!({"terminationGracePeriodSeconds": i64::MAX});
+    apply(&sandbox, &pod("p", "exec sleep 1000", json!({}), forever)).await;
+    let ready = sandbox.ready("p").await;
+    sandbox.pods().delete("p", &DeleteParams::default()).await.unwrap();
+    sandbox.gone("p", &ready.uid().unwrap()).await;
+    assert!(sandbox.cluster.running("default", "c").is_empty());
+    sandbox.cluster.stop().await;
+}
+
 #[tokio::test]
 async fn a_container_gets_what_its_spec_says() {
     let sandbox = Sandbox::start().await;
@@ -274,6 +342,12 @@ async fn logs_can_be_followed_and_cut() {
     let more = json!({"volumeMounts": [{"name": "d", "mountPath": "/d"}]});
     let spec = json!({"restartPolicy": "Never", "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "go"}}]});
     apply(&sandbox, &pod("p", script, more, spec)).await;
+    // A claim that nobody has made is waited for.
+    let waiting = sandbox.pod("p", |p: Option<&Pod>| waits_for(p).is_some()).await.unwrap();
+    assert_eq!(waits_for(Some(&waiting)).unwrap(), "persistentvolumeclaim \"go\" not found");
+    assert_eq!(waiting.status.unwrap().phase.as_deref(), Some("Pending"));
+    assert!(!sandbox.dir.path().join("volumes/default_go").exists());
+    apply(&sandbox, &claim("go")).await;
     logged(&sandbox, "p", "line 3").await;
     let tail = LogParams { tail_lines: Some(1), timestamps: true, ..LogParams::default() };
     let cut = sandbox.pods().logs("p", &tail).await.unwrap();

@@ -157,27 +157,36 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
 
 /// The first of the addresses that takes a connection; the next is tried when one fails, or does not answer soon.
 async fn connect_any(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
-    let attempt =
-        async |address: SocketAddr| TcpStream::connect(address).await.map(|stream| (stream, address));
+    first_of(addresses, async |address| TcpStream::connect(address).await).await
+}
+
+async fn first_of<T>(
+    addresses: &[SocketAddr],
+    connect: impl AsyncFn(SocketAddr) -> io::Result<T>,
+) -> io::Result<(T, SocketAddr)> {
+    let attempt = async |address: SocketAddr| connect(address).await.map(|stream| (stream, address));
     let mut rest = addresses.iter().copied();
-    let mut under_way: FuturesUnordered<_> = rest.next().into_iter().map(attempt).collect();
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut under_way: FuturesUnordered<_> = rest.next().into_iter().map(&attempt).collect();
+    let (mut told, mut own) = (None, None);
     loop {
         let next = tokio::select! {
             biased;
             ended = under_way.next() => match ended {
                 Some(Ok(connected)) => return Ok(connected),
-                // No address is any better where descriptors are missing.
-                Some(Err(error)) if super::failure::own(&error).is_some() => return Err(error),
+                // No address is any better where descriptors or memory are missing.
+                Some(Err(error)) if super::failure::is_own_for_any_address(&error) => return Err(error),
                 Some(Err(error)) => {
-                    failed = error;
+                    // This machine may lack what one address needs, and have what another does.
+                    let kept = if super::failure::own(&error).is_some() { &mut own } else { &mut told };
+                    kept.get_or_insert(error);
                     rest.next()
                 }
-                None => return Err(failed),
+                // What any address said is the service's answer.
+                None => return Err(told.or(own).unwrap_or_else(|| io::ErrorKind::NotFound.into())),
             },
             () = tokio::time::sleep(NEXT_ADDRESS_AFTER), if rest.len() > 0 => rest.next(),
         };
-        under_way.extend(next.map(attempt));
+        under_way.extend(next.map(&attempt));
     }
 }
 
@@ -267,6 +276,37 @@ mod tests {
             let error = connect_any(addresses).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         }
+    }
+
+    #[tokio::test]
+    async fn what_this_machine_lacks_for_one_address_hides_nothing_of_the_others() {
+        use rustix::io::Errno;
+        let (refused, local, buffers) = (Errno::CONNREFUSED, Errno::ADDRNOTAVAIL, Errno::NOBUFS);
+        for (answers, want, asked) in [
+            (&[Some(local), None][..], Ok(1), 2),
+            (&[Some(buffers), None], Ok(1), 2),
+            (&[Some(local), Some(refused)], Err(refused), 2),
+            (&[Some(refused), Some(local)], Err(refused), 2),
+            (&[Some(refused), Some(Errno::TIMEDOUT), Some(local)], Err(refused), 3),
+            (&[Some(local), Some(buffers)], Err(local), 2),
+            // No other address is any better off.
+            (&[Some(Errno::MFILE), None], Err(Errno::MFILE), 1),
+            (&[Some(refused), Some(Errno::NFILE), None], Err(Errno::NFILE), 2),
+            (&[Some(Errno::NOMEM), None], Err(Errno::NOMEM), 1),
+        ] {
+            let addresses: Vec<SocketAddr> =
+                (0..answers.len()).map(|i| SocketAddr::from(([127, 0, 0, 1], i as u16))).collect();
+            let count = std::cell::Cell::new(0);
+            let connected = first_of(&addresses, async |address| {
+                count.set(count.get() + 1);
+                let errno = answers[usize::from(address.port())];
+                errno.map_or(Ok(()), |e| Err(io::Error::from_raw_os_error(e.raw_os_error())))
+            });
+            let got = connected.await.map(|((), a)| a.port()).map_err(|e| e.raw_os_error());
+            assert_eq!(got, want.map_err(|e| Some(e.raw_os_error())), "{answers:?}");
+            assert_eq!(count.get(), asked, "{answers:?}");
+        }
+        assert!(first_of(&[], async |_| Ok(())).await.is_err());
     }
 
     #[tokio::test]

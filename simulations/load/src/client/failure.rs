@@ -126,6 +126,12 @@ pub(crate) fn own(error: &io::Error) -> Option<&'static str> {
     })
 }
 
+/// Whether what is missing is missing whatever the address.
+pub(crate) fn is_own_for_any_address(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,25 +58,31 @@ impl Slowest {
 }
 
 impl Report {
-    pub(super) fn new(account: &Account, total: &Recorder, stages: Vec<(String, &Recorder)>) -> Self {
+    pub(super) fn new(account: &Account, total: &Recorder, stages: &[(String, &Recorder)]) -> Self {
         let state = match account.state {
             State::Complete => "complete",
             State::Interrupted => "interrupted",
             State::Died(_) => "died",
         };
         let figures = total.summary();
-        let stage =
-            |(stage, recorder): (String, &Recorder)| StageReport { stage, figures: recorder.summary() };
+        let stage = |(stage, recorder): &(String, &Recorder)| StageReport {
+            stage: stage.clone(),
+            figures: recorder.summary(),
+        };
         Self {
             state,
-            invalid: account.validity().and_then(|()| figures.validity()).err(),
+            invalid: account
+                .validity()
+                .and_then(|()| figures.validity())
+                .and_then(|()| super::each_in_time(stages))
+                .err(),
             part: account.interrupted(),
             scheduled: account.scheduled,
             ran_s: account.ran.as_secs_f64(),
             length_s: account.length.as_secs_f64(),
             failures_as_slowest: Slowest::of(total),
             figures,
-            stages: stages.into_iter().map(stage).collect(),
+            stages: stages.iter().map(stage).collect(),
         }
     }
 

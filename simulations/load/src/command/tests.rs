@@ -203,7 +203,7 @@ fn the_table_and_the_json_tell_statuses_causes_and_what_part_ran() {
         r.answer(status, 5);
     }
     r.not_sent(crate::recorder::NotSent::Saturated);
-    let report = Report::new(&account(State::Interrupted), &r, vec![("2s@1".into(), &r)]);
+    let report = Report::new(&account(State::Interrupted), &r, &[("2s@1".into(), &r)]);
     let text = report.text();
     for want in [
         "interrupted after 2.0 of 30.0 s: 3 of about 45 requests were due\n",
@@ -225,7 +225,7 @@ fn the_table_and_the_json_tell_statuses_causes_and_what_part_ran() {
     assert_eq!(json["failuresAsSlowest"]["latencyP95Ms"], serde_json::Value::Null);
     assert_eq!(json["stages"][0]["stage"], "2s@1");
 
-    let died = Report::new(&Account { scheduled: 9, ..account(State::Died("x".into())) }, &r, vec![]);
+    let died = Report::new(&Account { scheduled: 9, ..account(State::Died("x".into())) }, &r, &[]);
     assert!(
         died.text().contains("the generator died (x)") && died.text().contains("3 of 9"),
         "{}",
@@ -246,7 +246,33 @@ fn the_verdict_tells_the_worst() {
         (account(State::Died("x".into())), &well, Some(105)),
         (lost, &well, Some(105)),
     ] {
-        let code = verdict(&account, recorder).err().map(|e| e.exit_code());
+        let code = verdict(&account, recorder, &[]).err().map(|e| e.exit_code());
         assert_eq!(code, want, "{account:?}");
+    }
+}
+
+#[test]
+fn a_stage_that_was_sent_late_makes_the_run_invalid_however_little_it_weighs() {
+    let stage = |in_time: u32, late: u32| {
+        let mut r = Recorder::default();
+        (0..in_time).for_each(|_| r.sent(Duration::from_micros(100)));
+        (0..late).for_each(|_| r.sent(Duration::from_millis(80)));
+        r
+    };
+    for (late, named) in [((96, 4), false), ((90, 10), true), ((0, 1), true), ((0, 0), false)] {
+        let (long, short) = (stage(100_000, 0), stage(late.0, late.1));
+        let mut total = long.clone();
+        total.merge(&short);
+        assert_eq!(total.summary().validity(), Ok(()), "the whole hides it");
+        let stages = [("60s@1000".to_owned(), &long), ("1s@100".to_owned(), &short)];
+        let told = verdict(&account(State::Complete), &total, &stages);
+        assert_eq!(told.is_err(), named, "{late:?}");
+        if let Err(error) = &told {
+            let text = error.to_string();
+            assert!(text.contains("1s@100 (p95 80") && !text.contains("60s@1000"), "{text}");
+            assert_eq!(error.exit_code(), 105);
+        }
+        let report = Report::new(&account(State::Complete), &total, &stages);
+        assert_eq!(report.text().contains("invalid run: the generator itself sent late in 1s@100"), named);
     }
 }

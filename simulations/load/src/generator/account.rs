@@ -58,7 +58,8 @@ impl Account {
             (_, Ok(Paced { how: How::Complete, .. })) => State::Complete,
         };
         let ran = match (&state, paced) {
-            (State::Complete, _) => length,
+            // Nothing is played where nothing is due.
+            (State::Complete, _) => course.busy_until(),
             (_, Ok(paced)) => paced.at.min(length),
             (_, Err(_)) => length,
         };
@@ -150,6 +151,27 @@ mod tests {
                 Ok(()) => assert_eq!(want, "", "{account:?}"),
                 Err(why) => assert!(!want.is_empty() && why.contains(want), "{want:?} is not in {why:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_load_whose_end_is_empty_ran_until_then() {
+        for (stages, ran_s) in [
+            (&["5s@10"][..], 5),
+            (&["5s@10", "5s@0"], 5),
+            (&["5s@0", "5s@10", "5s@0", "5s@0"], 10),
+            (&["5s@0", "5s@10"], 10),
+            (&["5s@10", "5s@10..0"], 10),
+        ] {
+            let stages: Vec<Stage> = stages.iter().map(|s| s.parse().unwrap()).collect();
+            let schedule = || Schedule::new(stages.clone(), Arrivals::Even, 1);
+            let due = schedule().count() as u64;
+            let paced = Paced { how: How::Complete, first_left: None, handed_over: due, at: Duration::ZERO };
+            let recorded = Summary { planned: due, completed: due, ..Summary::default() };
+            let course = Course::new(stages.clone());
+            let account = Account::new(&Ok(paced), &Ok(Ok(())), schedule(), &course, &recorded);
+            assert_eq!(account.ran, Duration::from_secs(ran_s), "{stages:?}");
+            assert_eq!(account.validity(), Ok(()));
         }
     }
 

@@ -16,6 +16,9 @@ use crate::request::Request;
 /// Why no slot was free where there were too few of them.
 pub(crate) const TOO_FEW_SLOTS: &str = "no slot free: fewer may be in flight than come within a timeout";
 
+/// Why there was no answer, where the generator's lag took most of the time that there was for it.
+const SENT_TOO_LATE: &str = "sent too late: most of the timeout had passed";
+
 /// What is sent where, made before the clock begins.
 pub(super) struct Sender {
     plan: Plan,
@@ -91,17 +94,26 @@ impl Flight {
         self.lag = self.shared.started.elapsed().saturating_sub(self.planned);
         let (planned, lag) = (self.planned, self.lag);
         self.shared.record(planned, |r| r.sent(lag));
+        if lag >= timeout {
+            // The service has not had any of the time.
+            self.ended = true;
+            return self.failed(&Failure::Own(SENT_TOO_LATE), false);
+        }
         let sent = planned.saturating_add(lag);
         self.silence.lock().sent(sent);
         let way = Way::default();
         let end = tokio::time::timeout(timeout.saturating_sub(lag), target.ask(&way)).await;
+        let too_late = end.is_err() && lag > timeout / 2;
         let told = match &end {
+            // Says nothing of the service, and no other may wait for what it would have said.
+            _ if too_late => self.silence.lock().broken(),
             Err(_) => self.silence.lock().timed_out(sent),
             Ok(Err(failure)) if failure.is_silence() => self.silence.lock().timed_out(sent),
             Ok(_) => self.silence.lock().broken(),
         };
         tell(&self.shared, told);
-        let answer = end.unwrap_or_else(|_| Err(way.timed_out()));
+        let in_vain = || if too_late { Failure::Own(SENT_TOO_LATE) } else { way.timed_out() };
+        let answer = end.unwrap_or_else(|_| Err(in_vain()));
         let retried = way.was_retried();
         self.ended = true;
         match answer {
@@ -145,4 +157,62 @@ impl Drop for Flight {
 fn targets(before: &[Arc<Target>], uris: &[Uri], client: &Arc<Client>) -> Vec<Arc<Target>> {
     let kept = |uri: &Uri| before.iter().find(|t| t.uri == *uri).cloned();
     uris.iter().map(|u| kept(u).unwrap_or_else(|| Arc::new(Target::new(u.clone(), client.clone())))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::Recorder;
+    use crate::schedule::Course;
+    use std::time::Instant;
+
+    /// Whose failure a request to a service that hangs is, sent so late; and whether it came there at all.
+    async fn failed_of(lag: Duration, timeout: Duration) -> (Recorder, bool) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let request = Request::default();
+        let target = Target::new(uri, Arc::new(Client::new(request.clone(), 1)));
+        let shared = Arc::new(Shared {
+            total: Mutex::default(),
+            second: Mutex::default(),
+            stretches: Vec::new(),
+            due: None,
+            course: Course::new(Vec::new()),
+            started: Instant::now().checked_sub(lag).unwrap(),
+        });
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let flight = Flight {
+            shared: shared.clone(),
+            silence: Arc::default(),
+            planned: Duration::ZERO,
+            lag: Duration::ZERO,
+            ended: false,
+            _permit: permit,
+        };
+        flight.fly(&target, timeout, &request).await;
+        let came = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_ok();
+        let recorder = shared.second.lock().clone();
+        (recorder, came)
+    }
+
+    #[tokio::test]
+    async fn a_timeout_that_the_generator_s_lag_used_up_is_its_own_failure() {
+        let second = Duration::from_secs(1);
+        for (lag, timeout, own, comes) in [
+            (Duration::ZERO, second / 5, 0, true),
+            (second, 3 * second, 0, true),
+            (2 * second, second * 21 / 10, 1, true),
+            (second, second, 1, false),
+            (60 * second, second, 1, false),
+        ] {
+            let (recorder, came) = failed_of(lag, timeout).await;
+            let s = recorder.summary();
+            assert_eq!(
+                (s.planned, s.own_failures, s.failed, came),
+                (1, own, 1 - own, comes),
+                "{lag:?}: {s:?}"
+            );
+            assert_eq!(s.own_causes.contains_key(SENT_TOO_LATE), own > 0, "{lag:?}: {s:?}");
+        }
+    }
 }

@@ -36,6 +36,12 @@ impl Course {
         self.ends.last().copied().unwrap_or_default()
     }
 
+    /// The end of the last stage in which anything is due.
+    pub fn busy_until(&self) -> Duration {
+        let busy = self.stages.iter().zip(&self.ends).rev().find(|(stage, _)| stage.arrivals() > 0.0);
+        busy.map_or(Duration::ZERO, |(_, end)| *end)
+    }
+
     /// The rate that is asked for at an offset; 0 after the end.
     pub fn rate_at(&self, offset: Duration) -> f64 {
         let i = self.ends.partition_point(|end| *end <= offset);

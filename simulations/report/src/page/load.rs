@@ -65,7 +65,7 @@ fn causes(h: &mut Html, r: &Record, of: fn(&Figures) -> &BTreeMap<String, u64>, 
     }
 }
 
-/// Answers by status, and what of the figures is the generator's own doing; in records that tell it.
+/// Answers by status, and whose doing it is that requests were not sent; in records that tell it.
 fn answers(h: &mut Html, r: &Record) {
     let told = |f: &Figures| f.own_failures.is_some() || f.saturated.is_some() || !f.statuses.is_empty();
     let all: Vec<&Load> = r.loads.iter().filter(|l| told(&l.figures)).take(ROWS_MAX).collect();
@@ -76,10 +76,9 @@ fn answers(h: &mut Html, r: &Record) {
         let whole = all.iter().filter(|l| l.stage.is_none());
         whole.filter_map(|l| of(&l.figures)).fold(0, u64::saturating_add)
     };
-    let own = sum(|f| f.own_failures).saturating_add(sum(|f| f.saturated));
-    // What is not the service's doing is worth opening.
-    h.raw(if own > 0 { "<details class=\"answers\" open>" } else { "<details class=\"answers\">" });
-    h.raw("<summary>Answers by status, and the generator's own failures</summary>");
+    let unsent = sum(|f| f.own_failures).saturating_add(sum(|f| f.saturated));
+    h.raw(if unsent > 0 { "<details class=\"answers\" open>" } else { "<details class=\"answers\">" });
+    h.raw("<summary>Answers by status, and why requests were not sent</summary>");
     h.raw("<table class=\"cards figures\"><thead><tr><th scope=\"col\">cluster, load</th><th scope=\"col\">stage</th>");
     h.raw("<th scope=\"col\">statuses</th><th scope=\"col\" class=\"n\">own failures</th>");
     h.raw("<th scope=\"col\" class=\"n\">saturated</th></tr></thead><tbody>");
@@ -98,5 +97,6 @@ fn answers(h: &mut Html, r: &Record) {
         h.raw("</tr>");
     }
     h.raw("</tbody></table><p class=\"note\">Own failures: the generator's, not the service's, such as no free port. ");
-    h.raw("Saturated: not sent, as requests without an answer held every place.</p></details>");
+    h.raw("Saturated: the service's, whose requests without an answer held every place, so that no user would have been ");
+    h.raw("answered.</p></details>");
 }

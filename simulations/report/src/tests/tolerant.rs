@@ -173,6 +173,8 @@ fn what_only_newer_records_tell_is_where_one_looks_for_it() {
         "kind: ScalingPolicy",
         "200: 3997, 503: 3",
         "data-name=\"own failures\">3</td>",
+        "Answers by status, and why requests were not sent",
+        "Saturated: the service's",
         "data-name=\"saturated\">12\u{202f}345</td>",
         "busy</th><td class=\"n\">0:10</td><td class=\"n\">0:10</td><td class=\"n \">0.02</td>",
         "too late</th><td class=\"n\">0:30</td><td class=\"n\">0:30.9</td><td class=\"n bad\">0.90</td>",

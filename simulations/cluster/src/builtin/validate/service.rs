@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::super::former::is_reached_from_outside;
 use super::super::names::{dns_label, dns_subdomain, qualified_name};
 use super::Check;
 use super::pod::IP;
 use crate::object;
+
+/// What a server gives out where it is not told otherwise.
+const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
 
 pub(super) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
@@ -45,9 +49,7 @@ pub(super) fn service(spec: &Value, check: &mut Check<'_>) {
     let local = &["Cluster", "Local"];
     check.none_or_one_of("spec.internalTrafficPolicy", text("internalTrafficPolicy"), local);
     let external = text("externalTrafficPolicy");
-    let outside =
-        matches!(kind, "NodePort" | "LoadBalancer") || !object::list(spec, &["externalIPs"]).is_empty();
-    if outside {
+    if is_reached_from_outside(spec) {
         check.none_or_one_of("spec.externalTrafficPolicy", external, local);
     } else if !external.is_empty() {
         let why = "may only be set for externally-accessible services";
@@ -103,6 +105,10 @@ fn service_port(port: &Value, named: bool, kind: &str, seen: &mut Seen, at: &str
     if node_port != 0 {
         if kind == "ClusterIP" {
             check.forbidden(path("nodePort"), "may not be used when `type` is 'ClusterIP'");
+        }
+        if !NODE_PORTS.contains(&node_port) {
+            let why = "provided port is not in the valid range. The range of valid ports is 30000-32767";
+            check.invalid(path("nodePort"), &node_port.into(), why);
         }
         if !seen.node_ports.insert((text("protocol").to_owned(), node_port)) {
             check.duplicate(path("nodePort"), &node_port.into());

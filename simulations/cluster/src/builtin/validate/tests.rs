@@ -168,6 +168,21 @@ fn pods_and_templates() {
         ),
         (
             "Pod",
+            pod(NONE, json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "a.b-c"}}]})),
+            &[],
+        ),
+        (
+            "Pod",
+            pod(NONE, json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "../x"}}]})),
+            &["spec.volumes[0].persistentVolumeClaim.claimName"],
+        ),
+        (
+            "Pod",
+            pod(NONE, json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "A"}}]})),
+            &["spec.volumes[0].persistentVolumeClaim.claimName"],
+        ),
+        (
+            "Pod",
             pod(NONE, json!({"volumes": [{"name": "v", "hostPath": {"path": "/a/../b"}}]})),
             &["spec.volumes[0].hostPath.path"],
         ),
@@ -388,6 +403,18 @@ fn services() {
         ("Service", s(json!({"ports": [{"port": 80, "targetPort": 70000}]})), &["spec.ports[0].targetPort"]),
         ("Service", s(json!({"ports": [{"port": 80, "protocol": "tcp"}]})), &["spec.ports[0].protocol"]),
         ("Service", s(json!({"ports": [{"port": 80, "nodePort": 30000}]})), &["spec.ports[0].nodePort"]),
+        ("Service", s(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30000}]})), &[]),
+        ("Service", s(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 32767}]})), &[]),
+        (
+            "Service",
+            s(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 29999}]})),
+            &["spec.ports[0].nodePort"],
+        ),
+        (
+            "Service",
+            s(json!({"type": "LoadBalancer", "ports": [{"port": 80, "nodePort": 32768}]})),
+            &["spec.ports[0].nodePort"],
+        ),
         ("Service", s(json!({"type": "ExternalName"})), &["spec.externalName"]),
         ("Service", s(json!({"type": "ExternalName", "externalName": "example.com."})), &[]),
         ("Service", s(json!({"ports": [{"port": 80}], "sessionAffinity": "x"})), &["spec.sessionAffinity"]),

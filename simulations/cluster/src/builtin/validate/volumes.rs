@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::names::dns_label;
+use super::super::names::{dns_label, dns_subdomain};
 use super::super::quantity::Quantity;
 use super::Check;
 use crate::object;
@@ -67,6 +67,10 @@ fn source(volume: &Value, at: &str, check: &mut Check<'_>) {
             _ => {}
         }
         match kind.as_str() {
+            "persistentVolumeClaim" if !text("claimName").is_empty() => {
+                let name = text("claimName");
+                check.text(format!("{at}.claimName"), name, dns_subdomain(name));
+            }
             "hostPath" => {
                 no_backsteps(text("path"), &format!("{at}.path"), check);
                 if !HOST_PATH_TYPES.contains(&text("type")) {

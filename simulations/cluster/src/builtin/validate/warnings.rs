@@ -1,6 +1,6 @@
 //! What is taken, and told all the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -31,14 +31,14 @@ pub(crate) fn warnings(kind: &str, object: &Value) -> Vec<String> {
                     ));
                 }
             }
-            let mut ports = Vec::new();
+            let mut ports = HashMap::new();
             for (j, port) in object::list(container, &["ports"]).iter().enumerate() {
                 let fields = ["containerPort", "protocol", "hostIP", "hostPort"].map(|f| port.get(f));
-                if let Some(first) = ports.iter().position(|other| *other == fields) {
+                let first = *ports.entry(fields).or_insert(j);
+                if first != j {
                     let at = format!("{at}.{list}[{i}].ports");
                     out.push(format!("{at}[{j}]: duplicate port definition with {at}[{first}]"));
                 }
-                ports.push(fields);
             }
         }
     }
