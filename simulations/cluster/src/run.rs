@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use thanos_telemetry::{Context, RunError};
+use thanos_telemetry::{Context, RunError, Running};
 
 use crate::preflight::{self, Needs};
 use crate::{Cluster, ClusterConfig, Dns, Zone};
@@ -30,7 +30,11 @@ pub struct Args {
 ///
 /// # Errors
 /// A flag is wrong, or the cluster cannot start.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(stay(args, ctx))
+}
+
+async fn stay(args: Args, ctx: Context) -> Result<(), RunError> {
     let config = configure(&args)?;
     // What pods will need is theirs to say.
     let needs = Needs {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
+use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use simulations_judge::record::{Line, RunRecord, StartLine, Verdict};
 use simulations_judge::validity::Lateness;
@@ -141,16 +142,20 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn demo(args: DemoArgs, ctx: Context) -> Result<(), RunError> {
+pub fn demo(args: DemoArgs, ctx: Context) -> LocalBoxFuture<'static, Result<(), RunError>> {
     let file = Some(PathBuf::from("demo"));
-    run(Args { file, report: args.report, how: args.how, demo: true, ..Args::default() }, ctx).await
+    run(Args { file, report: args.report, how: args.how, demo: true, ..Args::default() }, ctx)
 }
 
 /// Runs a scenario.
 ///
 /// # Errors
 /// [`RunError::Verdict`] with one of the exit codes above.
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> LocalBoxFuture<'static, Result<(), RunError>> {
+    Box::pin(prove(args, ctx))
+}
+
+async fn prove(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.list || args.schema.is_some() {
         return list(&args);
     }

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thanos_model::parse_duration;
-use thanos_telemetry::{Context, RunError, admin};
+use thanos_telemetry::{Context, RunError, Running, admin};
 use tokio::sync::Semaphore;
 
 mod service_time;
@@ -97,7 +97,11 @@ pub struct Front {
 ///
 /// # Errors
 /// [`RunError::Config`] for an address or a cv that cannot be used.
-pub async fn run(app: App, ctx: Context) -> Result<(), RunError> {
+pub fn run(app: App, ctx: Context) -> Running {
+    Box::pin(answer(app, ctx))
+}
+
+async fn answer(app: App, ctx: Context) -> Result<(), RunError> {
     match app {
         App::Web(args) => {
             let router = web(&args)?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use thanos_telemetry::{Context, RunError};
+use thanos_telemetry::{Context, RunError, Running};
 use tokio::sync::watch;
 
 use crate::generator::{Account, Generator, IN_FLIGHT_MAX, Plan, State, raise_open_files, slots_for};
@@ -37,7 +37,11 @@ const STAGES_SHOWN: usize = 20;
 /// # Errors
 /// [`RunError::Config`] for what cannot be sent or planned; a [`RunError::Verdict`] for a run that the generator itself
 /// spoiled (exit 105) or that was broken off (exit 130).
-pub async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
+pub fn run(args: Args, ctx: Context) -> Running {
+    Box::pin(send(args, ctx))
+}
+
+async fn send(args: Args, ctx: Context) -> Result<(), RunError> {
     let urls = args.all_urls()?;
     let request = args.request(&urls)?;
     let stages = args.planned_stages()?;
