@@ -17,6 +17,7 @@ const STANDING: &[&str] = &[
     "simulations/cluster: {builtin, patch, schema}",
     "simulations/report: page::{figures, load}",
     "simulations/report: run::{decision, guess}",
+    "simulations/report: {run, series}",
     "thanos/promql: eval::{extended, over_time, rate, window}",
     "thanos/promql: {engine, eval, plan}",
     "thanos/receive: {batch, decode}",
