@@ -141,7 +141,8 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
         ListType::Set => {
             let mut there: HashSet<&Value> = live.iter().collect();
             let fresh: Vec<&Value> = patch.iter().filter(|item| there.insert(item)).collect();
-            return Ok(live.iter().chain(fresh).cloned().collect());
+            let merged = live.iter().chain(fresh).cloned().collect();
+            return Ok(in_order(merged, patch, live, &ListType::Set));
         }
         ListType::Map(keys) => keys,
     };
@@ -184,7 +185,9 @@ fn merge_lists(live: &[Value], patch: &[Value], typing: Typing<'_>) -> Result<Ve
             }
         }
     }
-    Ok(out.into_iter().flatten().collect())
+    // Without an order of its own, the patch's: what is new comes before what only the server has.
+    let given: Vec<Value> = patch.iter().filter(|item| directive(item).is_none()).cloned().collect();
+    Ok(in_order(out.into_iter().flatten().collect(), &given, live, &ListType::Map(keys)))
 }
 
 /// What tells an item of a list that has an order from another: its merge key, or the item itself.
@@ -265,8 +268,8 @@ mod tests {
         assert_eq!(
             merged,
             json!({"spec": {"containers": [
-                {"name": "a", "image": "2", "env": [{"name": "X", "value": "1"}, {"name": "Z", "value": "3"}],
-                 "ports": [{"containerPort": 80, "protocol": "TCP"}, {"containerPort": 81}], "args": ["three"]},
+                {"name": "a", "image": "2", "env": [{"name": "Z", "value": "3"}, {"name": "X", "value": "1"}],
+                 "ports": [{"containerPort": 81}, {"containerPort": 80, "protocol": "TCP"}], "args": ["three"]},
                 {"name": "c", "image": "9"}]},
                 "metadata": {"finalizers": ["f2"], "labels": {"k": "v"}}})
         );
@@ -292,14 +295,14 @@ mod tests {
                 "ServiceAccount",
                 json!({"secrets": [{"name": "a"}]}),
                 json!({"secrets": [{"name": "b"}]}),
-                json!({"secrets": [{"name": "a"}, {"name": "b"}]}),
+                json!({"secrets": [{"name": "b"}, {"name": "a"}]}),
             ),
             (
                 "Pod",
                 json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1}]}}),
                 json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "host", "maxSkew": 1}]}}),
-                json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1},
-                    {"topologyKey": "host", "maxSkew": 1}]}}),
+                json!({"spec": {"topologySpreadConstraints": [{"topologyKey": "host", "maxSkew": 1},
+                    {"topologyKey": "zone", "maxSkew": 1}]}}),
             ),
             (
                 "Pod",

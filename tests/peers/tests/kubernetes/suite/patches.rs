@@ -108,7 +108,8 @@ pub(crate) async fn merge_by_the_keys_of_their_types(s: Subject) {
     s.post(&s.core("serviceaccounts"), &account).await;
     let more = json!({"secrets": [{"name": "two"}], "imagePullSecrets": [{"name": "q"}]});
     let merged = s.patch("strategic", &s.core("serviceaccounts/a"), &more).await.body;
-    assert_eq!(merged["secrets"], json!([{"name": "one"}, {"name": "two"}]), "{merged}");
+    // What the patch brings comes before what only the server has.
+    assert_eq!(merged["secrets"], json!([{"name": "two"}, {"name": "one"}]), "{merged}");
     let path = deployed(&s).await;
     let spread = |key: &str| {
         json!({"spec": {"template": {"spec": {"topologySpreadConstraints": [
