@@ -308,8 +308,8 @@ mod tests {
                 "Pod",
                 json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/a", "name": "a"}]}]}}),
                 json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/b", "name": "b"}]}]}}),
-                json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/a", "name": "a"},
-                    {"devicePath": "/b", "name": "b"}]}]}}),
+                json!({"spec": {"containers": [{"name": "c", "volumeDevices": [{"devicePath": "/b", "name": "b"},
+                    {"devicePath": "/a", "name": "a"}]}]}}),
             ),
             (
                 "EndpointSlice",
@@ -321,7 +321,7 @@ mod tests {
                 "Service",
                 json!({"spec": {"ports": [{"port": 1, "name": "a"}]}}),
                 json!({"spec": {"ports": [{"port": 2, "name": "b"}]}}),
-                json!({"spec": {"ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "b"}]}}),
+                json!({"spec": {"ports": [{"port": 2, "name": "b"}, {"port": 1, "name": "a"}]}}),
             ),
             // The word names a list of another type there.
             (
