@@ -10,7 +10,6 @@ mod former;
 pub(crate) mod names;
 mod quantity;
 mod records;
-pub(crate) mod types;
 mod validate;
 
 use k8s_openapi::api::apps::v1 as apps;

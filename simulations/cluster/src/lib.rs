@@ -20,7 +20,7 @@
 //! webhooks, virtual service addresses and endpoints (discovery goes by Pods; DNS answers with them), exec and
 //! port-forward, resource limits, jobs and daemons. Each is absent, not imitated.
 //!
-//! Modules in reading order: `cluster`, `octet`, `store`, `api`, `patch`, `http`, `workloads`, `node`, `sweep`, `dns`,
+//! Modules in reading order: `cluster`, `octet`, `store`, `types`, `builtin`, `schema`, `patch`, `api`, `http`, `workloads`, `node`, `sweep`, `dns`,
 //! `run`; [`preflight`], [`machine`], `doctor`.
 
 mod api;
@@ -46,6 +46,7 @@ mod selector;
 mod store;
 mod sweep;
 mod table;
+mod types;
 mod workloads;
 
 pub use cluster::{Cluster, ClusterConfig, Process};

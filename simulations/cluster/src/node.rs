@@ -23,6 +23,7 @@ mod schedule;
 mod settings;
 mod spawn;
 mod status;
+mod times;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

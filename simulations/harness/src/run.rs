@@ -21,10 +21,10 @@ use simulations_judge::slo;
 use simulations_judge::timeline::Event;
 use simulations_judge::validity::Lateness;
 use simulations_judge::verdict::{Ended, Outcome, verdict};
-use simulations_load::generator::{Generator, Plan, raise_open_files, slots_for};
+use simulations_load::generator::{Generator, Plan, slots_for};
 use simulations_load::seed::seed_of;
 use simulations_scenario::{Load, REQUEST_TIMEOUT, Scenario};
-use thanos_telemetry::Shutdown;
+use thanos_telemetry::{Shutdown, open_files};
 use tokio::sync::watch;
 
 use crate::faults::Faults;
@@ -126,7 +126,8 @@ pub async fn run(
 
 /// Requests that one of so many generators may have under way: each has a connection, and they share the process.
 pub(crate) fn in_flight_bound(generators: usize) -> usize {
-    (raise_open_files().saturating_sub(OTHER_FILES) / generators.max(1)).max(100)
+    let files = usize::try_from(open_files::raise()).unwrap_or(usize::MAX);
+    (files.saturating_sub(OTHER_FILES) / generators.max(1)).max(100)
 }
 
 /// What is sent where.

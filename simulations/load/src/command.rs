@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use thanos_telemetry::{Context, RunError, Running};
+use thanos_telemetry::{Context, RunError, Running, open_files};
 use tokio::sync::watch;
 
-use crate::generator::{Account, Generator, IN_FLIGHT_MAX, Plan, State, raise_open_files, slots_for};
+use crate::generator::{Account, Generator, IN_FLIGHT_MAX, Plan, State, slots_for};
 use crate::recorder::{Recorder, SEND_LAG_P99_MAX};
 use crate::request::shown;
 use crate::schedule::{Schedule, Stage};
@@ -109,7 +109,7 @@ async fn watch_each_second(generator: &Generator) {
 
 /// How many may be under way: as told, else as many as the plan needs and the process may open.
 fn slots(args: &Args, stages: &[Stage], targets: usize) -> Result<usize, RunError> {
-    let files = raise_open_files();
+    let files = usize::try_from(open_files::raise()).unwrap_or(usize::MAX);
     // Many HTTP/2 requests share a connection. To several targets, as many connections again may be idle.
     let bound = match (args.http2, targets) {
         (true, _) => IN_FLIGHT_MAX,

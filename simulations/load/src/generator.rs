@@ -26,7 +26,7 @@ mod silence;
 mod slots;
 
 pub use account::{Account, State};
-pub use slots::{IN_FLIGHT_MAX, raise_open_files, slots_for};
+pub use slots::{IN_FLIGHT_MAX, slots_for};
 
 use pace::{Paced, pace};
 use send::Sender;

@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use crate::html::Html;
-use crate::run::{Point, Span};
+use crate::run::Span;
 use crate::scale::{Axis, clock, coordinate, number, time_ticks};
+use crate::series::Point;
 use crate::series::{thin, value_at};
 
 /// Values under the pointer are told in so many steps of the time axis.

@@ -6,6 +6,7 @@ use crate::record::Verdict;
 use crate::run::Run;
 use crate::scale::clock;
 
+mod cell;
 mod decisions;
 mod figures;
 mod load;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::Error;
 use crate::record::{Record, What};
 use crate::scale::VALUE_MAX;
+use crate::series::Point;
 
 mod decision;
 mod explain;
@@ -16,20 +17,19 @@ mod planned;
 mod slo;
 mod subject;
 mod take;
+mod taken;
 
-pub(crate) use decision::{Decided, Entry, Fact};
+pub(crate) use decision::{Entry, Fact};
 pub(crate) use faults::MarkMade;
 pub(crate) use slo::Slo;
 pub(crate) use subject::{PolicyId, Subject, Target};
+pub(crate) use taken::Decided;
 
 /// Stages whose beginnings are drawn in a chart.
 const STAGES_MAX: usize = 100;
 
 /// Cluster and name.
 pub(crate) type Key = (String, String);
-
-/// `(seconds, value)`.
-pub(crate) type Point = (f64, f64);
 
 /// A run, and what is drawn of it.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::run::Point;
+/// `(seconds, value)`.
+pub(crate) type Point = (f64, f64);
 
 /// Stretches that a drawn series is cut into: about what a wide screen can tell apart.
 pub(crate) const STRETCHES: usize = 480;

@@ -12,10 +12,11 @@
 //! - `/metrics` is valid text 0.0.4 and valid OpenMetrics, whichever the scraper asks for;
 //! - nothing here knows any part.
 //!
-//! Modules in reading order: [`cli`], [`logs`], [`shutdown`], [`parent`], [`open_files`], [`sockets`], [`metrics`],
-//! [`admin`], [`exposition`].
+//! Modules in reading order: [`cli`], [`logs`], [`shutdown`], [`parent`], [`open_files`], [`sockets`], [`any_certificate`],
+//! [`metrics`], [`admin`], [`exposition`].
 
 pub mod admin;
+pub mod any_certificate;
 pub mod cli;
 pub mod exposition;
 pub mod logs;

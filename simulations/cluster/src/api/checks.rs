@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{Call, FieldValidation, events};
-use crate::builtin::{self, Builtin, types};
+use crate::builtin::{self, Builtin};
 use crate::error::{ApiError, Cause, Result};
 use crate::object;
 use crate::resources::{Resource, Source};
 use crate::schema;
+use crate::types;
 
 /// The body as an object of the addressed resource, in its stored form.
 pub(super) fn incoming(call: &Call, mut body: Value) -> Result<Value> {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::quantity::{MALFORMED, Quantity};
-use super::types::{Field, Message, Of, Shape};
+use crate::types::{Field, Message, Of, Shape};
 
 /// Before types are read: quantities as text in their canonical spelling (`cpu: 1`, `cpu: 1000m`), and text that is
 /// null, which stands for empty text.
@@ -120,8 +120,8 @@ fn fill(map: &mut Map<String, Value>, field: &Field) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::types::message;
     use super::*;
+    use crate::types::message;
 
     fn canonical(kind: &str, mut value: Value) -> Value {
         let message = message(kind).unwrap();

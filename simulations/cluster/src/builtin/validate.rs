@@ -11,6 +11,7 @@ mod names;
 mod placement;
 mod pod;
 mod rbac;
+mod security;
 mod service;
 mod settings;
 mod update;
@@ -28,6 +29,13 @@ use crate::object;
 pub(crate) use names::name_faults;
 pub(crate) use update::validate_update;
 pub(crate) use warnings::warnings;
+
+/// The most that a number of 32 bits is: of seconds, of users.
+const NUMBER_MAX: i64 = i32::MAX as i64;
+/// Protocols of ports.
+const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
+/// What is said of what is no address.
+const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 /// Notes what is wrong with an object of a built-in kind.
 pub(crate) fn validate(kind: &str, object: &Value, causes: &mut Vec<Cause>) {

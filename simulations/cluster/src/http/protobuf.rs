@@ -2,13 +2,13 @@
 //! object in the form of its type.
 //!
 //! The object becomes the JSON that the same client would have sent: zeros of fields that JSON leaves out go. Source:
-//! k8s.io/apimachinery `pkg/runtime/serializer/protobuf` (envelope), `builtin/types.txt` (types).
+//! k8s.io/apimachinery `pkg/runtime/serializer/protobuf` (envelope), `types.txt` (types).
 
 mod wire;
 
 use serde_json::{Map, Value, json};
 
-use crate::builtin::types::{self, Field, Message, Of, Shape};
+use crate::types::{self, Field, Message, Of, Shape};
 use wire::{Fault, Part, Payload};
 
 /// What every body begins with.

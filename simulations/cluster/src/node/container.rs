@@ -23,10 +23,10 @@ use tokio::time::Instant;
 use super::Shared;
 use super::command::{self, Facts, Prepared};
 use super::logfile::{self, LogFile};
-use super::pod::seconds_of;
 use super::probe::{self, Check, Checker, Probe};
 use super::running::{Key, Running};
 use super::status::{ContainerState, Ended, Phase};
+use super::times::seconds_of;
 use crate::sweep;
 
 /// A command that could not be worked out is tried again this often.

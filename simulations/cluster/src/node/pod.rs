@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::command::Facts;
 use super::container::{Board, Context, Restart, supervise};
 use super::status::{Identity, Phase, pod_status};
+use super::times::seconds_of;
 use super::volumes::Volumes;
 use super::{End, Shared, Wanted};
 
@@ -25,8 +26,6 @@ use super::{End, Shared, Wanted};
 const PROJECT_RETRY: Duration = Duration::from_secs(1);
 /// A status that could not be written is written again after this.
 const STATUS_RETRY: Duration = Duration::from_millis(500);
-/// As long as for ever, for a process.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// Log folders of pods that are gone, kept for whoever wants to know why.
 const OLD_LOGS_MAX: usize = 200;
 
@@ -160,11 +159,6 @@ async fn pass_on_end(mut wanted: watch::Receiver<Wanted>, stop: &watch::Sender<O
 fn grace(pod: &Pod) -> Duration {
     let spec = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
     seconds_of(pod.metadata.deletion_grace_period_seconds.or(spec).unwrap_or(30))
-}
-
-/// A time that an object gives: none below zero, and none that cannot be added to a clock.
-pub(super) fn seconds_of(seconds: i64) -> Duration {
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
 }
 
 async fn mount(context: &Context, reporter: &Reporter) -> Volumes {
@@ -360,22 +354,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grace_of_any_length_can_be_added_to_a_clock() {
-        for (seconds, is) in [(i64::MIN, 0), (-1, 0), (0, 0), (30, 30)] {
-            assert_eq!(seconds_of(seconds), Duration::from_secs(is));
-        }
-        assert!(tokio::time::Instant::now().checked_add(seconds_of(i64::MAX)).is_some());
-        let pod: Pod =
-            serde_json::from_value(json!({"metadata": {"deletionGracePeriodSeconds": i64::MAX}})).unwrap();
-        assert_eq!(grace(&pod), LONGEST);
-        let pod: Pod = serde_json::from_value(
-            json!({"metadata": {}, "spec": {"containers": [], "terminationGracePeriodSeconds": i64::MAX}}),
-        )
-        .unwrap();
-        assert_eq!(grace(&pod), LONGEST);
-    }
-
-    #[test]
     fn logs_of_pods_that_run_are_kept_however_many_have_gone_since() {
         let dir = tempfile::tempdir().unwrap();
         let path = |i: usize| dir.path().join(format!("pod-{i:04}"));
@@ -389,5 +367,21 @@ mod tests {
         let there: Vec<usize> = (0..OLD_LOGS_MAX + 5).filter(|i| path(*i).exists()).collect();
         let want: Vec<usize> = [0, 1].into_iter().chain(5..OLD_LOGS_MAX + 5).collect();
         assert_eq!(there, want);
+    }
+
+    #[test]
+    fn a_grace_of_any_length_can_be_added_to_a_clock() {
+        for (seconds, is) in [(i64::MIN, 0), (-1, 0), (0, 0), (30, 30)] {
+            assert_eq!(seconds_of(seconds), Duration::from_secs(is));
+        }
+        assert!(tokio::time::Instant::now().checked_add(seconds_of(i64::MAX)).is_some());
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"deletionGracePeriodSeconds": i64::MAX}})).unwrap();
+        assert_eq!(grace(&pod), crate::node::times::LONGEST);
+        let pod: Pod = serde_json::from_value(
+            json!({"metadata": {}, "spec": {"containers": [], "terminationGracePeriodSeconds": i64::MAX}}),
+        )
+        .unwrap();
+        assert_eq!(grace(&pod), crate::node::times::LONGEST);
     }
 }

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::fields::{FieldSet, Finder, Path, elements, leaves, remove_all};
-use super::lists::{ListType, Typing};
+use super::lists::Typing;
 use crate::error::{ApiError, Result};
 use crate::object;
+use crate::types::ListType;
 
 /// Who writes, and how.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::lists::{ListType, Typing, key_of};
+use super::lists::{Typing, key_of};
+use crate::types::ListType;
 
 /// One owned field, as the elements that lead to it.
 pub(crate) type Path = Vec<String>;

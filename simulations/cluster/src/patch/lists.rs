@@ -5,18 +5,7 @@
 
 use serde_json::Value;
 
-use crate::builtin::types::{Field, Message, Shape, message};
-
-/// How a list merges.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ListType {
-    /// Replaced as a whole.
-    Atomic,
-    /// A set of scalars.
-    Set,
-    /// Items are told apart by these keys.
-    Map(Vec<String>),
-}
+use crate::types::{Field, ListType, Message, Shape, message};
 
 /// Where in an object's type a walk is.
 #[derive(Debug, Clone, Copy)]

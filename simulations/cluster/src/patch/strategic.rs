@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::lists::{ListType, Typing, key_of};
+use super::lists::{Typing, key_of};
 use crate::error::{ApiError, Result};
+use crate::types::ListType;
 
 const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList/";
 const SET_ELEMENT_ORDER: &str = "$setElementOrder/";

@@ -23,8 +23,8 @@ pub(super) fn never(t: &Timeline, from: &str, to: &str, unless: Option<Excuse>) 
     }
     let mut excused = Vec::new();
     for target in &targets {
-        for (at, from, to) in lowerings(t, target).into_iter().filter(|(at, ..)| *at > begins && *at <= ends)
-        {
+        let within = |l: &Lowering| l.earliest > begins && l.latest <= ends;
+        for Lowering { latest: at, from, to, .. } in lowerings(t, target).into_iter().filter(within) {
             let after = seconds(at - begins);
             let told = format!("{}/{} went from {from} to {to} after {after}", target.0, target.1);
             match unless.and_then(|_| asked_before(t, target, to, at, begins)) {
@@ -38,18 +38,31 @@ pub(super) fn never(t: &Timeline, from: &str, to: &str, unless: Option<Excuse>) 
     Ok(if excused.is_empty() { held } else { format!("{held}, but: {}", excused.join("; ")) })
 }
 
-/// `(offset, from, to)` of each: as the wanted replicas were seen to fall, and as decisions wrote it, for a fall that was
-/// made good at once may not have been seen.
-fn lowerings(t: &Timeline, target: &Target) -> Vec<(Duration, i32, i32)> {
+/// Replicas that were lowered, and when at the earliest and at the latest.
+struct Lowering {
+    earliest: Duration,
+    latest: Duration,
+    from: i32,
+    to: i32,
+}
+
+/// As the wanted replicas were seen to fall, and as decisions wrote it, for a fall that was made good at once may not have
+/// been seen.
+fn lowerings(t: &Timeline, target: &Target) -> Vec<Lowering> {
     let mut before: Option<i32> = None;
     let mut all = Vec::new();
     for (at, wanted, _) in t.replicas(target) {
-        all.extend(before.filter(|b| wanted < *b).map(|b| (at, b, wanted)));
+        let fell = before.filter(|b| wanted < *b);
+        all.extend(fell.map(|from| Lowering { earliest: at, latest: at, from, to: wanted }));
         before = Some(wanted);
     }
     let wrote = t.decisions(target).filter(|(_, d)| d.written && d.to < d.from);
-    all.extend(wrote.filter_map(|(_, d)| Some((t.offset_of(unix_ms(&d.time)?), d.from, d.to))));
-    all.sort_by_key(|(at, ..)| *at);
+    all.extend(wrote.filter_map(|(_, d)| {
+        let earliest = t.offset_of(unix_ms(&d.time)?);
+        // A status tells whole seconds: it was some time in this one.
+        Some(Lowering { earliest, latest: earliest + Duration::from_secs(1), from: d.from, to: d.to })
+    }));
+    all.sort_by_key(|l| l.latest);
     all
 }
 

@@ -343,6 +343,10 @@ fn a_lowering_that_a_decision_wrote_counts_where_the_replicas_were_not_seen_to_f
     let never = "neverLowered: {from: cut, to: cut ended}";
     t.push(s(4), Event::Decision { policy: scaler(), decision: decision(4, true) });
     t.push(s(7), Event::Decision { policy: scaler(), decision: decision(7, false) });
+    // Told in whole seconds: taken as the stretch began or ended, it may be of it or not.
+    for border in [5, 10] {
+        t.push(s(border), Event::Decision { policy: scaler(), decision: decision(border as u32, true) });
+    }
     assert!(held(never, &t));
     t.push(s(7), Event::Decision { policy: scaler(), decision: decision(7, true) });
     assert!(!held(never, &t));

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use crate::schedule::{Arrivals, Course, Stage};
 
 /// More are never under way at once: each is a task, and with HTTP/1 a connection.
@@ -26,15 +24,6 @@ pub fn slots_for(stages: &[Stage], arrivals: Arrivals, timeout: Duration, bound:
     let by_chance = DEVIATIONS * spread * (expected.sqrt() + spread);
     let slots = (expected + by_chance + 2.0).ceil();
     (slots as usize).min(IN_FLIGHT_MAX).min(bound).max(1)
-}
-
-/// Lets this process open as many files as the system allows it, and says how many those are. Most systems allow many
-/// more than they give at first.
-pub fn raise_open_files() -> usize {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
-    let limit = if raised { maximum } else { current };
-    limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! The run in figures: side by side where there are several, then load and workloads of each.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 
 use crate::alike;
 use crate::html::Html;
+use crate::page::cell::{ROWS_MAX, cell};
 use crate::page::{columns, letter, load};
 use crate::record::{Figures, Record};
 use crate::run::{Run, Slo};
 use crate::scale::number;
-
-/// Rows of a table of figures.
-pub(super) const ROWS_MAX: usize = 300;
 
 /// All tables of figures.
 pub(crate) fn html(runs: &[Run]) -> Html {
@@ -183,11 +180,6 @@ fn side_by_side(h: &mut Html, runs: &[Run]) {
     if !spoilt.is_empty() {
         h.fill("<p class=\"warn\">None is better or worse than another: {}.</p>", &[&spoilt.join("; ")]);
     }
-}
-
-/// A number; its column's name is beside it where there is no room for columns.
-pub(super) fn cell(h: &mut Html, name: impl Display, class: &str, value: &dyn Display) {
-    h.fill("<td class=\"n {}\" data-name=\"{}\">{}</td>", &[&class, &name, value]);
 }
 
 fn difference(h: &mut Html, lower_is_better: Option<bool>, a: f64, b: f64) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{ROWS_MAX, cell};
+use super::cell::{ROWS_MAX, cell};
 use crate::html::Html;
 use crate::record::{Figures, Load, Record};
 use crate::scale::number;

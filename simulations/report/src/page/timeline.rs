@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use crate::chart::{Chart, Foot, Mark, Series, Shape};
 use crate::html::Html;
 use crate::page::columns;
-use crate::run::{Key, LoadSeries, Point, ReplicaSeries, Run, Slo, Subject, Target};
+use crate::run::{Key, LoadSeries, ReplicaSeries, Run, Slo, Subject, Target};
 use crate::scale::{Axis, clock};
-use crate::series::{Of, STRETCHES, highest, is_stretched, lowest_of, scaled, seconds};
+use crate::series::{Of, Point, STRETCHES, highest, is_stretched, lowest_of, scaled, seconds};
 
 mod strip;
 mod workload;

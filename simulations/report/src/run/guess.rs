@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::decision::{Guess, Taken};
 use super::explain::{OpenStep, Step, Written, explain};
 use super::subject::{PolicyId, Target};
+use super::taken::{Guess, Taken};
 use super::{PolicySeries, PolicyState};
 
 /// A policy's status says what it wants a moment after the replicas changed, or shortly before.

@@ -1,7 +1,8 @@
 //! What the loads plan to send a workload, and the replicas that it takes.
 
-use super::{Point, time, value};
+use super::{time, value};
 use crate::record::{Rate, Record, Stage, Workload};
+use crate::series::Point;
 
 /// Straight lines of which the plan is made, and moments of each.
 const LINES_MAX: usize = 1_000;

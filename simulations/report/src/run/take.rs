@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decision::{self, Taken};
+use super::decision;
+use super::taken::Taken;
 use super::{MarkMade, PolicyId, PolicyState, Run, Target, time, value};
 use crate::record::{Decision, Event, LoadSecond, Policy, SloSecond, What};
 

@@ -63,7 +63,7 @@ pub(super) fn container(
     env_from(container, &path("envFrom"), check);
     mounts(container, around, at, check);
     resources(container, &path("resources"), check);
-    super::pod::security(container.get("securityContext"), &path("securityContext"), check);
+    super::security::security(container.get("securityContext"), &path("securityContext"), check);
 
     let sidecar = text("restartPolicy") == "Always";
     let has = |field: &str| container.get(field).is_some_and(|v| !v.is_null());
@@ -115,7 +115,7 @@ fn ports(container: &Value, at: &str, check: &mut Check<'_>) {
         if let Some(number) = object::int(port, &["hostPort"]).filter(|n| *n != 0) {
             check.port(path("hostPort"), number);
         }
-        check.one_of(path("protocol"), object::text(port, &["protocol"]), super::service::PROTOCOLS);
+        check.one_of(path("protocol"), object::text(port, &["protocol"]), super::PROTOCOLS);
     }
 }
 

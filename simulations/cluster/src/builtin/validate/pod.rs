@@ -6,11 +6,8 @@ use serde_json::Value;
 
 use super::super::names::{dns_label, dns_subdomain};
 use super::container::{self, Surroundings};
-use super::{Check, placement, volumes};
+use super::{Check, IP, NUMBER_MAX, placement, security, volumes};
 use crate::object;
-
-/// The most that a number of 32 bits is: of seconds, of users.
-const NUMBER_MAX: i64 = i32::MAX as i64;
 
 pub(super) fn pod(spec: &Value, at: &str, check: &mut Check<'_>) {
     pod_with(spec, &BTreeSet::new(), at, check);
@@ -56,7 +53,7 @@ pub(super) fn pod_with(spec: &Value, more: &BTreeSet<&str>, at: &str, check: &mu
         }
     }
     placement::placement(spec, at, check);
-    security(spec.get("securityContext"), &path("securityContext"), check);
+    security::security(spec.get("securityContext"), &path("securityContext"), check);
     dns_config(spec, at, check);
     for (i, alias) in object::list(spec, &["hostAliases"]).iter().enumerate() {
         let ip = object::text(alias, &["ip"]);
@@ -65,8 +62,6 @@ pub(super) fn pod_with(spec: &Value, more: &BTreeSet<&str>, at: &str, check: &mu
         }
     }
 }
-
-pub(super) const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 /// A template: labels and annotations of the pods, and their specification.
 pub(super) fn template(template: &Value, more: &BTreeSet<&str>, at: &str, check: &mut Check<'_>) {
@@ -116,39 +111,6 @@ fn containers(spec: &Value, volumes: &BTreeSet<&str>, at: &str, check: &mut Chec
                 }
             }
         }
-    }
-}
-
-/// Users, groups and profiles: of a pod or of one container.
-pub(super) fn security(context: Option<&Value>, at: &str, check: &mut Check<'_>) {
-    let Some(context) = context else { return };
-    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
-        if let Some(n) = object::int(context, &[field]).filter(|n| !(0..=NUMBER_MAX).contains(n)) {
-            check.invalid(
-                format!("{at}.{field}"),
-                &n.into(),
-                format!("must be between 0 and {NUMBER_MAX}, inclusive"),
-            );
-        }
-    }
-    let policy = object::text(context, &["fsGroupChangePolicy"]);
-    check.none_or_one_of(format!("{at}.fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"]);
-    if let Some(profile) = context.get("seccompProfile") {
-        let kinds = ["Localhost", "RuntimeDefault", "Unconfined"];
-        let kind = object::text(profile, &["type"]);
-        check.one_of(format!("{at}.seccompProfile.type"), kind, &kinds);
-        let file = object::text(profile, &["localhostProfile"]);
-        if kind == "Localhost" && file.is_empty() {
-            check.required(
-                format!("{at}.seccompProfile.localhostProfile"),
-                "must be set when seccomp type is Localhost",
-            );
-        }
-    }
-    let is = |field: &str, value: bool| context.get(field) == Some(&Value::Bool(value));
-    if is("privileged", true) && is("allowPrivilegeEscalation", false) {
-        let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        check.invalid(at, context, why);
     }
 }
 

@@ -6,14 +6,11 @@ use serde_json::Value;
 
 use super::super::former::is_reached_from_outside;
 use super::super::names::{dns_label, dns_subdomain, qualified_name};
-use super::Check;
-use super::pod::IP;
+use super::{Check, IP, PROTOCOLS};
 use crate::object;
 
 /// What a server gives out where it is not told otherwise.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30_000..=32_767;
-
-pub(super) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
 pub(super) fn service(spec: &Value, check: &mut Check<'_>) {
     let text = |field: &str| object::text(spec, &[field]);

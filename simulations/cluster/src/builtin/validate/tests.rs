@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::super::{KINDS, default, settle, spell, types};
+use super::super::{KINDS, default, settle, spell};
 use super::*;
+use crate::types;
 
 /// The fields that are complained about; `<read>` if the body is not of the type.
 fn fields(kind: &str, mut object: Value) -> Vec<String> {

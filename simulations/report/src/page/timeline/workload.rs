@@ -6,9 +6,9 @@ use super::{Parts, charts as chart};
 use crate::chart::{Mark, Series, Shape};
 use crate::html::Html;
 use crate::page::decisions;
-use crate::run::{Entry, Fact, Point, PolicyId, PolicySeries, Run, Subject, Target};
+use crate::run::{Entry, Fact, PolicyId, PolicySeries, Run, Subject, Target};
 use crate::scale::{Axis, clock};
-use crate::series::{highest, scaled};
+use crate::series::{Point, highest, scaled};
 
 /// Points of decisions on one chart.
 const MARKS_MAX: usize = 250;

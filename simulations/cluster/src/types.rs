@@ -4,7 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use crate::patch::lists::ListType;
+/// How a list merges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ListType {
+    /// Replaced as a whole.
+    Atomic,
+    /// A set of scalars.
+    Set,
+    /// Items are told apart by these keys.
+    Map(Vec<String>),
+}
 
 /// A structure.
 #[derive(Debug, Default)]
