@@ -37,9 +37,9 @@ impl Decoder<'_> {
             Ok(envelope) => envelope,
             Err(_) if !status.is_success() => return self.bare_status(status, body),
             Err(e) => {
-                return Said::Answered(
-                    Err(self.bad("the answer is not the Prometheus API's", &e.to_string())),
-                );
+                return Said::Answered(Err(
+                    self.bad("the answer is not the Prometheus API's", &e.to_string())
+                ));
             }
         };
         match envelope.status.as_str() {

@@ -325,6 +325,23 @@ mod tests {
     }
 
     #[test]
+    fn passwords_of_addresses_are_not_kept() {
+        let url = "http://me:hunter2@p:9090/x?token=hunter3";
+        let text = format!(
+            "name: a\nclusters: [east]\nservices: {{web: {{}}}}\nload:\n  name: users\n  to: web\n  series: {{url: \
+             '{url}', query: up, from: 2026-01-01T00:00:00Z, to: 2026-01-01T01:00:00Z, step: 15s}}\n"
+        );
+        let loaded =
+            simulations_scenario::parse("t.yaml", &text, &Default::default(), &|_| Err("no".into())).unwrap();
+        for text in [loaded.text.clone(), loaded.effective.to_string()] {
+            assert!(text.contains("hunter2"));
+            let shown = without_secrets(&loaded.scenario, &text);
+            assert!(shown.contains("http://p:9090/x?token=…") && !shown.contains("hunter"), "{shown}");
+        }
+        assert_eq!(without_secrets(&loaded.scenario, "name: a"), "name: a");
+    }
+
+    #[test]
     fn a_long_series_is_thinned_and_keeps_its_peak() {
         let stage = |i: u64| Stage {
             duration: Duration::from_secs(1),

@@ -50,6 +50,25 @@ remote_write:
 }
 
 #[test]
+fn passwords_and_tokens_are_not_printed() {
+    let config = parse(
+        "remote_write:\n- url: http://me:hunter2@a/?token=hunter2\n  proxy_url: http://me:hunter2@p\n  headers: \
+         {Authorization: Bearer hunter2}\n",
+    )
+    .unwrap();
+    assert_eq!(config.remotes[0].url.to_string(), "http://a/?token=…");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for yaml in [
+        "remote_write: [{url: 'ftp://me:hunter2@a'}]",
+        "remote_write: [{url: 'http://me:hunter2@${A'}]",
+        "remote_write: [{url: 'http://a', proxy_url: 'http://me:hunter2@a:port'}]",
+    ] {
+        let error = parse(yaml).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_in_one_line_with_its_fix() {
     let job = |rest: &str| format!("scrape_configs:\n- job_name: a\n  {rest}\n");
     let remote = |rest: &str| format!("remote_write:\n- url: http://a/\n  {rest}\n");
