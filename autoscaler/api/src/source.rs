@@ -114,7 +114,7 @@ pub struct SecretValue {
     pub secret_ref: KeyRef,
 }
 
-/// Certificates of authorities: in a Secret, or in a ConfigMap, since they are none.
+/// Certificates of authorities: in a Secret or, as they are not secret, in a ConfigMap.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorityValue {
