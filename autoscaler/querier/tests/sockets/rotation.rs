@@ -93,7 +93,8 @@ fn each_file_that_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");
     let large = write(dir.path(), "large", &"x".repeat((1 << 20) + 1));
-    let cases: [(fn(&mut SourceFiles, std::path::PathBuf), &str); 6] = [
+    type Set = fn(&mut SourceFiles, std::path::PathBuf);
+    let cases: [(Set, &str); 6] = [
         (|f, p| f.bearer_token = Some(p), "bearerToken"),
         (|f, p| f.basic = Some(("user".into(), p)), "basicAuth.password"),
         (|f, p| f.headers = vec![("a".into(), p)], "headers"),

@@ -38,7 +38,7 @@ fn change(url: &mut HttpUrl, how: impl Fn(&str) -> String) {
 
 /// Quotes all that it was sent, in every way in which a server's words are printed.
 fn echo(request: &Request) -> crate::server::Reply {
-    let head = request.head.replace(['\r', '\n'], " ").replace('\\', "").replace('"', "");
+    let head = request.head.replace(['\r', '\n'], " ").replace(['\\', '"'], "");
     // What is between quotes is cut: let each line come first once.
     let lines: Vec<String> = request.head.lines().map(|l| l.replace(['"', '\\'], "")).collect();
     match request.body.split('&').next() {

@@ -62,6 +62,8 @@ fn passwords_and_tokens_are_not_printed() {
         "remote_write: [{url: 'ftp://me:hunter2@a'}]",
         "remote_write: [{url: 'http://me:hunter2@${A'}]",
         "remote_write: [{url: 'http://a', proxy_url: 'http://me:hunter2@a:port'}]",
+        "remote_write:\n- url: http://me:hunter2@a\n  bogus: 1\n",
+        "remote_write:\n- url: http://me:hunter2@a\n  headers: [Bearer hunter2]\n",
     ] {
         let error = parse(yaml).unwrap_err();
         assert!(!error.contains("hunter2"), "{error}");
