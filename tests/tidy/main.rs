@@ -37,7 +37,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proxy-control", &["proxy-api", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-api", &["thanos-model"]),
     ("autoscaler-core", &[]),
-    ("autoscaler-controller", &["autoscaler-api", "autoscaler-core", "thanos-model", "thanos-telemetry"]),
+    ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
+    (
+        "autoscaler-controller",
+        &["autoscaler-api", "autoscaler-core", "autoscaler-querier", "thanos-model", "thanos-telemetry"],
+    ),
 ];
 
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
