@@ -48,6 +48,8 @@ pub(crate) fn objects(files: &[(String, String)]) -> Result<Vec<Object>, String>
 
 fn unreadable(file: &str, text: &str, error: &str) -> String {
     let first = error.lines().next().unwrap_or_default();
+    // What the reader's caller could set is nothing for people.
+    let first = first.split_once(", set DuplicateKeyPolicy").map_or(first, |(what, _)| what);
     let cure = if text.contains("{{") {
         "it looks like a template, so render it first (helm template …)"
     } else {

@@ -98,7 +98,7 @@ impl Read {
             } else if let [metric] =
                 policy::fit(std::slice::from_ref(&s.metric), options.judge, &mut Vec::new()).as_slice()
             {
-                section.suggestions.push((s.needs.clone(), render::yaml(&[metric])));
+                section.suggestions.push((s.needs.clone(), render::metric(metric)));
                 suggested.push(s.metric.clone());
             }
         }
@@ -121,8 +121,9 @@ impl Read {
                 "write a query for what it scales on",
             ));
         }
+        let commented = section.policy.is_none();
         if options.takeover && (section.policy.is_some() || section.suggested_policy.is_some()) {
-            section.steps = takeover::steps(&self.source, &name, draft);
+            section.steps = takeover::steps(&self.source, &name, draft, mode, commented);
         }
         section
     }

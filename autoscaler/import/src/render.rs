@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use autoscaler_api::ScalingPolicy;
+use autoscaler_api::{Metric, ScalingPolicy};
+use serde_json::Value;
 
 use crate::note::Note;
 
@@ -78,6 +79,14 @@ pub(crate) fn yaml<T: serde::Serialize>(value: &T) -> String {
         text.push('\n');
     }
     text
+}
+
+/// One metric as an entry of a list, its fields in the policy's order.
+pub(crate) fn metric(value: &Value) -> String {
+    match serde_json::from_value::<Metric>(value.clone()) {
+        Ok(metric) => yaml(&[metric]),
+        Err(_) => yaml(&[value]),
+    }
 }
 
 /// YAML that is not in force.

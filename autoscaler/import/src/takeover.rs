@@ -1,14 +1,34 @@
 //! How a policy takes over without a jump: it decides beside the old autoscaler first, and writes once that is gone.
 
+use autoscaler_api::Mode;
+
 use crate::draft::{Draft, Handover, Source};
 
-/// The steps for one policy, in order.
-pub(crate) fn steps(source: &Source, policy: &str, draft: &Draft) -> Vec<String> {
+/// The steps for one policy of that mode, in order; `commented`: it is only suggested.
+pub(crate) fn steps(
+    source: &Source,
+    policy: &str,
+    draft: &Draft,
+    mode: Mode,
+    commented: bool,
+) -> Vec<String> {
     let n = source.namespace.as_deref().map(|n| format!(" -n {n}")).unwrap_or_default();
     let name = &source.name;
+    let apply =
+        if commented { "Take the policy out of the comment, and apply it" } else { "Apply the policy" };
     let mut steps = vec![
-        "Apply the policy as it is here, in mode Shadow: it decides and records, and writes nothing."
-            .to_owned(),
+        match mode {
+            Mode::Shadow => format!("{apply} in mode Shadow: it decides and records, and writes nothing."),
+            Mode::Paused => format!(
+                "{apply} in mode Paused, which holds as the pause before it did; set mode to Shadow to see what it \
+                 would do."
+            ),
+            Mode::Active => {
+                "Do not apply it yet: it is Active, and the old autoscaler writes too. Import it again \
+                             without --mode, for mode Shadow."
+                    .to_owned()
+            }
+        },
         format!(
             "Watch it for a peak and for the time that scaling down takes: kubectl{n} get scalingpolicy {policy} -o wide. \
              Evidence has to be True, and DESIRED near what is there."
@@ -48,12 +68,14 @@ pub(crate) fn steps(source: &Source, policy: &str, draft: &Draft) -> Vec<String>
                 ));
             }
             steps.push(format!("At once: {activate}. {calm}"));
-            let restore = if *restores {
-                " First set advanced.restoreToOriginalReplicaCount to false, or the replicas jump to what KEDA once found."
-            } else {
-                ""
-            };
-            steps.push(format!("When you trust it: kubectl{n} delete scaledobject {name}.{restore}"));
+            if *restores {
+                steps.push(
+                    "Set advanced.restoreToOriginalReplicaCount of the ScaledObject to false, or the next step makes the \
+                     replicas jump to what KEDA once found."
+                        .to_owned(),
+                );
+            }
+            steps.push(format!("When you trust it: kubectl{n} delete scaledobject {name}."));
             steps.push(format!(
                 "Back again before that: mode Shadow by the same command, then kubectl{n} annotate scaledobject {name} \
                  autoscaling.keda.sh/paused-"

@@ -10,7 +10,7 @@ spec:
   scaleTargetRef: {name: web}
   minReplicaCount: 2
   triggers:
-  - {type: prometheus, metadata: {serverAddress: "http://p:9090", query: sum(rate(x[2m])), threshold: "5"}}
+  - {type: prometheus, metadata: {serverAddress: "http://p:9090", query: "sum(rate(x[2m]))", threshold: "5"}}
 "#;
 
 fn imported(text: &str, mode: Mode) -> Import {
