@@ -1,5 +1,7 @@
 //! What comes out of an import, what is told, and what may not happen on any input.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod cases;
 mod formulas;
 mod golden;
