@@ -22,7 +22,8 @@ pub(crate) struct Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let namespace = self.namespace.as_deref().map(|n| format!("{n}/")).unwrap_or_default();
-        write!(f, "{} {namespace}{}, {}", self.kind, self.name, self.at)
+        let name = if self.name.is_empty() { "without a name" } else { &self.name };
+        write!(f, "{} {namespace}{name}, {}", self.kind, self.at)
     }
 }
 

@@ -99,6 +99,9 @@ pub fn import(files: &[(String, String)], options: Options<'_>) -> Result<Import
 fn head(read: &[Read], querier: Option<&str>, mode: Mode) -> Vec<String> {
     let any = |kind: &str| read.iter().any(|r| r.draft.is_some() && r.source.kind == kind);
     let (hpa, keda) = (any("HorizontalPodAutoscaler"), any("ScaledObject"));
+    if !hpa && !keda {
+        return Vec::new();
+    }
     let mut lines = vec!["Written by gauntlet autoscaler import. What differs for all of these:".to_owned()];
     let mut tell = |line: &str| lines.push(format!("- {line}"));
     if mode == Mode::Shadow {
@@ -116,17 +119,15 @@ fn head(read: &[Read], querier: Option<&str>, mode: Mode) -> Vec<String> {
              Here they hold.",
         );
     }
-    if hpa || keda {
-        tell(
-            "Where behavior is left out, the defaults are the HPA's: 300 s of stabilization down, 0 s up, tolerance \
-             0.1, an evaluation every 15 s. kube-controller-manager's --horizontal-pod-autoscaler-… flags may have \
-             changed them in your cluster, and no object shows that: then write behavior and interval.",
-        );
-        tell(
-            "A querier over several clusters sums them all: add the cluster's label to the queries that are about one, \
-             and names such as namespace and pod are as your scrape configuration gives them.",
-        );
-    }
+    tell(
+        "Where behavior is left out, the defaults are the HPA's: 300 s of stabilization down, 0 s up, tolerance 0.1, an \
+         evaluation every 15 s. kube-controller-manager's --horizontal-pod-autoscaler-… flags may have changed them in \
+         your cluster, and no object shows that: then write behavior and interval.",
+    );
+    tell(
+        "A querier over several clusters sums them all: add the cluster's label to the queries that are about one, and \
+         names such as namespace and pod are as your scrape configuration gives them.",
+    );
     if let Some(querier) = querier {
         tell(&format!("The controller asks one querier: gauntlet autoscaler run --query-url={querier}"));
     }
