@@ -38,15 +38,29 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("autoscaler-api", &["thanos-model"]),
     ("autoscaler-core", &[]),
     ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
+    ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
         "autoscaler-controller",
-        &["autoscaler-api", "autoscaler-core", "autoscaler-querier", "thanos-model", "thanos-telemetry"],
+        &[
+            "autoscaler-api",
+            "autoscaler-core",
+            "autoscaler-import",
+            "autoscaler-querier",
+            "thanos-model",
+            "thanos-telemetry",
+        ],
     ),
 ];
 
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
-const CORES: &[&str] =
-    &["autoscaler-core", "proxy-core", "simulations-judge", "simulations-scenario", "thanos-model"];
+const CORES: &[&str] = &[
+    "autoscaler-core",
+    "autoscaler-import",
+    "proxy-core",
+    "simulations-judge",
+    "simulations-scenario",
+    "thanos-model",
+];
 const NOT_IN_A_CORE: &[&str] = &["tokio", "hyper", "reqwest", "kube", "tonic", "axum", "rand", "rustix"];
 
 /// Files longer than this carry a reason in a comment that starts with `// Long:`.

@@ -18,13 +18,14 @@
 //!
 //! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
 //! `querier`, `evidence`, `tick`, `ring`, `cluster`, `pods`, `status`, `events`, `lease`, `records`, `metrics`,
-//! `shared`; beside the controller `check` and `explain`.
+//! `shared`; beside the controller `check`, `explain` and `import`.
 
 mod check;
 mod cluster;
 mod events;
 mod evidence;
 mod explain;
+mod import;
 mod lease;
 mod metrics;
 mod plan;
@@ -43,6 +44,7 @@ mod tick;
 
 pub use check::Args as CheckArgs;
 pub use explain::Args as ExplainArgs;
+pub use import::Args as ImportArgs;
 pub use run::Args as RunArgs;
 
 use thanos_telemetry::{Context, RunError, Running};
@@ -59,6 +61,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Tell why a recorded decision was taken, and whether it replays bit for bit; exit 64 on a bad file
     Explain(ExplainArgs),
+    /// Print policies for HorizontalPodAutoscalers and KEDA ScaledObjects; exit 2 if something does not carry over,
+    /// 64 on a bad file
+    Import(ImportArgs),
     /// Print the ScalingPolicy CustomResourceDefinition
     Crd,
 }
@@ -66,7 +71,8 @@ pub enum Command {
 /// Does it.
 ///
 /// # Errors
-/// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems.
+/// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems, or that
+/// `import` left something open.
 pub fn run(command: Command, ctx: Context) -> Running {
     Box::pin(execute(command, ctx))
 }
@@ -76,6 +82,7 @@ async fn execute(command: Command, ctx: Context) -> Result<(), RunError> {
         Command::Run(args) => run::run(*args, ctx).await,
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Crd => print(&autoscaler_api::crd_yaml().map_err(RunError::config)?),
     }
 }
