@@ -25,6 +25,7 @@ mod generate;
 mod judge;
 #[path = "../tests/upstream/lines.rs"]
 mod lines;
+#[allow(dead_code, reason = "the tests build the program")]
 #[path = "../tests/upstream/oracle.rs"]
 mod oracle;
 #[path = "../tests/upstream/wire.rs"]

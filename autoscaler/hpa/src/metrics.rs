@@ -134,8 +134,11 @@ pub fn compute_one(
         }
         MetricSpec::Pods { target, .. } => {
             let milli = target.average_value_milli.ok_or("set target.averageValue")?;
-            let target = PodTarget::Average { milli };
-            let (replicas, usage) = by_pod(at, pods(answer)?, None, scale.spec_replicas, &target)?;
+            let (samples, target) = (pods(answer)?, PodTarget::Average { milli });
+            if samples.is_empty() {
+                return Err("the metrics API has no samples".to_owned());
+            }
+            let (replicas, usage) = by_pod(at, samples, None, scale.spec_replicas, &target)?;
             Ok((replicas, averaging(usage.average_milli)))
         }
         MetricSpec::Object { target, .. } => object(at, *target, answer, scale),
@@ -153,16 +156,16 @@ fn resource(
     answer: &Answer,
     scale: Scale,
 ) -> Result<(i32, MetricValueStatus), String> {
-    let (samples, target) = match (target.average_value_milli, target.average_utilization) {
-        (Some(milli), _) => (pods(answer)?, PodTarget::Average { milli }),
+    let target = match (target.average_value_milli, target.average_utilization) {
+        (Some(milli), _) => PodTarget::Average { milli },
         (None, Some(percent)) => {
-            let (samples, container) = (pods(answer)?, container.map(String::as_str));
-            let requests = requests(at.pods, name, container, at.settings.pod_level_resources)?;
-            (samples, PodTarget::Utilization { percent, requests })
+            let container = container.map(String::as_str);
+            let requests = requests(at.pods, name, container, at.settings.pod_level_resources);
+            PodTarget::Utilization { percent, requests }
         }
         (None, None) => return Err("set target.averageUtilization or target.averageValue".to_owned()),
     };
-    let (replicas, usage) = by_pod(at, samples, Some(name), scale.spec_replicas, &target)?;
+    let (replicas, usage) = by_pod(at, pods(answer)?, Some(name), scale.spec_replicas, &target)?;
     let current = averaging(usage.average_milli);
     Ok((replicas, MetricValueStatus { average_utilization: usage.utilization, ..current }))
 }
@@ -218,7 +221,7 @@ fn external(
 
 fn pods(answer: &Answer) -> Result<&[Sample], String> {
     match answer {
-        Answer::Pods(samples) if !samples.is_empty() => Ok(samples),
+        Answer::Pods(samples) => Ok(samples),
         other => Err(unusable(other)),
     }
 }
@@ -226,7 +229,6 @@ fn pods(answer: &Answer) -> Result<&[Sample], String> {
 fn unusable(answer: &Answer) -> String {
     match answer {
         Answer::Failed(why) => format!("the metrics API failed: {why}"),
-        Answer::Pods(samples) if samples.is_empty() => "the metrics API has no samples".to_owned(),
         Answer::External(values) if values.is_empty() => "the metrics API has no series".to_owned(),
         _ => "the answer is of another kind of metric".to_owned(),
     }

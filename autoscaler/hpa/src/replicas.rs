@@ -35,8 +35,9 @@ pub enum PodTarget<'a> {
     Utilization {
         /// The percentage.
         percent: i32,
-        /// The requests, see [`requests`](crate::pod::requests).
-        requests: BTreeMap<&'a str, i64>,
+        /// The requests, see [`requests`](crate::pod::requests); what is wrong with them is told only once there
+        /// are values to compare.
+        requests: Result<BTreeMap<&'a str, i64>, String>,
     },
     /// Thousandths by pod.
     Average {
@@ -48,7 +49,9 @@ pub enum PodTarget<'a> {
 impl PodTarget<'_> {
     fn usage(&self, values: &BTreeMap<&str, i64>) -> Result<Usage, String> {
         match self {
-            Self::Utilization { percent, requests } => utilization(values, requests, *percent),
+            Self::Utilization { percent, requests } => {
+                utilization(values, requests.as_ref().map_err(Clone::clone)?, *percent)
+            }
             Self::Average { milli } => Ok(average(values, *milli)),
         }
     }
@@ -58,7 +61,7 @@ impl PodTarget<'_> {
     fn assumed(&self, pod: &str) -> i64 {
         match self {
             Self::Utilization { percent, requests } => {
-                let request = requests.get(pod).copied().unwrap_or_default();
+                let request = requests.as_ref().ok().and_then(|r| r.get(pod)).copied().unwrap_or_default();
                 request.wrapping_mul(i64::from((*percent).max(100))) / 100
             }
             Self::Average { milli } => *milli,

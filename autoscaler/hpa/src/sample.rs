@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// What an API said about one metric of the spec.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// Resource, ContainerResource and Pods: one value for each pod that has one.
+    /// Resource and ContainerResource, see [`usage`], and Pods: one value for each pod that has one.
     Pods(Vec<Sample>),
     /// Object: its value in thousandths.
     Object(i64),
@@ -41,12 +41,15 @@ pub struct PodMetrics {
     pub containers: Vec<(String, BTreeMap<String, i64>)>,
 }
 
-/// One value a pod: the sum over its containers, or that of `container`. A pod of which one value is missing has
-/// none.
+/// The answer for a resource: one value a pod, the sum over its containers or that of `container`. A pod of which
+/// one value is missing has none; no pods at all are a failure.
 ///
-/// Upstream: `metrics/client.go`, `getPodMetrics` and `getContainerMetrics`.
+/// Upstream: `metrics/client.go`, `GetResourceMetric`, `getPodMetrics` and `getContainerMetrics`.
 #[must_use]
-pub fn samples(pods: &[PodMetrics], resource: &str, container: Option<&str>) -> Vec<Sample> {
+pub fn usage(pods: &[PodMetrics], resource: &str, container: Option<&str>) -> Answer {
+    if pods.is_empty() {
+        return Answer::Failed("the metrics API has no pods".to_owned());
+    }
     let value = |pod: &PodMetrics| match container {
         Some(name) => {
             let (_, usage) = pod.containers.iter().find(|(n, _)| n == name)?;
@@ -58,10 +61,9 @@ pub fn samples(pods: &[PodMetrics], resource: &str, container: Option<&str>) -> 
             .iter()
             .try_fold(0i64, |sum, (_, usage)| Some(sum.wrapping_add(*usage.get(resource)?))),
     };
-    pods.iter()
-        .filter_map(|pod| {
-            let value_milli = value(pod)?;
-            Some(Sample { pod: pod.pod.clone(), value_milli, at_ms: pod.at_ms, window_ms: pod.window_ms })
-        })
-        .collect()
+    let sample = |pod: &PodMetrics| {
+        let value_milli = value(pod)?;
+        Some(Sample { pod: pod.pod.clone(), value_milli, at_ms: pod.at_ms, window_ms: pod.window_ms })
+    };
+    Answer::Pods(pods.iter().filter_map(sample).collect())
 }

@@ -61,8 +61,8 @@ impl CallCase {
 #[serde(rename_all = "camelCase")]
 struct Calculated {
     error: Option<String>,
-    replicas: i32,
-    usage_milli: i64,
+    replicas: Option<i32>,
+    usage_milli: Option<i64>,
     utilization: Option<i32>,
 }
 
@@ -108,7 +108,7 @@ fn replicas_of_one_metric() {
         };
         let found = found.ok().map(|(replicas, current)| {
             let usage = current.value_milli.or(current.average_value_milli).unwrap_or_default();
-            (replicas, usage, current.average_utilization)
+            (Some(replicas), Some(usage), current.average_utilization)
         });
         same(&found, &expected)
     });

@@ -29,6 +29,15 @@ pub(crate) fn each<I: DeserializeOwned, E: DeserializeOwned>(
     count: usize,
     check: impl Fn(&I, &E) -> Result<(), String>,
 ) {
+    each_named(file, count, |_, input, expected| check(input, expected));
+}
+
+/// The same for checks that need to know which case it is.
+pub(crate) fn each_named<I: DeserializeOwned, E: DeserializeOwned>(
+    file: &str,
+    count: usize,
+    check: impl Fn(&str, &I, &E) -> Result<(), String>,
+) {
     let folder = std::env::var_os("GAUNTLET_CONFORMANCE").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/conformance")),
         PathBuf::from,
@@ -43,7 +52,9 @@ pub(crate) fn each<I: DeserializeOwned, E: DeserializeOwned>(
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
     let wrong: Vec<_> = cases
         .iter()
-        .filter_map(|case| Some(format!("{}: {}", case.id, check(&case.input, &case.expected).err()?)))
+        .filter_map(|case| {
+            Some(format!("{}: {}", case.id, check(&case.id, &case.input, &case.expected).err()?))
+        })
         .collect();
     println!("{file}: {} of {} held", cases.len() - wrong.len(), cases.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

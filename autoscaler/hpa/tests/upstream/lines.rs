@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use autoscaler_hpa::{
     Answer, ConditionStatus, Container, MetricSpec, MetricTargetType, Pod, PodMetrics, PodPhase,
-    PodResources, ReadyCondition, Sample, Settings, sample::samples,
+    PodResources, ReadyCondition, Sample, Settings, sample::usage,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -212,9 +212,9 @@ impl Call {
         let none = BTreeMap::new();
         let rows = self.pods.as_ref().unwrap_or(&none);
         match spec {
-            MetricSpec::Resource { name, .. } => Answer::Pods(samples(&usage(rows, containers), name, None)),
+            MetricSpec::Resource { name, .. } => usage(&pod_metrics(rows, containers), name, None),
             MetricSpec::ContainerResource { name, container, .. } => {
-                Answer::Pods(samples(&usage(rows, containers), name, Some(container)))
+                usage(&pod_metrics(rows, containers), name, Some(container))
             }
             MetricSpec::Pods { .. } => {
                 let sample = |(pod, value): (&String, &Value)| Sample {
@@ -237,11 +237,14 @@ impl Call {
     }
 }
 
-/// Rows of `[time, window, [[container, resource, milli]]]`; a container without rows is there all the same.
-fn usage(rows: &BTreeMap<String, Value>, containers: &[Container]) -> Vec<PodMetrics> {
+/// Time, window, and what of which resource each container uses.
+#[derive(Deserialize)]
+struct UsageLine(f64, f64, Option<Vec<(String, String, i64)>>);
+
+/// A container without rows is there all the same.
+fn pod_metrics(rows: &BTreeMap<String, Value>, containers: &[Container]) -> Vec<PodMetrics> {
     let pod = |(name, row): (&String, &Value)| {
-        let (at, window, used): (f64, f64, Option<Vec<(String, String, i64)>>) =
-            serde_json::from_value(row.clone()).expect("a row of usage");
+        let UsageLine(at, window, used) = serde_json::from_value(row.clone()).expect("a row of usage");
         let used = used.unwrap_or_default();
         let of = |container: &Container| {
             let own = used.iter().filter(|(c, _, _)| *c == container.name);

@@ -28,7 +28,8 @@ fn recorded_runs_of_the_real_controller_are_met() {
 /// Each field of a sync is really compared.
 #[test]
 fn a_changed_field_is_a_difference() {
-    let changes: &[(&str, fn(&Value) -> Value)] = &[
+    type Change = fn(&Value) -> Value;
+    let changes: &[(&str, Change)] = &[
         ("proposal", |v| json!(v.as_i64().unwrap_or(0) + 1)),
         ("proposalMetric", |v| json!(format!("another {v}"))),
         ("write", |v| json!(v.as_i64().unwrap_or(0) + 1)),
