@@ -56,26 +56,27 @@ struct Metric {
 /// The `k`th scenario of a seed, one line of JSON.
 pub(crate) fn scenario(seed: u64, k: u64) -> String {
     let r = &mut Random::new(seed, k);
-    let extreme = r.percent(8);
+    let (extreme, rates) = (r.percent(8), r.percent(15));
     let id = format!("g{seed}-{k:06}{}", if extreme { "-extreme" } else { "" });
     let period = r.one(&[15, 15, 15, 15, 5, 10, 20, 30]);
-    let duration = period * r.between(40, 160);
-    let zero = r.percent(12);
+    let duration = period * r.between(30, 100);
+    let zero = !rates && r.percent(12);
     let min = if zero { 0 } else { r.one(&[1, 1, 2, 3, 6]) };
-    let max = (min + r.one(&[0, 1, 3, 8, 15, 30, 55])).max(1);
-    let replicas = if r.percent(80) { r.between(min, max) } else { r.between(0, max + 4) };
+    let most = if rates { &[120, 200, 300][..] } else { &[0, 1, 3, 8, 15, 30, 55] };
+    let max = (min + r.one(most)).max(1);
+    let replicas = if r.percent(80) { r.between(min, max.min(140)) } else { r.between(0, max + 4) };
     let containers = r.many(1, 3, container);
     let containers: Vec<Value> =
         containers.into_iter().enumerate().map(|(i, c)| named(c, ["app", "proxy", "log"][i])).collect();
     let mut metrics: Vec<Metric> = Vec::new();
-    for n in 0..r.one(&[1, 1, 1, 2, 2, 3, 5]) {
+    for n in 0..if rates { 0 } else { r.one(&[1, 1, 1, 2, 2, 3, 5]) } {
         let metric = metric(r, n, &containers);
         // One series a resource; more metrics may read it.
         if metrics.iter().all(|m| m.name != metric.name) || r.percent(50) {
             metrics.push(metric);
         }
     }
-    if zero && metrics.iter().all(|m| m.by_pod) {
+    if rates || zero && metrics.iter().all(|m| m.by_pod) {
         metrics.push(outside(r, 9));
     }
     let mut spec = json!({
@@ -85,7 +86,9 @@ pub(crate) fn scenario(seed: u64, k: u64) -> String {
     if min != 1 || r.percent(70) {
         spec["minReplicas"] = min.into();
     }
-    if r.percent(65) {
+    if rates {
+        spec["behavior"] = json!({"scaleUp": quick(r), "scaleDown": quick(r)});
+    } else if r.percent(65) {
         spec["behavior"] = behavior(r);
     }
     let tolerance = r.one(&[0, 10, 50, 100, 100, 100, 200, 500]);
@@ -111,7 +114,31 @@ pub(crate) fn scenario(seed: u64, k: u64) -> String {
     if r.percent(6) {
         scenario["features"] = json!({"HPAConfigurableTolerance": false});
     }
+    if metrics.iter().any(|m| m.name == "cpu") && r.percent(30) {
+        newborn(r, &mut scenario, replicas);
+    }
     scenario.to_string()
+}
+
+/// Pods that are as old as the controller, and change their readiness when its guess about them changes.
+fn newborn(r: &mut Random, scenario: &mut Value, replicas: i64) {
+    let delay = r.one(&[10, 15, 30, 45]);
+    scenario["controller"]["initialReadinessDelaySeconds"] = delay.into();
+    scenario["controller"]["cpuInitializationPeriodSeconds"] = r.one(&[0, 15, 30, 60]).into();
+    for (field, value) in [
+        ("initialPodAgeSeconds", 0),
+        ("podStartDelaySeconds", 0),
+        ("metricsDelaySeconds", 0),
+        ("podReadyDelaySeconds", r.one(&[0, 2, 5])),
+    ] {
+        scenario["target"][field] = value.into();
+    }
+    let events = scenario["events"].as_array_mut().expect("a list");
+    for off in [-1, 0, 0, 1] {
+        let pods = json!({"first": r.between(1, replicas.max(1)), "ready": r.percent(30)});
+        events.push(json!({"t": delay + off, "pods": pods}));
+    }
+    events.sort_by_key(|event| event["t"].as_i64());
 }
 
 fn flags(r: &mut Random, period: i64, tolerance: i64) -> Value {
@@ -274,6 +301,20 @@ fn rules(r: &mut Random) -> Value {
     rules
 }
 
+/// Rules that let a rate be reached at almost every sync.
+fn quick(r: &mut Random) -> Value {
+    let policies = r.many(1, 2, |r| {
+        let percent = r.percent(70);
+        let (kind, value) = if percent { ("Percent", r.between(1, 99)) } else { ("Pods", r.between(1, 25)) };
+        json!({"type": kind, "value": value, "periodSeconds": r.one(&[15, 15, 30, 60, 120])})
+    });
+    json!({
+        "stabilizationWindowSeconds": r.one(&[0, 0, 15]),
+        "selectPolicy": r.one(&["Max", "Max", "Min"]),
+        "policies": policies,
+    })
+}
+
 fn series(
     r: &mut Random,
     metric: &Metric,
@@ -364,7 +405,7 @@ fn events(r: &mut Random, duration: i64, (replicas, max): (i64, i64), metrics: &
             events.push((t, begin));
             events.push((end, over));
         };
-        match r.between(0, 9) {
+        match r.between(0, 11) {
             0 => during(json!({"getScaleError": "gone"}), json!({"getScaleError": ""})),
             1 => during(json!({"updateScaleError": "denied"}), json!({"updateScaleError": ""})),
             2 => during(json!({"statusUpdateError": "late"}), json!({"statusUpdateError": ""})),
@@ -373,7 +414,7 @@ fn events(r: &mut Random, duration: i64, (replicas, max): (i64, i64), metrics: &
                 let selector = r.one(&["", "no selector", "app=other"]);
                 during(json!({"selector": selector}), json!({"selector": "app=target"}));
             }
-            5 => {
+            5 | 10 | 11 => {
                 let first = r.between(1, replicas.max(1));
                 let (begin, over) = r.one(&[
                     (json!({"ready": false}), json!({"ready": true})),

@@ -66,7 +66,7 @@ fn a_changed_field_is_a_difference() {
 }
 
 /// Syncs that are compared with the real controller in each run of the tests.
-const SYNCS: u64 = 6_000;
+const SYNCS: u64 = 12_000;
 
 #[test]
 fn the_real_controller_does_the_same() {
