@@ -111,13 +111,42 @@ pub(crate) fn scenario(seed: u64, k: u64) -> String {
     if r.percent(20) {
         scenario["syncDelaysMillis"] = r.many(1, 5, |r| r.between(0, 900)).into();
     }
-    if r.percent(6) {
+    if r.percent(10) {
         scenario["features"] = json!({"HPAConfigurableTolerance": false});
     }
     if metrics.iter().any(|m| m.name == "cpu") && r.percent(30) {
         newborn(r, &mut scenario, replicas);
     }
+    if rates && r.percent(60) {
+        uneven(r, &mut scenario);
+    }
     scenario.to_string()
+}
+
+/// Replicas of which a percentage is a whole number, but not in floats; and a first change that asks for it.
+fn uneven(r: &mut Random, scenario: &mut Value) {
+    let up = r.percent(50);
+    let (n, percent) = loop {
+        let (n, percent) = (r.between(5, 140), r.between(1, 99));
+        let share = percent as f64 / 100.0;
+        let whole = n * percent % 100 == 0;
+        let exact = if up { n + n * percent / 100 } else { n - n * percent / 100 };
+        let floats = if up { (n as f64 * (1.0 + share)).ceil() } else { (n as f64 * (1.0 - share)).trunc() };
+        if whole && floats as i64 != exact {
+            break (n, percent);
+        }
+    };
+    scenario["target"]["replicas"] = n.into();
+    let direction = if up { "scaleUp" } else { "scaleDown" };
+    scenario["spec"]["behavior"][direction] = json!({
+        "stabilizationWindowSeconds": 0,
+        "policies": [{"type": "Percent", "value": percent, "periodSeconds": r.one(&[15, 30, 60])}],
+    });
+    scenario["spec"]["minReplicas"] = 1.into();
+    let points = scenario["metrics"]["m9"]["points"].as_array_mut().expect("a list");
+    for point in points.iter_mut().take(3).filter(|point| !point["v"].is_null()) {
+        point["v"] = json!([if up { 1_000_000_000i64 } else { 1 }]);
+    }
 }
 
 /// Pods that are as old as the controller, and change their readiness when its guess about them changes.
@@ -144,7 +173,8 @@ fn newborn(r: &mut Random, scenario: &mut Value, replicas: i64) {
 fn flags(r: &mut Random, period: i64, tolerance: i64) -> Value {
     let mut flags = json!({"syncPeriodSeconds": period, "tolerance": tolerance as f64 / 1000.0});
     if r.percent(40) {
-        flags["downscaleStabilizationSeconds"] = r.one(&[0.0, 15.0, 60.0, 119.5, 120.0, 300.7, 600.0]).into();
+        flags["downscaleStabilizationSeconds"] =
+            r.one(&[0.0, 15.0, 15.2, 30.7, 60.0, 120.2, 300.7, 600.0]).into();
     }
     if r.percent(40) {
         flags["cpuInitializationPeriodSeconds"] = r.one(&[0, 15, 30, 60, 120, 600]).into();
