@@ -382,7 +382,8 @@ fn series(
             55..70 => {
                 let n = if whole { r.between(1, max) } else { 1 };
                 let edge = r.one(&[1000 - tolerance, 1000, 1000 + tolerance]);
-                (metric.worth.saturating_mul(edge) / 1000).saturating_mul(n) + r.between(-1, 1)
+                let value = (metric.worth.saturating_mul(edge) / 1000).saturating_mul(n);
+                value.saturating_add(r.between(-1, 1))
             }
             70..74 => 0,
             74..76 => r.between(1, 3),
@@ -396,7 +397,7 @@ fn series(
                 r.one(&[most, most - 1, most / 2, 1 << 53, (1 << 53) + 1, 1 << 31, (1 << 31) - 1, -1, -5000])
             });
         } else if mode == "perPod" {
-            values = r.many(1, 5, |r| value.max(0) * r.between(600, 1400) / 1000);
+            values = r.many(1, 5, |r| value.max(0).saturating_mul(r.between(600, 1400)) / 1000);
         } else if !metric.by_pod && r.percent(30) {
             let parts = r.between(2, 4);
             values = vec![value.max(0) / parts; usize::try_from(parts).expect("small")];
