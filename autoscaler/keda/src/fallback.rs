@@ -4,7 +4,8 @@ use autoscaler_hpa::MetricTargetType;
 use autoscaler_hpa::amd64::integer;
 
 use crate::executor::Target;
-use crate::prometheus::{Reading, milli};
+use crate::prometheus::Reading;
+use crate::quantity::milli;
 use crate::scaled_object::{Fallback, FallbackBehavior, PrometheusTrigger};
 
 /// What a trigger says, errors replaced where that is due.

@@ -44,12 +44,13 @@
 //!
 //! # Modules in reading order
 //!
-//! [`scaled_object`], [`prometheus`], [`fallback`], [`executor`], [`operator`].
+//! [`scaled_object`], [`prometheus`], [`quantity`], [`fallback`], [`executor`], [`operator`].
 
 pub mod executor;
 pub mod fallback;
 pub mod operator;
 pub mod prometheus;
+pub mod quantity;
 pub mod scaled_object;
 
 pub use executor::Target;

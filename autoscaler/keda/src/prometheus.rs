@@ -1,5 +1,6 @@
 //! The Prometheus scaler: from a query's result to a number and whether that is activity.
 
+use crate::quantity::milli;
 use crate::scaled_object::PrometheusTrigger;
 
 /// What an instant query came back with, as far as KEDA looks.
@@ -50,16 +51,4 @@ pub fn read(trigger: &PrometheusTrigger, result: &QueryResult) -> Result<Reading
         QueryResult::Failed(why) => Err(why.clone()),
     }?;
     Ok(Reading { milli: milli(value), active: value > trigger.activation_threshold })
-}
-
-/// Thousandths, rounded to the nearest by the number's exact decimals. NaN, infinity and negative numbers are zero.
-/// What does not fit is the largest integer; KEDA's quantity then wraps in the HPA.
-///
-/// Upstream: `pkg/scalers/scaler.go`, `quantityFromFloat64`.
-#[must_use]
-pub fn milli(value: f64) -> i64 {
-    if !value.is_finite() || value < 0.0 {
-        return 0;
-    }
-    format!("{value:.3}").replace('.', "").parse().unwrap_or(i64::MAX)
 }

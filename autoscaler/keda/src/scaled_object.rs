@@ -3,7 +3,7 @@
 use autoscaler_hpa::behavior::{Behavior, HpaScalingRules, SelectPolicy};
 use autoscaler_hpa::{HpaSpec, MetricSpec, MetricTarget, MetricTargetType};
 
-use crate::prometheus::milli;
+use crate::quantity::milli;
 
 /// `ScaledObjectSpec`, and what its annotations switch.
 #[derive(Clone, Debug, Default, PartialEq)]

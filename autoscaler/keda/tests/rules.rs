@@ -4,7 +4,8 @@ use autoscaler_hpa::{
     Answer, Controller, HpaStatus, Inputs, MetricTargetType, Pod, PodPhase, Scale, Selected, Settings,
 };
 use autoscaler_keda::executor::{Step, decide};
-use autoscaler_keda::prometheus::{Reading, milli, read};
+use autoscaler_keda::prometheus::{Reading, read};
+use autoscaler_keda::quantity::milli;
 use autoscaler_keda::{
     Fallback, FallbackBehavior, Operator, PrometheusTrigger, QueryResult, ScaledObject, Target, Trigger,
 };
