@@ -3,7 +3,7 @@
 use crate::behavior::CompleteBehavior;
 use crate::event::Event;
 use crate::inputs::{Inputs, Selected};
-use crate::metrics::{Computed, Failure, Proposal, Scale, compute};
+use crate::metrics::{Computed, Failure, Proposal, Scale, compute, followed};
 use crate::normalize::{Wish, normalize, normalize_with_behavior};
 use crate::outputs::{COMPUTE_FAILED, Outputs, SyncError};
 use crate::rates::{longest_period_seconds, remember};
@@ -155,15 +155,17 @@ impl Controller {
             pending.error = Some(SyncError::Metrics(failure.message));
             return Step::Failed { current };
         };
-        let asking = inputs.spec.metrics.get(proposal.metric).map(ToString::to_string).unwrap_or_default();
-        let message = format!("replicas follow {asking}");
+        let asking = inputs.spec.metrics.get(proposal.metric);
+        let message = format!("replicas follow {}", asking.map(followed).unwrap_or_default());
         pending.status.set(now_ms, ScalingActive, true, "ValidMetricFound", message);
         pending.error = computed.first_failure.map(|failure| SyncError::SomeMetrics(failure.message));
         pending.proposal = Some(proposal);
 
         let wanted = proposal.replicas.max(0);
         let because = match wanted.cmp(&current) {
-            std::cmp::Ordering::Greater => format!("{asking} above target"),
+            std::cmp::Ordering::Greater => {
+                format!("{} above target", asking.map(ToString::to_string).unwrap_or_default())
+            }
             std::cmp::Ordering::Less => "all metrics below target".to_owned(),
             std::cmp::Ordering::Equal => String::new(),
         };

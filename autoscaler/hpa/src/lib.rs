@@ -34,7 +34,8 @@
 //!   smallest one ([`amd64`]); a controller on another platform differs there, and only there.
 //! - Times are integers of milliseconds of one clock. Upstream's are finer, and those in the API are whole seconds.
 //! - Amounts are integers of thousandths, which is all that upstream looks at.
-//! - Reasons are upstream's. Messages are this crate's words, and change whenever upstream's do.
+//! - Reasons are upstream's. Messages are this crate's words; those of conditions change when upstream's do and not
+//!   otherwise, so that the status is written as often.
 //!
 //! # What surprises
 //!
@@ -99,6 +100,6 @@ pub use outputs::{Outputs, SyncError};
 pub use pod::{Container, InitContainer, Pod, PodPhase, PodResources, ReadyCondition};
 pub use sample::{Answer, PodMetrics, Sample};
 pub use settings::Settings;
-pub use spec::{HpaSpec, MetricSpec, MetricTarget, MetricTargetType};
+pub use spec::{HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference};
 pub use state::State;
 pub use status::{Condition, ConditionStatus, ConditionType, HpaStatus, MetricStatus, MetricValueStatus};

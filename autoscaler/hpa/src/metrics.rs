@@ -3,8 +3,8 @@
 use crate::event::Event;
 use crate::pod::requests;
 use crate::replicas::{Circumstances, PodTarget, by_pod, by_share, by_value, shared_total, total};
-use crate::sample::{Answer, Sample};
-use crate::spec::{MetricSpec, MetricTarget, MetricTargetType};
+use crate::sample::Answer;
+use crate::spec::{MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType};
 use crate::status::{MetricStatus, MetricValueStatus};
 
 /// What the target's scale subresource says.
@@ -69,7 +69,7 @@ pub fn compute(at: &Circumstances<'_>, specs: &[MetricSpec], answers: &[Answer],
     for (metric, spec) in specs.iter().enumerate() {
         let one = match answers.get(metric) {
             Some(answer) => compute_one(at, spec, answer, scale),
-            None => Err("no answer was given".to_owned()),
+            None => compute_one(at, spec, &Answer::Failed("no answer was given".to_owned()), scale),
         };
         match one {
             Ok((replicas, current)) => {
@@ -78,9 +78,10 @@ pub fn compute(at: &Circumstances<'_>, specs: &[MetricSpec], answers: &[Answer],
                 }
                 computed.statuses.push(Some(status(spec, current)));
             }
-            Err(why) => {
-                let failure = Failure { reason: failure_reason(spec), message: format!("{spec}: {why}") };
-                computed.events.push(Event::warning(failure.reason, failure.message.clone()));
+            Err(message) => {
+                let failure = Failure { reason: failure_reason(spec), message };
+                let event = format!("{spec}: {}", failure.message);
+                computed.events.push(Event::warning(failure.reason, event));
                 computed.first_failure.get_or_insert(failure);
                 computed.failed += 1;
                 computed.statuses.push(None);
@@ -102,15 +103,44 @@ fn failure_reason(spec: &MetricSpec) -> &'static str {
 }
 
 fn status(spec: &MetricSpec, current: MetricValueStatus) -> MetricStatus {
-    let (name, container) = match spec {
-        MetricSpec::ContainerResource { name, container, .. } => (name, Some(container.clone())),
-        MetricSpec::Resource { name, .. }
-        | MetricSpec::Pods { name, .. }
-        | MetricSpec::Object { name, .. }
-        | MetricSpec::External { name, .. }
-        | MetricSpec::Unknown { kind: name } => (name, None),
+    let (metric, container) = match spec {
+        MetricSpec::ContainerResource { name, container, .. } => {
+            (MetricIdentifier::from(name.as_str()), Some(container.clone()))
+        }
+        MetricSpec::Resource { name, .. } | MetricSpec::Unknown { kind: name } => {
+            (MetricIdentifier::from(name.as_str()), None)
+        }
+        MetricSpec::Pods { metric, .. }
+        | MetricSpec::Object { metric, .. }
+        | MetricSpec::External { metric, .. } => (metric.clone(), None),
     };
-    MetricStatus { kind: spec.kind().to_owned(), name: name.clone(), container, current }
+    let MetricIdentifier { name, selector } = metric;
+    MetricStatus { kind: spec.kind().to_owned(), name, selector, container, current }
+}
+
+/// What the condition on a metric that is followed calls it. Upstream tells neither containers nor objects apart,
+/// and takes an object's average for an external metric; so does this, for a status is written when it changes.
+///
+/// Upstream: the names that the five `computeStatusFor…Metric` of `horizontal.go` return.
+#[must_use]
+pub fn followed(spec: &MetricSpec) -> String {
+    match spec {
+        MetricSpec::Resource { name, target } | MetricSpec::ContainerResource { name, target, .. }
+            if target.average_value_milli.is_some() =>
+        {
+            format!("usage of {name}")
+        }
+        MetricSpec::Resource { name, .. } => format!("utilization of {name}"),
+        MetricSpec::ContainerResource { name, .. } => format!("utilization of {name} by a container"),
+        MetricSpec::Pods { metric, .. } => format!("pods metric {}", metric.name),
+        MetricSpec::Object { metric, described_object, target } if target.kind == MetricTargetType::Value => {
+            format!("metric {} of a {}", metric.name, described_object.kind)
+        }
+        MetricSpec::Object { metric, .. } | MetricSpec::External { metric, .. } => {
+            format!("external metric {metric}")
+        }
+        MetricSpec::Unknown { kind } => format!("metric of type {kind}"),
+    }
 }
 
 /// One metric's proposal and present value.
@@ -118,7 +148,7 @@ fn status(spec: &MetricSpec, current: MetricValueStatus) -> MetricStatus {
 /// # Errors
 ///
 /// The API failed, its answer is empty or of another kind, the target lacks the field that this kind needs, or the
-/// pods allow no computation.
+/// pods allow no computation. The metric is named where upstream names it.
 ///
 /// Upstream: `horizontal.go`, `computeReplicasForMetric` and the five `computeStatusFor…Metric`.
 pub fn compute_one(
@@ -132,17 +162,30 @@ pub fn compute_one(
         MetricSpec::ContainerResource { name, container, target } => {
             resource(at, name, Some(container), *target, answer, scale)
         }
-        MetricSpec::Pods { target, .. } => {
+        MetricSpec::Pods { metric, target } => {
             let milli = target.average_value_milli.ok_or("set target.averageValue")?;
-            let (samples, target) = (pods(answer)?, PodTarget::Average { milli });
-            if samples.is_empty() {
-                return Err("the metrics API has no samples".to_owned());
-            }
+            let samples = match answer {
+                Answer::Pods(samples) if !samples.is_empty() => samples,
+                other => return Err(format!("pods metric {}: {}", metric.name, unusable(other))),
+            };
+            let target = PodTarget::Average { milli };
             let (replicas, usage) = by_pod(at, samples, None, scale.spec_replicas, &target)?;
             Ok((replicas, averaging(usage.average_milli)))
         }
-        MetricSpec::Object { target, .. } => object(at, *target, answer, scale),
-        MetricSpec::External { target, .. } => external(at, *target, answer, scale),
+        MetricSpec::Object { metric, described_object, target } => {
+            let usage = || match answer {
+                Answer::Object(milli) => Ok(*milli),
+                other => Err(format!("metric {} of {described_object}: {}", metric.name, unusable(other))),
+            };
+            object(at, *target, usage, scale)
+        }
+        MetricSpec::External { metric, target } => {
+            let values = || match answer {
+                Answer::External(values) if !values.is_empty() => Ok(values.as_slice()),
+                other => Err(format!("external metric {metric}: {}", unusable(other))),
+            };
+            external(at, *target, values, scale)
+        }
         MetricSpec::Unknown { kind } => Err(format!("there is no metric type {kind}")),
     }
 }
@@ -152,11 +195,11 @@ fn resource(
     at: &Circumstances<'_>,
     name: &str,
     container: Option<&String>,
-    target: MetricTarget,
+    asked: MetricTarget,
     answer: &Answer,
     scale: Scale,
 ) -> Result<(i32, MetricValueStatus), String> {
-    let target = match (target.average_value_milli, target.average_utilization) {
+    let target = match (asked.average_value_milli, asked.average_utilization) {
         (Some(milli), _) => PodTarget::Average { milli },
         (None, Some(percent)) => {
             let container = container.map(String::as_str);
@@ -165,7 +208,11 @@ fn resource(
         }
         (None, None) => return Err("set target.averageUtilization or target.averageValue".to_owned()),
     };
-    let (replicas, usage) = by_pod(at, pods(answer)?, Some(name), scale.spec_replicas, &target)?;
+    let computed = match answer {
+        Answer::Pods(samples) => by_pod(at, samples, Some(name), scale.spec_replicas, &target),
+        other => Err(unusable(other)),
+    };
+    let (replicas, usage) = computed.map_err(|why| format!("{} of {name}: {why}", asked.of_resource()))?;
     let current = averaging(usage.average_milli);
     Ok((replicas, MetricValueStatus { average_utilization: usage.utilization, ..current }))
 }
@@ -174,13 +221,9 @@ fn resource(
 fn object(
     at: &Circumstances<'_>,
     target: MetricTarget,
-    answer: &Answer,
+    usage: impl FnOnce() -> Result<i64, String>,
     scale: Scale,
 ) -> Result<(i32, MetricValueStatus), String> {
-    let usage = || match answer {
-        Answer::Object(milli) => Ok(*milli),
-        other => Err(unusable(other)),
-    };
     match (target.kind, target.value_milli, target.average_value_milli) {
         (MetricTargetType::Value, Some(milli), _) => {
             let usage = usage()?;
@@ -195,16 +238,12 @@ fn object(
 }
 
 /// `averageValue` goes before `value`, whatever `type` says.
-fn external(
+fn external<'a>(
     at: &Circumstances<'_>,
     target: MetricTarget,
-    answer: &Answer,
+    values: impl FnOnce() -> Result<&'a [i64], String>,
     scale: Scale,
 ) -> Result<(i32, MetricValueStatus), String> {
-    let values = || match answer {
-        Answer::External(values) if !values.is_empty() => Ok(values.as_slice()),
-        other => Err(unusable(other)),
-    };
     match (target.average_value_milli, target.value_milli) {
         (Some(milli), _) => {
             let usage = shared_total(values()?);
@@ -219,16 +258,10 @@ fn external(
     }
 }
 
-fn pods(answer: &Answer) -> Result<&[Sample], String> {
-    match answer {
-        Answer::Pods(samples) => Ok(samples),
-        other => Err(unusable(other)),
-    }
-}
-
 fn unusable(answer: &Answer) -> String {
     match answer {
         Answer::Failed(why) => format!("the metrics API failed: {why}"),
+        Answer::Pods(samples) if samples.is_empty() => "the metrics API has no samples".to_owned(),
         Answer::External(values) if values.is_empty() => "the metrics API has no series".to_owned(),
         _ => "the answer is of another kind of metric".to_owned(),
     }

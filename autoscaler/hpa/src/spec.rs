@@ -58,24 +58,24 @@ pub enum MetricSpec {
     },
     /// A custom metric of each pod.
     Pods {
-        /// The metric.
-        name: String,
+        /// Which.
+        metric: MetricIdentifier,
         /// Average value.
         target: MetricTarget,
     },
     /// A custom metric of one object.
     Object {
-        /// The metric.
-        name: String,
-        /// Kind of the object, for messages.
-        object: String,
+        /// Which.
+        metric: MetricIdentifier,
+        /// Of what.
+        described_object: ObjectReference,
         /// Value or average value.
         target: MetricTarget,
     },
     /// A metric of something outside of the cluster.
     External {
-        /// The metric.
-        name: String,
+        /// Which.
+        metric: MetricIdentifier,
         /// Value or average value.
         target: MetricTarget,
     },
@@ -101,18 +101,56 @@ impl MetricSpec {
     }
 }
 
+/// For people: says everything that tells metrics apart.
 impl std::fmt::Display for MetricSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Resource { name, .. } => write!(f, "resource {name}"),
-            Self::ContainerResource { name, container, .. } => {
-                write!(f, "resource {name} of container {container}")
+            Self::Resource { name, target } => write!(f, "{} of {name}", target.of_resource()),
+            Self::ContainerResource { name, container, target } => {
+                write!(f, "{} of {name} by container {container}", target.of_resource())
             }
-            Self::Pods { name, .. } => write!(f, "pods metric {name}"),
-            Self::Object { name, object, .. } => write!(f, "metric {name} of {object}"),
-            Self::External { name, .. } => write!(f, "external metric {name}"),
+            Self::Pods { metric, .. } => write!(f, "pods metric {metric}"),
+            Self::Object { metric, described_object: object, .. } => write!(f, "metric {metric} of {object}"),
+            Self::External { metric, .. } => write!(f, "external metric {metric}"),
             Self::Unknown { kind } => write!(f, "metric of type {kind}"),
         }
+    }
+}
+
+/// `MetricIdentifier`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricIdentifier {
+    /// The metric.
+    pub name: String,
+    /// Its selector as text, empty where there is none. Asking by it is the caller's.
+    pub selector: String,
+}
+
+impl From<&str> for MetricIdentifier {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), selector: String::new() }
+    }
+}
+
+impl std::fmt::Display for MetricIdentifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, selector } = self;
+        if selector.is_empty() { f.write_str(name) } else { write!(f, "{name} ({selector})") }
+    }
+}
+
+/// `CrossVersionObjectReference`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectReference {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ObjectReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
     }
 }
 
@@ -128,6 +166,13 @@ pub struct MetricTarget {
     pub average_value_milli: Option<i64>,
     /// `averageUtilization`, percent of the request.
     pub average_utilization: Option<i32>,
+}
+
+impl MetricTarget {
+    /// What of a resource is compared: its usage where there is an average value, else its utilization.
+    pub(crate) fn of_resource(&self) -> &'static str {
+        if self.average_value_milli.is_some() { "usage" } else { "utilization" }
+    }
 }
 
 /// `MetricTargetType`.

@@ -29,6 +29,8 @@ pub struct MetricStatus {
     pub kind: String,
     /// The metric or resource.
     pub name: String,
+    /// The metric's selector as text.
+    pub selector: String,
     /// The container of a ContainerResource.
     pub container: Option<String>,
     /// What it is now.

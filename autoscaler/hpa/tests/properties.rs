@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use autoscaler_hpa::behavior::{Behavior, HpaScalingPolicy, HpaScalingRules, PolicyType, SelectPolicy};
 use autoscaler_hpa::{
-    Answer, ConditionStatus, Container, Controller, HpaSpec, HpaStatus, Inputs, MetricSpec, MetricTarget,
-    MetricTargetType, Pod, PodPhase, PodResources, ReadyCondition, Sample, Scale, Selected, Settings,
+    Answer, ConditionStatus, Container, Controller, HpaSpec, HpaStatus, Inputs, MetricIdentifier, MetricSpec,
+    MetricTarget, MetricTargetType, ObjectReference, Pod, PodPhase, PodResources, ReadyCondition, Sample,
+    Scale, Selected, Settings,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -34,13 +35,13 @@ fn target() -> impl Strategy<Value = MetricTarget> {
 
 fn metric() -> impl Strategy<Value = MetricSpec> {
     (0..6, target()).prop_map(|(kind, target)| {
-        let name = "cpu".to_owned();
+        let (name, metric) = ("cpu".to_owned(), MetricIdentifier::from("depth"));
         match kind {
             0 => MetricSpec::Resource { name, target },
             1 => MetricSpec::ContainerResource { name, container: "app".to_owned(), target },
-            2 => MetricSpec::Pods { name, target },
-            3 => MetricSpec::Object { name, object: "Ingress".to_owned(), target },
-            4 => MetricSpec::External { name, target },
+            2 => MetricSpec::Pods { metric, target },
+            3 => MetricSpec::Object { metric, described_object: ObjectReference::default(), target },
+            4 => MetricSpec::External { metric, target },
             _ => MetricSpec::Unknown { kind: name },
         }
     })

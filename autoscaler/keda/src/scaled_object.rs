@@ -1,7 +1,7 @@
 //! `ScaledObject` of `keda.sh/v1alpha1`, and the HorizontalPodAutoscaler that KEDA makes of it.
 
 use autoscaler_hpa::behavior::{Behavior, HpaScalingRules, SelectPolicy};
-use autoscaler_hpa::{HpaSpec, MetricSpec, MetricTarget, MetricTargetType};
+use autoscaler_hpa::{HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType};
 
 use crate::quantity::milli;
 
@@ -166,7 +166,8 @@ impl Trigger {
     fn metric(&self, i: usize) -> MetricSpec {
         match self {
             Self::Prometheus(trigger) => {
-                MetricSpec::External { name: format!("s{i}-prometheus"), target: trigger.target() }
+                let metric = MetricIdentifier::from(format!("s{i}-prometheus").as_str());
+                MetricSpec::External { metric, target: trigger.target() }
             }
             Self::Resource { name, target } => MetricSpec::Resource { name: name.clone(), target: *target },
         }

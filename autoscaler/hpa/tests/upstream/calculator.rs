@@ -8,7 +8,9 @@ use autoscaler_hpa::pod::requests;
 use autoscaler_hpa::quantity::{Format, text};
 use autoscaler_hpa::ratio::{Tolerances, average, utilization};
 use autoscaler_hpa::replicas::Circumstances;
-use autoscaler_hpa::{Answer, MetricSpec, MetricTarget, MetricTargetType, Pod, Sample, Scale};
+use autoscaler_hpa::{
+    Answer, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference, Pod, Sample, Scale,
+};
 use serde::Deserialize;
 
 use crate::cases::{NOW_MS, Periods, PodCase, SampleCase, each, same, samples};
@@ -75,15 +77,17 @@ impl Calculation {
             average_value_milli: self.target_usage_milli.filter(|_| !whole),
             average_utilization: self.target_utilization,
         };
-        let name = self.resource.clone();
+        let (name, metric) = (self.resource.clone(), MetricIdentifier::default());
         match self.function.as_str() {
             "GetResourceReplicas" if self.container.is_empty() => MetricSpec::Resource { name, target },
             "GetResourceReplicas" => {
                 MetricSpec::ContainerResource { name, container: self.container.clone(), target }
             }
-            "GetMetricReplicas" => MetricSpec::Pods { name, target },
-            f if f.starts_with("GetObject") => MetricSpec::Object { name, object: String::new(), target },
-            f if f.starts_with("GetExternal") => MetricSpec::External { name, target },
+            "GetMetricReplicas" => MetricSpec::Pods { metric, target },
+            f if f.starts_with("GetObject") => {
+                MetricSpec::Object { metric, described_object: ObjectReference::default(), target }
+            }
+            f if f.starts_with("GetExternal") => MetricSpec::External { metric, target },
             other => panic!("{other} is not known here"),
         }
     }

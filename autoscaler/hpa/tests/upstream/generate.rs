@@ -279,7 +279,8 @@ fn outside(r: &mut Random, n: i64) -> Metric {
     } else {
         json!({"type": "Value", "value": quantity(worth)})
     };
-    let name = format!("m{n}");
+    // Several metrics may have one name, and be told apart by their selectors at most.
+    let name = if n < 9 && r.percent(25) { "m0".to_owned() } else { format!("m{n}") };
     let spec = if r.percent(50) {
         let mut metric = json!({"name": name});
         if r.percent(20) {

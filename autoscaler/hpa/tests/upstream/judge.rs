@@ -158,12 +158,12 @@ fn upstream_name(spec: &MetricSpec) -> String {
         MetricSpec::ContainerResource { name, .. } => {
             format!("{name} container resource utilization (percentage of request)")
         }
-        MetricSpec::Pods { name, .. } => format!("pods metric {name}"),
-        MetricSpec::Object { name, object, target } if target.value_milli.is_some() => {
-            format!("{object} metric {name}")
+        MetricSpec::Pods { metric, .. } => format!("pods metric {}", metric.name),
+        MetricSpec::Object { metric, described_object, target } if target.value_milli.is_some() => {
+            format!("{} metric {}", described_object.kind, metric.name)
         }
-        MetricSpec::Object { name, .. } | MetricSpec::External { name, .. } => {
-            format!("external metric {name}(")
+        MetricSpec::Object { metric, .. } | MetricSpec::External { metric, .. } => {
+            format!("external metric {}(", metric.name)
         }
         MetricSpec::Unknown { kind } => kind.clone(),
     }

@@ -1,7 +1,9 @@
 //! `autoscaling/v2` JSON, as Go writes it, into this crate's types.
 
 use autoscaler_hpa::behavior::{Behavior, tolerance_of_milli};
-use autoscaler_hpa::{HpaSpec, MetricSpec, MetricTarget, MetricTargetType};
+use autoscaler_hpa::{
+    HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference,
+};
 use serde_json::Value;
 
 /// Seconds with a fraction, as milliseconds.
@@ -23,8 +25,7 @@ fn metric(json: &Value) -> MetricSpec {
     let kind = text(&json["type"]);
     let body = |field: &str| {
         let body = &json[field];
-        let name = body["name"].as_str().or(body["metric"]["name"].as_str()).unwrap_or_default();
-        (body, name.to_owned(), target(&body["target"]))
+        (body, text(&body["name"]), target(&body["target"]))
     };
     match kind.as_str() {
         "Resource" => {
@@ -36,19 +37,28 @@ fn metric(json: &Value) -> MetricSpec {
             MetricSpec::ContainerResource { name, container: text(&body["container"]), target }
         }
         "Pods" => {
-            let (_, name, target) = body("pods");
-            MetricSpec::Pods { name, target }
+            let (body, _, target) = body("pods");
+            MetricSpec::Pods { metric: identifier(body), target }
         }
         "Object" => {
-            let (body, name, target) = body("object");
-            MetricSpec::Object { name, object: text(&body["describedObject"]["kind"]), target }
+            let (body, _, target) = body("object");
+            let object = &body["describedObject"];
+            let described_object =
+                ObjectReference { kind: text(&object["kind"]), name: text(&object["name"]) };
+            MetricSpec::Object { metric: identifier(body), described_object, target }
         }
         "External" => {
-            let (_, name, target) = body("external");
-            MetricSpec::External { name, target }
+            let (body, _, target) = body("external");
+            MetricSpec::External { metric: identifier(body), target }
         }
         _ => MetricSpec::Unknown { kind },
     }
+}
+
+fn identifier(body: &Value) -> MetricIdentifier {
+    let metric = &body["metric"];
+    let selector = metric.get("selector").map(ToString::to_string).unwrap_or_default();
+    MetricIdentifier { name: text(&metric["name"]), selector }
 }
 
 fn target(json: &Value) -> MetricTarget {
