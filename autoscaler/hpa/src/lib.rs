@@ -51,7 +51,7 @@
 //! | A ratio multiplies the pods that are ready, not replicas: at none it asks for none. | `replica_calculator.go`, `getUsageRatioReplicaCount` | [`replicas::by_value`] |
 //! | The sum of memory × 100 wraps near 84 TiB, and the utilization is cut to 32 bits. | `metrics/utilization.go`, `GetResourceUtilizationRatio` | [`ratio::utilization`] |
 //! | Utilization is a whole percentage, and an average a whole thousandth, before the ratio is taken. | `metrics/utilization.go` | [`ratio`] |
-//! | Tolerance is `1 - down ≤ ratio ≤ 1 + up`, not `|ratio - 1|`. | `replica_calculator.go`, `isWithin` | [`ratio::Tolerances`] |
+//! | Tolerance is `1 - down ≤ ratio ≤ 1 + up`; the distance of the ratio from one rounds differently at the edges. | `replica_calculator.go`, `isWithin` | [`ratio::Tolerances`] |
 //! | Readiness is looked at for CPU alone; other metrics count pods that are not ready. | `replica_calculator.go`, `groupPods` | [`grouping`] |
 //! | One pod of the selector without a request, even a failed one, fails the metric. | `replica_calculator.go`, `calculateRequests` | [`pod::requests`] |
 //! | Percent policies are floats: 50 replicas and 10 % allow 56. | `horizontal.go`, `calculateScaleUpLimitWithScalingRules` | [`rates`] |

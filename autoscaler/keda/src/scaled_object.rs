@@ -29,7 +29,7 @@ pub struct ScaledObject {
     pub triggers: Vec<Trigger>,
     /// `advanced.horizontalPodAutoscalerConfig.behavior`.
     pub behavior: Option<Behavior>,
-    /// Annotation `autoscaling.keda.sh/paused`.
+    /// Annotation `autoscaling.keda.sh/paused`: KEDA deletes the HPA and polls no more.
     pub paused: bool,
     /// Annotation `autoscaling.keda.sh/paused-scale-in`.
     pub paused_scale_in: bool,
@@ -134,11 +134,14 @@ impl ScaledObject {
         order
     }
 
-    /// The HPA's spec. It never goes below one replica: zero is KEDA's own to do.
+    /// The HPA's spec; `None` while paused. It never goes below one replica: zero is KEDA's own to do.
     ///
-    /// Upstream: `controllers/keda/hpa.go`, `newHPAForScaledObject`.
+    /// Upstream: `controllers/keda/hpa.go`, `newHPAForScaledObject`; `scaledobject_controller.go`, `handlePause`.
     #[must_use]
-    pub fn hpa_spec(&self) -> HpaSpec {
+    pub fn hpa_spec(&self) -> Option<HpaSpec> {
+        if self.paused {
+            return None;
+        }
         let mut behavior = self.behavior.clone();
         if self.paused_scale_in || self.paused_scale_out {
             let behavior = behavior.get_or_insert_default();
@@ -153,12 +156,12 @@ impl ScaledObject {
             }
         }
         let metric = |i: usize| Some(self.triggers.get(i)?.metric(i));
-        HpaSpec {
+        Some(HpaSpec {
             min_replicas: Some(self.min_replica_count.unwrap_or(0).max(1)),
             max_replicas: self.max_replica_count.unwrap_or(MAX_REPLICAS),
             metrics: self.metric_order().into_iter().filter_map(metric).collect(),
             behavior,
-        }
+        })
     }
 }
 

@@ -199,7 +199,7 @@ fn ordered(object: &ScaledObject, results: &[QueryResult]) -> Vec<i32> {
     let pods: Vec<Pod> = (0..8)
         .map(|n| Pod { name: format!("pod-{n}"), phase: PodPhase::Running, ..Pod::default() })
         .collect();
-    let (spec, mut status, mut replicas) = (object.hpa_spec(), HpaStatus::default(), 8);
+    let (spec, mut status, mut replicas) = (object.hpa_spec().expect("not paused"), HpaStatus::default(), 8);
     let mut after = Vec::new();
     for (result, now_ms) in results.iter().zip((0..).step_by(15_000)) {
         let target = Some(Target { replicas, ready_pods: replicas });
@@ -260,7 +260,8 @@ fn the_hpa_is_made_of_the_object() {
         paused_scale_in: true,
         ..ScaledObject::default()
     };
-    let spec = object.hpa_spec();
+    assert_eq!(ScaledObject { paused: true, ..object.clone() }.hpa_spec(), None);
+    let spec = object.hpa_spec().expect("not paused");
     assert_eq!((spec.min_replicas, spec.max_replicas), (Some(1), 100));
     assert_eq!(object.metric_order(), [1, 0]);
     let kinds: Vec<_> = spec.metrics.iter().map(|metric| metric.kind()).collect();
