@@ -37,6 +37,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proxy-control", &["proxy-api", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-api", &["thanos-model"]),
     ("autoscaler-core", &[]),
+    ("autoscaler-hpa", &[]),
+    ("autoscaler-keda", &["autoscaler-hpa"]),
     ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
@@ -55,6 +57,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
 const CORES: &[&str] = &[
     "autoscaler-core",
+    "autoscaler-hpa",
+    "autoscaler-keda",
     "autoscaler-import",
     "proxy-core",
     "simulations-judge",
