@@ -37,7 +37,7 @@ impl Memory {
                 119 => Some(Value::Float(stale_nan())),
                 i => Some(Value::Float((i % 3) as f64)),
             }),
-            series("h", "x", &|i| Some(Value::Histogram(Box::new(histogram((i % 30) as f64))))),
+            series("h", "x", &|i| Some(Value::Histogram(histogram((i % 30) as f64).into()))),
         ])
     }
 }
