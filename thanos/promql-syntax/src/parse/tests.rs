@@ -87,6 +87,21 @@ fn the_longest_chains_allowed_do_not_overflow_the_stack() {
     }
 }
 
+#[test]
+fn operators_are_bounded_where_they_nest_and_in_all() {
+    let group = |n: usize| format!("({})", vec!["x"; n].join(" or "));
+    let groups = |n: usize, of: usize| vec![group(of); n].join(" or ");
+    assert!(parse(&groups(30, 30), None).is_ok());
+    for (query, expected) in [
+        (groups(3, 200), "query chains more than 200 operators"),
+        (format!("x{} or {}", " or x".repeat(100), group(101)), "query chains more than 200 operators"),
+        (format!("({}){}", group(101), " or x".repeat(101)), "query chains more than 200 operators"),
+        (groups(11, 101), "query has more than 1000 operators"),
+    ] {
+        assert_eq!(parse(&query, None).unwrap_err().message, expected);
+    }
+}
+
 /// Whatever happened, the answer is sound.
 fn sound(text: &str) -> Result<(), TestCaseError> {
     if let Err(e) = parse(text, None) {
