@@ -26,7 +26,7 @@ impl Default for Options {
 /// Asked every few thousand samples: whether to stop, and why. It reads the clock so that the engine need not.
 pub type Check<'a> = dyn Fn() -> Option<Stop> + Send + Sync + 'a;
 
-/// What the selectors of one query read, in the order of [`Plan::selectors`].
+/// What the selectors of one query read, in the order of [`Plan::selectors`](crate::Plan::selectors).
 #[derive(Debug)]
 pub struct Fetched {
     pub(crate) series: Vec<Arc<Vec<Series>>>,
