@@ -59,10 +59,10 @@ fn each_problem_is_one_line_with_file_document_field_and_cure() {
         (
             "[30s]))",
             "[30s])",
-            "spec.metrics[0].query: the '(' at column 4 is never closed; correct the PromQL",
+            "spec.metrics[0].query: the '(' is never closed, at column 4; correct the PromQL",
         ),
         ("sum(rate(", "sum(rat(", "rat"),
-        ("[30s]", "[1e30]", "is no duration"),
+        ("[30s]", "[1e30]", "duration out of range"),
         (
             "sum(rate(request_total",
             "sum(rate(up{cluster=\"east\"}[1m])) + sum(rate(request_total",

@@ -150,7 +150,7 @@ fn a_query_that_is_no_promql_is_not_sent() {
     let Reading::Failed { kind: FailureKind::BadQuery, message } = o.reading else {
         panic!("{:?}", o.reading)
     };
-    assert_eq!(message, "the query is not usable: the '(' at column 4 is never closed");
+    assert_eq!(message, "the query is not usable: the '(' is never closed, at column 4");
 }
 
 #[test]
