@@ -67,31 +67,49 @@
 //! [`normalize`], [`support`], [`history`]; [`decision`], `conditions`, [`reasons`], `explain`; [`record`], [`number`].
 
 pub mod behavior;
-mod conditions;
+pub mod coverage;
 mod decide;
 pub mod decision;
+pub mod doubt;
 mod evidence;
 mod explain;
 pub mod history;
 pub mod input;
+pub mod limit;
+pub mod name;
 pub mod normalize;
 pub mod number;
+pub mod observation;
+pub mod past;
 pub mod policy;
 mod proposals;
+pub mod readiness;
 pub mod reasons;
 pub mod record;
 pub mod replicas;
 pub mod support;
+pub mod verdict;
 
 pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
+pub use coverage::{BlindSpan, Coverage};
 pub use decide::decide;
-pub use decision::{Condition, ConditionType, Decision, Doubt, Evidence, Limit, LimitKind, Verdict};
+pub use decision::{Cause, Condition, ConditionType, Decision, Wish};
+pub use doubt::Doubt;
 pub use explain::explain;
-pub use history::{History, Recommendation, ScaleEvent};
-pub use input::{FailureKind, Input, Observation, Reading, Scale};
+pub use history::{History, KnownCluster, MAX_AHEAD_MS, MetricHistory};
+pub use input::{Input, Scale};
+pub use limit::{Limit, LimitKind, Wait, WaitReason};
+pub use name::Name;
 pub use number::Float;
-pub use policy::{
-    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, Policy, Target,
+pub use observation::{
+    ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled,
 };
-pub use record::{Record, RecordError, Replay, canonical_json, replay};
+pub use past::{Recommendation, ScaleEvent};
+pub use policy::{
+    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, PodEvidence,
+    Policy, Problem, Target,
+};
+pub use readiness::{Readiness, Ready};
+pub use record::{Older, Record, RecordError, Recorded, Replay, canonical_json, replay};
 pub use support::{Ask, Support};
+pub use verdict::{Evidence, Verdict};

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::behavior::Behavior;
+use crate::behavior::{Behavior, Rules};
+use crate::name::Name;
 use crate::number::Float;
 
 /// Oldest acceptable sample where a policy names no `maxAge`, in milliseconds: four scrapes at the usual
@@ -32,6 +33,106 @@ pub struct Policy {
 
 fn is_zero(ms: &i64) -> bool {
     *ms == 0
+}
+
+impl Policy {
+    /// The behaviour's tolerances, else the controller's: below the target, above it.
+    #[must_use]
+    pub fn tolerances(&self) -> (f64, f64) {
+        let of = |rules: Option<&Rules>| {
+            rules.and_then(|rules| rules.tolerance).unwrap_or(self.defaults.tolerance).get()
+        };
+        let behavior = self.behavior.as_ref();
+        (of(behavior.and_then(|b| b.scale_down.as_ref())), of(behavior.and_then(|b| b.scale_up.as_ref())))
+    }
+
+    /// How far back recommendations count, in milliseconds: for lowering, for raising.
+    #[must_use]
+    pub fn stabilization_ms(&self) -> (i64, i64) {
+        let behavior = self.behavior.as_ref();
+        let of = |rules: Option<&Rules>| {
+            let seconds = rules.and_then(|rules| rules.stabilization_window_seconds);
+            seconds.map(|seconds| i64::from(seconds) * 1000)
+        };
+        let down_ms = of(behavior.and_then(|b| b.scale_down.as_ref()));
+        let up_ms = of(behavior.and_then(|b| b.scale_up.as_ref()));
+        (down_ms.unwrap_or(self.defaults.downscale_window_ms), up_ms.unwrap_or(0))
+    }
+
+    /// The longest range window of any metric, in milliseconds.
+    #[must_use]
+    pub fn window_ms(&self) -> i64 {
+        self.metrics.iter().map(|metric| metric.evidence.window_ms).max().unwrap_or(0).max(0)
+    }
+
+    /// Why nothing can be decided by this policy, if so: a contradiction that no evidence resolves.
+    #[must_use]
+    pub fn problem(&self) -> Option<Problem> {
+        let Self { min_replicas: min, max_replicas: max, metrics, .. } = self;
+        if *min < 0 {
+            return Some(Problem::MinNegative { min: *min });
+        }
+        if *max < 1 {
+            return Some(Problem::MaxTooSmall { max: *max });
+        }
+        if min > max {
+            return Some(Problem::Bounds { min: *min, max: *max });
+        }
+        if metrics.is_empty() {
+            return Some(Problem::NoMetrics);
+        }
+        metrics.iter().enumerate().find_map(|(index, metric)| {
+            let before = metrics.get(..index).unwrap_or_default();
+            if metric.target.milli() <= 0 {
+                Some(Problem::Target { metric: metric.name.clone() })
+            } else if before.iter().any(|other| other.name == metric.name) {
+                Some(Problem::TwiceNamed { metric: metric.name.clone() })
+            } else {
+                None
+            }
+        })
+    }
+}
+
+/// A contradiction in a policy, with its cure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Problem {
+    /// Fewer than no replicas.
+    #[error("minReplicas is {min}; make it 0 or more")]
+    MinNegative {
+        /// As written.
+        min: i32,
+    },
+    /// Never a replica.
+    #[error("maxReplicas is {max}; make it 1 or more")]
+    MaxTooSmall {
+        /// As written.
+        max: i32,
+    },
+    /// The bounds exclude each other.
+    #[error("minReplicas {min} is above maxReplicas {max}; swap or change them")]
+    Bounds {
+        /// As written.
+        min: i32,
+        /// As written.
+        max: i32,
+    },
+    /// Nothing to decide by.
+    #[error("metrics is empty; name at least one")]
+    NoMetrics,
+    /// Nothing to hold a value to.
+    #[error("metric {metric}'s target is not above zero; raise it")]
+    Target {
+        /// Which.
+        metric: Name,
+    },
+    /// Observations could not be told apart.
+    #[error("two metrics are named {metric}; rename one")]
+    TwiceNamed {
+        /// Which.
+        metric: Name,
+    },
 }
 
 /// Whether a decision is written to the target.
@@ -77,13 +178,27 @@ impl Default for Defaults {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSpec {
     /// Unique within the policy; observations and histories are found by it.
-    pub name: String,
+    pub name: Name,
+    /// A number that changes when the query does: what was learned of other samples is then forgotten.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub revision: u64,
     /// What the value is held to.
     pub target: Target,
     /// What a complete answer is.
     pub evidence: EvidenceSpec,
     /// What to do when complete answers stay away.
     pub fallback: Option<Fallback>,
+}
+
+impl MetricSpec {
+    /// The longest blind span that is no gap, in milliseconds: as long as samples may be old, or a window long, and
+    /// two decisions, one of which may have failed.
+    #[must_use]
+    pub fn longest_ordinary_ms(&self, interval_ms: i64) -> i64 {
+        let window_ms = if self.evidence.window_ms > 0 { self.evidence.window_ms } else { i64::MAX };
+        let age_ms = self.evidence.max_age_ms.max(0).min(window_ms);
+        age_ms.saturating_add(interval_ms.max(0).saturating_mul(2))
+    }
 }
 
 /// What a metric's value is held to, in thousandths (`Quantity.MilliValue`).
@@ -120,17 +235,68 @@ impl Target {
 pub struct EvidenceSpec {
     /// Oldest acceptable newest sample per cluster, in milliseconds, inclusive.
     pub max_age_ms: i64,
-    /// Clusters that must all have answered. Empty: whichever answered, and at least one.
-    pub clusters: Vec<String>,
+    /// Clusters that must all have answered. Empty: those that ever did, and at least one.
+    pub clusters: Vec<Name>,
     /// How far back the query reads from its evaluation time, ranges of subqueries included, in milliseconds:
     /// how long a gap in the samples stays in the value. 0 for queries that read only the newest samples.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub window_ms: i64,
+    /// The shortest range of the query, in milliseconds: how much a lag understates a value. `None`: the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortest_range_ms: Option<i64>,
+    /// A gap anywhere in the window makes the value low, and not only one in which the window begins: the
+    /// query sums or counts over time, or has a subquery.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sums_over_window: bool,
+    /// An empty answer means zero.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_is_zero: bool,
+    /// Whether pods are counted.
+    #[serde(default, skip_serializing_if = "PodEvidence::is_auto")]
+    pub pods: PodEvidence,
+    /// Where no clusters are named: how long one that answered stays expected, in milliseconds; `None`: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forget_clusters_ms: Option<i64>,
+}
+
+/// Whether pods without fresh samples are missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PodEvidence {
+    /// Where series carry pods.
+    #[default]
+    Auto,
+    /// Never.
+    Ignore,
+}
+
+impl PodEvidence {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+impl EvidenceSpec {
+    /// How far samples may end before the evaluation without making the value low by more than `tolerance`,
+    /// in milliseconds; `None` for queries that read only the newest samples.
+    #[must_use]
+    pub fn tolerable_lag_ms(&self, tolerance: f64) -> Option<i64> {
+        let range_ms = self.shortest_range_ms.unwrap_or(self.window_ms);
+        (range_ms > 0).then(|| (range_ms as f64 * tolerance.max(0.0)) as i64)
+    }
 }
 
 impl Default for EvidenceSpec {
     fn default() -> Self {
-        Self { max_age_ms: DEFAULT_MAX_AGE_MS, clusters: Vec::new(), window_ms: 0 }
+        Self {
+            max_age_ms: DEFAULT_MAX_AGE_MS,
+            clusters: Vec::new(),
+            window_ms: 0,
+            shortest_range_ms: None,
+            sums_over_window: false,
+            empty_is_zero: false,
+            pods: PodEvidence::Auto,
+            forget_clusters_ms: None,
+        }
     }
 }
 
@@ -146,15 +312,46 @@ pub struct Fallback {
     pub behavior: FallbackBehavior,
 }
 
-/// When a fallback's replicas are proposed.
+/// How a fallback's replicas and the current ones combine. Bounds, windows and rates still apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FallbackBehavior {
     /// Only if that raises: the metric still blocks scale-down.
     #[default]
     IfHigher,
-    /// Always. The one way to go down without evidence, and only because the user wrote it down; it needs
-    /// every insufficient metric of the policy to have such a fallback in force.
+    /// Only if that lowers. Like [`Self::Static`] the user's word for going down without evidence.
+    IfLower,
+    /// Always, but not below what fresh samples ask for. It lowers without evidence only because the user
+    /// wrote it down, and needs every insufficient metric of the policy to have such a fallback in force.
     Static,
     /// Propose what there is: hold, and say that it is deliberate.
     CurrentReplicas,
+    /// The higher of both, as KEDA has it.
+    CurrentReplicasIfHigher,
+    /// The lower of both, as KEDA has it.
+    CurrentReplicasIfLower,
+}
+
+impl FallbackBehavior {
+    /// What is proposed, with `current` replicas there.
+    #[must_use]
+    pub fn proposes(self, replicas: i32, current: i32) -> Option<i32> {
+        match self {
+            Self::IfHigher => Some(replicas).filter(|replicas| *replicas > current),
+            Self::IfLower => Some(replicas).filter(|replicas| *replicas < current),
+            Self::Static => Some(replicas),
+            Self::CurrentReplicas => Some(current),
+            Self::CurrentReplicasIfHigher => Some(replicas.max(current)),
+            Self::CurrentReplicasIfLower => Some(replicas.min(current)),
+        }
+    }
+
+    /// Whether the user chose to go down without evidence.
+    #[must_use]
+    pub fn may_lower(self) -> bool {
+        matches!(self, Self::Static | Self::IfLower | Self::CurrentReplicasIfLower)
+    }
+}
+
+fn is_none(revision: &u64) -> bool {
+    *revision == 0
 }

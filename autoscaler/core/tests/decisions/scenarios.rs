@@ -1,17 +1,19 @@
 //! Single decisions, with the words that a user reads.
 
 use autoscaler_core::{
-    Behavior, Decision, Doubt, Evidence, FailureKind, Fallback, FallbackBehavior, Float, Input, LimitKind,
-    Mode, RateKind, RatePolicy, Reading, Rules, SelectPolicy, Target, decide, explain,
+    Behavior, Cause, Decision, Doubt, Evidence, FailureKind, Fallback, FallbackBehavior, Float, Input,
+    LimitKind, Mode, RateKind, RatePolicy, Reading, Rules, Samples, SelectPolicy, SelectorSamples, Target,
+    Wish, decide, explain,
 };
 
-use crate::build::{asks_for, input, scale};
+use crate::build::{self, asks_for, input, scale};
 
 /// Status and reason of `kind`, and the message.
-fn condition<'a>(decision: &'a Decision, kind: &str) -> (bool, &'a str, &'a str) {
-    let found = decision.conditions.iter().find(|condition| condition.kind.to_string() == kind);
-    let found = found.unwrap_or_else(|| panic!("no {kind} in {:?}", decision.conditions));
-    (found.status, &found.reason, &found.message)
+fn condition(input: &Input, decision: &Decision, kind: &str) -> (bool, String, String) {
+    let conditions = decision.conditions(input);
+    let found = conditions.iter().find(|condition| condition.kind.to_string() == kind);
+    let found = found.unwrap_or_else(|| panic!("no {kind} in {conditions:?}"));
+    (found.status, found.reason.clone(), found.message.clone())
 }
 
 #[test]

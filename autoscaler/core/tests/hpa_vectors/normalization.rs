@@ -1,13 +1,18 @@
 //! Stabilization, rates, bounds, defaults.
 
 use autoscaler_core::normalize::{
-    Changes, Windows, change_in_period, limit, limit_with_behavior, scale_down_limit, scale_up_limit,
+    Changes, Clock, Windows, change_in_period, limit, limit_with_behavior, scale_down_limit, scale_up_limit,
     scale_up_limit_without_behavior, stabilize, stabilize_with_behavior, store_scale_event,
 };
 use autoscaler_core::{Behavior, History, LimitKind, Policy, Rules};
 use serde::Deserialize;
 
 use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorBehavior, VectorRules, all, each, same};
+
+/// Nothing was ever held for want of evidence.
+fn clock() -> Clock {
+    Clock { now_ms: NOW_MS, held_ms: 0 }
+}
 
 #[derive(Deserialize)]
 struct Limited {
@@ -72,7 +77,7 @@ fn stabilize_recommendation() {
     each::<Stabilize, Stabilized>("stabilize_recommendation.json", 5, all, |case| {
         let mut recommendations = AgedRecommendation::all(&case.input.recommendations);
         let window_ms = case.input.downscale_stabilisation_window_seconds * 1000;
-        let found = stabilize(&mut recommendations, NOW_MS, window_ms, case.input.desired_replicas);
+        let found = stabilize(&mut recommendations, clock(), window_ms, case.input.desired_replicas);
         let expected = AgedRecommendation::all(&case.expected.recommendations);
         same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
     });
@@ -103,7 +108,7 @@ fn stabilize_recommendation_with_behaviors() {
             };
             let found = stabilize_with_behavior(
                 &mut recommendations,
-                NOW_MS,
+                clock(),
                 windows,
                 input.current_replicas,
                 input.desired_replicas,
