@@ -178,12 +178,11 @@ fn how_long(input: &Input, history: &History, replicas: i32) -> Wait {
     let mut wait = Wait { left_ms: span_ms, why: WaitReason::BlindSpan };
     let Some(reached_ms) = history.support.as_ref().and_then(|support| support.reached_ms) else { return wait };
     for (spec, known) in input.policy.metrics.iter().zip(&history.metrics) {
-        let evidence = &spec.evidence;
-        let start_ms = reached_ms.saturating_sub(evidence.window_ms.max(0));
-        let ordinary_ms = spec.longest_ordinary_ms(input.policy.interval_ms);
-        let gap = known.coverage.gap_at(start_ms, ordinary_ms, evidence.sums_over_window);
-        let Some(BlindSpan { from_ms, to_ms, .. }) = gap.filter(|_| evidence.window_ms > 0) else { continue };
-        let left_ms = to_ms.saturating_sub(start_ms).saturating_add(span_ms);
+        let Some(window) = spec.evidence.window(reached_ms) else { continue };
+        let Some(BlindSpan { from_ms, to_ms, .. }) = known.coverage.gap_at(window) else { continue };
+        let begins = from_ms.is_none_or(|from_ms| from_ms <= window.start_ms);
+        let until_ms = if begins || window.sums { window.start_ms } else { window.end_ms };
+        let left_ms = to_ms.saturating_sub(until_ms).saturating_add(span_ms);
         if left_ms > wait.left_ms {
             let why = if from_ms.is_none() { WaitReason::FirstSight } else { WaitReason::Gap };
             wait = Wait { left_ms, why };

@@ -38,6 +38,14 @@ pub(crate) struct Moment<'a> {
     pub(crate) ready: &'a Readiness,
 }
 
+impl Moment<'_> {
+    /// How long ago a settled time may have been learned, in milliseconds: as old as samples may be, and two decisions,
+    /// one of which may have failed.
+    fn longest_behind_ms(self, spec: &MetricSpec) -> i64 {
+        spec.evidence.max_age_ms.max(0).saturating_add(self.interval_ms.max(0).saturating_mul(2))
+    }
+}
+
 /// What one observation is worth.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Judgement {
@@ -168,13 +176,11 @@ fn expect(spec: &MetricSpec, selectors: &[SelectorSamples], known: &mut MetricHi
         }
     }
     for found in selectors.iter().flat_map(|selector| &selector.clusters) {
-        match clusters.iter_mut().find(|cluster| cluster.name == found.cluster) {
-            Some(cluster) => cluster.seen_ms = now_ms,
-            None if named.is_empty() && clusters.len() < MAX_CLUSTERS => {
-                let name = found.cluster.clone();
-                clusters.push(KnownCluster { name, seen_ms: now_ms, slowest_ms: None });
-            }
-            None => {}
+        if let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.name == found.cluster) {
+            cluster.seen_ms = now_ms;
+        } else if named.is_empty() && clusters.len() < MAX_CLUSTERS {
+            let name = found.cluster.clone();
+            clusters.push(KnownCluster { name, seen_ms: now_ms, slowest_ms: None });
         }
     }
 }
@@ -253,16 +259,20 @@ fn look(
     let empty = selectors.iter().filter(|selector| selector.clusters.is_empty());
     doubts.extend(empty.map(|selector| Doubt::SelectorEmpty { selector: selector.selector.clone() }));
     let max_age_ms = spec.evidence.max_age_ms;
+    let longest_ms = moment.longest_behind_ms(spec);
     for cluster in &known.clusters {
         let samples = together(selectors, &cluster.name);
         let name = || cluster.name.clone();
+        // One that just went missing is likely back at once, from another querier, and no further than it was.
+        let last_ms = cluster.slowest_ms.filter(|ms| moment.now_ms.saturating_sub(*ms) <= longest_ms);
+        let settles_ms = if samples.is_missing { last_ms } else { samples.settles_ms };
+        if let Some(settles_ms) = settles_ms {
+            found.slowest_ms = Some(found.slowest_ms.map_or(settles_ms, |ms: i64| ms.min(settles_ms)));
+        }
         if samples.is_missing {
             let remembered = spec.evidence.clusters.is_empty();
             doubts.push(Doubt::ClusterMissing { cluster: name(), remembered });
             continue;
-        }
-        if let Some(settles_ms) = samples.settles_ms {
-            found.slowest_ms = Some(found.slowest_ms.map_or(settles_ms, |ms: i64| ms.min(settles_ms)));
         }
         let ahead_ms = samples.newest_ms.map_or(0, |ms| ms.saturating_sub(moment.now_ms));
         let slowest_ms = samples.slowest_ms.unwrap_or(samples.oldest_ms);
@@ -293,23 +303,15 @@ fn look(
             _ => {}
         }
     }
-    doubts.extend(outdated(spec, settled_ms, found.slowest_ms, moment.interval_ms));
+    // A settled value from long before the samples that are there by now.
+    if let (Some(settled_ms), Some(slowest_ms)) = (settled_ms, found.slowest_ms) {
+        let behind_ms = slowest_ms.saturating_sub(settled_ms);
+        doubts.extend((behind_ms > longest_ms).then_some(Doubt::Outdated { behind_ms }));
+    }
     if spec.evidence.pods == PodEvidence::Auto {
         doubts.extend(pods_missing(spec, selectors, known, moment));
     }
     found
-}
-
-/// A settled value from long before the samples that are there by now.
-fn outdated(
-    spec: &MetricSpec,
-    settled_ms: Option<i64>,
-    slowest_ms: Option<i64>,
-    interval_ms: i64,
-) -> Option<Doubt> {
-    let behind_ms = slowest_ms?.saturating_sub(settled_ms?);
-    let most_ms = spec.evidence.max_age_ms.max(0).saturating_add(interval_ms.max(0).saturating_mul(2));
-    (behind_ms > most_ms).then_some(Doubt::Outdated { behind_ms })
 }
 
 /// Fewer of the target's pods in its own cluster than have been ready for long enough to have samples. Only of
@@ -351,7 +353,7 @@ fn vouch(
     settled_ms: Option<i64>,
 ) {
     let mut from_ms = Some(i64::MAX);
-    let (mut to_ms, mut gap_ms) = (i64::MIN, 0);
+    let (mut to_ms, mut gap_ms, mut skew_ms) = (i64::MIN, 0, 0);
     for cluster in &mut known.clusters {
         let samples = together(selectors, &cluster.name);
         let (Some(newest_ms), Some(slowest_ms)) = (samples.newest_ms, samples.settles_ms) else { continue };
@@ -360,17 +362,15 @@ fn vouch(
         to_ms = to_ms.max(newest_ms);
         let blind_ms = before_ms.map_or(i64::MAX, |before_ms| newest_ms.saturating_sub(before_ms));
         gap_ms = blind_ms.max(gap_ms);
+        skew_ms = newest_ms.saturating_sub(slowest_ms).max(skew_ms);
     }
-    if found.slowest_ms.is_none() {
-        return;
-    }
-    let start_ms =
-        settled_ms.unwrap_or(moment.now_ms).saturating_sub(spec.evidence.window_ms.max(0));
+    // By the samples' clock, whatever ours says.
+    let Some(slowest_ms) = found.slowest_ms else { return };
+    let end_ms = settled_ms.map_or(slowest_ms, |settled_ms| settled_ms.min(slowest_ms));
+    let start_ms = end_ms.saturating_sub(spec.evidence.window_ms.max(0));
     known.coverage.forget_before(start_ms);
     if to_ms > start_ms {
-        known.coverage.add(
-            BlindSpan { from_ms, to_ms, gap_ms },
-            spec.longest_ordinary_ms(moment.interval_ms),
-        );
+        let is_gap = gap_ms > spec.longest_ordinary_ms(moment.interval_ms, skew_ms);
+        known.coverage.add(BlindSpan { from_ms, to_ms, gap_ms, is_gap });
     }
 }

@@ -91,7 +91,7 @@ pub mod support;
 pub mod verdict;
 
 pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
-pub use coverage::{BlindSpan, Coverage};
+pub use coverage::{BlindSpan, Coverage, Window};
 pub use decide::decide;
 pub use decision::{Cause, Condition, ConditionType, Decision, Wish};
 pub use doubt::Doubt;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::behavior::{Behavior, Rules};
+use crate::coverage::Window;
 use crate::name::Name;
 use crate::number::Float;
 
@@ -57,12 +58,6 @@ impl Policy {
         let down_ms = of(behavior.and_then(|b| b.scale_down.as_ref()));
         let up_ms = of(behavior.and_then(|b| b.scale_up.as_ref()));
         (down_ms.unwrap_or(self.defaults.downscale_window_ms), up_ms.unwrap_or(0))
-    }
-
-    /// The longest range window of any metric, in milliseconds.
-    #[must_use]
-    pub fn window_ms(&self) -> i64 {
-        self.metrics.iter().map(|metric| metric.evidence.window_ms).max().unwrap_or(0).max(0)
     }
 
     /// Why nothing can be decided by this policy, if so: a contradiction that no evidence resolves.
@@ -191,13 +186,14 @@ pub struct MetricSpec {
 }
 
 impl MetricSpec {
-    /// The longest blind span that is no gap, in milliseconds: as long as samples may be old, or a window long, and
-    /// two decisions, one of which may have failed.
+    /// The longest blind span that is no gap, in milliseconds: as long as samples may be old, or a window long where
+    /// clusters' series are `skew_ms` apart, and three decisions, one of which may have failed or come late.
     #[must_use]
-    pub fn longest_ordinary_ms(&self, interval_ms: i64) -> i64 {
-        let window_ms = if self.evidence.window_ms > 0 { self.evidence.window_ms } else { i64::MAX };
+    pub fn longest_ordinary_ms(&self, interval_ms: i64, skew_ms: i64) -> i64 {
+        let window_ms = self.evidence.window_ms;
+        let window_ms = if window_ms > 0 { window_ms.saturating_add(skew_ms.max(0)) } else { i64::MAX };
         let age_ms = self.evidence.max_age_ms.max(0).min(window_ms);
-        age_ms.saturating_add(interval_ms.max(0).saturating_mul(2))
+        age_ms.saturating_add(interval_ms.max(0).saturating_mul(3))
     }
 }
 
@@ -276,6 +272,13 @@ impl PodEvidence {
 }
 
 impl EvidenceSpec {
+    /// The samples that a value at `end_ms` is computed from; `None` if it reads only the newest ones.
+    #[must_use]
+    pub fn window(&self, end_ms: i64) -> Option<Window> {
+        let start_ms = end_ms.saturating_sub(self.window_ms);
+        (self.window_ms > 0).then_some(Window { start_ms, end_ms, sums: self.sums_over_window })
+    }
+
     /// How far samples may end before the evaluation without making the value low by more than `tolerance`,
     /// in milliseconds; `None` for queries that read only the newest samples.
     #[must_use]

@@ -55,7 +55,6 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         step: Step {
             reached_ms: None,
             in_gap: false,
-            window_ms: policy.window_ms(),
             interval_ms: policy.interval_ms.max(0),
             span_ms: 0,
         },
@@ -72,7 +71,9 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         {
             all.highest = Some((counted, index));
         }
-        all.lean_on(spec, known, &verdict, reached_ms);
+        if !verdict.evidence.is_insufficient() {
+            all.lean_on(spec, known, reached_ms, down);
+        }
         all.verdicts.push(verdict);
     }
     if all.evident && !all.blocked {
@@ -85,32 +86,25 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
 }
 
 impl Proposals {
-    /// Takes in how far a metric's evidence reaches.
+    /// Takes in how far a metric's sufficient evidence reaches.
     fn lean_on(
         &mut self,
         spec: &MetricSpec,
         known: &MetricHistory,
-        verdict: &Verdict,
         reached_ms: Option<i64>,
+        tolerance: f64,
     ) {
-        if verdict.evidence.is_insufficient() {
-            return;
-        }
         self.evident = true;
         let Some(reached_ms) = reached_ms else { return };
         let step = &mut self.step;
         step.reached_ms = Some(step.reached_ms.map_or(reached_ms, |before_ms| before_ms.min(reached_ms)));
         let window_ms = spec.evidence.window_ms.max(0);
-        let ordinary_ms = spec.longest_ordinary_ms(step.interval_ms);
-        let start_ms = reached_ms.saturating_sub(window_ms);
-        let sums = spec.evidence.sums_over_window;
-        step.in_gap |= window_ms > 0 && known.coverage.gap_at(start_ms, ordinary_ms, sums).is_some();
-        // What sums over its window is low for all of it.
-        let hidden_ms = match known.coverage.longest_ordinary_ms(ordinary_ms) {
-            0 => 0,
-            _ if sums => window_ms,
-            longest_ms => longest_ms.min(window_ms),
-        };
+        let window = spec.evidence.window(reached_ms);
+        step.in_gap |= window.is_some_and(|w| known.coverage.gap_at(w).is_some());
+        let longest_ms = known.coverage.longest_hidden_ms();
+        // What sums over its window is low for all of it, unless by too little to matter.
+        let matters = spec.evidence.tolerable_lag_ms(tolerance).is_some_and(|most_ms| longest_ms > most_ms);
+        let hidden_ms = if spec.evidence.sums_over_window && matters { window_ms } else { longest_ms.min(window_ms) };
         step.span_ms = step.span_ms.max(hidden_ms.saturating_add(step.interval_ms));
     }
 }

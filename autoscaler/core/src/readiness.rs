@@ -66,12 +66,9 @@ impl Readiness {
         sum / length_ms as f64
     }
 
-    /// The fewest since `from_ms`; zero if it is not known for all of that time.
+    /// The fewest since `from_ms`, as far as it is known; zero if nothing was ever seen.
     #[must_use]
     pub fn least_since(&self, from_ms: i64) -> i32 {
-        if self.0.first().is_none_or(|first| first.since_ms > from_ms) {
-            return 0;
-        }
         let ends = self.0.iter().skip(1).map(|next| next.since_ms).chain([i64::MAX]);
         let within = self.0.iter().zip(ends).filter(|(_, end_ms)| *end_ms > from_ms);
         within.map(|(ready, _)| ready.replicas).min().unwrap_or(0).max(0)
@@ -109,7 +106,7 @@ mod tests {
         ] {
             assert!((ready.average(from, to) - average).abs() < 1e-9, "{from}..{to}");
         }
-        for (from, least) in [(99, 0), (100, 4), (200, 6), (199, 4), (1_000, 6)] {
+        for (from, least) in [(99, 4), (100, 4), (200, 6), (199, 4), (1_000, 6)] {
             assert_eq!(ready.least_since(from), least, "{from}");
         }
         ready.see(1_000, 7, 500);

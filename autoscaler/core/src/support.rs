@@ -20,10 +20,17 @@ pub struct Support {
     pub clock_ms: i64,
     /// The time of the last value that could lower, in milliseconds since the epoch.
     pub reached_ms: Option<i64>,
+    /// For how much longer than the clock went decisions were made on sufficient evidence, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub credit_ms: i64,
     /// How far back asks count, in milliseconds of the clock.
     pub span_ms: i64,
     /// Oldest first, each lower than the one before: others can no longer matter. The last one is in force.
     pub asked: Vec<Ask>,
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 /// Replicas that were asked for.
@@ -43,8 +50,6 @@ pub(crate) struct Step {
     pub(crate) reached_ms: Option<i64>,
     /// The window begins in a gap.
     pub(crate) in_gap: bool,
-    /// The longest range window.
-    pub(crate) window_ms: i64,
     /// Time between decisions; 0 if unknown.
     pub(crate) interval_ms: i64,
     /// How far back asks count.
@@ -57,30 +62,32 @@ impl Support {
         Self { asked: vec![Ask { until_ms: 0, replicas }], ..Self::default() }
     }
 
-    /// Advances the clock to the time of a value that may lower.
+    /// Advances the clock to the time of a value that may lower. At a tick without one nothing is learned, and
+    /// nothing grows old.
     pub(crate) fn advance(&mut self, step: Step) {
-        if let Some(reached_ms) = step.reached_ms {
-            let before_ms = self.reached_ms.unwrap_or(reached_ms);
-            let passed_ms = reached_ms.saturating_sub(before_ms).max(0);
-            // Nothing of a jump over the whole window is in the value, so it makes asks no older than a tick.
-            let passed_ms = if passed_ms > step.window_ms && step.interval_ms > 0 {
-                passed_ms.min(step.interval_ms)
-            } else {
-                passed_ms
-            };
-            if !step.in_gap {
-                self.clock_ms = self.clock_ms.saturating_add(passed_ms);
-            }
-            self.reached_ms = Some(reached_ms.max(before_ms));
-        }
+        let Some(reached_ms) = step.reached_ms else { return };
+        let before_ms = self.reached_ms.unwrap_or(reached_ms);
+        let passed_ms = reached_ms.saturating_sub(before_ms).max(0);
+        // At most an interval a decision: what was not looked at makes no ask older.
+        let passed_ms = if step.interval_ms > 0 {
+            self.credit_ms = self.credit_ms.saturating_add(step.interval_ms);
+            passed_ms.min(self.credit_ms)
+        } else {
+            passed_ms
+        };
+        self.credit_ms = self.credit_ms.saturating_sub(passed_ms).max(0);
+        let passed_ms = if step.in_gap { 0 } else { passed_ms };
+        self.clock_ms = self.clock_ms.saturating_add(passed_ms);
+        self.reached_ms = Some(reached_ms.max(before_ms));
         for ask in &mut self.asked {
             ask.until_ms = ask.until_ms.min(self.clock_ms);
         }
         if let Some(in_force) = self.asked.last_mut() {
             in_force.until_ms = self.clock_ms;
         }
-        self.span_ms = step.span_ms;
-        let cutoff_ms = self.clock_ms.saturating_sub(step.span_ms);
+        // What was asked for while the window began in a span may be low; the span counts on while that is young.
+        self.span_ms = step.span_ms.max(self.span_ms.saturating_sub(passed_ms));
+        let cutoff_ms = self.clock_ms.saturating_sub(self.span_ms);
         self.asked.retain(|ask| ask.until_ms > cutoff_ms);
     }
 

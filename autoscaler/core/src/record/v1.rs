@@ -103,6 +103,7 @@ fn upgrade(old: InputV1) -> Input {
         support: old.history.support.map(|support| Support {
             clock_ms: support.clock_ms,
             reached_ms: support.decided_ms,
+            credit_ms: 0,
             span_ms: 0,
             asked: support.asked,
         }),
@@ -140,6 +141,7 @@ fn metric_history(
         from_ms: None,
         to_ms,
         gap_ms: i64::MAX,
+        is_gap: true,
     });
     MetricHistory {
         insufficient_since_ms,
