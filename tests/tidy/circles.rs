@@ -12,7 +12,6 @@ const STANDING: &[&str] = &[
     "proxy/dataplane: {args, discovery, outbound, server}",
     "proxy/dataplane: {body, client, headers, refusal}",
     "thanos/promql: eval::{extended, over_time, rate, window}",
-    "thanos/promql: {engine, eval, plan}",
     "thanos/receive: {batch, decode}",
     "thanos/scrape: remote_write::{queue, wire}",
 ];

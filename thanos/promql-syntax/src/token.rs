@@ -1,9 +1,9 @@
 //! A light scan of the query text. promql-parser keeps neither positions nor nesting limits, so both come
-//! from here: the guard reads the tokens before the parser runs, the lowering walks them beside its tree.
+//! from here: the guard reads the tokens before the parser runs, the reader walks them beside its tree.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub(crate) enum TokenKind {
     /// Starts with a letter, `_` or `:`.
     Word,
     /// Starts with a digit, or with a dot before one: a number or a duration.
@@ -16,21 +16,26 @@ pub(super) enum TokenKind {
 
 /// A piece of the query.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Token<'a> {
+pub(crate) struct Token<'a> {
     /// What it is.
-    pub(super) kind: TokenKind,
+    pub(crate) kind: TokenKind,
     /// As written.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// Byte offset in the query.
-    pub(super) at: usize,
+    pub(crate) at: usize,
 }
 
 impl Token<'_> {
-    pub(super) fn is(&self, symbol: &str) -> bool {
+    /// The byte behind it.
+    pub(crate) fn end(&self) -> usize {
+        self.at + self.text.len()
+    }
+
+    pub(crate) fn is(&self, symbol: &str) -> bool {
         self.kind == TokenKind::Symbol && self.text == symbol
     }
 
-    pub(super) fn is_word(&self, word: &str) -> bool {
+    pub(crate) fn is_word(&self, word: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
     }
 }
@@ -38,13 +43,12 @@ impl Token<'_> {
 const SYMBOLS: [&str; 9] = ["</", ">/", "==", "!=", ">=", "<=", "=~", "!~", "->"];
 
 /// Never fails: what no grammar knows becomes a one-character symbol and is refused by the parser.
-pub(super) fn scan(text: &str) -> Vec<Token<'_>> {
+pub(crate) fn scan(text: &str) -> Vec<Token<'_>> {
     let mut out = Vec::new();
     let mut at = 0;
     // Between brackets a colon separates range and step; elsewhere it is a letter.
     let mut in_brackets = false;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
+    while let Some((rest, c)) = text.get(at..).and_then(|rest| Some((rest, rest.chars().next()?))) {
         let run = |keep: fn(char) -> bool| rest.find(|c| !keep(c)).unwrap_or(rest.len());
         let (kind, len) = match c {
             c if c.is_whitespace() => {
@@ -57,7 +61,7 @@ pub(super) fn scan(text: &str) -> Vec<Token<'_>> {
             }
             '"' | '\'' | '`' => (TokenKind::Text, quoted_len(rest, c)),
             c if c.is_ascii_digit() => (TokenKind::Number, number_len(rest)),
-            '.' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+            '.' if rest.get(1..).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit())) => {
                 (TokenKind::Number, number_len(rest))
             }
             c if c.is_ascii_alphabetic() || c == '_' || c == ':' && !in_brackets => {
@@ -69,7 +73,7 @@ pub(super) fn scan(text: &str) -> Vec<Token<'_>> {
                 (TokenKind::Symbol, two.map_or(c.len_utf8(), |s| s.len()))
             }
         };
-        out.push(Token { kind, text: &rest[..len], at });
+        out.push(Token { kind, text: rest.get(..len).unwrap_or(rest), at });
         at += len;
     }
     out
@@ -103,43 +107,15 @@ fn number_len(rest: &str) -> usize {
     rest.len()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn splits_as_the_grammar_does() {
-        let texts = |q| scan(q).iter().map(|t| t.text).collect::<Vec<_>>();
-        assert_eq!(
-            texts("sum by(a)(rate(x{b=~\"c\\\"}\"}[5m:1e-3] offset -1h)) # end\n>=1.5"),
-            [
-                "sum",
-                "by",
-                "(",
-                "a",
-                ")",
-                "(",
-                "rate",
-                "(",
-                "x",
-                "{",
-                "b",
-                "=~",
-                "\"c\\\"}\"",
-                "}",
-                "[",
-                "5m",
-                ":",
-                "1e-3",
-                "]",
-                "offset",
-                "-",
-                "1h",
-                ")",
-                ")",
-                ">=",
-                "1.5"
-            ]
-        );
-    }
+/// A number without the underscores between its digits.
+pub(crate) fn ungrouped(number: &str) -> String {
+    let between_digits = |at: usize| {
+        let digit =
+            |i: Option<usize>| i.and_then(|i| number.as_bytes().get(i)).is_some_and(u8::is_ascii_hexdigit);
+        digit(at.checked_sub(1)) && digit(at.checked_add(1))
+    };
+    number.char_indices().filter(|(at, c)| *c != '_' || !between_digits(*at)).map(|(_, c)| c).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,61 +1,74 @@
-//! What promql-parser's grammar lacks is lifted out of the text before it parses; the lowering reads it from
-//! the original tokens and puts it back:
+//! What promql-parser's grammar lacks, or reads otherwise than Prometheus, is lifted out of the text before it
+//! parses; the reader takes it from the original tokens and puts it back:
 //!
 //! ```text
-//!  h </ 5            ─►  h <= 5          the operator
-//!  x[5m] anchored    ─►  x[5m]           the modifier
-//!  x[5m+step()]      ─►  x[1s]           the duration
-//!  x{a=~`\d`}        ─►  x{a=~"\\d"}     raw strings
+//!  h </ 5            ─►  h <= 5              the operator
+//!  x[5m] anchored    ─►  x[5m]               the modifier
+//!  x[5m+step()]      ─►  x[1s]               the duration
+//!  x{a=~`\d`}        ─►  x{a=~"x"}           regular expressions, which it would compile
+//!  x{a=`\d`}         ─►  x{a="\\d"}          raw strings
+//!  anchored + 1_000  ─►  __lifted_… + 1000   names that are no keywords, digits in groups
 //! ```
 
-use super::duration;
-use super::lex::{Token, TokenKind};
+use crate::duration;
+use crate::token::{Token, TokenKind, ungrouped};
 
 /// Words after which an operand begins, so that `anchored` there is a metric.
 const BEFORE_OPERANDS: [&str; 11] =
     ["and", "or", "unless", "atan2", "bool", "by", "without", "on", "ignoring", "group_left", "group_right"];
 
+/// Before a name that promql-parser takes for a keyword.
+const LIFTED: &str = "__lifted_";
+
 /// The text for promql-parser.
-pub(super) fn lift(text: &str, tokens: &[Token<'_>]) -> String {
+pub(crate) fn lift(text: &str, tokens: &[Token<'_>]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     let mut braces = false;
     let mut i = 0;
     while let Some(t) = tokens.get(i) {
         out.push_str(text.get(at..t.at).unwrap_or(""));
-        at = t.at + t.text.len();
+        at = t.end();
         i += 1;
         braces = t.is("{") || braces && !t.is("}");
+        let rest = tokens.get(i..).unwrap_or(&[]);
         if braces || t.kind == TokenKind::Text {
-            push_token(&mut out, t);
+            match i.checked_sub(2).and_then(|before| tokens.get(before)) {
+                // Placeholders that match an empty label no more than the pattern must.
+                Some(op) if braces && t.kind == TokenKind::Text && op.is("=~") => out.push_str("\"x\""),
+                Some(op) if braces && t.kind == TokenKind::Text && op.is("!~") => out.push_str("\"\""),
+                // Inside braces every word is a name.
+                _ if t.kind == TokenKind::Word => out.push_str(t.text),
+                _ => push_token(&mut out, t),
+            }
         } else if t.is("</") || t.is(">/") {
             out.push_str("<=");
         } else if is_extension(tokens, i - 1) {
             out.push(' ');
         } else if t.is("[") {
             out.push('[');
-            let inside = bracket_len(&tokens[i..]);
-            let (range, step) = split_colon(&tokens[i..i + inside]);
+            let inside = rest.get(..bracket_len(rest)).unwrap_or(&[]);
+            let (range, step) = split_colon(inside);
             push_duration(&mut out, range);
             if let Some(step) = step {
                 out.push(':');
                 push_duration(&mut out, step);
             }
-            i += inside;
+            i += inside.len();
             at = tokens.get(i).map_or(text.len(), |t| t.at);
         } else if t.is_word("offset") && is_offset(tokens, i) {
             out.push_str(t.text);
             out.push(' ');
-            let len = duration::offset_len(&tokens[i..]);
-            let signed = tokens[i].is("+") || tokens[i].is("-");
-            if signed && len == 2 && is_plain(&tokens[i + 1..i + 2]) {
-                out.push_str(tokens[i].text);
-                push_duration(&mut out, &tokens[i + 1..i + 2]);
-            } else {
-                push_duration(&mut out, &tokens[i..i + len]);
+            let duration = rest.get(..duration::offset_len(rest)).unwrap_or(&[]);
+            match duration {
+                [sign, one] if (sign.is("+") || sign.is("-")) && is_plain(std::slice::from_ref(one)) => {
+                    out.push_str(sign.text);
+                    push_duration(&mut out, std::slice::from_ref(one));
+                }
+                all => push_duration(&mut out, all),
             }
-            i += len;
-            at = tokens.get(i - 1).map_or(text.len(), |t| t.at + t.text.len());
+            i += duration.len();
+            at = duration.last().map_or(at, Token::end);
         } else {
             push_token(&mut out, t);
         }
@@ -64,9 +77,14 @@ pub(super) fn lift(text: &str, tokens: &[Token<'_>]) -> String {
     out
 }
 
+/// A name as the query has it.
+pub(crate) fn original(name: &str) -> &str {
+    name.strip_prefix(LIFTED).unwrap_or(name)
+}
+
 /// Whether the token is the modifier `anchored` or `smoothed`: it follows an operand.
-pub(super) fn is_extension(tokens: &[Token<'_>], i: usize) -> bool {
-    if !tokens.get(i).is_some_and(|t| t.is_word("anchored") || t.is_word("smoothed")) {
+pub(crate) fn is_extension(tokens: &[Token<'_>], i: usize) -> bool {
+    if !tokens.get(i).is_some_and(is_extension_word) {
         return false;
     }
     let previous = |n: usize| i.checked_sub(n).and_then(|i| tokens.get(i));
@@ -85,16 +103,21 @@ pub(super) fn is_extension(tokens: &[Token<'_>], i: usize) -> bool {
     operand || pinned_to_query || after_offset_group
 }
 
+fn is_extension_word(t: &Token<'_>) -> bool {
+    t.is_word("anchored") || t.is_word("smoothed")
+}
+
 /// Whether the bracket at `i` ends an `offset (…)`.
 fn closes_offset(tokens: &[Token<'_>], i: usize) -> bool {
     let mut depth = 0;
-    for at in (0..=i).rev() {
-        depth += i32::from(tokens[at].is(")"));
-        depth -= i32::from(tokens[at].is("("));
+    let before = |at: usize, n: usize| at.checked_sub(n).and_then(|i| tokens.get(i));
+    for (at, t) in tokens.iter().enumerate().take(i + 1).rev() {
+        depth += i32::from(t.is(")"));
+        depth -= i32::from(t.is("("));
         if depth == 0 {
-            return at.checked_sub(1).is_some_and(|b| {
-                tokens[b].is_word("offset")
-                    || (tokens[b].is("-") || tokens[b].is("+")) && b > 0 && tokens[b - 1].is_word("offset")
+            return before(at, 1).is_some_and(|b| {
+                b.is_word("offset")
+                    || (b.is("-") || b.is("+")) && before(at, 2).is_some_and(|b| b.is_word("offset"))
             });
         }
     }
@@ -110,20 +133,20 @@ fn is_offset(tokens: &[Token<'_>], after: usize) -> bool {
 }
 
 /// Tokens up to the closing bracket.
-pub(super) fn bracket_len(tokens: &[Token<'_>]) -> usize {
+pub(crate) fn bracket_len(tokens: &[Token<'_>]) -> usize {
     tokens.iter().position(|t| t.is("]")).unwrap_or(tokens.len())
 }
 
 /// Range and step of `[range:step]`.
-pub(super) fn split_colon<'t, 'a>(tokens: &'t [Token<'a>]) -> (&'t [Token<'a>], Option<&'t [Token<'a>]>) {
-    match tokens.iter().position(|t| t.is(":")) {
-        Some(at) => (&tokens[..at], Some(&tokens[at + 1..])),
+pub(crate) fn split_colon<'t, 'a>(tokens: &'t [Token<'a>]) -> (&'t [Token<'a>], Option<&'t [Token<'a>]>) {
+    match tokens.iter().position(|t| t.is(":")).and_then(|at| tokens.split_at_checked(at)) {
+        Some((range, step)) => (range, step.get(1..)),
         None => (tokens, None),
     }
 }
 
 /// Whether promql-parser reads the tokens as a duration itself, or refuses them itself.
-pub(super) fn is_plain(tokens: &[Token<'_>]) -> bool {
+pub(crate) fn is_plain(tokens: &[Token<'_>]) -> bool {
     tokens.len() <= 1
         && tokens.iter().all(|t| t.kind != TokenKind::Word || t.is_word("inf") || t.is_word("nan"))
 }
@@ -138,10 +161,15 @@ fn push_duration(out: &mut String, tokens: &[Token<'_>]) {
 
 fn push_token(out: &mut String, t: &Token<'_>) {
     let raw = t.text.strip_prefix('`').and_then(|t| t.strip_suffix('`'));
-    let Some(raw) = raw.filter(|_| t.kind == TokenKind::Text) else {
-        out.push_str(t.text);
-        return;
-    };
+    match (t.kind, raw) {
+        (TokenKind::Text, Some(raw)) => push_quoted(out, raw),
+        (TokenKind::Word, _) if is_extension_word(t) => out.extend([LIFTED, t.text]),
+        (TokenKind::Number, _) => out.push_str(&ungrouped(t.text)),
+        _ => out.push_str(t.text),
+    }
+}
+
+fn push_quoted(out: &mut String, raw: &str) {
     out.push('"');
     for c in raw.chars() {
         match c {

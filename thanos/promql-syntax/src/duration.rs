@@ -1,30 +1,30 @@
 //! Duration expressions: `[5m+step()]`, `offset -(1h/2)`. promql-parser knows only literals, so these are read
 //! from the tokens.
 
-use super::guard;
-use super::lex::{Token, TokenKind};
-use crate::error::QueryError;
+use crate::error::SyntaxError;
+use crate::guard;
+use crate::token::{Token, TokenKind};
 
 /// What `step()` and `range()` mean, in seconds; none while the query's times are unknown.
-pub(super) type Context = Option<(f64, f64)>;
+pub type Context = Option<(f64, f64)>;
 
 /// The longest duration, in seconds.
 const MAX_S: f64 = guard::MAX_DURATION_S;
 
 /// A duration that was written out.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Duration {
-    pub(super) ms: i64,
+pub(crate) struct Duration {
+    pub(crate) ms: i64,
     /// Whether `step()` or `range()` occurs, so that `ms` holds only for one context.
-    pub(super) depends: bool,
+    pub(crate) depends: bool,
 }
 
 /// Reads all tokens as one duration.
-pub(super) fn evaluate(
+pub(crate) fn evaluate(
     tokens: &[Token<'_>],
     context: Context,
     may_be_negative: bool,
-) -> Result<Duration, QueryError> {
+) -> Result<Duration, SyntaxError> {
     let mut reader = Reader { tokens, next: 0, context, depends: false };
     let seconds = reader.sum()?;
     if reader.next < tokens.len() {
@@ -34,9 +34,8 @@ pub(super) fn evaluate(
     if depends && context.is_none() {
         return Ok(Duration { ms: 1, depends });
     }
-    let at = tokens.first().map_or(0, |t| t.at);
-    let end = tokens.last().map_or(0, |t| t.at + t.text.len());
-    let wrong = |what: &str| QueryError::BadData(format!("{at}:{end}: duration {what}"));
+    let (start, end) = (tokens.first().map_or(0, |t| t.at), tokens.last().map_or(0, Token::end));
+    let wrong = |what: &str| SyntaxError::duration(format!("duration {what}")).at(start, end);
     if !seconds.is_finite() {
         return Err(wrong("is NaN or infinite"));
     }
@@ -50,7 +49,7 @@ pub(super) fn evaluate(
 }
 
 /// How many tokens after `offset` are its duration: a literal, a call or a group, with a sign.
-pub(super) fn offset_len(tokens: &[Token<'_>]) -> usize {
+pub(crate) fn offset_len(tokens: &[Token<'_>]) -> usize {
     let sign = usize::from(tokens.first().is_some_and(|t| t.is("+") || t.is("-")));
     let call = usize::from(tokens.get(sign).is_some_and(|t| is_function(t)));
     let mut depth = 0;
@@ -86,16 +85,20 @@ impl<'r> Reader<'r> {
         hit
     }
 
-    fn require(&mut self, symbol: &str) -> Result<(), QueryError> {
+    fn require(&mut self, symbol: &str) -> Result<(), SyntaxError> {
         if self.take(symbol) { Ok(()) } else { Err(self.unexpected()) }
     }
 
-    fn unexpected(&self) -> QueryError {
+    fn unexpected(&self) -> SyntaxError {
         let what = self.peek().map_or("end of duration", |t| t.text);
-        QueryError::parse(format!("unexpected {what:?} in duration expression"))
+        let error = SyntaxError::grammar(format!("unexpected {what:?} in duration expression"));
+        match self.peek().or(self.tokens.last()) {
+            Some(t) => error.at(t.at, t.end()),
+            None => error,
+        }
     }
 
-    fn sum(&mut self) -> Result<f64, QueryError> {
+    fn sum(&mut self) -> Result<f64, SyntaxError> {
         let mut left = self.product()?;
         loop {
             if self.take("+") {
@@ -108,7 +111,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn product(&mut self) -> Result<f64, QueryError> {
+    fn product(&mut self) -> Result<f64, SyntaxError> {
         let mut left = self.signed()?;
         loop {
             if self.take("*") {
@@ -123,16 +126,16 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn divisor(&mut self, what: &str) -> Result<f64, QueryError> {
+    fn divisor(&mut self, what: &str) -> Result<f64, SyntaxError> {
         match self.signed()? {
             0.0 if !self.depends => {
-                Err(QueryError::BadData(format!("{what} by zero in duration expression")))
+                Err(SyntaxError::duration(format!("{what} by zero in duration expression")))
             }
             v => Ok(v),
         }
     }
 
-    fn signed(&mut self) -> Result<f64, QueryError> {
+    fn signed(&mut self) -> Result<f64, SyntaxError> {
         if self.take("-") {
             return Ok(-self.signed()?);
         }
@@ -143,7 +146,7 @@ impl<'r> Reader<'r> {
         if self.take("^") { Ok(base.powf(self.signed()?)) } else { Ok(base) }
     }
 
-    fn primary(&mut self) -> Result<f64, QueryError> {
+    fn primary(&mut self) -> Result<f64, SyntaxError> {
         if self.take("(") {
             let v = self.sum()?;
             self.require(")")?;
@@ -170,6 +173,6 @@ impl<'r> Reader<'r> {
             return Err(self.unexpected());
         }
         self.next += 1;
-        Ok(guard::duration_ms(t.text)? as f64 / 1000.0)
+        Ok(guard::duration_ms(t.text).map_err(|e| e.at(t.at, t.end()))? as f64 / 1000.0)
     }
 }
