@@ -38,9 +38,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proxy-control", &["proxy-api", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-api", &["thanos-model", "thanos-promql-syntax"]),
     ("autoscaler-core", &[]),
+    ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
     (
         "autoscaler-controller",
-        &["autoscaler-api", "autoscaler-core", "thanos-model", "thanos-promql-syntax", "thanos-telemetry"],
+        &[
+            "autoscaler-api",
+            "autoscaler-core",
+            "autoscaler-querier",
+            "thanos-model",
+            "thanos-promql-syntax",
+            "thanos-telemetry",
+        ],
     ),
 ];
 

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Quantity, ScalingPolicyStatus};
+use crate::{Quantity, ScalingPolicyStatus, Source};
 
 const DURATION_PATTERN: &str = r"^(0|([0-9]+(ms|s|m|h|d|w|y))+)$";
 
@@ -67,6 +67,9 @@ pub struct ScalingPolicySpec {
     /// Whether decisions are written.
     #[serde(default)]
     pub mode: Mode,
+    /// Server that the queries go to; absent: the controller's own querier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Each proposes a number of replicas; the highest counts.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -118,6 +121,9 @@ pub struct Metric {
     /// PromQL that gives one series or a scalar.
     #[schemars(length(min = 1, max = 16384))]
     pub query: String,
+    /// Server that this query goes to; absent: the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// What one value of the query asks for.
     pub target: MetricTarget,
     /// What a complete answer is.

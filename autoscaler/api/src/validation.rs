@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
+use crate::{
+    Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec, source,
+};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +41,9 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
     target(spec, &mut found);
     replicas(spec, &mut found);
     duration("spec.interval", &spec.interval, 100, 3_600_000, &mut found);
+    if let Some(s) = &spec.source {
+        source::validate(s, "spec.source", &mut found);
+    }
     metrics(&spec.metrics, &mut found);
     if let Some(behavior) = &spec.behavior {
         behavior_rules(behavior, &mut found);
@@ -97,6 +102,9 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
         }
         if metric.query.trim().is_empty() {
             found.push(Problem::new(format!("{at}.query"), "is empty", "write a PromQL expression"));
+        }
+        if let Some(s) = &metric.source {
+            source::validate(s, &format!("{at}.source"), found);
         }
         metric_target(metric, &at, found);
         evidence(metric, &at, found);

@@ -35,18 +35,18 @@ pub(crate) fn observe<'a>(
         let answer = outcome(&query.query).cloned().unwrap_or_else(unanswered);
         let seen = match answer {
             Ok(answer) => {
-                warn(&mut warnings, &answer.warnings);
+                warn(&mut warnings, answer.reservations());
                 ages_of(&answer, query, cluster_label, now_ms)
             }
             Err(e) => {
-                warn(&mut warnings, &[format!("no evidence from {}: {e}", query.query)]);
+                warn(&mut warnings, [&format!("no evidence from {}: {e}", query.query)]);
                 BTreeMap::new()
             }
         };
         combine(&mut ages, seen, i == 0);
     }
     if let Ok(answer) = &value {
-        warn(&mut warnings, &answer.warnings);
+        warn(&mut warnings, answer.reservations());
     }
     let (reading, series_count) = match value {
         Ok(answer) => (read(&answer), answer.series.len() as u64),
@@ -102,7 +102,7 @@ fn labels_text(labels: &BTreeMap<String, String>) -> String {
     if text.chars().count() > 160 { text.chars().take(159).chain(['…']).collect() } else { text }
 }
 
-fn warn(kept: &mut Vec<String>, more: &[String]) {
+fn warn<'a>(kept: &mut Vec<String>, more: impl IntoIterator<Item = &'a String>) {
     for warning in more {
         if kept.len() < MAX_WARNINGS && !kept.contains(warning) {
             kept.push(warning.clone());

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::plan::Plan;
+use crate::querier;
 
 /// How long one watch lasts; a new one begins where it ended.
 const WATCH_S: u32 = 30;
@@ -69,7 +70,8 @@ impl Policy {
         let (spec, plan) = match serde_json::from_value::<ScalingPolicySpec>(raw.clone()) {
             Ok(spec) => {
                 let policy = ScalingPolicy { metadata: meta.clone(), spec, status: None };
-                let problems = validate(&policy);
+                let mut problems = validate(&policy);
+                problems.extend(querier::not_yet(&policy.spec));
                 let plan =
                     if problems.is_empty() { Plan::new(&policy.spec, cluster_label) } else { Err(problems) };
                 (Some(policy.spec), plan)

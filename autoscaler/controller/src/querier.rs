@@ -1,60 +1,25 @@
-//! The seam to the metrics: batches of instant queries, answered one by one as they come in.
+//! Where queries go: the controller's own querier by its flags, and policies' sources by their Secrets.
 
-pub(crate) mod prometheus;
+use autoscaler_api::{Problem, ScalingPolicySpec};
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+pub(crate) mod flags;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "whoever watches Secrets will ask; until then see `not_yet`")
+)]
+pub(crate) mod resolve;
 
-use autoscaler_core::FailureKind;
-use futures::stream::BoxStream;
+#[cfg(test)]
+pub(crate) use autoscaler_querier::Series;
+pub(crate) use autoscaler_querier::{Answer, Outcome, Owner, QueryError, Slots};
 
-/// One query's outcome.
-pub(crate) type Outcome = Result<Answer, QueryError>;
-
-/// Whatever answers queries. Owes exactly one outcome per query, by the deadline.
-///
-/// Batches, not single calls, so that a server with a batch endpoint can be given one; a stream, not a list,
-/// so that one slow query delays its own policy and no other.
-pub(crate) trait Querier: Send + Sync {
-    /// Evaluates all `queries` at `time_ms`. Outcomes carry the query's index.
-    fn instant_batch(
-        &self,
-        time_ms: i64,
-        queries: Vec<String>,
-        deadline: Duration,
-    ) -> BoxStream<'static, (usize, Outcome)>;
-}
-
-/// What a query returned.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Answer {
-    /// The series; a scalar is one without labels.
-    pub series: Vec<Series>,
-    /// What the server could not ask or read.
-    pub warnings: Vec<String>,
-}
-
-/// One series of an answer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Series {
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its value; `None` for a native histogram.
-    pub value: Option<f64>,
-}
-
-/// Why a query has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct QueryError {
-    /// What went wrong.
-    pub kind: FailureKind,
-    /// Cause and cure.
-    pub message: String,
-}
-
-impl QueryError {
-    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
+/// Sources are read and judged, but not asked yet. A policy with one must not be answered by another server.
+pub(crate) fn not_yet(spec: &ScalingPolicySpec) -> Vec<Problem> {
+    let own = spec.source.iter().map(|_| "spec.source".to_owned());
+    let of_metrics = spec.metrics.iter().enumerate().filter(|(_, m)| m.source.is_some());
+    own.chain(of_metrics.map(|(i, _)| format!("spec.metrics[{i}].source")))
+        .map(|field| {
+            Problem::new(field, "is not supported yet", "remove it; --query-url is asked by all policies")
+        })
+        .collect()
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use autoscaler_querier::Rotating;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use prometheus_client::registry::Registry;
@@ -18,10 +19,14 @@ use crate::cluster::Cluster;
 use crate::lease::{Elector, Fence, Timing};
 use crate::metrics::Metrics;
 use crate::policies::{self, Snapshot};
-use crate::querier::prometheus::Prometheus;
+use crate::querier::Slots;
+use crate::querier::flags::{QueryArgs, wrong};
 use crate::records::Records;
 use crate::scheduler;
 use crate::shared::Shared;
+
+/// How often credentials that are files are read.
+const CREDENTIALS: Duration = Duration::from_secs(1);
 
 /// Flags of `gauntlet autoscaler run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,13 +37,10 @@ pub struct Args {
     /// Kubeconfig context of a managed cluster, repeated for several; none: the current context
     #[arg(long = "context")]
     pub contexts: Vec<String>,
-    /// Address that the Prometheus HTTP API hangs under, without /api/v1
-    #[arg(long)]
-    pub query_url: String,
-    /// HTTP proxy on the way to the querier, for example the mesh sidecar's outbound port
-    #[arg(long)]
-    pub query_proxy_url: Option<String>,
-    /// Deadline of one evaluation's queries
+    /// The querier.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// Deadline of one query, from when it is sent
     #[arg(long, default_value = "3s", value_parser = thanos_model::parse_duration)]
     pub query_timeout: Duration,
     /// Most series that one answer may have
@@ -92,7 +94,8 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.query_timeout.is_zero() {
         return Err(RunError::Config("--query-timeout 0: must be above zero, for example 3s".into()));
     }
-    let querier = Prometheus::new(&args.query_url, args.query_proxy_url.as_deref(), args.max_series.max(1))?;
+    let source = args.query.source(args.max_series)?;
+    let querier = Arc::new(Rotating::open(source).map_err(|e| wrong(&e))?);
     let records = Records::open(args.records_dir.as_deref(), args.max_records).map_err(|e| {
         let dir = args.records_dir.as_deref().unwrap_or(Path::new("")).display();
         RunError::Config(format!("--records-dir {dir}: {e}"))
@@ -105,7 +108,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     clusters.iter().for_each(|c| metrics.begin(&c.name));
     let shared = Arc::new(Shared {
         clusters,
-        querier: Box::new(querier),
+        querier: Slots::new(querier.clone()),
         query_timeout: args.query_timeout,
         status_refresh: args.status_refresh,
         cluster_label: args.cluster_label.clone(),
@@ -113,13 +116,14 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         metrics,
         started: Instant::now(),
     });
-    serve(&args, timing, shared, Exposed::new(registry), listener, ctx.shutdown).await
+    serve(&args, timing, shared, querier, Exposed::new(registry), listener, ctx.shutdown).await
 }
 
 async fn serve(
     args: &Args,
     timing: Timing,
     shared: Arc<Shared>,
+    querier: Arc<Rotating>,
     exposed: Exposed,
     listener: tokio::net::TcpListener,
     stop: Shutdown,
@@ -164,7 +168,9 @@ async fn serve(
         tokio::spawn(admin::serve(listener, router, stop.clone()))
     };
     let names: Vec<&str> = shared.clusters.iter().map(|c| c.name.as_str()).collect();
-    tracing::info!(clusters = names.join(","), querier = args.query_url, "autoscaler started");
+    let asked = querier.current().addresses().collect::<Vec<_>>().join(",");
+    tracing::info!(clusters = names.join(","), querier = asked, "autoscaler started");
+    tasks.spawn(querier.follow(CREDENTIALS));
 
     let beat = tokio::spawn(scheduler::run(shared.clone(), snapshots, changed, stop.clone()));
     tokio::pin!(beat);

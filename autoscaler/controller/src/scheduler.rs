@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::metrics::{ClusterLabels, KindLabels, PolicyLabels};
 use crate::policies::{Name, Policy, Snapshot, rivals};
-use crate::querier::{Outcome, QueryError};
+use crate::querier::{Outcome, Owner, QueryError};
 use crate::schedule;
 use crate::shared::Shared;
 use crate::tick::{State, Tick};
@@ -191,12 +191,15 @@ async fn batch(shared: Arc<Shared>, jobs: Vec<Job>) {
     let now_ms = Timestamp::now().as_millisecond();
     let mut index: BTreeMap<&str, usize> = BTreeMap::new();
     let mut queries: Vec<String> = Vec::new();
+    let mut owners: Vec<Owner> = Vec::new();
     let mut needs: Vec<BTreeSet<usize>> = Vec::with_capacity(jobs.len());
     for job in &jobs {
         let plan = job.policy.plan.as_ref().ok().filter(|_| job.rivals.is_empty());
+        let owner: Owner = format!("{}/{}/{}", job.cluster, job.policy.namespace, job.policy.name).into();
         let wanted = plan.into_iter().flat_map(|p| p.queries()).map(|query| {
             *index.entry(query).or_insert_with(|| {
                 queries.push(query.to_owned());
+                owners.push(owner.clone());
                 queries.len() - 1
             })
         });
@@ -204,7 +207,8 @@ async fn batch(shared: Arc<Shared>, jobs: Vec<Job>) {
     }
     shared.metrics.queries.inc_by(queries.len() as u64);
     let mut outcomes: Vec<Option<Arc<Outcome>>> = vec![None; queries.len()];
-    let mut answers = shared.querier.instant_batch(now_ms, queries.clone(), shared.query_timeout);
+    let asked = owners.into_iter().zip(queries.iter().cloned()).collect();
+    let mut answers = shared.querier.instant_batch(now_ms, asked, shared.query_timeout);
     let mut waiting: Vec<(Job, BTreeSet<usize>, BTreeSet<usize>)> =
         jobs.into_iter().zip(needs).map(|(job, needs)| (job, needs.clone(), needs)).collect();
     let mut running = FuturesUnordered::new();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
-use crate::querier::Querier;
+use crate::querier::Slots;
 use crate::records::Records;
 
 /// What every evaluation uses.
@@ -14,8 +14,8 @@ pub(crate) struct Shared {
     /// The managed clusters, in the order of the flags.
     pub clusters: Vec<Cluster>,
     /// Answers queries.
-    pub querier: Box<dyn Querier>,
-    /// Deadline of one batch.
+    pub querier: Slots,
+    /// Deadline of one query.
     pub query_timeout: Duration,
     /// Longest that values and ages in a status may lag.
     pub status_refresh: Duration,

@@ -25,14 +25,14 @@ fn series(labels: &[(&str, &str)], value: f64) -> Series {
 }
 
 fn value(v: f64) -> Outcome {
-    Ok(Answer { series: vec![series(&[], v)], warnings: Vec::new() })
+    Ok(Answer { series: vec![series(&[], v)], ..Answer::default() })
 }
 
 /// Newest samples so and so many seconds ago.
 fn newest(ages_s: &[(&str, i64)]) -> Outcome {
     let at = |age: &i64| (NOW_MS - age * 1000) as f64 / 1000.0;
     let series = ages_s.iter().map(|(cluster, age)| series(&[("cluster", cluster)], at(age))).collect();
-    Ok(Answer { series, warnings: Vec::new() })
+    Ok(Answer { series, ..Answer::default() })
 }
 
 fn seen(query: &str, clusters: &[&str], outcomes: &[Outcome]) -> Observation {
@@ -88,7 +88,8 @@ fn several_selectors_count_as_the_worst_of_them() {
 
 #[test]
 fn without_expected_clusters_whoever_answered_counts() {
-    let unlabelled = Ok(Answer { series: vec![series(&[], (NOW_MS / 1000) as f64 - 2.0)], warnings: vec![] });
+    let unlabelled =
+        Ok(Answer { series: vec![series(&[], (NOW_MS / 1000) as f64 - 2.0)], ..Answer::default() });
     assert_eq!(ages(&seen("sum(up)", &[], &[value(5.0), unlabelled])), [("", Some(2000))]);
     assert_eq!(ages(&seen("sum(up)", &[], &[value(5.0), newest(&[])])), []);
     let one_sided = seen(
@@ -126,7 +127,7 @@ fn answers_that_are_no_number_say_so() {
             Reading::Failed { kind, message } => (kind, message),
             Reading::Value(v) => panic!("{v}"),
         };
-    let vector = |series: Vec<Series>| Ok(Answer { series, warnings: Vec::new() });
+    let vector = |series: Vec<Series>| Ok(Answer { series, ..Answer::default() });
     assert_eq!(failed(value(f64::NAN)).0, FailureKind::NotANumber);
     assert_eq!(failed(value(f64::INFINITY)).0, FailureKind::NotANumber);
     assert_eq!(failed(vector(vec![])).0, FailureKind::Empty);
@@ -167,7 +168,7 @@ fn an_offset_selectors_age_counts_from_its_own_time() {
 proptest! {
     #[test]
     fn no_sample_time_panics(time in any::<f64>()) {
-        let answer = Ok(Answer { series: vec![series(&[("cluster", "east")], time)], warnings: vec![] });
+        let answer = Ok(Answer { series: vec![series(&[("cluster", "east")], time)], ..Answer::default() });
         let _ = seen("sum(up)", &["east"], &[value(1.0), answer]);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Say {
     Value(f64),
     /// One series, and a warning.
     Warned(f64),
+    /// One series, of a server that says that some of its storage is away.
+    Partial(f64),
     /// Several series.
     Many(usize),
     Nothing,
@@ -86,6 +88,7 @@ async fn answer(State(inner): State<Arc<Inner>>, form: String) -> Response<Body>
         Say::Warned(v) => {
             vector(&one(&v.to_string()), r#","warnings":["No StoreAPIs matched for this query"]"#)
         }
+        Say::Partial(v) => vector(&one(&v.to_string()), r#","isPartial":true"#),
         Say::Many(n) => {
             let series: Vec<String> =
                 (0..n).map(|i| format!(r#"{{"metric":{{"pod":"web-{i}"}},"value":[1,"1"]}}"#)).collect();

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use reqwest::{StatusCode, Url};
+use thanos_model::HttpUrl;
 
 use super::Queued;
 use crate::config::Remote;
@@ -26,7 +27,7 @@ pub(super) enum SendError {
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    url: Url,
+    url: HttpUrl,
     headers: HeaderMap,
     pub(super) metrics: RemoteMetrics,
     /// Whether the last request failed: a burst is logged once at its start and once at its end.
@@ -40,7 +41,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(remote.queue.max_shards);
         builder = match &remote.proxy_url {
-            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone())?),
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.expose().clone())?),
             // Prometheus too reads HTTP_PROXY only where it is told to.
             None => builder.no_proxy(),
         };
@@ -67,12 +68,17 @@ impl Client {
         self.metrics.samples.inc_by(samples);
         self.metrics.bytes.inc_by(body.len() as u64);
         let started = Instant::now();
-        let sent = self.http.post(self.url.clone()).headers(self.headers.clone()).body(body).send().await;
+        let sent =
+            self.http.post(self.url.expose().clone()).headers(self.headers.clone()).body(body).send().await;
         self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
         let answer = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                return Err(self.retry(samples, None, &format!("{:#}", anyhow::Error::from(error))));
+                return Err(self.retry(
+                    samples,
+                    None,
+                    &format!("{:#}", anyhow::Error::from(error.without_url())),
+                ));
             }
         };
         let status = answer.status();
