@@ -1,6 +1,5 @@
 //! The order in which things are decided.
 
-use crate::behavior::Behavior;
 use crate::coverage::BlindSpan;
 use crate::decision::{Cause, Decision};
 use crate::history::History;
@@ -158,9 +157,8 @@ fn normalize(
             limit(stabilized, *min, *max, up_limit)
         }
         Some(behavior) => {
-            let Behavior { scale_up, scale_down } = behavior.with_defaults();
-            let (up, down) = (scale_up.unwrap_or_default(), scale_down.unwrap_or_default());
-            limit_with_behavior(stabilized, current, (*min, *max), (&up, &down), changes)
+            let rules = (&*behavior.raising(), &*behavior.lowering());
+            limit_with_behavior(stabilized, current, (*min, *max), rules, changes)
         }
     };
     let mut limits = Vec::new();

@@ -124,17 +124,15 @@ impl History {
     /// reported, so it uses up no rate.
     pub fn record_written(&mut self, policy: &Policy, now_ms: i64, from: i32, to: i32) {
         // Without behaviour one raise counts for as long as the API's default policies look back.
-        let behavior = policy.behavior.as_ref().map_or_else(
-            || Behavior::default().with_defaults(),
-            Behavior::with_defaults,
-        );
+        let default = Behavior::default();
+        let behavior = policy.behavior.as_ref().unwrap_or(&default);
         let (events, rules) = if to > from {
-            (&mut self.scale_up_events, behavior.scale_up)
+            (&mut self.scale_up_events, behavior.raising())
         } else {
-            (&mut self.scale_down_events, behavior.scale_down)
+            (&mut self.scale_down_events, behavior.lowering())
         };
         let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
-        store_scale_event(events, &rules.unwrap_or_default(), now_ms, change);
+        store_scale_event(events, &rules, now_ms, change);
     }
 
     /// One entry a metric of `policy`, in its order; what is known of others is forgotten.

@@ -1,6 +1,6 @@
 //! Single decisions that once went wrong, each in few words; and as they were recorded then.
 
-use autoscaler_core::{LimitKind, Recorded, explain, replay};
+use autoscaler_core::{LimitKind, Recorded, Replay, explain, replay};
 use serde_json::{Value, json};
 
 /// A record of version 1: eight replicas, one metric with a window, both clusters a second old.
@@ -44,9 +44,13 @@ fn record(change: impl Fn(&mut Value)) -> Value {
     record
 }
 
+fn read(record: &Value) -> Replay {
+    replay(&serde_json::to_vec(record).expect("JSON")).expect("a record")
+}
+
 /// What is written, and the first doubt.
 fn decided(record: &Value) -> (Option<i32>, String) {
-    let replayed = replay(&serde_json::to_vec(record).unwrap()).unwrap();
+    let replayed = read(record);
     let Recorded::Older(older) = &replayed.recorded else { panic!("it is of version 1") };
     assert_eq!((older.version, older.cause.as_str(), replayed.identical), (1, "as it was told", false));
     assert!(!explain(&replayed.input, &replayed.decision).is_empty());
@@ -110,7 +114,7 @@ fn a_gap_that_lasted_is_waited_for() {
             input["history"]["refillingSinceMs"] = json!({ "requests": refilling });
             input["history"]["support"]["asked"] = json!([{"untilMs": 200_000, "replicas": 8}]);
         });
-        let replayed = replay(&serde_json::to_vec(&gap).unwrap()).unwrap();
+        let replayed = read(&gap);
         let limit = &replayed.decision.limits[0];
         assert_eq!((replayed.decision.write, limit.kind), (None, LimitKind::EvidenceTooShort));
         assert!(limit.wait.is_some_and(|wait| wait.left_ms >= 19_000), "{limit:?}");
