@@ -23,13 +23,13 @@ pub mod spec;
 pub mod status;
 pub mod validation;
 
+pub use evidence::{EmptyMeans, Evidence, Fallback, FallbackBehavior, PodEvidence};
 pub use quantity::Quantity;
 pub use schema::crd_yaml;
 pub use source::{AuthorityValue, BasicAuth, Header, KeyRef, SecretValue, Source, SourceTls};
-pub use evidence::{EmptyMeans, Evidence, Fallback, FallbackBehavior, PodEvidence};
 pub use spec::{
-    Behavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring, Rules, ScaleTargetRef,
-    ScalingPolicy, ScalingPolicySpec, SelectPolicy,
+    Behavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring, Rules,
+    ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
 };
 pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
 pub use validation::{Problem, validate};

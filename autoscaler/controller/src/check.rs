@@ -172,7 +172,9 @@ fn unsaid(metric: &Metric, query: &Query, at: &str) -> Vec<Problem> {
     if let Some(optional) = query.selectors().iter().find(|s| s.is_optional()).filter(|_| !names_selectors) {
         notes.push(Problem::new(
             format!("{at}.evidence"),
-            format!("the query has a value without {optional}, but nothing is lowered while that has no samples"),
+            format!(
+                "the query has a value without {optional}, but nothing is lowered while that has no samples"
+            ),
             "write into evidence.selectors what must be there, and leave out what is seldom",
         ));
     }

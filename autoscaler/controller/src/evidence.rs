@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use autoscaler_core::{
-    ClusterSamples, FailureKind, Float, Name, Observation, Reading, Samples, SelectorSamples,
-    Settled,
+    ClusterSamples, FailureKind, Float, Name, Observation, Reading, Samples, SelectorSamples, Settled,
 };
 use thanos_promql_syntax::SeriesSelector;
 
@@ -38,7 +37,11 @@ pub(crate) fn observe(
         Ok(asked) => asked,
         Err(why) => {
             let kind = FailureKind::BadQuery;
-            return failed(metric, question, &QueryError::new(kind, format!("the query is not usable: {why}")));
+            return failed(
+                metric,
+                question,
+                &QueryError::new(kind, format!("the query is not usable: {why}")),
+            );
         }
     };
     let mut answers = Vec::with_capacity(outcomes.len());
@@ -90,7 +93,8 @@ fn failed(metric: &MetricPlan, question: Question<'_>, e: &QueryError) -> Observ
 
 /// The series of one part.
 fn of(answer: &Answer, part: Part) -> impl Iterator<Item = &Series> {
-    let is_of = move |series: &&Series| series.labels.get(PART).and_then(|code| Part::read(code)) == Some(part);
+    let is_of =
+        move |series: &&Series| series.labels.get(PART).and_then(|code| Part::read(code)) == Some(part);
     answer.series.iter().filter(is_of)
 }
 
@@ -150,7 +154,9 @@ fn samples(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<Se
             let Some(part) = series.labels.get(PART).and_then(|code| Part::read(code)) else { continue };
             let Some(value) = series.value.filter(|value| value.is_finite()) else { continue };
             let (Part::New(i) | Part::Old(i) | Part::Pods(i) | Part::Silent(i)) = part else { continue };
-            let (Some(clusters), Some(selector)) = (found.get_mut(i), asked.selectors.get(i)) else { continue };
+            let (Some(clusters), Some(selector)) = (found.get_mut(i), asked.selectors.get(i)) else {
+                continue;
+            };
             let cluster = series.labels.get(question.cluster_label).map_or("", String::as_str);
             let at_ms = || counted_ms(selector, question.now_ms, value);
             if is_newest {

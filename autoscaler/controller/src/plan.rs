@@ -130,7 +130,9 @@ fn selectors(metric: &api::Metric, query: &Query) -> Result<Vec<SeriesSelector>,
         return Ok(query.selectors().to_vec());
     }
     let named = metric.evidence.selectors.iter().enumerate();
-    named.map(|(i, text)| SeriesSelector::parse(text).map_err(|e| format!("evidence.selectors[{i}] {e}"))).collect()
+    named
+        .map(|(i, text)| SeriesSelector::parse(text).map_err(|e| format!("evidence.selectors[{i}] {e}")))
+        .collect()
 }
 
 /// Matches the names of a target's pods.

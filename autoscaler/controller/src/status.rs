@@ -33,9 +33,8 @@ impl Said {
 
     /// The decision's own conditions.
     pub(crate) fn by_decision(decision: &Decision, input: &Input) -> Vec<Self> {
-        let said = |c: autoscaler_core::Condition| {
-            Self::new(&c.kind.to_string(), c.status, &c.reason, c.message)
-        };
+        let said =
+            |c: autoscaler_core::Condition| Self::new(&c.kind.to_string(), c.status, &c.reason, c.message);
         decision.conditions(input).into_iter().map(said).collect()
     }
 }
@@ -88,7 +87,8 @@ pub(crate) fn metrics(plans: &[MetricPlan], input: &Input, decision: &Decision) 
             let doubts = verdict.evidence.doubts();
             let answered = |cluster: &str| {
                 let doubted = doubts.iter().any(|doubt| doubt.cluster().is_some_and(|c| *c == *cluster));
-                !doubted && selectors(observation).iter().any(|s| s.clusters.iter().any(|c| c.cluster == *cluster))
+                !doubted
+                    && selectors(observation).iter().any(|s| s.clusters.iter().any(|c| c.cluster == *cluster))
             };
             // Those that the policy names, else those that are remembered.
             let expected: Vec<String> = if plan.clusters.is_empty() {

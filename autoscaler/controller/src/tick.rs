@@ -392,7 +392,8 @@ impl Tick<'_> {
                 metric: observation.name.to_string(),
             };
             // Unknown is not zero.
-            let seconds = status::oldest_ms(observation, input.now_ms).map_or(f64::NAN, |ms| ms as f64 / 1000.0);
+            let seconds =
+                status::oldest_ms(observation, input.now_ms).map_or(f64::NAN, |ms| ms as f64 / 1000.0);
             metrics.evidence_age.get_or_create(&labels).set(seconds);
         }
     }

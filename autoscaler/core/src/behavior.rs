@@ -102,10 +102,7 @@ impl Behavior {
     /// Both directions' rules, filled in. Idempotent.
     #[must_use]
     pub fn with_defaults(&self) -> Self {
-        Self {
-            scale_up: Some(self.raising().into_owned()),
-            scale_down: Some(self.lowering().into_owned()),
-        }
+        Self { scale_up: Some(self.raising().into_owned()), scale_down: Some(self.lowering().into_owned()) }
     }
 }
 

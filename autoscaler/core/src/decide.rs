@@ -80,7 +80,8 @@ fn ready_since_ms(input: &Input) -> i64 {
         let evidence = &metric.evidence;
         evidence.window_ms.max(0).saturating_add(evidence.max_age_ms.max(0).saturating_mul(2))
     });
-    let longest_ms = spans.max().unwrap_or(0).saturating_add(input.policy.interval_ms.max(0).saturating_mul(2));
+    let longest_ms =
+        spans.max().unwrap_or(0).saturating_add(input.policy.interval_ms.max(0).saturating_mul(2));
     input.now_ms.saturating_sub(longest_ms)
 }
 
@@ -174,7 +175,9 @@ fn normalize(
 fn how_long(input: &Input, history: &History, replicas: i32) -> Wait {
     let span_ms = history.support.as_ref().map_or(0, |support| support.left_ms(replicas));
     let mut wait = Wait { left_ms: span_ms, why: WaitReason::BlindSpan };
-    let Some(reached_ms) = history.support.as_ref().and_then(|support| support.reached_ms) else { return wait };
+    let Some(reached_ms) = history.support.as_ref().and_then(|support| support.reached_ms) else {
+        return wait;
+    };
     for (spec, known) in input.policy.metrics.iter().zip(&history.metrics) {
         let Some(window) = spec.evidence.window(reached_ms) else { continue };
         let Some(BlindSpan { from_ms, to_ms, .. }) = known.coverage.gap_at(window) else { continue };

@@ -144,7 +144,10 @@ impl Doubt {
     pub fn standing(&self) -> Standing {
         let (is_missing, is_blind) = match self {
             // Its samples are judged beside it.
-            Self::Failed { kind: FailureKind::Empty | FailureKind::ManySeries | FailureKind::NotANumber, .. }
+            Self::Failed {
+                kind: FailureKind::Empty | FailureKind::ManySeries | FailureKind::NotANumber,
+                ..
+            }
             | Self::NotFinite
             | Self::Negative => (true, false),
             Self::NotObserved
@@ -206,9 +209,7 @@ impl Doubt {
             Self::PodsMissing { .. } | Self::PodsSilent { .. } => reasons::PODS_MISSING,
             Self::Warned { .. } | Self::Incomplete { .. } => reasons::QUERY_WARNINGS,
             Self::Annotated { .. } => reasons::QUERY_ANNOTATED,
-            Self::Lagging { .. } | Self::Unsettled { .. } | Self::Outdated { .. } => {
-                reasons::NOT_SETTLED
-            }
+            Self::Lagging { .. } | Self::Unsettled { .. } | Self::Outdated { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
         }
     }

@@ -150,10 +150,8 @@ fn warned(observation: &Observation) -> impl Iterator<Item = Doubt> {
     let warnings = observation.warnings.iter().filter(|warning| !warning.starts_with(INFO));
     let annotated = warnings.clone().find(|warning| warning.starts_with(ANNOTATION));
     let mut others = warnings.filter(|warning| !warning.starts_with(ANNOTATION));
-    let warned = others.next().map(|first| Doubt::Warned {
-        first: first.clone(),
-        count: 1 + others.count() as u64,
-    });
+    let warned =
+        others.next().map(|first| Doubt::Warned { first: first.clone(), count: 1 + others.count() as u64 });
     let incomplete = observation.incomplete.as_ref().map(|said| Doubt::Incomplete { said: said.clone() });
     let annotated = annotated.map(|first| Doubt::Annotated { first: first.clone() });
     warned.into_iter().chain(incomplete).chain(annotated)

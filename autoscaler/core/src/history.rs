@@ -140,7 +140,8 @@ impl History {
         let is_same = |(known, spec): (&MetricHistory, &MetricSpec)| {
             known.name == spec.name && known.revision == spec.revision
         };
-        if self.metrics.len() == policy.metrics.len() && self.metrics.iter().zip(&policy.metrics).all(is_same) {
+        if self.metrics.len() == policy.metrics.len() && self.metrics.iter().zip(&policy.metrics).all(is_same)
+        {
             return;
         }
         let mut before = std::mem::take(&mut self.metrics);

@@ -111,9 +111,7 @@ pub use input::{Input, Scale};
 pub use limit::{Limit, LimitKind, Wait, WaitReason};
 pub use name::Name;
 pub use number::Float;
-pub use observation::{
-    ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled,
-};
+pub use observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled};
 pub use past::{Recommendation, ScaleEvent};
 pub use policy::{
     DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, PodEvidence,

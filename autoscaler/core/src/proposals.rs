@@ -52,17 +52,11 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         highest: None,
         blocked: false,
         evident: false,
-        step: Step {
-            reached_ms: None,
-            in_gap: false,
-            interval_ms: policy.interval_ms.max(0),
-            span_ms: 0,
-        },
+        step: Step { reached_ms: None, in_gap: false, interval_ms: policy.interval_ms.max(0), span_ms: 0 },
     };
     for (index, (spec, known)) in policy.metrics.iter().zip(&mut history.metrics).enumerate() {
         let in_place = input.observations.get(index).filter(|seen| seen.name == spec.name);
-        let observation =
-            in_place.or_else(|| input.observations.iter().find(|seen| seen.name == spec.name));
+        let observation = in_place.or_else(|| input.observations.iter().find(|seen| seen.name == spec.name));
         let tolerances = Tolerances { down, up };
         let (verdict, reached_ms) = verdict(&input.scale, spec, observation, known, moment, tolerances);
         all.blocked |= verdict.blocks_lowering(spec);
@@ -87,13 +81,7 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
 
 impl Proposals {
     /// Takes in how far a metric's sufficient evidence reaches.
-    fn lean_on(
-        &mut self,
-        spec: &MetricSpec,
-        known: &MetricHistory,
-        reached_ms: Option<i64>,
-        tolerance: f64,
-    ) {
+    fn lean_on(&mut self, spec: &MetricSpec, known: &MetricHistory, reached_ms: Option<i64>, tolerance: f64) {
         self.evident = true;
         let Some(reached_ms) = reached_ms else { return };
         let step = &mut self.step;
@@ -104,7 +92,8 @@ impl Proposals {
         let longest_ms = known.coverage.longest_hidden_ms();
         // What sums over its window is low for all of it, unless by too little to matter.
         let matters = spec.evidence.tolerable_lag_ms(tolerance).is_some_and(|most_ms| longest_ms > most_ms);
-        let hidden_ms = if spec.evidence.sums_over_window && matters { window_ms } else { longest_ms.min(window_ms) };
+        let hidden_ms =
+            if spec.evidence.sums_over_window && matters { window_ms } else { longest_ms.min(window_ms) };
         step.span_ms = step.span_ms.max(hidden_ms.saturating_add(step.interval_ms));
     }
 }
@@ -155,7 +144,8 @@ fn verdict(
         let replicas = fallback.and_then(|fallback| fallback.behavior.proposes(fallback.replicas, current));
         // The user's word stands in for what is missing, and never for fresh samples that ask for more.
         let is_old = judgement.doubts.iter().any(Doubt::is_of_age);
-        verdict.fallback = replicas.map(|replicas| replicas.max(proposal.filter(|_| !is_old).unwrap_or(replicas)));
+        verdict.fallback =
+            replicas.map(|replicas| replicas.max(proposal.filter(|_| !is_old).unwrap_or(replicas)));
     } else {
         known.missing_since_ms = None;
     }

@@ -58,7 +58,11 @@ fn what_only_the_user_can_say_is_noted_and_passes() {
             "note: f0.yaml:1/spec.metrics[0].evidence: the query has a value without errors_total, but nothing is lowered \
              while that has no samples; write into evidence.selectors what must be there, and leave out what is seldom",
         ),
-        ("sum(rate(errors_total[1m])) or vector(0)", ", selectors: ['up{job=\"web\"}'], emptyMeans: Zero", ""),
+        (
+            "sum(rate(errors_total[1m])) or vector(0)",
+            ", selectors: ['up{job=\"web\"}'], emptyMeans: Zero",
+            "",
+        ),
         (
             "max_over_time(sum(rate(x[30s]))[1d:1m])",
             "",
@@ -92,7 +96,11 @@ fn each_problem_is_one_line_with_file_document_field_and_cure() {
             "maxAge: 20s, selectors: ['sum(up)']",
             "spec.metrics[0].evidence.selectors[0]: is no series selector alone",
         ),
-        ("maxAge: 20s", "maxAge: 20s, emptyMeans: Zero", "spec.metrics[0].evidence.emptyMeans: has no evidence.selectors"),
+        (
+            "maxAge: 20s",
+            "maxAge: 20s, emptyMeans: Zero",
+            "spec.metrics[0].evidence.emptyMeans: has no evidence.selectors",
+        ),
         ("[30s]", "[1e30]", "is no duration"),
         (
             "sum(rate(request_total",

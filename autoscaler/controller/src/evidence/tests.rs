@@ -19,7 +19,7 @@ fn plan(query: &str, clusters: &[&str]) -> Plan {
 }
 
 fn series(part: &str, labels: &[(&str, &str)], value: f64) -> Series {
-    let labels = labels.iter().chain([&(PART, part)]).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let labels = labels.iter().copied().chain([(PART, part)]).map(|(k, v)| (k.to_owned(), v.to_owned()));
     Series { labels: labels.collect(), value: Some(value) }
 }
 

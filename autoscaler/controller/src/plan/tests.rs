@@ -66,7 +66,8 @@ fn pods_are_told_by_the_names_of_the_targets_kind() {
         ("StatefulSet", "receive.a", "receive.a-12", "receivexa-12"),
         ("Rollout", "web", "web-anything", "other-web-1"),
     ] {
-        let target = api::ScaleTargetRef { api_version: "apps/v1".into(), kind: kind.into(), name: name.into() };
+        let target =
+            api::ScaleTargetRef { api_version: "apps/v1".into(), kind: kind.into(), name: name.into() };
         let pods = thanos_model::Matcher::new("pod", thanos_model::MatchOp::Regex, pods_of(&target)).unwrap();
         assert!(pods.matches(yes) && !pods.matches(no), "{kind}");
     }

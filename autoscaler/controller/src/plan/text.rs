@@ -193,9 +193,8 @@ fn evidence(
         Some(_) => Piece::Text(seconds(selector.reference_ms(0).saturating_sub(max_age_ms))),
         None => Piece::Before(selector.offset_ms().saturating_add(max_age_ms)),
     };
-    let compared = |before: String, after: &str| {
-        vec![Piece::Text(before), limit.clone(), Piece::Text(after.to_owned())]
-    };
+    let compared =
+        |before: String, after: &str| vec![Piece::Text(before), limit.clone(), Piece::Text(after.to_owned())];
     let (cluster, pod) = (labels.cluster, labels.pod);
     let all = times(None);
     let mut parts = vec![

@@ -88,12 +88,12 @@ async fn answer(State(inner): State<Arc<Inner>>, form: String) -> Response<Body>
     let with = |values: Vec<String>, more: &str| vector(&[values, evidence.clone()].concat(), more);
     match say {
         Say::Value(v) => with(one(&v.to_string()), ""),
-        Say::Warned(v) => {
-            with(one(&v.to_string()), r#","warnings":["No StoreAPIs matched for this query"]"#)
-        }
+        Say::Warned(v) => with(one(&v.to_string()), r#","warnings":["No StoreAPIs matched for this query"]"#),
         Say::Partial(v) => with(one(&v.to_string()), r#","isPartial":true"#),
         Say::Many(n) => {
-            let of = |part: &str| (0..n).map(|i| sample(&[("pod", &format!("web-{i}")), ("__part__", part)], "1")).collect();
+            let of = |part: &str| {
+                (0..n).map(|i| sample(&[("pod", &format!("web-{i}")), ("__part__", part)], "1")).collect()
+            };
             let series: Vec<Vec<String>> = ["now", "at"].iter().map(|part| of(part)).collect();
             with(series.concat(), "")
         }

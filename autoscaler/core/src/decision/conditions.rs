@@ -99,7 +99,8 @@ impl Decision {
         let (reason, message) = match self.steps().0 {
             None => (reasons::READY_FOR_NEW_SCALE, "recommended size matches current size".to_owned()),
             Some(limit) => {
-                let wait = limit.wait.map(|wait| format!(", for another {}: {}", seconds(wait.left_ms), wait.why));
+                let wait =
+                    limit.wait.map(|wait| format!(", for another {}: {}", seconds(wait.left_ms), wait.why));
                 (limit.kind.reason(), format!("{}{}", limit.kind.message(), wait.unwrap_or_default()))
             }
         };

@@ -12,9 +12,7 @@ use crate::coverage::{BlindSpan, Coverage};
 use crate::history::{History, KnownCluster, MetricHistory};
 use crate::input::{Input, Scale};
 use crate::name::Name;
-use crate::observation::{
-    ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples,
-};
+use crate::observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples};
 use crate::past::{Recommendation, ScaleEvent};
 use crate::policy::{MetricSpec, Policy};
 use crate::support::{Ask, Support};
@@ -156,10 +154,9 @@ fn observation(old: ObservationV1, max_age_ms: i64, now_ms: i64) -> Observation 
     let failed = |kind| Reading::Failed { kind, message: String::new() };
     let newest = match (old.reading, old.series_count) {
         (Reading::Value(_), 0) => failed(FailureKind::Empty),
-        (Reading::Value(_), count) if count > 1 => Reading::Failed {
-            kind: FailureKind::ManySeries,
-            message: format!("it returned {count} series"),
-        },
+        (Reading::Value(_), count) if count > 1 => {
+            Reading::Failed { kind: FailureKind::ManySeries, message: format!("it returned {count} series") }
+        }
         (reading, _) => reading,
     };
     let lost = old.warnings.iter().find(|warning| warning.starts_with(NO_EVIDENCE)).cloned();
@@ -181,11 +178,8 @@ fn observation(old: ObservationV1, max_age_ms: i64, now_ms: i64) -> Observation 
             let slowest_ms = Some(newest_ms).filter(|_| age_ms.is_some_and(|age_ms| age_ms <= max_age_ms));
             Some(ClusterSamples { cluster, newest_ms, slowest_ms, pods: 0, silent_pods: 0 })
         });
-        let selector = SelectorSamples {
-            selector: Name::default(),
-            pinned: false,
-            clusters: clusters.collect(),
-        };
+        let selector =
+            SelectorSamples { selector: Name::default(), pinned: false, clusters: clusters.collect() };
         Samples::Seen(vec![selector])
     };
     let warnings = old.warnings.into_iter().filter(|warning| !warning.starts_with(NO_EVIDENCE)).collect();

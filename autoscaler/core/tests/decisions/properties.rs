@@ -2,10 +2,10 @@
 
 use autoscaler_core::{
     Ask, Behavior, BlindSpan, ClusterSamples, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
-    FallbackBehavior, Float, History, Input, KnownCluster, MetricHistory, MetricSpec, Mode, Name, Observation,
-    PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples, Scale,
-    ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target, canonical_json, decide, explain,
-    replay,
+    FallbackBehavior, Float, History, Input, KnownCluster, MetricHistory, MetricSpec, Mode, Name,
+    Observation, PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples,
+    Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target, canonical_json, decide,
+    explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -102,11 +102,8 @@ fn samples() -> impl Strategy<Value = Samples> {
             silent_pods,
         },
     );
-    let selector = (prop::bool::weighted(0.1), vec(one, 0..3)).prop_map(|(pinned, clusters)| SelectorSamples {
-        selector: "x".into(),
-        pinned,
-        clusters,
-    });
+    let selector = (prop::bool::weighted(0.1), vec(one, 0..3))
+        .prop_map(|(pinned, clusters)| SelectorSamples { selector: "x".into(), pinned, clusters });
     prop_oneof![
         8 => vec(selector, 0..3).prop_map(Samples::Seen),
         1 => Just(Samples::Timeless),
@@ -174,15 +171,9 @@ fn history() -> impl Strategy<Value = History> {
     };
     let ask = (span_ms(), count()).prop_map(|(until_ms, replicas)| Ask { until_ms, replicas });
     let clocks = (span_ms(), option::of(time_ms()), span_ms(), span_ms());
-    let support = (clocks, vec(ask, 0..4)).prop_map(
-        |((clock_ms, reached_ms, credit_ms, span_ms), asked)| Support {
-            clock_ms,
-            reached_ms,
-            credit_ms,
-            span_ms,
-            asked,
-        },
-    );
+    let support = (clocks, vec(ask, 0..4)).prop_map(|((clock_ms, reached_ms, credit_ms, span_ms), asked)| {
+        Support { clock_ms, reached_ms, credit_ms, span_ms, asked }
+    });
     (
         option::of(vec(recommendation, 0..5)),
         vec(event(), 0..4),
@@ -191,7 +182,13 @@ fn history() -> impl Strategy<Value = History> {
         vec(metric_history(), 0..4),
     )
         .prop_map(
-            |(recommendations, scale_up_events, scale_down_events, (held_ms, decided_ms, support), metrics)| {
+            |(
+                recommendations,
+                scale_up_events,
+                scale_down_events,
+                (held_ms, decided_ms, support),
+                metrics,
+            )| {
                 History {
                     recommendations,
                     held_ms,

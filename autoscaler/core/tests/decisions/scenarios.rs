@@ -1,8 +1,8 @@
 //! Single decisions, with the words that a user reads.
 
 use autoscaler_core::{
-    Behavior, Decision, Doubt, Evidence, FailureKind, Fallback, FallbackBehavior, Float, Input,
-    LimitKind, MetricHistory, Mode, RateKind, RatePolicy, Reading, Rules, Samples, SelectPolicy, SelectorSamples,
+    Behavior, Decision, Doubt, Evidence, FailureKind, Fallback, FallbackBehavior, Float, Input, LimitKind,
+    MetricHistory, Mode, RateKind, RatePolicy, Reading, Rules, Samples, SelectPolicy, SelectorSamples,
     Settled, Target, Wish, decide, explain,
 };
 
@@ -52,7 +52,11 @@ fn defects() -> Vec<(&'static str, Change, &'static str)> {
             "no sample of what it reads was found; check the scrape; if no series is normal, write into \
              evidence.selectors what must be there",
         ),
-        ("ClustersMissing", one_selector_empty, "no sample of errors_total was found; check its scrape; if no"),
+        (
+            "ClustersMissing",
+            one_selector_empty,
+            "no sample of errors_total was found; check its scrape; if no",
+        ),
         (
             "PodsMissing",
             |i| build::clusters(&mut i.observations[0])[1].silent_pods = 1,
@@ -399,7 +403,9 @@ fn explains_itself_in_sentences() {
 
 #[test]
 fn a_surge_orders_nothing_and_a_ratio_multiplies_the_ready() {
-    for (asked, status, expected) in [(12, 12, None), (10, 12, None), (12, 10, Some(12)), (105, 115, Some(11))] {
+    for (asked, status, expected) in
+        [(12, 12, None), (10, 12, None), (12, 10, Some(12)), (105, 115, Some(11))]
+    {
         let mut surge = input(10, vec![asks_for("requests", asked.min(12))]);
         if asked == 105 {
             // A rollout of a hundred, fifteen of them twice.

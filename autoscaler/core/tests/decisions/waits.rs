@@ -1,8 +1,8 @@
 //! How long sufficient evidence has to ask for fewer replicas before they fall.
 
 use autoscaler_core::{
-    FailureKind, History, Input, LimitKind, Name, Observation, Reading, Rules, Samples, Scale, Settled, Target,
-    WaitReason, decide,
+    FailureKind, History, Input, LimitKind, Name, Observation, Reading, Rules, Samples, Scale, Settled,
+    Target, WaitReason, decide,
 };
 
 use crate::build::{self, NOW_MS, asks_for, input, scale, seen};
@@ -98,8 +98,7 @@ fn a_lowering_waits_for_a_blind_span_and_one_decision() {
 fn the_users_window_counts_if_it_is_longer() {
     let mut run = Loop::new(1, 1, 30, 20).warmed_up();
     let rules = Rules { stabilization_window_seconds: Some(90), ..Rules::default() };
-    run.run.policy.behavior =
-        Some(autoscaler_core::Behavior { scale_up: None, scale_down: Some(rules) });
+    run.run.policy.behavior = Some(autoscaler_core::Behavior { scale_up: None, scale_down: Some(rules) });
     assert_eq!(run.seconds_to_lower(|_, _| ()), Some(89));
 }
 
@@ -113,16 +112,28 @@ fn at_first_sight_one_window_is_waited_for_and_said() {
     let wait = limit.wait.expect("a wait");
     assert_eq!((wait.left_ms, wait.why), (32_000, WaitReason::FirstSight));
     let words = &first.conditions(&fresh.run)[0].message;
-    assert!(words.ends_with("for another 32s: the window before the first decision was not watched"), "{words}");
+    assert!(
+        words.ends_with("for another 32s: the window before the first decision was not watched"),
+        "{words}"
+    );
     assert_eq!(fresh.seconds_to_lower(|_, _| ()), Some(30));
 }
 
 #[test]
 fn a_failed_query_costs_about_the_tick_that_it_was_lost_in() {
     let mut run = Loop::new(1, 1, 300, 20).warmed_up();
-    assert_eq!(run.seconds_to_lower(|nth, seen| if nth == 1 { unreachable(seen) }), Some(3));
+    assert_eq!(
+        run.seconds_to_lower(|nth, seen| if nth == 1 {
+            unreachable(seen)
+        }),
+        Some(3)
+    );
     let mut every_second = Loop::new(1, 1, 30, 20).warmed_up();
-    let lost = |nth, seen: &mut Observation| if nth % 2 == 0 { unreachable(seen) };
+    let lost = |nth, seen: &mut Observation| {
+        if nth % 2 == 0 {
+            unreachable(seen)
+        }
+    };
     assert!(every_second.seconds_to_lower(lost).is_some_and(|seconds| seconds <= 9));
     let mut slow = Loop::new(1, 15, 10, 20).warmed_up();
     assert!(slow.seconds_to_lower(lost).is_some_and(|seconds| seconds <= 240));
@@ -130,9 +141,11 @@ fn a_failed_query_costs_about_the_tick_that_it_was_lost_in() {
 
 #[test]
 fn a_warned_spell_costs_its_length_and_at_most_a_window() {
-    let warned = |from, to| move |nth: i64, seen: &mut Observation| {
-        if (from..to).contains(&nth) {
-            seen.warnings.push("no store matched".to_owned());
+    let warned = |from, to| {
+        move |nth: i64, seen: &mut Observation| {
+            if (from..to).contains(&nth) {
+                seen.warnings.push("no store matched".to_owned());
+            }
         }
     };
     let waits = |window_s, to| Loop::new(1, 1, window_s, 20).warmed_up().seconds_to_lower(warned(0, to));
@@ -220,18 +233,18 @@ fn a_ratio_does_not_multiply_what_it_already_raised() {
         let mut run = Loop::new(1, interval_s, 30, 20);
         run.run.policy.metrics[0].target = Target::Value { value_milli: 100_000 };
         run.run.policy.interval_ms = interval_s * 1000;
-        let ready_at = |pods: &[i64], at_s: i64| pods.iter().filter(|ready_s| **ready_s <= at_s).count() as f64;
+        let ready_at =
+            |pods: &[i64], at_s: i64| pods.iter().filter(|ready_s| **ready_s <= at_s).count() as f64;
         // Latency is twice the target with four replicas ready, and in proportion: eight are needed.
         let latency = |pods: &[i64], at_s: i64| {
-            let load: f64 = (at_s - 30..at_s).map(|s| if s < 100 { 4.0 } else { 8.0 } / ready_at(pods, s)).sum();
+            let load: f64 =
+                (at_s - 30..at_s).map(|s| if s < 100 { 4.0 } else { 8.0 } / ready_at(pods, s)).sum();
             load / 30.0 * 100.0
         };
         while run.now_s < 600 {
             let now_s = run.now_s;
-            run.run.scale = Scale {
-                ready_replicas: ready_at(&pods, now_s) as i32,
-                ..scale(pods.len() as i32)
-            };
+            run.run.scale =
+                Scale { ready_replicas: ready_at(&pods, now_s) as i32, ..scale(pods.len() as i32) };
             let settled_ms = run.run.history.settled_ms("requests");
             let decision = run.tick(0, |seen| {
                 seen.newest = Reading::Value(latency(&pods, now_s).into());
@@ -246,7 +259,10 @@ fn a_ratio_does_not_multiply_what_it_already_raised() {
             }
             peak = peak.max(pods.len());
         }
-        assert!((8..=10).contains(&peak), "{peak} at their most with an interval of {interval_s} s, {start_up_s} s to start");
+        assert!(
+            (8..=10).contains(&peak),
+            "{peak} at their most with an interval of {interval_s} s, {start_up_s} s to start"
+        );
         assert!((8..=9).contains(&pods.len()), "{} in the end", pods.len());
     }
 }

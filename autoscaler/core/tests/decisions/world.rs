@@ -237,8 +237,8 @@ impl World {
         }
         let knows_west = self.forgetful == 0 || nth % self.forgetful != 0;
         observation.newest = self.value(asked, now, knows_west);
-        observation.settled = settled_ms
-            .map(|at_ms| Settled { at_ms, reading: self.value(at_ms - NOW_MS, now, knows_west) });
+        observation.settled =
+            settled_ms.map(|at_ms| Settled { at_ms, reading: self.value(at_ms - NOW_MS, now, knows_west) });
         let clusters = [("east", false), ("west", true)].into_iter().filter_map(|(cluster, is_west)| {
             let series = self.series(knows_west).filter(|series| series.is_west == is_west);
             let newest: Vec<i64> =

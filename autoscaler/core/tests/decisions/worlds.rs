@@ -20,14 +20,21 @@ fn part() -> impl Strategy<Value = Part> {
 
 fn cut() -> impl Strategy<Value = Cut> {
     let again_ms = proptest::option::weighted(0.2, 0..90_000i64);
-    (span_ms(), part(), any::<bool>(), again_ms)
-        .prop_map(|(during, of, marked, again_ms)| Cut { during, of, marked, again_ms })
+    (span_ms(), part(), any::<bool>(), again_ms).prop_map(|(during, of, marked, again_ms)| Cut {
+        during,
+        of,
+        marked,
+        again_ms,
+    })
 }
 
 fn lag() -> impl Strategy<Value = Lag> {
     let constant_ms = prop_oneof![Just(0), 0..5_000i64, 0..60_000i64];
-    (constant_ms, span_ms(), 0.0..1.2, part())
-        .prop_map(|(constant_ms, during, a_second, of)| Lag { constant_ms, growing: (during, a_second), of })
+    (constant_ms, span_ms(), 0.0..1.2, part()).prop_map(|(constant_ms, during, a_second, of)| Lag {
+        constant_ms,
+        growing: (during, a_second),
+        of,
+    })
 }
 
 /// Scrape, window, `maxAge`, interval and the user's window: any that make sense together.
@@ -173,13 +180,19 @@ fn a_cut_hidden_by_another_fault_lowers_nothing() {
 /// Between cuts no window is ever full, so no answer is ever true.
 #[test]
 fn cuts_without_end_lower_nothing() {
-    for (max_age_ms, length_ms, pause_ms) in [(2_000, 35_000, 20_000), (20_000, 22_000, 3_000), (20_000, 28_000, 15_000)] {
+    for (max_age_ms, length_ms, pause_ms) in
+        [(2_000, 35_000, 20_000), (20_000, 22_000, 3_000), (20_000, 28_000, 15_000)]
+    {
         let during = 200_000..200_000 + length_ms;
         let again_ms = Some(length_ms + pause_ms);
         let cut = Cut { during, of: Part::West, marked: false, again_ms };
         let flapping = World { cut, max_age_ms, ..World::demo() };
         let lowest = flapping.lowest(1_200_000);
-        assert_eq!(lowest.map(|(replicas, _)| replicas), Some(REPLICAS), "{length_ms} {pause_ms}: {lowest:?}");
+        assert_eq!(
+            lowest.map(|(replicas, _)| replicas),
+            Some(REPLICAS),
+            "{length_ms} {pause_ms}: {lowest:?}"
+        );
     }
 }
 

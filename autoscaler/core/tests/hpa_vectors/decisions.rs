@@ -2,8 +2,8 @@
 
 use autoscaler_core::replicas::{Answer, Tolerances, average_milli, replicas};
 use autoscaler_core::{
-    ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Name, Observation,
-    Policy, Reading, Recommendation, Samples, Scale, SelectorSamples, Support, Target, decide,
+    ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Name,
+    Observation, Policy, Reading, Recommendation, Samples, Scale, SelectorSamples, Support, Target, decide,
 };
 use serde::Deserialize;
 use serde_json::Value;

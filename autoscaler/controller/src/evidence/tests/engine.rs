@@ -40,10 +40,15 @@ impl World {
         let pod = |cluster: &str, pod: usize| {
             let lag_ms = if cluster == "west" { self.lag_ms } else { 0 };
             let times = (-400..=now_ms / self.scrape_ms).map(|i| i * self.scrape_ms + 137 * pod as i64);
-            let there = times.filter(|at| at + lag_ms <= now_ms && (cluster == "east" || !self.cut.contains(at)));
+            let there =
+                times.filter(|at| at + lag_ms <= now_ms && (cluster == "east" || !self.cut.contains(at)));
             let name = format!("web-7d9f8b6c5d-x2k4{pod}");
             Data {
-                labels: Labels::from_pairs([("__name__", "x_total"), ("cluster", cluster), ("pod", name.as_str())]),
+                labels: Labels::from_pairs([
+                    ("__name__", "x_total"),
+                    ("cluster", cluster),
+                    ("pod", name.as_str()),
+                ]),
                 samples: there
                     .map(|at| Sample { t_ms: START_MS + at, value: Value::Float(1e6 + served(at)) })
                     .collect(),
@@ -68,8 +73,7 @@ impl World {
             let data = self.data(real_ms);
             let queries = plan.queries(now_ms, &history);
             let [query] = queries[0].as_slice() else { panic!("one query a metric: {queries:?}") };
-            let question =
-                Question { now_ms, settled_ms: history.settled_ms("m"), cluster_label: "cluster" };
+            let question = Question { now_ms, settled_ms: history.settled_ms("m"), cluster_label: "cluster" };
             let outcome = Ok(data.ask(query, now_ms));
             let input = Input {
                 now_ms,
@@ -113,7 +117,7 @@ impl Store {
             block_on(Engine::default().query(&plan, Steps::instant(at_ms), self, budget, &|| None)).unwrap();
         let QueryValue::Vector(vector) = result.value else { panic!("{query} gave {:?}", result.value) };
         let series = vector.into_iter().map(|sample| Series {
-            labels: sample.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            labels: sample.labels.iter().map(|l| (l.name.to_string(), l.value.to_string())).collect(),
             value: match sample.value {
                 Value::Float(value) => Some(value),
                 Value::Histogram(_) => None,
