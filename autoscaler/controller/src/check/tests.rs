@@ -88,7 +88,7 @@ fn each_problem_is_one_line_with_file_document_field_and_cure() {
         (
             "[30s]))",
             "[30s])",
-            "spec.metrics[0].query: the '(' at column 4 is never closed; correct the PromQL",
+            "spec.metrics[0].query: the '(' is never closed, at column 4; correct the PromQL",
         ),
         ("sum(rate(", "sum(rat(", "rat"),
         (

@@ -139,7 +139,7 @@ fn a_query_that_is_no_promql_is_not_sent() {
     assert_eq!(plan.queries(0, &autoscaler_core::History::default()), [Vec::<String>::new()]);
     let o = observe(&plan.metrics[0], QUESTION, &[]);
     let Reading::Failed { kind: FailureKind::BadQuery, message } = o.newest else { panic!("{:?}", o.newest) };
-    assert_eq!(message, "the query is not usable: the '(' at column 4 is never closed");
+    assert_eq!(message, "the query is not usable: the '(' is never closed, at column 4");
 }
 
 #[test]

@@ -80,7 +80,7 @@ async fn a_query_that_is_no_promql_is_named_and_never_sent() {
     world.policy("web", |spec| spec["metrics"][0]["query"] = "sum(rate(request_total[1s])".into());
     let controller = world.controller(&[]);
     let said = world.api.until_condition("web", "ScalingActive", "False FailedGetExternalMetric").await;
-    assert!(said.contains("the '(' at column 4 is never closed"), "{said}");
+    assert!(said.contains("the '(' is never closed, at column 4"), "{said}");
     world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
     assert_eq!(world.querier.asked(), 0);
     assert_eq!(world.api.order(), Vec::<String>::new());

@@ -34,7 +34,7 @@ fn a_scalar_is_made_a_vector_and_a_fixed_time_stays() {
     assert!(lines[0].starts_with("label_replace(vector(scalar(sum(a @ 500 offset 1m))"), "{}", lines[0]);
     assert!(lines[1].contains("max by (cluster) (timestamp(a @ 500.000 offset 1m))"), "{}", lines[1]);
     assert!(lines[2].contains("timestamp(a @ 500.000 offset 1m) > 420.000)"), "{}", lines[2]);
-    assert!(lines[3].starts_with("label_replace(vector(scalar(sum(a @ 500 offset 1m)))"), "{}", lines[3]);
+    assert!(lines[3].contains("vector(scalar(sum(a @ 500 offset 1m))"), "{}", lines[3]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn what_is_too_long_for_one_query_is_asked_in_several_that_are_promql() {
     let queries = text(&sum(60), Some("web-.+")).at(0, Some(0));
     assert!((2..=5).contains(&queries.len()), "{}", queries.len());
     for query in queries {
-        Query::parse(&query).unwrap_or_else(|e| panic!("{e}: {query}"));
+        thanos_promql_syntax::parse(&query, INSTANT).unwrap_or_else(|e| panic!("{e}: {query}"));
     }
 }
 
