@@ -101,7 +101,7 @@ pub enum Kind {
     /// A text.
     Text(String),
     /// Series by name and labels, and where their modifiers are.
-    Selector(Selector, Modified),
+    Selector(Box<Selector>, Modified),
     /// An expression evaluated over a range.
     Subquery(Box<Subquery>),
     /// `-x`

@@ -1,8 +1,8 @@
 //! Walks the tokens in step with promql-parser's tree, which has no positions of its own. The tree in source
-//! order names every token once; where a token is not the one that it names, the cursor is lost for good and
-//! says so.
+//! order names every token once; where a token is not the one that it names, the text said something that did not
+//! reach the parser, and the cursor says where.
 
-use crate::error::Span;
+use crate::error::{Span, SyntaxError};
 use crate::token::{Token, TokenKind};
 use crate::{duration, lift};
 
@@ -23,17 +23,29 @@ pub(crate) type Pattern<'a> = &'a str;
 pub(crate) struct Cursor<'a> {
     tokens: &'a [Token<'a>],
     next: usize,
-    lost: bool,
+    /// The first token that is not the one that the tree named.
+    lost: Option<usize>,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(tokens: &'a [Token<'a>]) -> Self {
-        Self { tokens, next: 0, lost: false }
+        Self { tokens, next: 0, lost: None }
     }
 
-    /// Whether every token was the one that the tree named, and none is left.
-    pub(crate) fn arrived(&self) -> bool {
-        !self.lost && self.next == self.tokens.len()
+    /// Every token was the one that the tree named, and none is left.
+    pub(crate) fn arrived(&self) -> Result<(), SyntaxError> {
+        match self.tokens.get(self.lost.unwrap_or(self.next)).or(self.tokens.last()) {
+            Some(t) if self.lost.is_some() || self.next < self.tokens.len() => {
+                Err(SyntaxError::grammar(format!("unexpected {:?}", t.text)).at(t.at, t.end()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&mut self, hit: bool) {
+        if !hit {
+            self.lost.get_or_insert(self.next);
+        }
     }
 
     fn peek(&self) -> Option<&Token<'a>> {
@@ -81,13 +93,13 @@ impl<'a> Cursor<'a> {
     /// Takes the symbol, which has to be there.
     pub(crate) fn must(&mut self, symbol: &str) {
         let hit = self.may(symbol);
-        self.lost |= !hit;
+        self.check(hit);
     }
 
     /// Takes a token of this kind, which has to be there.
     pub(crate) fn must_be(&mut self, fits: impl Fn(&Token<'_>) -> bool) -> &'a str {
         let t = self.peek().copied().filter(|t| fits(t));
-        self.lost |= t.is_none();
+        self.check(t.is_some());
         self.next += usize::from(t.is_some());
         t.map_or("", |t| t.text)
     }
@@ -115,7 +127,7 @@ impl<'a> Cursor<'a> {
         let mut depth = 1;
         while depth > 0 {
             let Some(t) = self.take() else {
-                self.lost = true;
+                self.check(false);
                 break;
             };
             depth += i32::from(t.is(open));
@@ -128,7 +140,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn selector(&mut self) -> (Option<&'a str>, Vec<Pattern<'a>>) {
         let name = self.peek().copied().filter(|t| t.kind == TokenKind::Word);
         self.step_if(name.is_some());
-        self.lost |= name.is_none() && !self.sees("{");
+        self.check(name.is_some() || self.sees("{"));
         let inside = self.brackets("{", "}");
         let patterns = inside.windows(2).filter_map(|pair| match pair {
             [op, value] if (op.is("=~") || op.is("!~")) && value.kind == TokenKind::Text => Some(value.text),

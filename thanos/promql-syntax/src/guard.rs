@@ -8,8 +8,10 @@ use crate::token::{Token, TokenKind, ungrouped};
 pub const MAX_QUERY_BYTES: usize = 64 << 10;
 /// Deepest nesting of brackets.
 pub const MAX_NESTING: usize = 64;
-/// Most operators; a chain of them nests as deep as it is long.
+/// Most operators around one operand: a chain of them nests as deep as it is long, and brackets add what is inside.
 pub const MAX_OPERATORS: usize = 200;
+/// Most operators in all, since each has an operand that may have to be fetched.
+pub const MAX_OPERATORS_IN_ALL: usize = 1000;
 /// Longest duration: 1,000 years, as no timestamp overflows with it.
 pub(crate) const MAX_DURATION_S: f64 = 1000.0 * 365.0 * 86_400.0;
 
@@ -25,37 +27,57 @@ pub(crate) fn length(text: &str) -> Result<(), SyntaxError> {
     Ok(())
 }
 
-/// Quotes and brackets pair, and not too many operators.
+/// The query, or what is inside of a bracket.
+#[derive(Default)]
+struct Group<'a> {
+    open: Option<Token<'a>>,
+    operators: usize,
+    /// Operators of the deepest group inside, and of those around that.
+    inside: usize,
+}
+
+/// Quotes and brackets pair, and operators and brackets do not nest too deep.
 pub(crate) fn shape(tokens: &[Token<'_>]) -> Result<(), SyntaxError> {
-    let mut open: Vec<Token<'_>> = Vec::new();
-    let mut operators = 0usize;
+    let mut around: Vec<Group<'_>> = Vec::new();
+    let mut group = Group::default();
+    let mut in_all = 0usize;
     for t in tokens {
         let wrong = |message: String| Err(SyntaxError::grammar(message).at(t.at, t.end()));
         if t.kind == TokenKind::Text && !is_closed(t.text) {
             return wrong("the string is never closed".into());
         }
         if t.kind == TokenKind::Symbol && matches!(t.text, "(" | "[" | "{") {
-            open.push(*t);
+            around.push(std::mem::replace(&mut group, Group { open: Some(*t), ..Group::default() }));
         }
         if t.kind == TokenKind::Symbol && matches!(t.text, ")" | "]" | "}") {
-            match open.pop() {
+            match group.open {
                 Some(o) if closes(o.text, t.text) => {}
                 Some(o) => return wrong(format!("the '{}' does not close the '{}'", t.text, o.text)),
                 None => return wrong(format!("the '{}' closes nothing", t.text)),
             }
+            let inside = group.operators + group.inside;
+            group = around.pop().unwrap_or_default();
+            group.inside = group.inside.max(inside);
         }
         let operator = t.kind == TokenKind::Symbol && OPERATOR_SYMBOLS.contains(&t.text)
             || OPERATOR_WORDS.iter().any(|w| t.is_word(w));
         // Inside braces these compare labels.
-        operators += usize::from(operator && !open.last().is_some_and(|o| o.is("{")));
-        if open.len() > MAX_NESTING {
+        if operator && !group.open.is_some_and(|o| o.is("{")) {
+            group.operators += 1;
+            in_all += 1;
+        }
+        if around.len() > MAX_NESTING {
             return wrong(format!("query nests deeper than {MAX_NESTING} brackets"));
         }
-        if operators > MAX_OPERATORS {
-            return wrong(format!("query has more than {MAX_OPERATORS} operators"));
+        let deep = around.iter().map(|g| g.operators).sum::<usize>() + group.operators + group.inside;
+        if deep > MAX_OPERATORS {
+            return wrong(format!("query chains more than {MAX_OPERATORS} operators"));
+        }
+        if in_all > MAX_OPERATORS_IN_ALL {
+            return wrong(format!("query has more than {MAX_OPERATORS_IN_ALL} operators"));
         }
     }
-    match open.last() {
+    match group.open {
         Some(o) => Err(SyntaxError::grammar(format!("the '{}' is never closed", o.text)).at(o.at, o.end())),
         None => Ok(()),
     }

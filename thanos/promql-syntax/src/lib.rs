@@ -33,6 +33,6 @@ mod token;
 pub use ast::ValueType;
 pub use duration::Context;
 pub use error::{ErrorKind, Place, Span, SyntaxError};
-pub use guard::{MAX_NESTING, MAX_OPERATORS, MAX_QUERY_BYTES};
+pub use guard::{MAX_NESTING, MAX_OPERATORS, MAX_OPERATORS_IN_ALL, MAX_QUERY_BYTES};
 pub use parse::{Parsed, parse};
 pub use query::{MAX_SELECTORS, Pinned, Query, SeriesSelector};

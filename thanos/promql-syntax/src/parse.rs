@@ -15,8 +15,6 @@ pub struct Parsed {
     pub root: Expr,
     /// Whether a duration depends on the query's times, so that the tree holds only for one [`Context`].
     pub depends_on_steps: bool,
-    /// Whether every token was found in the tree, so that its spans are right.
-    pub located: bool,
     /// Comments, each with the space around it.
     pub comments: Vec<Span>,
 }
@@ -37,12 +35,8 @@ fn read(text: &str, context: Context) -> Result<Parsed, SyntaxError> {
     let tree = promql_parser::parser::parse(&lift::lift(text, &tokens)).map_err(|e| refused(&e, &tokens))?;
     let mut reader = Reader { cursor: Cursor::new(&tokens), context, depends_on_steps: false };
     let root = reader.expr(&tree)?;
-    Ok(Parsed {
-        root,
-        depends_on_steps: reader.depends_on_steps,
-        located: reader.cursor.arrived(),
-        comments: comments(text, &tokens),
-    })
+    reader.cursor.arrived()?;
+    Ok(Parsed { root, depends_on_steps: reader.depends_on_steps, comments: comments(text, &tokens) })
 }
 
 /// Between tokens there is nothing but space and comments.

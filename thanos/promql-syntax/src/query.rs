@@ -71,9 +71,6 @@ impl Query {
             }
             ValueType::String => return Err(wrong("gives a string; a metric needs a number")),
         }
-        if !parsed.located {
-            return Err(wrong("cannot be taken apart; write it in simpler words"));
-        }
         let mut found = Found::default();
         found.walk(&parsed.root, Around::default());
         if found.selectors.len() > MAX_SELECTORS {

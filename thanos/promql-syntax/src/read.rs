@@ -30,6 +30,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Nested as deep as the text is; so each kind of expression has a function, and a small frame, of its own.
     pub(crate) fn expr(&mut self, e: &parser::Expr) -> Result<Expr, SyntaxError> {
         let start = self.cursor.position();
         let mut pos = start;
@@ -42,54 +43,70 @@ impl Reader<'_> {
                 pos = self.cursor.position();
             }
         }
-        let kind = match e {
-            parser::Expr::Paren(p) => {
-                self.cursor.must("(");
-                let inner = self.expr(&p.expr)?;
-                self.cursor.must(")");
-                return Ok(Expr { span: Span { start, end: self.cursor.behind() }, ..inner });
-            }
+        if let parser::Expr::Paren(p) = e {
+            return self.paren(p, start);
+        }
+        let kind = self.kind(e)?;
+        let end = self.cursor.behind();
+        Ok(Expr { pos, end, span: Span { start, end }, kind })
+    }
+
+    fn paren(&mut self, p: &parser::ParenExpr, start: usize) -> Result<Expr, SyntaxError> {
+        self.cursor.must("(");
+        let mut inner = self.expr(&p.expr)?;
+        self.cursor.must(")");
+        inner.span = Span { start, end: self.cursor.behind() };
+        Ok(inner)
+    }
+
+    fn kind(&mut self, e: &parser::Expr) -> Result<Kind, SyntaxError> {
+        match e {
             parser::Expr::NumberLiteral(n) => {
                 self.cursor.must_be(is_number);
-                Kind::Number(n.val)
+                Ok(Kind::Number(n.val))
             }
             parser::Expr::StringLiteral(s) => {
                 self.cursor.must_be(|t| t.kind == TokenKind::Text);
-                Kind::Text(s.val.clone())
+                Ok(Kind::Text(s.val.clone()))
             }
-            parser::Expr::VectorSelector(v) => {
-                let (name, patterns) = self.cursor.selector();
-                let from = self.cursor.behind();
-                let modifiers = self.cursor.modifiers();
-                let selector = self.selector(v, name, &patterns, None, &modifiers);
-                let selector = selector.map_err(|e| e.at(pos, from))?;
-                Kind::Selector(selector, Modified { from, at_edge: modifiers.at_edge })
-            }
-            parser::Expr::MatrixSelector(m) => {
-                let (name, patterns) = self.cursor.selector();
-                let (range, _) = self.cursor.range();
-                let from = self.cursor.behind();
-                let modifiers = self.cursor.modifiers();
-                let range_ms = self.duration(range, false)?.map_or_else(|| millis(m.range), Ok);
-                let selector = range_ms
-                    .and_then(|ms| self.selector(&m.vs, name, &patterns, Some(ms), &modifiers))
-                    .map_err(|e| e.at(pos, from))?;
-                Kind::Selector(selector, Modified { from, at_edge: modifiers.at_edge })
-            }
-            parser::Expr::Subquery(s) => Kind::Subquery(Box::new(self.subquery(s)?)),
+            parser::Expr::VectorSelector(v) => self.instant(v),
+            parser::Expr::MatrixSelector(m) => self.range(m),
+            parser::Expr::Subquery(s) => self.subquery(s),
             parser::Expr::Unary(u) => {
                 self.cursor.must("-");
-                Kind::Negate(Box::new(self.expr(&u.expr)?))
+                self.expr(&u.expr).map(|e| Kind::Negate(Box::new(e)))
             }
-            parser::Expr::Binary(b) => self.binary(b)?,
-            parser::Expr::Aggregate(a) => Kind::Aggregate(Box::new(self.aggregate(a)?)),
-            parser::Expr::Call(c) => Kind::Call(self.call(c)?),
+            parser::Expr::Binary(b) => self.binary(b),
+            parser::Expr::Aggregate(a) => self.aggregate(a),
+            parser::Expr::Call(c) => self.call(c),
+            parser::Expr::Paren(p) => self.expr(&p.expr).map(|e| e.kind),
             parser::Expr::Extension(x) => {
-                return Err(SyntaxError::unsupported(x.expr.name()).at(start, start));
+                let at = self.cursor.position();
+                Err(SyntaxError::unsupported(x.expr.name()).at(at, at))
             }
-        };
-        let end = self.cursor.behind();
-        Ok(Expr { pos, end, span: Span { start, end }, kind })
+        }
+    }
+
+    fn instant(&mut self, v: &parser::VectorSelector) -> Result<Kind, SyntaxError> {
+        let start = self.cursor.position();
+        let (name, patterns) = self.cursor.selector();
+        let from = self.cursor.behind();
+        let modifiers = self.cursor.modifiers();
+        let selector = self.selector(v, name, &patterns, None, &modifiers).map_err(|e| e.at(start, from))?;
+        Ok(Kind::Selector(Box::new(selector), Modified { from, at_edge: modifiers.at_edge }))
+    }
+
+    fn range(&mut self, m: &parser::MatrixSelector) -> Result<Kind, SyntaxError> {
+        let start = self.cursor.position();
+        let (name, patterns) = self.cursor.selector();
+        let (range, _) = self.cursor.range();
+        let from = self.cursor.behind();
+        let modifiers = self.cursor.modifiers();
+        let range_ms = self.duration(range, false)?.map_or_else(|| millis(m.range), Ok);
+        let selector = range_ms
+            .and_then(|ms| self.selector(&m.vs, name, &patterns, Some(ms), &modifiers))
+            .map_err(|e| e.at(start, from))?;
+        Ok(Kind::Selector(Box::new(selector), Modified { from, at_edge: modifiers.at_edge }))
     }
 
     /// A duration that promql-parser did not see, where there is one.
@@ -150,7 +167,7 @@ impl Reader<'_> {
         Ok(Selector { matchers, range_ms, offset_ms, at: at(&v.at)?, extend })
     }
 
-    fn subquery(&mut self, s: &parser::SubqueryExpr) -> Result<Subquery, SyntaxError> {
+    fn subquery(&mut self, s: &parser::SubqueryExpr) -> Result<Kind, SyntaxError> {
         let expr = self.expr(&s.expr)?;
         let (range, step) = self.cursor.range();
         let from = self.cursor.behind();
@@ -173,7 +190,8 @@ impl Reader<'_> {
         };
         let offset_ms = self.duration(modifiers.offset, true)?.map_or_else(|| offset(&s.offset), Ok)?;
         let modified = Modified { from, at_edge: modifiers.at_edge };
-        Ok(Subquery { expr, range_ms, step_ms, offset_ms, at: at(&s.at)?, modified })
+        let at = at(&s.at)?;
+        Ok(Kind::Subquery(Box::new(Subquery { expr, range_ms, step_ms, offset_ms, at, modified })))
     }
 
     fn binary(&mut self, b: &parser::BinaryExpr) -> Result<Kind, SyntaxError> {
@@ -199,7 +217,7 @@ impl Reader<'_> {
         Ok(Kind::Binary(Box::new(Binary { op, lhs, rhs, return_bool, matching })))
     }
 
-    fn aggregate(&mut self, a: &parser::AggregateExpr) -> Result<Aggregate, SyntaxError> {
+    fn aggregate(&mut self, a: &parser::AggregateExpr) -> Result<Kind, SyntaxError> {
         let op = aggregate_op(a.op)?;
         self.cursor.must_be(|t| t.is_word(op.name()));
         self.cursor.grouping();
@@ -225,10 +243,11 @@ impl Reader<'_> {
             Some(LabelModifier::Exclude(l)) => (true, shared(&l.labels)),
             None => (false, Vec::new()),
         };
-        Ok(Aggregate { op, expr, param, grouping: Grouping { without, labels } })
+        let grouping = Grouping { without, labels };
+        Ok(Kind::Aggregate(Box::new(Aggregate { op, expr, param, grouping })))
     }
 
-    fn call(&mut self, c: &parser::Call) -> Result<Call, SyntaxError> {
+    fn call(&mut self, c: &parser::Call) -> Result<Kind, SyntaxError> {
         let name = c.func.name;
         let start = self.cursor.position();
         self.cursor.must_be(|t| t.kind == TokenKind::Word && t.text == name);
@@ -248,7 +267,7 @@ impl Reader<'_> {
             args.push(arg);
         }
         self.cursor.must(")");
-        Ok(Call { name, args, returns: value_type(c.func.return_type) })
+        Ok(Kind::Call(Call { name, args, returns: value_type(c.func.return_type) }))
     }
 }
 

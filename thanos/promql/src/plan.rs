@@ -62,7 +62,7 @@ pub fn parse(text: &str) -> Result<Plan, QueryError> {
 fn parse_in(text: &str, context: Context) -> Result<Plan, QueryError> {
     let parsed = thanos_promql_syntax::parse(text, context)?;
     let mut lower = lower::Lower::default();
-    let root = lower.expr(parsed.root)?;
+    let root = lower.expr(&parsed.root)?;
     Ok(Plan {
         text: text.into(),
         root,

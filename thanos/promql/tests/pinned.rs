@@ -200,7 +200,7 @@ fn vectors() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
 
     #[test]
     fn any_query_gives_at_any_time_what_it_gave_at_one(text in vectors(), at_ms in 0..1_900_000_i64, later_ms in -600_000..200_000_000_i64) {

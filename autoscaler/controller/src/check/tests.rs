@@ -101,7 +101,7 @@ fn each_problem_is_one_line_with_file_document_field_and_cure() {
             "maxAge: 20s, emptyMeans: Zero",
             "spec.metrics[0].evidence.emptyMeans: has no evidence.selectors",
         ),
-        ("[30s]", "[1e30]", "is no duration"),
+        ("[30s]", "[1e30]", "duration out of range"),
         (
             "sum(rate(request_total",
             "sum(rate(up{cluster=\"east\"}[1m])) + sum(rate(request_total",

@@ -128,7 +128,8 @@ fn call(c: &Call, expr: &Expr, inside: bool, edits: &mut Vec<Edit>) {
         ("timestamp", [arg]) if !inside && !matches!(arg.kind, Kind::Selector(..)) => {
             edits.push(insert(whole.start, &["("]));
             collect(arg, inside, edits);
-            edits.push(insert(whole.end, &[" - (time() - ", "))"]));
+            // Exact, which a difference of times is not.
+            edits.push(insert(whole.end, &[" * 0 + ", ")"]));
         }
         ("predict_linear", [range, ahead]) if !inside => {
             collect(range, inside, edits);

@@ -27,12 +27,14 @@ impl SeriesSelector {
     /// The text is not PromQL, or more than an instant selector.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let parsed = parse(text, super::INSTANT)?;
-        let Kind::Selector(Selector { matchers, range_ms: None, offset_ms, at, extend: Extend::No }, _) =
-            parsed.root.kind
-        else {
-            let message = "is no series selector alone; write for example requests_total{code=\"200\"}";
-            return Err(SyntaxError::grammar(message));
+        let selector = match parsed.root.kind {
+            Kind::Selector(s, _) if s.range_ms.is_none() && s.extend == Extend::No => *s,
+            _ => {
+                let message = "is no series selector alone; write for example requests_total{code=\"200\"}";
+                return Err(SyntaxError::grammar(message));
+            }
         };
+        let Selector { matchers, offset_ms, at, .. } = selector;
         let at_ms = match at {
             Some(At::Time(time)) => Some(time),
             Some(At::Start | At::End) | None => None,

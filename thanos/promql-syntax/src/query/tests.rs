@@ -164,7 +164,7 @@ fn another_time_is_written_into_the_text() {
         ("(hour() > 8) and month(x)", "(hour(vector(1.500)) > 8) and month(x @ 1.500)"),
         ("timestamp(x)", "timestamp(x @ 1.500)"),
         ("timestamp((x))", "timestamp((x @ 1.500))"),
-        ("-timestamp(-x)", "-(timestamp(-x @ 1.500) - (time() - 1.500))"),
+        ("-timestamp(-x)", "-(timestamp(-x @ 1.500) * 0 + 1.500)"),
         ("predict_linear(x[5m], 60 * 2)", "predict_linear(x[5m] @ 1.500, ((60 * 2) - (time() - 1.500)))"),
         (
             "predict_linear(x[5m], (time()))",
@@ -217,6 +217,7 @@ fn what_is_wrong_is_named_and_placed() {
         ("a +\n  sum(b", "the '(' is never closed, at line 2, column 6"),
         ("sum(a b)", "unexpected \"b\", at column 7"),
         ("sum(a) b", "unexpected \"b\", at column 8"),
+        ("5m smoothed", "unexpected \"smoothed\", at column 4"),
         ("a + * b", "unexpected \"*\", at column 5"),
         ("rate(a[5m]) +", "unexpected end of input, at column 14"),
         ("é{} + *", "at column 1"),
