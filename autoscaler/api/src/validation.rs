@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{
-    Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec, source,
-};
+use crate::{Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
+
+mod source;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

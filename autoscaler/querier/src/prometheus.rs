@@ -24,6 +24,8 @@ use crate::tls;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection may wait unused: below the minute after which proxies drop it silently.
 const IDLE: Duration = Duration::from_secs(50);
+/// How often a connection of HTTP/2 is tried, and how long it may take to answer.
+const PING: Duration = Duration::from_secs(5);
 /// Most series that can be asked for.
 const SERIES_MAX: usize = crate::decode::ITEMS_MAX;
 
@@ -206,6 +208,10 @@ fn client((tls, proxy, encrypted): &(Tls, Option<HttpUrl>, bool)) -> Result<Clie
         .tls_backend_preconfigured(tls::config(tls, *encrypted)?)
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
+        // One HTTP/2 connection carries all queries: where it died without a word, that must be noticed.
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PING)
+        .http2_keep_alive_while_idle(true)
         // Credentials would go along.
         .redirect(redirect::Policy::none())
         .referer(false)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use thanos_model::{HttpUrl, Scrubber, Secret};
+use thanos_model::{HttpUrl, Scrubber, Secret, secret};
 
 /// Most addresses of one source.
 pub const ADDRESSES_MAX: usize = 8;
@@ -15,8 +15,6 @@ pub const HEADERS_MAX: usize = 32;
 pub const TENANT_HEADER: &str = "x-scope-orgid";
 /// Most series of one answer, unless told.
 const SERIES_DEFAULT: usize = 1000;
-/// From this length on a word of a header's value may be a secret of its own.
-const WORD_BYTES_MIN: usize = 8;
 /// Headers that the protocol sets.
 const RESERVED: [&str; 12] = [
     "accept",
@@ -126,23 +124,13 @@ impl Source {
     pub fn scrubber(&self) -> Scrubber {
         let mut secrets: Vec<Secret> =
             self.addresses.iter().chain(&self.proxy).flat_map(HttpUrl::secrets).collect();
-        for (_, value) in &self.headers {
-            // `Token abc` is quoted without its first word.
-            secrets.extend(
-                value.expose().split_whitespace().filter(|w| w.len() >= WORD_BYTES_MIN).map(Secret::from),
-            );
-            secrets.push(value.clone());
-        }
-        let given = self.addresses.iter().chain(&self.proxy).filter_map(HttpUrl::user_info);
-        let given = given.map(|(username, password)| Authorization::Basic { username, password });
-        for authorization in self.authorization.clone().into_iter().chain(given) {
-            match authorization {
-                Authorization::Bearer(token) => secrets.push(token),
-                Authorization::Basic { username, password } => {
-                    secrets.push(basic(&username, &password));
-                    secrets.extend([username, password]);
-                }
+        secrets.extend(self.headers.iter().flat_map(|(_, value)| secret::in_header(value.expose())));
+        match &self.authorization {
+            Some(Authorization::Bearer(token)) => secrets.push(token.clone()),
+            Some(Authorization::Basic { username, password }) => {
+                secrets.extend([basic(username, password), username.clone(), password.clone()]);
             }
+            None => {}
         }
         secrets.extend(self.tls.client.iter().map(|c| c.key.clone()));
         Scrubber::new(secrets)

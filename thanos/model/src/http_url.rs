@@ -10,14 +10,16 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use crate::Secret;
 
 /// Parts of names whose values are hidden, in any case.
-const TELLING: [&str; 14] = [
-    "auth", "bearer", "cred", "jwt", "key", "login", "pass", "private", "pwd", "secret", "session", "sig",
-    "token", "user",
+const TELLING: [&str; 15] = [
+    "auth", "bearer", "cookie", "cred", "jwt", "key", "login", "pass", "private", "pwd", "secret", "session",
+    "sig", "token", "user",
 ];
 /// From this length on a value may be a token by its look.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -88,11 +90,14 @@ impl HttpUrl {
         Self(url)
     }
 
-    /// What must not be printed, as it stands in the URL and as it is meant.
+    /// What must not be printed: as it stands in the URL, as it is meant, and as it is sent (RFC 7617).
     pub fn secrets(&self) -> Vec<Secret> {
         let mut found: Vec<Secret> = Vec::new();
         found.extend([self.0.username(), self.0.password().unwrap_or_default()].map(Secret::from));
-        found.extend(self.user_info().into_iter().flat_map(|(user, password)| [user, password]));
+        if let Some((user, password)) = self.user_info() {
+            found.push(STANDARD.encode(format!("{}:{}", user.expose(), password.expose())).into());
+            found.extend([user, password]);
+        }
         for (raw, hidden) in
             self.0.query().into_iter().flat_map(|q| q.split('&')).map(|raw| (raw, parameter(raw)))
         {
@@ -161,6 +166,12 @@ pub fn without_secrets(text: &str) -> String {
     shown + query
 }
 
+/// Whether a name, of a parameter or a header, speaks of a secret.
+pub fn is_telling(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    TELLING.iter().any(|t| lower.contains(t))
+}
+
 /// One `name=value` of a query, or `name=…`.
 fn parameter(raw: &str) -> String {
     // As the server will read it: `to%6Ben` is a token too.
@@ -169,11 +180,9 @@ fn parameter(raw: &str) -> String {
     if value.is_empty() {
         return if looks_random(&name) { "…".into() } else { raw.to_owned() };
     }
-    let lower = name.to_ascii_lowercase();
-    let telling = TELLING.iter().any(|t| lower.contains(t));
     if looks_random(&name) {
         "…=…".into()
-    } else if telling || value.contains('@') || looks_random(&value) {
+    } else if is_telling(&name) || value.contains('@') || looks_random(&value) {
         format!("{}=…", raw.split('=').next().unwrap_or_default())
     } else {
         raw.to_owned()

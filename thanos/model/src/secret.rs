@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// Shorter secrets are not looked for in other texts: they would be found in any.
 const SCRUBBED_BYTES_MIN: usize = 4;
+/// From this length on a word of a header's value may be a secret of its own; `Bearer` is none.
+const WORD_BYTES_MIN: usize = 8;
 
 /// A password, a token, a key: whoever wants its text has to say so by [`Secret::expose`].
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +50,12 @@ impl FromStr for Secret {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Self::new(text))
     }
+}
+
+/// A header's value, and those of its words that may be quoted alone: the token of `Token abc…`.
+pub fn in_header(value: &str) -> impl Iterator<Item = Secret> {
+    let words = value.split_whitespace().filter(|w| w.len() >= WORD_BYTES_MIN);
+    words.chain([value]).map(Secret::from)
 }
 
 /// Takes known secrets out of texts: servers quote what they were sent.
@@ -101,5 +109,11 @@ mod tests {
             assert_eq!(scrubber.scrub(text), expected);
         }
         assert!(!format!("{scrubber:?}").contains("token"));
+    }
+
+    #[test]
+    fn a_headers_token_is_a_secret_of_its_own() {
+        let scrubber = Scrubber::new(in_header("Token abcdefgh"));
+        assert_eq!(scrubber.scrub("Token abcdefgh: abcdefgh is no Token"), "…: … is no Token");
     }
 }
