@@ -36,8 +36,9 @@ impl World {
 
     /// The samples that arrived by `now_ms`, both counted from the start.
     fn data(&self, now_ms: i64) -> Store {
-        let served =
-            |at_ms: i64| (at_ms.min(self.fall_ms) + at_ms.saturating_sub(self.fall_ms).max(0) / 2) as f64 / 50.0;
+        let served = |at_ms: i64| {
+            (at_ms.min(self.fall_ms) + at_ms.saturating_sub(self.fall_ms).max(0) / 2) as f64 / 50.0
+        };
         let pod = |cluster: &str, pod: usize| {
             let lag_ms = if cluster == "west" { self.lag_ms } else { 0 };
             let times = (-400..=now_ms / self.scrape_ms).map(|i| i * self.scrape_ms + 137 * pod as i64);
