@@ -12,7 +12,12 @@ use crate::policy::{MetricSpec, PodEvidence};
 const MAX_CLUSTERS: usize = 256;
 
 /// Remembers who is expected: whom the policy names, else whoever answers or did.
-pub(super) fn expect(spec: &MetricSpec, selectors: &[SelectorSamples], known: &mut MetricHistory, now_ms: i64) {
+pub(super) fn expect(
+    spec: &MetricSpec,
+    selectors: &[SelectorSamples],
+    known: &mut MetricHistory,
+    now_ms: i64,
+) {
     let named = &spec.evidence.clusters;
     let clusters = &mut known.clusters;
     if named.is_empty() {
