@@ -113,6 +113,10 @@ pub(crate) fn judge(
         }
     }
     doubts.extend(warned(observation));
+    // What was asked for long ago is no reason to raise while there is a value of now.
+    if doubts.iter().any(|doubt| matches!(doubt, Doubt::Outdated { .. })) {
+        judgement.settled = None;
+    }
     // A stale ratio would be multiplied into the replicas that it already raised, again every tick, up to the
     // maximum. A stale average asks for the same number each time and may still raise.
     if matches!(spec.target, Target::Value { .. }) && doubts.iter().any(Doubt::is_of_age) {

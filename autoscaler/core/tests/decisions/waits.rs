@@ -211,6 +211,20 @@ fn after_a_gap_evidence_is_sufficient_at_once_and_waits_only_where_the_window_be
     }
 }
 
+/// The first settled value after an outage is from before it.
+#[test]
+fn what_was_asked_for_before_an_outage_raises_nothing_after_it() {
+    let mut run = Loop::new(1, 1, 30, 20).warmed_up();
+    for _ in 0..600 {
+        run.tick(12, unreachable);
+    }
+    let first = run.tick(12, |seen| {
+        let settled = seen.settled.as_mut().expect("a settled value");
+        settled.reading = Reading::Value(900.0.into());
+    });
+    assert_eq!((first.desired_replicas, first.evidence_code()), (12, "NotSettled"));
+}
+
 /// A query that sums over its window is low for all of it after a gap.
 #[test]
 fn a_sum_over_time_waits_until_its_window_has_passed_a_gap() {
