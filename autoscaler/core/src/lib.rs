@@ -14,7 +14,7 @@
 //!
 //! # Invariants
 //!
-//! - [`decide`] is total and deterministic: any input gives a decision, the same input the same bytes. No
+//! - [`decide()`] is total and deterministic: any input gives a decision, the same input the same bytes. No
 //!   clock, no I/O, no randomness, no hash order; floats are compared and stored by their bits.
 //! - Replicas within the bounds are never lowered while any metric's evidence is insufficient, except by a
 //!   fallback that the user wrote down and that may ([`FallbackBehavior::may_lower`]).
