@@ -11,12 +11,12 @@
 //!
 //! Invariants:
 //! - one place writes `/scale` (`cluster`), fenced by the Lease, with the resourceVersion that was decided on;
-//! - every value comes with its evidence, asked for in the same batch at the same evaluation time;
+//! - every value comes with its evidence, in the same answer;
 //! - what goes wrong with one policy, query or cluster stays there, becomes a condition with cause and cure,
 //!   and changes no replicas;
 //! - metrics are reached through the Prometheus HTTP API alone.
 //!
-//! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
+//! Modules in reading order: `run`, `policies`, `plan`, `scheduler`, `schedule`,
 //! `querier`, `evidence`, `tick`, `ring`, `cluster`, `pods`, `status`, `events`, `lease`, `records`, `metrics`,
 //! `shared`; beside the controller `check`, `explain` and `import`.
 
@@ -31,7 +31,6 @@ mod metrics;
 mod plan;
 mod pods;
 mod policies;
-mod promql;
 mod querier;
 mod records;
 mod ring;

@@ -9,9 +9,7 @@ pub(crate) mod flags;
 )]
 pub(crate) mod resolve;
 
-#[cfg(test)]
-pub(crate) use autoscaler_querier::Series;
-pub(crate) use autoscaler_querier::{Answer, Outcome, Owner, QueryError, Slots};
+pub(crate) use autoscaler_querier::{Answer, Outcome, Owner, QueryError, Series, Slots};
 
 /// Sources are read and judged, but not asked yet. A policy with one must not be answered by another server.
 pub(crate) fn not_yet(spec: &ScalingPolicySpec) -> Vec<Problem> {

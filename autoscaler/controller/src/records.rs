@@ -102,6 +102,7 @@ mod tests {
     fn input(now_ms: i64) -> Input {
         Input {
             now_ms,
+            cluster: Default::default(),
             policy: Policy {
                 min_replicas: 2,
                 max_replicas: 4,

@@ -189,28 +189,31 @@ fn due(
 async fn batch(shared: Arc<Shared>, jobs: Vec<Job>) {
     let started = Instant::now();
     let now_ms = Timestamp::now().as_millisecond();
-    let mut index: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut index: BTreeMap<String, usize> = BTreeMap::new();
     let mut queries: Vec<String> = Vec::new();
     let mut owners: Vec<Owner> = Vec::new();
-    let mut needs: Vec<BTreeSet<usize>> = Vec::with_capacity(jobs.len());
+    // By metric, the indices of its queries.
+    let mut needs: Vec<Vec<Vec<usize>>> = Vec::with_capacity(jobs.len());
     for job in &jobs {
         let plan = job.policy.plan.as_ref().ok().filter(|_| job.rivals.is_empty());
         let owner: Owner = format!("{}/{}/{}", job.cluster, job.policy.namespace, job.policy.name).into();
-        let wanted = plan.into_iter().flat_map(|p| p.queries()).map(|query| {
-            *index.entry(query).or_insert_with(|| {
-                queries.push(query.to_owned());
+        let wanted = plan.map(|plan| job.state.queries(plan, now_ms)).unwrap_or_default();
+        let mut asked = |query: String| {
+            *index.entry(query).or_insert_with_key(|query| {
+                queries.push(query.clone());
                 owners.push(owner.clone());
                 queries.len() - 1
             })
-        });
-        needs.push(wanted.collect());
+        };
+        needs.push(wanted.into_iter().map(|texts| texts.into_iter().map(&mut asked).collect()).collect());
     }
     shared.metrics.queries.inc_by(queries.len() as u64);
     let mut outcomes: Vec<Option<Arc<Outcome>>> = vec![None; queries.len()];
-    let asked = owners.into_iter().zip(queries.iter().cloned()).collect();
+    let asked = owners.into_iter().zip(queries).collect();
     let mut answers = shared.querier.instant_batch(now_ms, asked, shared.query_timeout);
-    let mut waiting: Vec<(Job, BTreeSet<usize>, BTreeSet<usize>)> =
-        jobs.into_iter().zip(needs).map(|(job, needs)| (job, needs.clone(), needs)).collect();
+    let missing = |needs: &[Vec<usize>]| needs.iter().flatten().copied().collect();
+    let mut waiting: Vec<(Job, BTreeSet<usize>, Vec<Vec<usize>>)> =
+        jobs.into_iter().zip(needs).map(|(job, needs)| (job, missing(&needs), needs)).collect();
     let mut running = FuturesUnordered::new();
     let mut open = true;
     loop {
@@ -221,8 +224,8 @@ async fn batch(shared: Arc<Shared>, jobs: Vec<Job>) {
                 continue;
             }
             let (job, _, needs) = waiting.swap_remove(i);
-            let mine =
-                needs.iter().filter_map(|q| Some((queries[*q].clone(), outcomes[*q].clone()?))).collect();
+            let of = |q: &usize| outcomes.get(*q).cloned().flatten();
+            let mine = needs.iter().map(|metric| metric.iter().map(of).collect()).collect();
             running.push(evaluate(&shared, job, now_ms, mine, started));
         }
         if waiting.is_empty() && running.is_empty() {
@@ -256,7 +259,7 @@ async fn evaluate(
     shared: &Shared,
     mut job: Job,
     now_ms: i64,
-    outcomes: BTreeMap<String, Arc<Outcome>>,
+    outcomes: Vec<Vec<Option<Arc<Outcome>>>>,
     started: Instant,
 ) {
     let tick = Tick {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autoscaler_api::status::MAX_DECISIONS;
 use autoscaler_api::{DecisionSummary, MetricStatus, ScalingPolicyStatus};
-use autoscaler_core::{Decision, Doubt, Evidence, Observation};
+use autoscaler_core::{Decision, Input, Observation, Samples, SelectorSamples};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
@@ -32,11 +32,10 @@ impl Said {
     }
 
     /// The decision's own conditions.
-    pub(crate) fn by_decision(decision: &Decision) -> Vec<Self> {
-        let said = |c: &autoscaler_core::Condition| {
-            Self::new(&c.kind.to_string(), c.status, &c.reason, c.message.clone())
-        };
-        decision.conditions.iter().map(said).collect()
+    pub(crate) fn by_decision(decision: &Decision, input: &Input) -> Vec<Self> {
+        let said =
+            |c: autoscaler_core::Condition| Self::new(&c.kind.to_string(), c.status, &c.reason, c.message);
+        decision.conditions(input).into_iter().map(said).collect()
     }
 }
 
@@ -76,55 +75,60 @@ pub(crate) fn say(
 }
 
 /// Each metric's value with its evidence.
-pub(crate) fn metrics(
-    plans: &[MetricPlan],
-    observations: &[Observation],
-    decision: &Decision,
-) -> Vec<MetricStatus> {
+pub(crate) fn metrics(plans: &[MetricPlan], input: &Input, decision: &Decision) -> Vec<MetricStatus> {
     let verdicts: BTreeMap<&str, _> = decision.metrics.iter().map(|v| (v.name.as_str(), v)).collect();
+    let duration = |ms: i64| thanos_model::format_duration(Duration::from_millis(ms.max(0).unsigned_abs()));
     plans
         .iter()
         .filter_map(|plan| {
             let verdict = verdicts.get(plan.name.as_str())?;
-            let observation = observations.iter().find(|o| o.name == plan.name)?;
-            let doubts: &[Doubt] = match &verdict.evidence {
-                Evidence::Sufficient => &[],
-                Evidence::Insufficient { doubts, .. } => doubts,
+            let observation = input.observations.iter().find(|o| o.name == plan.name)?;
+            let known = decision.history.metrics.iter().find(|known| known.name == plan.name);
+            let doubts = verdict.evidence.doubts();
+            let answered = |cluster: &str| {
+                let doubted = doubts.iter().any(|doubt| doubt.cluster().is_some_and(|c| *c == *cluster));
+                !doubted
+                    && selectors(observation).iter().any(|s| s.clusters.iter().any(|c| c.cluster == *cluster))
             };
-            let doubtful = |cluster: &str| {
-                doubts.iter().any(|d| match d {
-                    Doubt::ClusterMissing { cluster: c }
-                    | Doubt::Stale { cluster: c, .. }
-                    | Doubt::FromTheFuture { cluster: c, .. } => c == cluster,
-                    _ => false,
-                })
+            // Those that the policy names, else those that are remembered.
+            let expected: Vec<String> = if plan.clusters.is_empty() {
+                let remembered = known.into_iter().flat_map(|known| &known.clusters);
+                remembered.map(|c| c.name.to_string()).filter(|c| !c.is_empty()).collect()
+            } else {
+                plan.clusters.clone()
             };
-            let fresh = |c: &&String| {
-                observation.newest_sample_age_ms.get(*c).is_some_and(Option::is_some) && !doubtful(c)
-            };
-            let (answered, missing) = plan.clusters.iter().partition::<Vec<&String>, _>(fresh);
+            let (answered, missing) = expected.into_iter().partition(|c| answered(c));
+            let mut warnings = observation.warnings.clone();
+            warnings.extend(observation.incomplete.clone());
             Some(MetricStatus {
-                name: plan.name.clone(),
+                name: plan.name.to_string(),
                 value: verdict.value.map(|v| v.to_string()),
-                age: oldest_ms(observation)
-                    .map(|ms| thanos_model::format_duration(Duration::from_millis(ms.max(0).unsigned_abs()))),
+                age: oldest_ms(observation, input.now_ms).map(duration),
                 sufficient: doubts.is_empty(),
                 message: (!doubts.is_empty()).then(|| {
                     let texts: Vec<String> = doubts.iter().map(|d| format!("{d} ({})", d.cure())).collect();
                     texts.join("; ").chars().take(MAX_MESSAGE).collect()
                 }),
-                clusters_answered: answered.into_iter().cloned().collect(),
-                clusters_missing: missing.into_iter().cloned().collect(),
-                warnings: observation.warnings.clone(),
+                clusters_answered: answered,
+                clusters_missing: missing,
+                warnings,
                 proposal: verdict.proposal,
             })
         })
         .collect()
 }
 
-/// Age of the newest sample of the cluster that lags most.
-pub(crate) fn oldest_ms(observation: &Observation) -> Option<i64> {
-    observation.newest_sample_age_ms.values().copied().flatten().max()
+fn selectors(observation: &Observation) -> &[SelectorSamples] {
+    match &observation.samples {
+        Samples::Seen(selectors) => selectors,
+        Samples::Timeless | Samples::Unknown(_) => &[],
+    }
+}
+
+/// Age of the slowest series' newest sample of the cluster that lags most.
+pub(crate) fn oldest_ms(observation: &Observation, now_ms: i64) -> Option<i64> {
+    let clusters = selectors(observation).iter().flat_map(|selector| &selector.clusters);
+    clusters.map(|c| now_ms.saturating_sub(c.slowest_ms.unwrap_or(c.newest_ms))).max()
 }
 
 /// Puts a decision in front, if it differs from the one before in more than numbers.

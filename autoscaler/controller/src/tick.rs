@@ -7,12 +7,11 @@
 //!
 //! A conflict or a failed write is not repeated: the next evaluation reads again and decides anew.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoscaler_api::conditions::{events, reasons, types};
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
-use autoscaler_core::{Decision, History, Input, Mode, Observation, Scale, decide};
+use autoscaler_core::{Decision, History, Input, Mode, Scale, decide};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
@@ -21,9 +20,9 @@ use tokio::time::Instant;
 
 use crate::cluster::{CallError, Cluster, Target, is_conflict, is_missing, may_have_happened};
 use crate::events::Told;
-use crate::evidence;
+use crate::evidence::{self, Question};
 use crate::metrics::{MetricLabels, OutcomeLabels, PolicyLabels};
-use crate::plan::Plan;
+use crate::plan::{MetricPlan, Plan};
 use crate::policies::Policy;
 use crate::querier::Outcome;
 use crate::ring::reconcile::{self, Memory};
@@ -52,6 +51,11 @@ impl State {
     pub(crate) fn new(status: ScalingPolicyStatus) -> Self {
         Self { status, ..Self::default() }
     }
+
+    /// The queries of an evaluation at `now_ms`, by metric.
+    pub(crate) fn queries(&self, plan: &Plan, now_ms: i64) -> Vec<Vec<String>> {
+        plan.queries(now_ms, &self.history)
+    }
 }
 
 /// The evaluation at hand.
@@ -63,8 +67,8 @@ pub(crate) struct Tick<'a> {
     pub rivals: Vec<String>,
     /// The time that queries were evaluated at.
     pub now_ms: i64,
-    /// What the querier said.
-    pub outcomes: &'a BTreeMap<String, Arc<Outcome>>,
+    /// What the querier said, by metric; `None` is a query that was never answered.
+    pub outcomes: &'a [Vec<Option<Arc<Outcome>>>],
 }
 
 /// What became of an evaluation, as a label.
@@ -151,7 +155,8 @@ impl Tick<'_> {
         let input = self.input(state, plan, target);
         let decision = decide(&input);
         state.history = decision.history.clone();
-        let mut said = Said::by_decision(&decision);
+        let mut said = Said::by_decision(&decision, &input);
+        let cause = decision.cause(&input);
 
         let (write, ring_event) = self.ring(state, status, plan, target, &decision, &mut said).await;
         let limits = limits(&decision);
@@ -163,7 +168,7 @@ impl Tick<'_> {
         let mut became = became(&decision, current, plan.policy.mode);
         let mut written = false;
         if let Some(to) = write {
-            let (result, outcome) = self.write(state, plan, target, to, &decision).await;
+            let (result, outcome) = self.write(state, plan, target, to, &cause).await;
             written = outcome == "written";
             became = outcome;
             said.retain(|s| s.kind != result.kind);
@@ -174,7 +179,7 @@ impl Tick<'_> {
         }
         status.current_replicas = Some(write.filter(|_| written).unwrap_or(current));
         status.desired_replicas = Some(decision.desired_replicas);
-        status.metrics = status::metrics(&plan.metrics, &input.observations, &decision);
+        status.metrics = status::metrics(&plan.metrics, &input, &decision);
         let failed_again = !news && !written && state.unanswered.is_none();
         if failed_again && let Some(digest) = &digest {
             self.shared.records.discard(digest);
@@ -185,7 +190,7 @@ impl Tick<'_> {
                 from: current,
                 to: write.unwrap_or(decision.desired_replicas),
                 written,
-                cause: decision.cause.clone(),
+                cause,
                 limits,
                 digest,
             };
@@ -199,22 +204,31 @@ impl Tick<'_> {
         if written {
             latest.written(&self.labels(), &decision, &input);
         }
-        self.measure(status, plan, &input.observations);
+        self.measure(status, plan, &input);
         (said, became)
     }
 
     fn input(&self, state: &State, plan: &Plan, target: &Target) -> Input {
-        let find = |query: &str| self.outcomes.get(query).map(AsRef::as_ref);
-        let observe = |m| evidence::observe(m, &self.shared.cluster_label, self.now_ms, find);
+        let observe = |(index, metric): (usize, &MetricPlan)| {
+            let outcomes: Vec<Option<&Outcome>> =
+                self.outcomes.get(index).into_iter().flatten().map(Option::as_deref).collect();
+            let question = Question {
+                now_ms: self.now_ms,
+                settled_ms: state.history.settled_ms(&metric.name),
+                cluster_label: &self.shared.cluster_label,
+            };
+            evidence::observe(metric, question, &outcomes)
+        };
         Input {
             now_ms: self.now_ms,
+            cluster: self.cluster.name.as_str().into(),
             policy: plan.policy.clone(),
             scale: Scale {
                 spec_replicas: target.replicas(),
                 status_replicas: target.status_replicas(),
                 ready_replicas: target.ready_replicas,
             },
-            observations: plan.metrics.iter().map(observe).collect(),
+            observations: plan.metrics.iter().enumerate().map(observe).collect(),
             history: state.history.clone(),
         }
     }
@@ -257,7 +271,7 @@ impl Tick<'_> {
         plan: &Plan,
         target: &Target,
         to: i32,
-        decision: &Decision,
+        cause: &str,
     ) -> (Said, Became) {
         let from = target.replicas();
         let Some(spec) = &self.policy.spec else {
@@ -274,10 +288,10 @@ impl Tick<'_> {
                     policy = %format_args!("{}/{}", self.policy.namespace, self.policy.name),
                     from,
                     to,
-                    cause = decision.cause,
+                    cause,
                     "scaled"
                 );
-                let note = format!("New size: {to}; reason: {}", decision.cause);
+                let note = format!("New size: {to}; reason: {cause}");
                 self.event(false, events::SUCCESSFUL_RESCALE, &note).await;
                 let message = format!("the controller was able to update the target scale to {to}");
                 (able(true, reasons::SUCCEEDED_RESCALE, message), "written")
@@ -355,7 +369,7 @@ impl Tick<'_> {
         }
     }
 
-    fn measure(&self, status: &ScalingPolicyStatus, plan: &Plan, observations: &[Observation]) {
+    fn measure(&self, status: &ScalingPolicyStatus, plan: &Plan, input: &Input) {
         let labels = self.labels();
         let metrics = &self.shared.metrics;
         let gauge = |family: &Family<PolicyLabels, Gauge>, value: i64| {
@@ -370,15 +384,16 @@ impl Tick<'_> {
         if plan.ring.is_some() {
             gauge(&metrics.ring_version, status.ring.as_ref().map_or(0, |r| r.version));
         }
-        for observation in observations {
+        for observation in &input.observations {
             let labels = MetricLabels {
                 cluster: labels.cluster.clone(),
                 namespace: labels.namespace.clone(),
                 policy: labels.policy.clone(),
-                metric: observation.name.clone(),
+                metric: observation.name.to_string(),
             };
             // Unknown is not zero.
-            let seconds = status::oldest_ms(observation).map_or(f64::NAN, |ms| ms as f64 / 1000.0);
+            let seconds =
+                status::oldest_ms(observation, input.now_ms).map_or(f64::NAN, |ms| ms as f64 / 1000.0);
             metrics.evidence_age.get_or_create(&labels).set(seconds);
         }
     }

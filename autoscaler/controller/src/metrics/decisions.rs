@@ -114,17 +114,15 @@ mod tests {
     fn input(replicas: i32, max_replicas: i32) -> Input {
         Input {
             now_ms: 0,
+            cluster: Default::default(),
             policy: Policy {
                 min_replicas: 1,
                 max_replicas,
                 metrics: vec![autoscaler_core::MetricSpec {
                     name: "m".into(),
+                    revision: 0,
                     target: autoscaler_core::Target::Value { value_milli: 1000 },
-                    evidence: autoscaler_core::EvidenceSpec {
-                        max_age_ms: 1000,
-                        clusters: vec![],
-                        window_ms: 0,
-                    },
+                    evidence: Default::default(),
                     fallback: None,
                 }],
                 behavior: None,
