@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use autoscaler_api::Mode;
 use autoscaler_import::{Import, Options, QueryFacts, import};
+use thanos_promql_syntax::Query;
 use thanos_telemetry::{RunError, cli};
-
-use crate::promql;
 
 /// Exit code where a policy does not do all that its origin did.
 const EXIT_OPEN: u8 = 2;
@@ -70,8 +69,8 @@ fn verdict(imported: &Import) -> Result<(), RunError> {
 }
 
 fn judge(query: &str) -> Result<QueryFacts, String> {
-    let query = promql::parse(query)?;
-    Ok(QueryFacts { shortest_range_ms: query.shortest_range_ms })
+    let query = Query::parse(query).map_err(|e| e.to_string())?;
+    Ok(QueryFacts { shortest_range_ms: query.shortest_range_ms() })
 }
 
 /// A file's text under the name that it is told by.
