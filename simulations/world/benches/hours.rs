@@ -12,21 +12,23 @@ use std::time::Instant;
 use simulations_kernel::{Schedule, Trace};
 use simulations_world::Load;
 
-use stand_in::{HOUR_MS, busy, live, troubled};
+use stand_in::{HOUR_MS, Trust, busy, live, troubled};
 
 fn main() {
     // Whoever only wants to see that it runs gets one of each.
     let seeds = if std::env::args().any(|arg| arg == "--bench") { 50 } else { 1 };
-    for (what, load, faulty) in [
-        ("constant load, no faults", (|_| Load::constant(400.0)) as fn(u64) -> Load, false),
-        ("busy load, no faults", busy, false),
-        ("busy load, faults", busy, true),
+    let constant: fn(u64) -> Load = |_| Load::constant(400.0);
+    for (what, load, faulty, trust) in [
+        ("a controller that believes anything, constant load", constant, false, Trust::Anything),
+        ("one that asks for evidence, constant load", constant, false, Trust::Evidence),
+        ("the same, busy load", busy as fn(u64) -> Load, false, Trust::Evidence),
+        ("the same, busy load and faults", busy, true, Trust::Evidence),
     ] {
         let began = Instant::now();
         let mut events = 0;
         for seed in 0..seeds {
             let faults = if faulty { troubled(seed, HOUR_MS) } else { Schedule::default() };
-            events += live(seed, HOUR_MS, load(seed), faults, &Trace::new()).events;
+            events += live(seed, HOUR_MS, load(seed), faults, trust, &Trace::new()).events;
         }
         let took = began.elapsed().as_secs_f64();
         let hours = seeds as f64;

@@ -30,7 +30,7 @@ pub mod querier;
 pub mod run;
 pub mod world;
 
-pub use api::{ApiFault, ApiFaults, Scope};
+pub use api::{ApiFault, ApiFaultKind, ApiFaults, Scope, Verb};
 pub use fleet::{Fleet, Scrape};
 pub use load::Load;
 pub use metrics::{Cluster, MetricFault, Metrics, Part};

@@ -212,7 +212,8 @@ impl Scraping {
             } else {
                 [i64::MAX; 3]
             };
-            let (mut samples, mut copies): (Vec<(i64, f64)>, Vec<(i64, f64)>) = Default::default();
+            let mut samples: Vec<(i64, f64)> = Vec::new();
+            let mut copies: Vec<(i64, f64)> = Vec::new();
             for back in looks_back {
                 let mut newest = i64::MIN;
                 samples.clear();

@@ -8,10 +8,10 @@ use simulations_kernel::{Clock, Fault, Schedule, Skew, Streams, Trace, shrink, s
 use thanos_telemetry::Shutdown;
 use tokio::time::{Duration, Instant};
 
-use crate::api::{self, ApiFault, ApiFaults};
+use crate::api::{ApiFault, ApiFaults, fault as api};
 use crate::fleet::{Fleet, Scrape};
 use crate::load::Load;
-use crate::metrics::{Cluster, MetricFault, Metrics, fault};
+use crate::metrics::{Cluster, MetricFault, Metrics, fault as metrics};
 use crate::pods::{self, PodFault};
 use crate::querier::Querier;
 
@@ -60,7 +60,7 @@ pub struct Size {
 /// All that goes wrong in the world of a seed, of every sort about as much.
 pub fn drawn(streams: &Streams, size: Size, bounds: &swarm::Bounds) -> Schedule<WorldFault> {
     let api = swarm::schedule(&streams.of("api"), api::SOURCES, &(), bounds).map(WorldFault::Api);
-    let metric = swarm::schedule(&streams.of("metric"), fault::SOURCES, &size.clusters, bounds)
+    let metric = swarm::schedule(&streams.of("metric"), metrics::SOURCES, &size.clusters, bounds)
         .map(WorldFault::Metric);
     let pod = swarm::schedule(&streams.of("pod"), pods::SOURCES, &(), bounds).map(WorldFault::Pod);
     let clock = swarm::schedule(&streams.of("clock"), CLOCKS, &size.actors, bounds);

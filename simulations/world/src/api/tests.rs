@@ -1,6 +1,5 @@
-use std::time::Duration;
-
 use futures::StreamExt as _;
+use http::Method;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, PostParams, WatchEvent, WatchParams};
 use simulations_kernel::Clock;

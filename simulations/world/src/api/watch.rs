@@ -6,7 +6,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
-use super::ApiFaultKind;
+use super::fault::ApiFaultKind;
 
 /// The watch until it is cut, each chunk with what befalls it as it comes.
 pub(super) fn disturbed(

@@ -7,14 +7,15 @@ mod stand_in;
 
 use std::process::Command;
 
+use simulations_kernel::shrink::shrink;
 use simulations_kernel::{Schedule, Trace};
-use simulations_world::Load;
 use simulations_world::world::EPOCH_MS;
+use simulations_world::{Load, WorldFault};
 
-use stand_in::{HOUR_MS, busy, live, troubled};
+use stand_in::{HOUR_MS, Trust, busy, live, troubled};
 
 /// A world of the tests that have many.
-const SHORT_MS: i64 = HOUR_MS / 6;
+const SHORT_MS: i64 = HOUR_MS / 12;
 
 #[test]
 fn replicas_follow_the_load_in_virtual_time() {
@@ -25,7 +26,7 @@ fn replicas_follow_the_load_in_virtual_time() {
         (1_800_000, 900.0),
         (1_800_000, 200.0),
     ]);
-    let life = live(1, HOUR_MS, load, Schedule::default(), &Trace::new());
+    let life = live(1, HOUR_MS, load, Schedule::default(), Trust::Evidence, &Trace::new());
     assert_eq!((life.wanted, life.asked, life.range), (6, 6, (4, 20)), "{life:?}");
     assert_eq!(life.ticks, 721, "{life:?}");
 }
@@ -33,20 +34,27 @@ fn replicas_follow_the_load_in_virtual_time() {
 #[test]
 fn after_the_faults_replicas_are_what_the_load_asks_for() {
     for seed in 0..8 {
-        let life = live(seed, HOUR_MS / 2, Load::constant(400.0), troubled(seed, HOUR_MS / 2), &Trace::new());
+        let life = live(
+            seed,
+            HOUR_MS / 2,
+            Load::constant(400.0),
+            troubled(seed, HOUR_MS / 2),
+            Trust::Evidence,
+            &Trace::new(),
+        );
         assert!((9..=10).contains(&life.wanted), "seed {seed}: {life:?}");
     }
 }
 
 fn of_seed(seed: u64, trace: &Trace) -> stand_in::Life {
-    live(seed, SHORT_MS, busy(seed), troubled(seed, SHORT_MS), trace)
+    live(seed, SHORT_MS, busy(seed), troubled(seed, SHORT_MS), Trust::Evidence, trace)
 }
 
 #[test]
 fn the_same_seed_is_the_same_world() {
     let first = Trace::complete();
     let once = of_seed(7, &first);
-    assert!(once.events > 120, "{once:?}");
+    assert!(once.events > 60, "{once:?}");
     for _ in 0..19 {
         let again = Trace::complete();
         assert_eq!(of_seed(7, &again), once);
@@ -55,6 +63,23 @@ fn the_same_seed_is_the_same_world() {
     assert_ne!(once.digest, of_seed(8, &Trace::new()).digest);
     let digests: Vec<String> = (0..2).map(|_| elsewhere(7)).collect();
     assert_eq!(digests, [once.digest.clone(), once.digest]);
+}
+
+/// Who believes anything is found out in some world, and what it takes is next to nothing.
+#[test]
+fn a_world_in_which_a_lie_is_believed_shrinks_to_the_lie() {
+    let believes = |seed: u64, faults: &Schedule<WorldFault>| {
+        let load = Load::constant(400.0);
+        let life = live(seed, SHORT_MS, load, faults.clone(), Trust::Anything, &Trace::new());
+        !life.lies_ms.is_empty()
+    };
+    assert!(!believes(0, &Schedule::default()), "without faults nobody lies");
+    let is_found = |seed: &u64| believes(*seed, &troubled(*seed, SHORT_MS));
+    let seed = (0..20).find(is_found).unwrap();
+    let all = troubled(seed, SHORT_MS);
+    let least = shrink(&all, 60, |faults| believes(seed, faults));
+    assert!(believes(seed, &least), "{least:?}");
+    assert_eq!(least.faults.len(), 1, "of {}: {least:#?}", all.faults.len());
 }
 
 const PLACE: &str = "WORLD_DIGEST_FILE";

@@ -48,10 +48,20 @@ struct StandIn {
     api: Api<Deployment>,
     history: History,
     policy: Value,
+    trust: Trust,
+}
+
+/// What a controller does with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// It asks how complete the answer is.
+    Evidence,
+    /// It takes every value for true, as many do.
+    Anything,
 }
 
 impl StandIn {
-    fn new(actor: Actor) -> Self {
+    fn new(actor: Actor, trust: Trust) -> Self {
         let policy = json!({
             "minReplicas": 2, "maxReplicas": 40, "mode": "Active", "intervalMs": INTERVAL_MS,
             "defaults": {"tolerance": "0.1", "downscaleWindowMs": 60_000, "scaleUpLimitFactor": 2, "scaleUpLimitMinimum": 4},
@@ -65,6 +75,7 @@ impl StandIn {
             actor,
             history: History::default(),
             policy,
+            trust,
         }
     }
 
@@ -104,10 +115,19 @@ impl StandIn {
                 "newestSampleAgeMs": ages, "warnings": value["warnings"].as_array().cloned().unwrap_or_default()}],
         }))
         .unwrap();
-        let decision = decide(&input);
-        self.history = decision.history.clone();
-        let Some(to) = decision.write else { return Some(()) };
-        world.note(format_args!("{} decides {to}: {}", self.actor.name, decision.cause));
+        let to = match self.trust {
+            Trust::Evidence => {
+                let decision = decide(&input);
+                self.history = decision.history.clone();
+                let to = decision.write?;
+                world.note(format_args!("{} decides {to}: {:?}", self.actor.name, decision.cause));
+                to
+            }
+            Trust::Anything => {
+                let value = rows.first().and_then(number).filter(|value| value.is_finite())?;
+                ((value / TARGET).ceil() as i32).clamp(2, 40)
+            }
+        };
         let patch = json!({"metadata": {"resourceVersion": target.metadata.resource_version}, "spec": {"replicas": to}});
         let patch = Patch::Merge(&patch);
         let params = PatchParams::default();
@@ -130,6 +150,8 @@ pub(crate) struct Life {
     /// The fewest and the most that were wanted.
     pub(crate) range: (i32, i32),
     pub(crate) ticks: u32,
+    /// When replicas were lowered below what the load had asked for all the time.
+    pub(crate) lies_ms: Vec<i64>,
 }
 
 pub(crate) fn live(
@@ -137,19 +159,28 @@ pub(crate) fn live(
     lasts_ms: i64,
     load: Load,
     faults: Schedule<WorldFault>,
+    trust: Trust,
     trace: &Trace,
 ) -> Life {
     simulations_world::run(async {
         let world = World::begin(setup(seed, load, faults), trace.clone()).unwrap();
-        let mut controller = StandIn::new(world.actor(0));
+        let mut controller = StandIn::new(world.actor(0), trust);
         let mut timer = tokio::time::interval(Duration::from_millis(INTERVAL_MS.unsigned_abs()));
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let (mut range, mut ticks) = ((i32::MAX, 0), 0);
+        let (mut range, mut ticks, mut before, mut lies_ms) = ((i32::MAX, 0), 0, 0, Vec::new());
         while world.now_ms() < lasts_ms {
             timer.tick().await;
             controller.tick(&world).await;
             let wanted = wanted(&world);
             range = (range.0.min(wanted), range.1.max(wanted));
+            let now = world.now_ms();
+            // A tenth is what rates over a window are off by when pods come and go.
+            let asked = world.metrics.true_lowest(now - 60_000, now) / TARGET * 0.9;
+            // Before there is a window of samples nobody can know better.
+            if now > 120_000 && wanted < before && f64::from(wanted) < asked {
+                lies_ms.push(now);
+            }
+            before = wanted;
             ticks += 1;
         }
         world.note(format_args!(
@@ -171,6 +202,7 @@ pub(crate) fn live(
             asked,
             range,
             ticks,
+            lies_ms,
         };
         world.end();
         life
