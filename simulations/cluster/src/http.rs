@@ -252,7 +252,7 @@ impl Exchange<'_> {
         let object = in_version(resource, object);
         let (shape, encoding) = self.form()?;
         let value = match shape {
-            Shape::Whole => object.into_owned(),
+            Shape::Whole => return Ok(reply_as(encoding, code, &object, warnings)),
             Shape::Table => {
                 table::table(resource, &[&object], self.param("includeObject"), self.server.clock.now())
             }

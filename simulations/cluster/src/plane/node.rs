@@ -13,7 +13,7 @@ use simulations_kernel::Clock;
 use tokio::time::Instant;
 
 use super::kubelet::{Fate, Happened, Kubelet, PodSeen, Step};
-use crate::api::{Api, Call, DeleteOptions, PatchKind, State, Subresource};
+use crate::api::{Api, Call, DeleteOptions, State, Subresource};
 use crate::error::{ApiError, Result};
 use crate::node::{ContainerState, Ended, Identity, Phase, pod_status};
 use crate::object;
@@ -227,8 +227,7 @@ fn take(api: &Api, life: &mut Life, step: Step, now: Timestamp) -> Result<()> {
     life.status = status;
     api.with(|state| {
         let body = json!({"metadata": {"uid": life.pod.uid()}, "status": life.status});
-        let mut call = call(state, life, Subresource::Status)?;
-        state.patch(&mut call, PatchKind::Merge, body, now).map(drop)
+        state.merge(&call(state, life, Subresource::Status)?, &body, now).map(drop)
     })
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use simulations_kernel::Clock;
 
-use crate::api::{Api, Call, DeleteOptions, PatchKind, State, Subresource};
+use crate::api::{Api, Call, DeleteOptions, State, Subresource};
 use crate::error::{ApiError, Result};
 use crate::object;
 
@@ -168,8 +168,8 @@ impl<K: Managed> Objects<K> {
         subresource: Subresource,
     ) -> kube::Result<()> {
         let patched = direct.write(|state, now| {
-            let mut call = self.call(state, name, subresource)?;
-            state.patch(&mut call, PatchKind::Merge, patch.clone(), now)
+            let call = self.call(state, name, subresource)?;
+            state.merge(&call, patch, now)
         });
         patched.map(drop)
     }

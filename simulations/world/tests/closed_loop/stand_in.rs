@@ -125,7 +125,8 @@ impl StandIn {
             }
             Trust::Anything => {
                 let value = rows.first().and_then(number).filter(|value| value.is_finite())?;
-                ((value / TARGET).ceil() as i32).clamp(2, 40)
+                let to = ((value / TARGET).ceil() as i32).clamp(2, 40);
+                (Some(to) != spec.replicas).then_some(to)?
             }
         };
         let patch = json!({"metadata": {"resourceVersion": target.metadata.resource_version}, "spec": {"replicas": to}});
