@@ -33,7 +33,7 @@ pub mod world;
 pub use api::{ApiFault, ApiFaultKind, ApiFaults, Scope, Verb};
 pub use fleet::{Fleet, Scrape};
 pub use load::Load;
-pub use metrics::{Cluster, MetricFault, Metrics, Part};
+pub use metrics::{Cluster, MetricFault, Metrics, Part, Told};
 pub use pods::{PodFault, Pods};
 pub use querier::{Querier, Reply, Unreachable};
 pub use run::run;

@@ -13,7 +13,7 @@ use thanos_promql::source::{SelectRequest, Series, SeriesSet, SeriesSource, Sour
 
 use crate::fleet::{Fleet, Pod, Scraped};
 use fault::{Arrival, concerns};
-pub use fault::{MetricFault, Part};
+pub use fault::{MetricFault, Part, Told};
 
 /// A cluster whose pods are scraped.
 #[derive(Debug, Clone)]
@@ -55,6 +55,7 @@ struct Scraping {
 pub(crate) struct Hidden {
     pub(crate) parts: Vec<Part>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) is_partial: bool,
 }
 
 impl Metrics {
@@ -112,14 +113,15 @@ impl Metrics {
         let at = u64::try_from(self.now_ms()).unwrap_or(0);
         let mut hidden = Hidden::default();
         for fault in self.0.faults.on(at) {
-            let MetricFault::Hidden { part, permille, warned } = &fault.kind else { continue };
+            let MetricFault::Hidden { part, permille, told } = &fault.kind else { continue };
             let mut luck = fault.streams(streams).stream("query");
             luck.seek(query);
             if luck.below(1000) >= *permille {
                 continue;
             }
             hidden.parts.push(*part);
-            if *warned {
+            hidden.is_partial |= *told == Told::IsPartial;
+            if *told == Told::Warning {
                 let clusters = self.0.clusters.lock();
                 let name = clusters.get(part.cluster).map_or("?", |c| c.cluster.name.as_str());
                 hidden.warnings.push(format!(

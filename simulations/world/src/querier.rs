@@ -123,7 +123,7 @@ impl Querier {
         match answer {
             Ok(mut result) => {
                 result.warnings.extend(warnings);
-                Reply { status: 200, body: json::success(&result) }
+                Reply { status: 200, body: json::success(&result, view.hidden.is_partial) }
             }
             Err(error) => failure(&error),
         }

@@ -95,8 +95,8 @@ pub enum MetricFault {
         part: Part,
         /// Of how many of a thousand answers.
         permille: u64,
-        /// Whether the answer says so.
-        warned: bool,
+        /// How the answer says so.
+        told: Told,
     },
     /// The querier refuses with a status.
     Refused {
@@ -114,6 +114,19 @@ pub enum MetricFault {
     },
     /// What comes is no answer of a Prometheus API.
     Garbage,
+}
+
+/// How a server says that its answer is not all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Told {
+    /// It does not.
+    #[default]
+    Nothing,
+    /// By a warning, as Thanos does.
+    Warning,
+    /// By `isPartial`, as VictoriaMetrics does.
+    IsPartial,
 }
 
 /// When a sample that was scraped at a time arrives.
@@ -206,7 +219,10 @@ pub const SOURCES: &[swarm::Source<MetricFault, usize>] = &[
         draw: |s, n| MetricFault::Hidden {
             part: Part::drawn(s, *n),
             permille: if s.chance(0.5) { 1000 } else { s.between(100, 900).unsigned_abs() },
-            warned: s.chance(0.5),
+            told: s
+                .pick(&[Told::Nothing, Told::Nothing, Told::Warning, Told::IsPartial])
+                .copied()
+                .unwrap_or_default(),
         },
     },
     swarm::Source {

@@ -6,9 +6,13 @@ use std::fmt::Write as _;
 use thanos_model::{Labels, TimestampMs, Value};
 use thanos_promql::{QueryResult, QueryValue};
 
-/// A result with what the evaluation had to say about it.
-pub(super) fn success(result: &QueryResult) -> String {
-    let mut out = String::from(r#"{"status":"success","data":{"resultType":""#);
+/// A result with what the evaluation had to say about it; `isPartial` is only written where it is so.
+pub(super) fn success(result: &QueryResult, is_partial: bool) -> String {
+    let mut out = String::from(r#"{"status":"success","#);
+    if is_partial {
+        out.push_str(r#""isPartial":true,"#);
+    }
+    out.push_str(r#""data":{"resultType":""#);
     match &result.value {
         QueryValue::Scalar { t_ms, value } => {
             out.push_str(r#"scalar","result":"#);

@@ -4,7 +4,7 @@ use simulations_kernel::{Clock, Fault, Schedule};
 use super::*;
 use crate::fleet::{Fleet, Scrape};
 use crate::load::Load;
-use crate::metrics::{Cluster, Part};
+use crate::metrics::{Cluster, Part, Told};
 use crate::world::EPOCH_MS;
 
 /// East with four pods and 100 requests a second, west with two and 50, scraped each second.
@@ -132,15 +132,25 @@ fn each_fault_shows_in_its_own_way() {
         (MetricFault::NotANumber { part: east }, 150, rate_of("east"), Some(f64::NAN)),
         (MetricFault::Copies { part: east }, 150, rate_of("east"), Some(200.0)),
         (MetricFault::Copies { part: east }, 150, pods.clone(), Some(8.0)),
-        (MetricFault::Hidden { part: east, permille: 1000, warned: false }, 150, rate_of("east"), None),
-        (MetricFault::Hidden { part: east, permille: 1000, warned: false }, 150, RATE.to_owned(), Some(50.0)),
+        (MetricFault::Hidden { part: east, permille: 1000, told: Told::Nothing }, 150, rate_of("east"), None),
         (
-            MetricFault::Hidden { part: east, permille: 1000, warned: false },
+            MetricFault::Hidden { part: east, permille: 1000, told: Told::Nothing },
+            150,
+            RATE.to_owned(),
+            Some(50.0),
+        ),
+        (
+            MetricFault::Hidden { part: east, permille: 1000, told: Told::Nothing },
             201,
             RATE.to_owned(),
             Some(150.0),
         ),
-        (MetricFault::Hidden { part: half, permille: 1000, warned: false }, 150, pods.clone(), Some(3.0)),
+        (
+            MetricFault::Hidden { part: half, permille: 1000, told: Told::Nothing },
+            150,
+            pods.clone(),
+            Some(3.0),
+        ),
     ] {
         crate::run(async {
             let querier = querier(vec![(fault.clone(), 100_000, 200_000)]);
@@ -184,16 +194,17 @@ fn samples_can_come_in_another_order_but_none_twice() {
 #[test]
 fn a_querier_can_say_that_it_says_not_all_or_say_nothing_of_it() {
     crate::run(async {
-        let hidden = |warned| MetricFault::Hidden { part: Part::all(1), permille: 400, warned };
-        for warned in [true, false] {
-            let querier = querier(vec![(hidden(warned), 50_000, 200_000)]);
+        let hidden = |told| MetricFault::Hidden { part: Part::all(1), permille: 400, told };
+        for told in [Told::Nothing, Told::Warning, Told::IsPartial] {
+            let querier = querier(vec![(hidden(told), 50_000, 200_000)]);
             until(&querier, 100_000).await;
             let mut partial = 0;
             for _ in 0..200 {
                 let answer = ask(&querier, "count(request_total)").await;
                 let is_partial = rows(&answer)[0].1 < 6.0;
                 partial += u32::from(is_partial);
-                assert_eq!(answer["warnings"].is_array(), is_partial && warned);
+                assert_eq!(answer["warnings"].is_array(), is_partial && told == Told::Warning);
+                assert_eq!(answer["isPartial"] == true, is_partial && told == Told::IsPartial);
             }
             assert!((50..110).contains(&partial), "{partial} of 200");
         }
