@@ -1,7 +1,7 @@
 //! One hash for everything that is drawn: the same seed and the same words give the same number, on every machine.
 
 /// A number from a seed and words. FNV-1a, with splitmix64's last steps so that all bits depend on all words.
-pub(crate) fn hash<'a>(seed: u64, words: impl IntoIterator<Item = &'a str>) -> u64 {
+pub fn hash<'a>(seed: u64, words: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ seed;
     for word in words {
         // What is in no text, so that ("a", "bc") is not ("ab", "c").
@@ -13,7 +13,7 @@ pub(crate) fn hash<'a>(seed: u64, words: impl IntoIterator<Item = &'a str>) -> u
 }
 
 /// splitmix64's finaliser.
-pub(crate) fn mix(number: u64) -> u64 {
+pub fn mix(number: u64) -> u64 {
     let mut z = number;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
