@@ -1,6 +1,5 @@
 //! A controller for tests, as small as one can be, and an hour in its world.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autoscaler_core::{History, Input, decide};
@@ -24,6 +23,8 @@ spec:
 
 /// A policy's interval.
 const INTERVAL_MS: i64 = 5000;
+/// What a policy takes for fresh.
+const MAX_AGE_MS: i64 = 20_000;
 /// An hour, in milliseconds.
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 /// Requests a second that a replica is meant to have.
@@ -68,7 +69,7 @@ impl StandIn {
             "behavior": null,
             "metrics": [{"name": "requests", "fallback": null,
                 "target": {"type": "AverageValue", "averageValueMilli": 50_000},
-                "evidence": {"maxAgeMs": 20_000, "clusters": ["east", "west"], "windowMs": 30_000}}],
+                "evidence": {"maxAgeMs": MAX_AGE_MS, "clusters": ["east", "west"], "windowMs": 30_000}}],
         });
         Self {
             api: Api::default_namespaced(actor.client(0).unwrap()),
@@ -89,30 +90,21 @@ impl StandIn {
         let within = Duration::from_secs(4);
         let target = tokio::time::timeout(within, self.api.get("web")).await.ok()?.ok()?;
         let now_ms = self.actor.clock.now_ms();
-        let value = self.query("sum(rate(request_total{deployment=\"web\"}[30s]))", now_ms).await?;
-        let newest =
-            self.query("max by (cluster) (timestamp(request_total{deployment=\"web\"}))", now_ms).await?;
-        let number = |row: &Value| row["value"][1].as_str().and_then(|text| text.parse::<f64>().ok());
-        let ages: BTreeMap<String, i64> = newest["data"]["result"]
-            .as_array()?
-            .iter()
-            .filter_map(|row| {
-                let age = now_ms - (number(row)? * 1000.0) as i64;
-                Some((row["metric"]["cluster"].as_str()?.to_owned(), age))
-            })
-            .collect();
-        let rows = value["data"]["result"].as_array()?;
-        let reading = match rows.first().and_then(number) {
-            Some(value) => json!({"value": value.to_string()}),
-            None => json!({"failed": {"kind": "Empty", "message": ""}}),
-        };
+        let settled_ms = self.history.settled_ms("requests");
+        let answer = self.query(&query(now_ms, settled_ms), now_ms).await?;
+        let parts = Parts::of(&answer)?;
         let (spec, status) = (target.spec.as_ref()?, target.status.clone().unwrap_or_default());
         let input: Input = serde_json::from_value(json!({
             "nowMs": now_ms, "policy": self.policy, "history": self.history,
             "scale": {"specReplicas": spec.replicas, "statusReplicas": status.replicas.unwrap_or(0),
                 "readyReplicas": status.ready_replicas.unwrap_or(0)},
-            "observations": [{"name": "requests", "reading": reading, "seriesCount": rows.len(),
-                "newestSampleAgeMs": ages, "warnings": value["warnings"].as_array().cloned().unwrap_or_default()}],
+            "observations": [{
+                "name": "requests", "newest": parts.reading("now"),
+                "settled": settled_ms.map(|at_ms| json!({"atMs": at_ms, "reading": parts.reading("at")})),
+                "samples": {"seen": [{"clusters": parts.clusters()}]},
+                "warnings": answer["warnings"].as_array().cloned().unwrap_or_default(),
+                "incomplete": (answer["isPartial"] == true).then_some("isPartial"),
+            }],
         }))
         .unwrap();
         let to = match self.trust {
@@ -124,7 +116,7 @@ impl StandIn {
                 to
             }
             Trust::Anything => {
-                let value = rows.first().and_then(number).filter(|value| value.is_finite())?;
+                let value = parts.value("now").filter(|value| value.is_finite())?;
                 let to = ((value / TARGET).ceil() as i32).clamp(2, 40);
                 (Some(to) != spec.replicas).then_some(to)?
             }
@@ -137,6 +129,61 @@ impl StandIn {
         written.ok()?;
         self.history.record_written(&input.policy, now_ms, spec.replicas?, to);
         Some(())
+    }
+}
+
+/// One query, as the controller's: the value at now and at the settled time, and the samples behind them.
+fn query(now_ms: i64, settled_ms: Option<i64>) -> String {
+    let seconds = |ms: i64| format!("{}.{:03}", ms / 1000, ms % 1000);
+    let rate = |at: &str| format!("sum(rate(request_total{{deployment=\"web\"}}[30s]{at}))");
+    // Looks ahead, so that samples from the future are seen where the own clock is behind.
+    let time = "timestamp(request_total{deployment=\"web\"} offset -30s)";
+    let mut parts = vec![
+        ("now", rate("")),
+        ("newest", format!("max by (cluster) ({time})")),
+        ("slowest", format!("min by (cluster) ({time} > {})", seconds(now_ms - MAX_AGE_MS))),
+    ];
+    parts.extend(settled_ms.map(|at_ms| ("at", rate(&format!(" @ {}", seconds(at_ms))))));
+    let labelled = |(code, text)| format!("label_replace({text}, \"part\", \"{code}\", \"\", \"\")");
+    parts.into_iter().map(labelled).collect::<Vec<String>>().join(" or ")
+}
+
+/// Rows of an answer: part, cluster, value.
+struct Parts(Vec<(String, String, f64)>);
+
+impl Parts {
+    fn of(answer: &Value) -> Option<Self> {
+        let text = |row: &Value, label: &str| row["metric"][label].as_str().unwrap_or_default().to_owned();
+        let row = |row: &Value| {
+            let value = row["value"][1].as_str()?.parse().ok()?;
+            Some((text(row, "part"), text(row, "cluster"), value))
+        };
+        Some(Self(answer["data"]["result"].as_array()?.iter().filter_map(row).collect()))
+    }
+
+    fn value(&self, part: &str) -> Option<f64> {
+        self.0.iter().find(|(code, ..)| code == part).map(|(_, _, value)| *value)
+    }
+
+    fn reading(&self, part: &str) -> Value {
+        match self.value(part) {
+            Some(value) if value.is_finite() => json!({"value": value.to_string()}),
+            Some(_) => json!({"failed": {"kind": "NotANumber", "message": ""}}),
+            None => json!({"failed": {"kind": "Empty", "message": ""}}),
+        }
+    }
+
+    fn clusters(&self) -> Vec<Value> {
+        let ms = |seconds: f64| (seconds * 1000.0).round() as i64;
+        let slowest = |of: &str| {
+            self.0.iter().find(|(code, cluster, _)| code == "slowest" && cluster == of).map(|row| ms(row.2))
+        };
+        let newest = self.0.iter().filter(|(code, ..)| code == "newest");
+        newest
+            .map(|(_, cluster, value)| {
+                json!({"cluster": cluster, "newestMs": ms(*value), "slowestMs": slowest(cluster)})
+            })
+            .collect()
     }
 }
 
