@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autoscaler_api::status::MAX_DECISIONS;
 use autoscaler_api::{DecisionSummary, MetricStatus, ScalingPolicyStatus};
-use autoscaler_core::{Decision, Input, Observation, Samples, SelectorSamples};
+use autoscaler_core::{Decision, Float, Input, Observation, Reading, Samples, SelectorSamples};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
@@ -103,6 +103,7 @@ pub(crate) fn metrics(plans: &[MetricPlan], input: &Input, decision: &Decision) 
             Some(MetricStatus {
                 name: plan.name.to_string(),
                 value: verdict.value.map(|v| v.to_string()),
+                newest: newest(observation).filter(|v| Some(*v) != verdict.value).map(|v| v.to_string()),
                 age: oldest_ms(observation, input.now_ms).map(duration),
                 sufficient: doubts.is_empty(),
                 message: (!doubts.is_empty()).then(|| {
@@ -116,6 +117,13 @@ pub(crate) fn metrics(plans: &[MetricPlan], input: &Input, decision: &Decision) 
             })
         })
         .collect()
+}
+
+fn newest(observation: &Observation) -> Option<Float> {
+    match observation.newest {
+        Reading::Value(value) => Some(value),
+        Reading::Failed { .. } => None,
+    }
 }
 
 fn selectors(observation: &Observation) -> &[SelectorSamples] {
@@ -165,7 +173,8 @@ pub(crate) fn is_due(
 fn material(status: &ScalingPolicyStatus) -> ScalingPolicyStatus {
     let mut status = status.clone();
     for metric in &mut status.metrics {
-        (metric.value, metric.age, metric.message, metric.proposal) = (None, None, None, None);
+        (metric.value, metric.newest, metric.age) = (None, None, None);
+        (metric.message, metric.proposal) = (None, None);
         metric.warnings.clear();
     }
     for condition in &mut status.conditions {

@@ -259,6 +259,7 @@ pub fn event(at: Duration, event: &Event) -> Option<EventRecord> {
             evidence: s.evidence,
             // JSON has no NaN; a value that is none is none.
             value: s.value.filter(|v| v.is_finite()),
+            newest: s.newest.filter(|v| v.is_finite()),
             value_sufficient: s.value_sufficient,
             desired: s.desired,
             proposal: s.proposal,
