@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use autoscaler_api::{GROUP, Metric, Mode, Problem, ScalingPolicy, VERSION, schema, validate};
 use serde_json::Value;
+use thanos_promql_syntax::{Query, SeriesSelector};
 use thanos_telemetry::{RunError, cli};
 
-use thanos_promql_syntax::{Query, SeriesSelector};
+use crate::querier;
 
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -117,6 +118,7 @@ fn document_problems(
     // What the schema found already, it said better.
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
+    found.extend(querier::not_yet(&policy.spec));
     queries(&policy, cluster_label, &mut found, notes);
     duplicate(&policy, at, targets, &mut found);
     found

@@ -65,6 +65,8 @@ pub(crate) struct View<'a> {
     pub replicas: i32,
     /// What the decision wants written, if anything.
     pub wanted: Option<i32>,
+    /// Fewer replicas that were wanted before decisions were held: who left for them stays out.
+    pub leaving_for: Option<i32>,
 }
 
 /// What should be.
@@ -91,12 +93,14 @@ pub(crate) fn plan(view: &View<'_>) -> Next {
     let clamped = view.wanted.is_some_and(|w| w < factor);
     // Ordinals from here on are leaving.
     let limit = view.replicas.min(wanted.unwrap_or(view.replicas)).max(factor).unsigned_abs();
+    // And these may not come back: moving series there and away again for an answer that got lost serves nobody.
+    let joins = view.leaving_for.map_or(limit, |replicas| limit.min(replicas.max(factor).unsigned_abs()));
 
     if view.members.is_empty() {
         return bootstrap(view, limit, wanted);
     }
     let (mut members, unready_since_ms) = carry_over(view);
-    for pod in view.pods.iter().filter(|p| p.ready && p.ordinal < limit) {
+    for pod in view.pods.iter().filter(|p| p.ready && p.ordinal < joins) {
         if let Some(address) = &pod.address
             && !members.iter().any(|m| m.ordinal == Some(pod.ordinal))
         {
@@ -164,7 +168,11 @@ fn in_sync(
             (wanted, false, reasons::RING_HELD, message)
         }
         None if i64::try_from(n).unwrap_or(i64::MAX) < i64::from(view.replicas) => {
-            let message = format!("{n} of {} pods are members; the others join when ready", view.replicas);
+            let others = match view.leaving_for {
+                Some(replicas) => format!("{replicas} replicas were wanted, which waits for evidence"),
+                None => "the others join when ready".to_owned(),
+            };
+            let message = format!("{n} of {} pods are members; {others}", view.replicas);
             (wanted, false, reasons::RING_SETTLING, message)
         }
         None => (wanted, true, reasons::RING_IN_SYNC, format!("{n} members, all ready")),

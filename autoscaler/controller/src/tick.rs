@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use autoscaler_api::conditions::{events, reasons, types};
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
-use autoscaler_core::{Decision, History, Input, Mode, Scale, decide};
+use autoscaler_core::{Decision, History, Input, Mode, Scale, Wish, decide};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
@@ -252,6 +252,7 @@ impl Tick<'_> {
             ring,
             replicas: target.replicas(),
             wanted: decision.write,
+            is_held: decision.wish(target.replicas()) == Wish::Hold,
             // A paused policy keeps its ring in order, a shadow writes nothing at all.
             may_write: plan.policy.mode != Mode::Shadow,
         };

@@ -34,6 +34,15 @@ fn a_sound_policy_beside_other_documents_passes() {
 }
 
 #[test]
+fn a_source_that_the_controller_would_refuse_is_a_problem() {
+    let text =
+        SOUND.replace("  mode: Active", "  source: {addresses: [\"http://other:9090\"]}\n  mode: Active");
+    let report = report(&[&text]);
+    assert_eq!(report.problems.len(), 1, "{report:?}");
+    assert!(report.problems[0].contains("spec.source: is not supported yet"), "{report:?}");
+}
+
+#[test]
 fn what_only_the_user_can_say_is_noted_and_passes() {
     let query = "sum(rate(request_total{deployment=\"web\",direction=\"inbound\"}[30s]))";
     let noted = |changed: &str, evidence: &str| {

@@ -25,6 +25,18 @@ pub(crate) struct Memory {
     unready_since_ms: BTreeMap<String, i64>,
     /// The ring last seen, and since when.
     seen: Option<(Vec<Member>, Instant)>,
+    /// See [`View::leaving_for`].
+    leaving_for: Option<i32>,
+}
+
+impl Memory {
+    /// What a decision's wish makes of the one before: held neither takes it back nor carries it out.
+    fn follow(&mut self, wanted: Option<i32>, is_held: bool, replicas: i32) {
+        self.leaving_for = match wanted {
+            Some(wanted) => Some(wanted).filter(|wanted| *wanted < replicas),
+            None => self.leaving_for.filter(|before| is_held && *before < replicas),
+        };
+    }
 }
 
 /// What the ring is asked for.
@@ -43,6 +55,8 @@ pub(crate) struct Request<'a> {
     pub replicas: i32,
     /// Replicas to write, if any.
     pub wanted: Option<i32>,
+    /// Nothing is wanted because nothing can be said.
+    pub is_held: bool,
     /// Whether the ring may be written.
     pub may_write: bool,
 }
@@ -105,6 +119,7 @@ async fn attempt(
         _ => now,
     };
     memory.seen = Some((current.members.clone(), since));
+    memory.follow(request.wanted, request.is_held, request.replicas);
     let next = plan(&View {
         now_ms: steady_ms,
         replication_factor: ring.replication_factor.max(1).unsigned_abs(),
@@ -116,6 +131,7 @@ async fn attempt(
         unready_since_ms: &memory.unready_since_ms,
         replicas: request.replicas,
         wanted: request.wanted,
+        leaving_for: memory.leaving_for,
     });
     memory.unready_since_ms.clone_from(&next.unready_since_ms);
     let mut version = current.version;
@@ -190,4 +206,31 @@ fn pod(pod: &KubePod, target: &str, port: u16) -> Option<Pod> {
 
 fn addresses(members: &[Member]) -> Vec<&str> {
     members.iter().map(|m| m.address.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_kept_while_decisions_are_held_and_dropped_by_the_next_one() {
+        let mut memory = Memory::default();
+        for (wanted, is_held, expected) in [
+            (None, true, None),
+            (Some(2), false, Some(2)),
+            (None, true, Some(2)),
+            (None, true, Some(2)),
+            (None, false, None),
+            (None, true, None),
+            (Some(2), false, Some(2)),
+            (Some(4), false, None),
+        ] {
+            memory.follow(wanted, is_held, 3);
+            assert_eq!(memory.leaving_for, expected, "{wanted:?} {is_held}");
+        }
+        // Somebody else lowered the replicas.
+        memory.follow(Some(2), false, 3);
+        memory.follow(None, true, 2);
+        assert_eq!(memory.leaving_for, None);
+    }
 }

@@ -8,6 +8,7 @@ struct World {
     factor: u32,
     replicas: i32,
     wanted: Option<i32>,
+    leaving_for: Option<i32>,
     unchanged_ms: i64,
     now_ms: i64,
     ordered: bool,
@@ -34,6 +35,7 @@ fn world(n: u32) -> World {
         factor: 2,
         replicas: n as i32,
         wanted: None,
+        leaving_for: None,
         unchanged_ms: 0,
         now_ms: 1_000_000,
         ordered: false,
@@ -53,6 +55,7 @@ impl World {
             unready_since_ms: &self.unready,
             replicas: self.replicas,
             wanted: self.wanted,
+            leaving_for: self.leaving_for,
         })
     }
 
@@ -107,6 +110,28 @@ fn a_change_of_mind_while_settling_brings_the_members_back() {
     assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]));
     w.wanted = Some(2);
     assert_eq!(w.step(9_000).write, None, "settles anew");
+}
+
+#[test]
+fn a_held_decision_brings_no_member_back_and_takes_none_away() {
+    let mut w = world(3);
+    w.wanted = Some(2);
+    assert_eq!(w.step(5_000).members, ring(&[0, 1]));
+    // Held: the wish from before is remembered, and nothing is wanted.
+    (w.wanted, w.leaving_for) = (None, Some(2));
+    let next = w.step(1_000);
+    assert_eq!((next.members, next.write), (ring(&[0, 1]), None));
+    // Evidence is back: it settles from where it was.
+    (w.wanted, w.leaving_for) = (Some(2), Some(2));
+    assert_eq!(w.step(4_000).write, None, "6 s of 10");
+    assert_eq!(w.step(0).write, Some(2));
+    // What had not left yet does not leave for a held decision, and never below the factor.
+    let mut whole = world(3);
+    whole.leaving_for = Some(1);
+    assert_eq!(whole.step(1_000).members, ring(&[0, 1, 2]));
+    let mut factor = world(3);
+    (factor.members, factor.leaving_for) = (ring(&[0]), Some(1));
+    assert_eq!(factor.step(1_000).members, ring(&[0, 1]));
 }
 
 #[test]
