@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{DURATION_PATTERN, Evidence, Fallback};
+use crate::terms::{FormulaMetric, OnDelete, Pause, Schedule, Zero};
 use crate::{Quantity, ScalingPolicyStatus, Source};
 
 /// Scales one workload on PromQL queries, and never down on incomplete evidence.
@@ -47,14 +48,29 @@ use crate::{Quantity, ScalingPolicyStatus, Source};
         .field_path(".ring"),
     validation = Rule::new("!has(self.ring) || self.maxReplicas >= self.ring.replicationFactor")
         .message("maxReplicas must not be below ring.replicationFactor: allow as many replicas as copies of each sample")
-        .field_path(".maxReplicas")
+        .field_path(".maxReplicas"),
+    validation = Rule::new("!has(self.ring) || self.minReplicas >= 1")
+        .message("0 would leave a ring without members: write at least ring.replicationFactor")
+        .field_path(".minReplicas"),
+    validation = Rule::new("!has(self.zero) || self.minReplicas == 0")
+        .message("zero says how the last replica goes: write minReplicas: 0, or remove zero")
+        .field_path(".zero"),
+    validation = Rule::new("!has(self.schedules) || self.schedules.all(s, (!has(s.minReplicas) || s.minReplicas <= self.maxReplicas) && (!has(s.maxReplicas) || s.maxReplicas >= self.minReplicas))")
+        .message("schedules do not go beyond minReplicas and maxReplicas: change the schedule's, or the policy's")
+        .field_path(".schedules"),
+    validation = Rule::new("!has(self.pause) || !has(self.pause.replicas) || (self.pause.replicas <= self.maxReplicas && self.mode != 'Paused')")
+        .message("pause.replicas needs mode Active or Shadow, and is at most maxReplicas: write mode: Active, or change it")
+        .field_path(".pause.replicas"),
+    validation = Rule::new("has(self.formula) || self.metrics.all(m, has(m.target))")
+        .message("a metric without a target needs a formula that reads it: write a target, or spec.formula")
+        .field_path(".metrics")
 )]
 pub struct ScalingPolicySpec {
     /// The workload, in the policy's own namespace; anything with a scale subresource.
     pub scale_target_ref: ScaleTargetRef,
-    /// Replicas never go below this.
+    /// Replicas never go below this. 0: the last one goes as `zero` says.
     #[serde(default = "one")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 0))]
     pub min_replicas: i32,
     /// Replicas never go above this.
     #[schemars(range(min = 1))]
@@ -66,6 +82,20 @@ pub struct ScalingPolicySpec {
     /// Whether decisions are written.
     #[serde(default)]
     pub mode: Mode,
+    /// What is paused beside mode Paused: one direction, or at a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// How the last replica goes; absent: after five minutes in which nothing was active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero: Option<Zero>,
+    /// Floors and ceilings for times of the day, the week or the year.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub schedules: Vec<Schedule>,
+    /// What becomes of the replicas when the policy is deleted.
+    #[serde(default, skip_serializing_if = "OnDelete::is_keep")]
+    pub on_delete: OnDelete,
     /// Server that the queries go to; absent: the controller's own querier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -73,6 +103,9 @@ pub struct ScalingPolicySpec {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub metrics: Vec<Metric>,
+    /// One number out of several metrics; its proposal counts like a metric's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<FormulaMetric>,
     /// How fast and how far, in each direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<Behavior>,
@@ -123,8 +156,12 @@ pub struct Metric {
     /// Server that this query goes to; absent: the policy's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// What one value of the query asks for.
-    pub target: MetricTarget,
+    /// What one value of the query asks for; absent: nothing, and the formula reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<MetricTarget>,
+    /// Above this the workload is active, which counts where minReplicas is 0; 0 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Quantity>,
     /// What a complete answer is.
     #[serde(default)]
     pub evidence: Evidence,

@@ -6,9 +6,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
+use crate::{
+    Behavior, Metric, MetricTarget, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec,
+};
 
 mod source;
+mod terms;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +48,7 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
         source::validate(s, "spec.source", &mut found);
     }
     metrics(&spec.metrics, &mut found);
+    terms::validate(spec, &mut found);
     if let Some(behavior) = &spec.behavior {
         behavior_rules(behavior, &mut found);
     }
@@ -73,14 +77,20 @@ fn target(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
 }
 
 fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
-    if spec.min_replicas < 1 {
+    if spec.min_replicas < 0 {
         found.push(Problem::new(
             "spec.minReplicas",
-            format!("{} is below 1", spec.min_replicas),
-            "scaling to zero is not supported yet: write 1 or more",
+            format!("{} is below 0", spec.min_replicas),
+            "write 0 or more",
         ));
     }
-    if spec.max_replicas < spec.min_replicas {
+    if spec.max_replicas < 1 {
+        found.push(Problem::new(
+            "spec.maxReplicas",
+            format!("{} is below 1", spec.max_replicas),
+            "write 1 or more",
+        ));
+    } else if spec.max_replicas < spec.min_replicas {
         found.push(Problem::new(
             "spec.maxReplicas",
             format!("{} is below minReplicas {}", spec.max_replicas, spec.min_replicas),
@@ -106,7 +116,9 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
         if let Some(s) = &metric.source {
             source::validate(s, &format!("{at}.source"), found);
         }
-        metric_target(metric, &at, found);
+        if let Some(target) = &metric.target {
+            target_of(target, &format!("{at}.target"), found);
+        }
         evidence(metric, &at, found);
         if let Some(fallback) = &metric.fallback {
             duration(&format!("{at}.fallback.after"), &fallback.after, 1, 86_400_000, found);
@@ -122,23 +134,22 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     }
 }
 
-fn metric_target(metric: &Metric, at: &str, found: &mut Vec<Problem>) {
-    let target = &metric.target;
+fn target_of(target: &MetricTarget, at: &str, found: &mut Vec<Problem>) {
     let (field, wanted, other) = match target.type_ {
         MetricTargetType::Value => ("value", &target.value, &target.average_value),
         MetricTargetType::AverageValue => ("averageValue", &target.average_value, &target.value),
     };
     if other.is_some() {
         let message = format!("has both value and averageValue, but its type is {:?}", target.type_);
-        found.push(Problem::new(format!("{at}.target"), message, format!("keep {field} only")));
+        found.push(Problem::new(at, message, format!("keep {field} only")));
     }
     match wanted {
         None => found.push(Problem::new(
-            format!("{at}.target.{field}"),
+            format!("{at}.{field}"),
             format!("is missing for type {:?}", target.type_),
             "write for example \"50\"",
         )),
-        Some(q) => quantity(&format!("{at}.target.{field}"), q, 1, i64::MAX, "above zero", found),
+        Some(q) => quantity(&format!("{at}.{field}"), q, 1, i64::MAX, "above zero", found),
     }
 }
 

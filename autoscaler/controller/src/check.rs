@@ -14,6 +14,8 @@ use thanos_telemetry::{RunError, cli};
 
 use crate::querier;
 
+mod terms;
+
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -120,6 +122,7 @@ fn document_problems(
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
     found.extend(querier::not_yet(&policy.spec));
     queries(&policy, cluster_label, &mut found, notes);
+    notes.extend(terms::notes(&policy));
     duplicate(&policy, at, targets, &mut found);
     found
 }

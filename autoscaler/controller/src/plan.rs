@@ -10,7 +10,10 @@ use thanos_promql_syntax::{Query, SeriesSelector};
 
 use text::{Labels, QueryText};
 
+mod terms;
 pub(crate) mod text;
+
+pub(crate) use terms::SchedulePlan;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Plan {
     pub interval: Duration,
     /// One per metric, in the policy's order.
     pub metrics: Vec<MetricPlan>,
+    /// Bounds at times.
+    pub schedules: Vec<SchedulePlan>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingPlan>,
 }
@@ -61,6 +66,25 @@ impl Plan {
     /// The field that could not be understood, if the spec was not validated before.
     pub(crate) fn new(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Self, Vec<Problem>> {
         build(spec, cluster_label).map_err(|problem| vec![problem])
+    }
+
+    /// The same for a policy that was created at `created_ms`, in milliseconds since the epoch, from when an initial
+    /// cool-down counts.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn begun(
+        mut self,
+        spec: &ScalingPolicySpec,
+        created_ms: Option<i64>,
+    ) -> Result<Self, Vec<Problem>> {
+        self.policy.zero = terms::zero(spec, created_ms).map_err(|problem| vec![problem])?;
+        Ok(self)
+    }
+
+    /// The schedules that are in force at `now_ms`.
+    pub(crate) fn in_force(&self, now_ms: i64) -> Vec<core::InForce> {
+        terms::in_force(&self.schedules, now_ms)
     }
 
     /// Every metric's queries of one tick, in order; each metric's settled value is for the time that its history
@@ -117,7 +141,11 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             },
             defaults: core::Defaults::default(),
             interval_ms,
+            zero: terms::zero(spec, None)?,
+            pause: terms::pause(spec),
+            formula: terms::formula(spec)?,
         },
+        schedules: terms::schedules(spec)?,
         interval: Duration::from_millis(interval_ms.unsigned_abs()),
         metrics,
         ring,
@@ -146,24 +174,16 @@ fn pods_of(target: &api::ScaleTargetRef) -> String {
 }
 
 fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<core::MetricSpec, Problem> {
-    let (field, quantity) = match metric.target.type_ {
-        api::MetricTargetType::Value => ("value", &metric.target.value),
-        api::MetricTargetType::AverageValue => ("averageValue", &metric.target.average_value),
-    };
-    let field = format!("{at}.target.{field}");
-    let Some(quantity) = quantity else {
-        return Err(Problem::new(field, "is missing", "write for example \"50\""));
-    };
-    let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"50\""))?;
     Ok(core::MetricSpec {
         name: metric.name.as_str().into(),
         revision: revision(metric),
-        target: match metric.target.type_ {
-            api::MetricTargetType::Value => core::Target::Value { value_milli: milli },
-            api::MetricTargetType::AverageValue => core::Target::AverageValue { average_value_milli: milli },
+        target: match &metric.target {
+            Some(target) => terms::target(target, &format!("{at}.target"))?,
+            None => core::Target::None,
         },
         evidence: evidence(&metric.evidence, query, &format!("{at}.evidence"))?,
         fallback: metric.fallback.as_ref().map(|f| fallback(f, at)).transpose()?,
+        activation_milli: terms::activation(metric.activation.as_ref(), &format!("{at}.activation"))?,
     })
 }
 

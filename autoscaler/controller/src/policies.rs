@@ -72,8 +72,13 @@ impl Policy {
                 let policy = ScalingPolicy { metadata: meta.clone(), spec, status: None };
                 let mut problems = validate(&policy);
                 problems.extend(querier::not_yet(&policy.spec));
-                let plan =
-                    if problems.is_empty() { Plan::new(&policy.spec, cluster_label) } else { Err(problems) };
+                let created_ms = meta.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
+                let plan = if problems.is_empty() {
+                    Plan::new(&policy.spec, cluster_label)
+                        .and_then(|plan| plan.begun(&policy.spec, created_ms))
+                } else {
+                    Err(problems)
+                };
                 (Some(policy.spec), plan)
             }
             Err(e) => {

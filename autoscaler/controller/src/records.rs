@@ -111,8 +111,12 @@ mod tests {
                 mode: Mode::Active,
                 defaults: Defaults::default(),
                 interval_ms: 0,
+                zero: None,
+                pause: Default::default(),
+                formula: None,
             },
             scale: Scale { spec_replicas: 1, status_replicas: 1, ready_replicas: 1 },
+            schedules: Vec::new(),
             observations: Vec::new(),
             history: History::default(),
         }

@@ -228,6 +228,7 @@ impl Tick<'_> {
                 status_replicas: target.status_replicas(),
                 ready_replicas: target.ready_replicas,
             },
+            schedules: plan.in_force(self.now_ms),
             observations: plan.metrics.iter().enumerate().map(observe).collect(),
             history: state.history.clone(),
         }

@@ -1,5 +1,6 @@
 //! What speaks against lowering on an answer: each with its cause, its cure and what it says about samples.
 
+use autoscaler_formula::Undefined;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
@@ -126,6 +127,13 @@ pub enum Doubt {
     },
     /// A `Value` target multiplies the ready replicas, and there are none.
     NoneReady,
+    /// Of a formula: it has no number.
+    Undefined(Undefined),
+    /// Of a formula: a metric that it reads has insufficient evidence.
+    OfMetric {
+        /// Which.
+        metric: Name,
+    },
 }
 
 /// What a tick says about a metric's evidence beyond itself.
@@ -165,7 +173,9 @@ impl Doubt {
             | Self::Lagging { .. }
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
-            | Self::NoneReady => (false, false),
+            | Self::NoneReady
+            | Self::Undefined(_)
+            | Self::OfMetric { .. } => (false, false),
         };
         Standing { is_missing, is_blind }
     }
@@ -210,6 +220,8 @@ impl Doubt {
             Self::Annotated { .. } => reasons::QUERY_ANNOTATED,
             Self::Lagging { .. } | Self::Unsettled { .. } | Self::Outdated { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
+            Self::Undefined(_) => reasons::FORMULA_UNDEFINED,
+            Self::OfMetric { .. } => reasons::INSUFFICIENT_EVIDENCE,
         }
     }
 }

@@ -25,7 +25,7 @@ fn a_sound_policy_has_no_problems() {
 fn each_contradiction_is_named_with_its_cure() {
     let metric = |spec: &mut Value, key: &str, value: Value| spec["metrics"][0][key] = value;
     let cases: Vec<(&str, ScalingPolicy, &str)> = vec![
-        ("min", policy(|s| s["minReplicas"] = json!(0)), "spec.minReplicas: 0 is below 1; scaling to zero"),
+        ("min", policy(|s| s["minReplicas"] = json!(-1)), "spec.minReplicas: -1 is below 0; write 0 or more"),
         ("max", policy(|s| s["minReplicas"] = json!(5)), "spec.maxReplicas: 4 is below minReplicas 5; raise"),
         (
             "interval",
@@ -140,6 +140,8 @@ fn each_contradiction_is_named_with_its_cure() {
         assert!(problems.iter().any(|p| p.contains(expected)), "{case}: {problems:?}");
     }
 }
+
+mod terms;
 
 #[test]
 fn metric_names_are_unique() {

@@ -4,6 +4,7 @@ use super::{Cause, Decision};
 use crate::input::Input;
 use crate::limit::LimitKind;
 use crate::reasons;
+use crate::verdict::Verdict;
 
 impl Decision {
     /// Why this number: what the metrics ask for, or the reason for which they do not decide.
@@ -15,14 +16,15 @@ impl Decision {
             Cause::Disabled => reasons::SCALING_DISABLED,
             Cause::AboveMaximum => LimitKind::TooManyReplicas.reason(),
             Cause::BelowMinimum => LimitKind::TooFewReplicas.reason(),
-            Cause::InsufficientEvidence if self.metrics.iter().any(|verdict| verdict.proposal.is_none()) => {
+            Cause::InsufficientEvidence if self.metrics.iter().any(Verdict::failed) => {
                 reasons::FAILED_GET_EXTERNAL_METRIC
             }
             Cause::InsufficientEvidence => reasons::INSUFFICIENT_EVIDENCE,
             Cause::Metric { index, .. } if self.metrics.get(*index).is_some_and(|v| v.is_by_fallback()) => {
                 reasons::FALLBACK
             }
-            Cause::Metric { replicas, .. } => match replicas.cmp(&input.scale.spec_replicas) {
+            Cause::Idle => reasons::SCALED_TO_ZERO,
+            Cause::Metric { replicas, .. } | Cause::Formula { replicas } => match replicas.cmp(&input.scale.spec_replicas) {
                 std::cmp::Ordering::Greater => reasons::ABOVE_TARGET,
                 std::cmp::Ordering::Equal => reasons::ON_TARGET,
                 std::cmp::Ordering::Less => reasons::BELOW_TARGET,
@@ -41,13 +43,13 @@ impl Decision {
     /// What the evidence is worth: `EvidenceComplete`, or the first doubt.
     #[must_use]
     pub fn evidence_code(&self) -> &'static str {
-        let first = self.metrics.iter().find_map(|verdict| verdict.evidence.doubts().first());
+        let first = self.verdicts().find_map(|verdict| verdict.own_doubts().next());
         first.map_or(reasons::EVIDENCE_COMPLETE, crate::doubt::Doubt::reason)
     }
 
     /// No metric gave a number: upstream's event `FailedComputeMetricsReplicas`.
     #[must_use]
     pub fn failed_to_compute(&self) -> bool {
-        self.cause == Cause::InsufficientEvidence && self.metrics.iter().all(|v| v.proposal.is_none())
+        self.cause == Cause::InsufficientEvidence && self.verdicts().all(|v| v.proposal.is_none())
     }
 }

@@ -117,7 +117,7 @@ fn upgrade(old: InputV1) -> Input {
         })
         .collect();
     let (policy, scale) = (old.policy, old.scale);
-    Input { now_ms, cluster: Name::default(), policy, scale, observations, history }
+    Input { now_ms, cluster: Name::default(), policy, scale, schedules: Vec::new(), observations, history }
 }
 
 fn metric_history(

@@ -206,6 +206,9 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         mode: Default::default(),
         defaults: Default::default(),
         interval_ms: 0,
+        zero: None,
+        pause: Default::default(),
+        formula: None,
     };
     let mut history = History::default();
     let events = AgedEvent::all(&input.events);

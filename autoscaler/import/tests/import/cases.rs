@@ -290,14 +290,14 @@ fn thresholds_and_targets_keep_their_numbers_and_types() {
         [("\"5\"", 5000), ("0.25", 250), ("\" 7 \"", 7000), ("\"1e3\"", 1_000_000), ("\"+0.5\"", 500)]
     {
         let imported = with(SCALED_OBJECT, "threshold: \"5\"", &format!("threshold: {written}"));
-        let target = &imported.policies[0].spec.metrics[0].target;
+        let target = imported.policies[0].spec.metrics[0].target.as_ref().unwrap();
         assert_eq!(target.type_, MetricTargetType::AverageValue, "{written}");
         assert_eq!(target.average_value.as_ref().map(Quantity::milli), Some(Ok(milli)), "{written}");
     }
     let value = with(SCALED_OBJECT, "type: prometheus", "type: prometheus\n    metricType: Value");
-    assert_eq!(value.policies[0].spec.metrics[0].target.type_, MetricTargetType::Value);
+    assert_eq!(value.policies[0].spec.metrics[0].target.as_ref().unwrap().type_, MetricTargetType::Value);
     let hpa = with(HPA, "type: AverageValue, averageValue: \"5\"", "type: Value, value: 2k");
-    assert_eq!(hpa.policies[0].spec.metrics[0].target.value, Some("2k".into()));
+    assert_eq!(hpa.policies[0].spec.metrics[0].target.as_ref().unwrap().value, Some("2k".into()));
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn suggestions_are_comments_until_they_are_taken() {
     assert!(left.text.contains("#   kind: ScalingPolicy"), "{}", left.text);
     let taken = read(&cpu, Options { take_suggestions: true, ..options() }).unwrap();
     assert_eq!(taken.policies[0].spec.metrics[0].name, "cpu");
-    assert_eq!(taken.policies[0].spec.metrics[0].target.average_value, Some("700m".into()));
+    assert_eq!(taken.policies[0].spec.metrics[0].target.as_ref().unwrap().average_value, Some("700m".into()));
     assert!(taken.open() > 0 && left.open() > 0);
 }
 

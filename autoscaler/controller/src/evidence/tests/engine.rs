@@ -82,6 +82,7 @@ impl World {
                 cluster: "east".into(),
                 policy: plan.policy.clone(),
                 scale: Scale { spec_replicas: REPLICAS, status_replicas: REPLICAS, ready_replicas: 2 },
+                schedules: Vec::new(),
                 observations: vec![observe(&plan.metrics[0], question, &[Some(&outcome)])],
                 history: std::mem::take(&mut history),
             };

@@ -65,7 +65,7 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
     let statefulset = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "receive"});
     for (change, field, fix) in [
         (json!({"minReplicas": 10}), "spec.minReplicas", "lower it, or raise maxReplicas"),
-        (json!({"minReplicas": 0}), "spec.minReplicas", "should be greater than or equal to 1"),
+        (json!({"minReplicas": -1}), "spec.minReplicas", "should be greater than or equal to 0"),
         (json!({"maxReplicas": "many"}), "spec.maxReplicas", "must be of type integer"),
         (json!({"mode": "Off"}), "spec.mode", "supported values: \"Active\", \"Shadow\", \"Paused\""),
         (json!({"interval": "soon"}), "spec.interval", "should match"),
@@ -85,7 +85,23 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
             "spec.metrics[0].target.value",
             "should match",
         ),
-        (json!({"metrics": [{"name": "m", "query": "up"}]}), "spec.metrics[0].target", "Required value"),
+        (json!({"metrics": [{"name": "m", "query": "up"}]}), "spec.metrics", "write a target, or spec.formula"),
+        (
+            json!({"zero": {"cooldown": "1m"}}),
+            "spec.zero",
+            "write minReplicas: 0, or remove zero",
+        ),
+        (
+            json!({"schedules": [{"name": "s", "start": "0 8 * * *", "end": "0 9 * * *", "minReplicas": 99}]}),
+            "spec.schedules",
+            "schedules do not go beyond minReplicas and maxReplicas",
+        ),
+        (
+            json!({"schedules": [{"name": "s", "start": "0 8 * * *", "end": "0 9 * * *"}]}),
+            "spec.schedules[0]",
+            "write either",
+        ),
+        (json!({"pause": {"replicas": 99}}), "spec.pause.replicas", "is at most maxReplicas"),
         (
             json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}}),
             "spec.behavior.scaleUp.selectPolicy",
