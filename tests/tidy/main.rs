@@ -36,7 +36,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proxy-core", &["proxy-api"]),
     ("proxy-dataplane", &["proxy-api", "proxy-core", "thanos-model", "thanos-telemetry"]),
     ("proxy-control", &["proxy-api", "thanos-model", "thanos-telemetry"]),
-    ("autoscaler-api", &["autoscaler-formula", "autoscaler-schedule", "thanos-model", "thanos-promql-syntax"]),
+    (
+        "autoscaler-api",
+        &["autoscaler-formula", "autoscaler-schedule", "thanos-model", "thanos-promql-syntax"],
+    ),
     ("autoscaler-core", &["autoscaler-formula"]),
     ("autoscaler-formula", &[]),
     ("autoscaler-schedule", &[]),

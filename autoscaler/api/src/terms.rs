@@ -6,9 +6,9 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Quantity;
 use crate::evidence::DURATION_PATTERN;
 use crate::spec::MetricTarget;
-use crate::Quantity;
 
 /// How the last replica goes, where minReplicas is 0; KEDA's terms.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

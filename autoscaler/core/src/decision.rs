@@ -103,7 +103,7 @@ impl Decision {
         counted.reduce(|highest, next| if next.0 > highest.0 { next } else { highest })
     }
 
-    /// The limit by windows and support, and the one by rates and bounds.
+    /// The limit by windows and support, and the last one by rates, bounds and pauses.
     fn steps(&self) -> (Option<&Limit>, Option<&Limit>) {
         let is_window = |limit: &&Limit| {
             matches!(
@@ -111,6 +111,6 @@ impl Decision {
                 LimitKind::ScaleUpStabilized | LimitKind::ScaleDownStabilized | LimitKind::EvidenceTooShort
             )
         };
-        (self.limits.iter().find(is_window), self.limits.iter().find(|limit| !is_window(limit)))
+        (self.limits.iter().find(is_window), self.limits.iter().rfind(|limit| !is_window(limit)))
     }
 }

@@ -63,5 +63,8 @@ fn metric_sentence(input: &Input, verdict: &Verdict, is_formula: bool) -> String
         (Some(counted), _) => format!("it may raise and counts as {counted}"),
         (None, _) => "it may not lower and is not counted".to_owned(),
     };
-    format!("{asks}, on evidence insufficient for {since}, so {counted} ({}).", doubt_sentence(verdict, is_formula))
+    format!(
+        "{asks}, on evidence insufficient for {since}, so {counted} ({}).",
+        doubt_sentence(verdict, is_formula)
+    )
 }

@@ -101,7 +101,8 @@ impl Policy {
         metrics.iter().enumerate().find_map(|(index, metric)| {
             let before = metrics.get(..index).unwrap_or_default();
             if metric.target == Target::None {
-                let is_read = self.formula.as_ref().is_some_and(|formula| formula.expression.reads(&metric.name));
+                let is_read =
+                    self.formula.as_ref().is_some_and(|formula| formula.expression.reads(&metric.name));
                 (!is_read).then(|| Problem::NoTarget { metric: metric.name.clone() })
             } else if metric.target.milli() <= 0 {
                 Some(Problem::Target { metric: metric.name.clone() })

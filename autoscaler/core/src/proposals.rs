@@ -113,7 +113,10 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
 impl Judgement {
     /// Whether a value is above `activation_milli`, at whichever time.
     fn is_above(&self, activation_milli: i64) -> bool {
-        [self.settled, self.newest].into_iter().flatten().any(|value| to_milli(value.value) > activation_milli)
+        [self.settled, self.newest]
+            .into_iter()
+            .flatten()
+            .any(|value| to_milli(value.value) > activation_milli)
     }
 }
 

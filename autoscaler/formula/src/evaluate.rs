@@ -64,7 +64,11 @@ impl Number {
                 Ok(best.unwrap_or(f64::NAN))
             }
             Self::Chosen(condition, then, otherwise) => {
-                if condition.evaluate(values)? { then.evaluate(values) } else { otherwise.evaluate(values) }
+                if condition.evaluate(values)? {
+                    then.evaluate(values)
+                } else {
+                    otherwise.evaluate(values)
+                }
             }
         }
     }
@@ -86,9 +90,7 @@ impl Truth {
                     Comparison::AtLeast => left >= right,
                 })
             }
-            Self::Same(same, left, right) => {
-                Ok((left.evaluate(values)? == right.evaluate(values)?) == *same)
-            }
+            Self::Same(same, left, right) => Ok((left.evaluate(values)? == right.evaluate(values)?) == *same),
             Self::Not(inner) => Ok(!inner.evaluate(values)?),
             // A side that settles it does so whatever the other one fails with, as in CEL.
             Self::Joined(join, left, right) => {
@@ -103,7 +105,11 @@ impl Truth {
                 }
             }
             Self::Chosen(condition, then, otherwise) => {
-                if condition.evaluate(values)? { then.evaluate(values) } else { otherwise.evaluate(values) }
+                if condition.evaluate(values)? {
+                    then.evaluate(values)
+                } else {
+                    otherwise.evaluate(values)
+                }
             }
         }
     }

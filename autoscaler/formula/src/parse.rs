@@ -11,8 +11,25 @@ pub const DEPTH_MAX: usize = 32;
 
 /// CEL's own words, which name nothing.
 const RESERVED: [&str; 19] = [
-    "in", "null", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop",
-    "package", "namespace", "return", "var", "void", "while",
+    "in",
+    "null",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// What is wrong with a formula, and where.
@@ -111,6 +128,11 @@ impl Parser<'_> {
         self.deeper(|parser| {
             let column = parser.column();
             let term = parser.join(Join::Or)?;
+            if *parser.next() == Token::Sign("??") {
+                // KEDA's formulas have it.
+                let message = "there is no ??; write has(metrics.queue) ? queue : 0";
+                return Err(FormulaError::new(parser.column(), message));
+            }
             if !parser.takes("?") {
                 return Ok(term);
             }
@@ -246,7 +268,8 @@ impl Parser<'_> {
                 return Ok(Term::Number(Number::Metric(self.mention(name, column))));
             }
             _ if RESERVED.contains(&word) => {
-                let message = format!("{word} is a word of CEL's own; a metric of that name is metrics[\"{word}\"]");
+                let message =
+                    format!("{word} is a word of CEL's own; a metric of that name is metrics[\"{word}\"]");
                 return Err(FormulaError::new(column, message));
             }
             _ => {}

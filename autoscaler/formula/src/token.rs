@@ -15,9 +15,9 @@ pub(crate) enum Token {
 }
 
 /// Longer ones first: `<=` is no `<`.
-const SIGNS: [&str; 23] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", "(", ")", "[", "]", ".",
-    ",", "=",
+const SIGNS: [&str; 24] = [
+    "??", "&&", "||", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", "(", ")",
+    "[", "]", ".", ",", "=",
 ];
 
 /// All of them with their columns, counted in characters from one; the last one is [`Token::End`].

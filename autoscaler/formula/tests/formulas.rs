@@ -83,7 +83,7 @@ fn what_is_no_formula_is_refused_with_its_column() {
         ("queue > 1", "column 1: it is true or false, and has to be a number"),
         ("queue +", "column 8: here stands the end"),
         ("queue requests", "column 7: here stands requests, and not an operator"),
-        ("queue ?? 0", "column 8: here stands \"?\""),
+        ("queue ?? 0", "column 7: there is no ??; write has(metrics.queue) ? queue : 0"),
         ("queue % 2", "column 7: here stands \"%\""),
         ("queue = 2", "column 7: here stands \"=\""),
         ("queue + true", "column 9: this is true or false"),
@@ -142,8 +142,9 @@ fn number() -> impl Strategy<Value = String> {
         (0..50i32).prop_map(|n| format!("{}.{}", n / 4, n % 4 * 25)),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
-        let truth = (inner.clone(), prop::sample::select(vec!["<", "<=", ">", ">=", "==", "!="]), inner.clone())
-            .prop_map(|(a, sign, b)| format!("({a}) {sign} ({b})"));
+        let truth =
+            (inner.clone(), prop::sample::select(vec!["<", "<=", ">", ">=", "==", "!="]), inner.clone())
+                .prop_map(|(a, sign, b)| format!("({a}) {sign} ({b})"));
         let truth = (truth.clone(), prop::sample::select(vec!["&&", "||"]), truth, any::<bool>()).prop_map(
             |(a, sign, b, not)| {
                 let not = if not { "!" } else { "" };

@@ -57,13 +57,19 @@ fn from_a_start_to_an_end() {
     );
     // Christmas, over the end of the year.
     let season = schedule("0 0 20 12 *", "0 0 2 1 *", "UTC");
-    holds(&season, &[("2026-12-19T23:59:00Z", false), ("2027-01-01T12:00:00Z", true), ("2027-01-02T00:00:00Z", false)]);
+    holds(
+        &season,
+        &[("2026-12-19T23:59:00Z", false), ("2027-01-01T12:00:00Z", true), ("2027-01-02T00:00:00Z", false)],
+    );
 }
 
 #[test]
 fn a_start_beside_an_end_is_a_start() {
     let hourly_end = schedule("0 8 * * *", "0 * * * *", "UTC");
-    holds(&hourly_end, &[("2026-11-30T07:59:00Z", false), ("2026-11-30T08:30:00Z", true), ("2026-11-30T09:00:00Z", false)]);
+    holds(
+        &hourly_end,
+        &[("2026-11-30T07:59:00Z", false), ("2026-11-30T08:30:00Z", true), ("2026-11-30T09:00:00Z", false)],
+    );
     let hourly_start = schedule("0 * * * *", "0 8 * * *", "UTC");
     holds(&hourly_start, &[("2026-11-30T07:30:00Z", true), ("2026-11-30T08:00:00Z", true)]);
 }
@@ -83,19 +89,33 @@ fn wall_clocks_of_time_zones() {
         ],
     );
     let kathmandu = schedule("0 0 * * *", "0 1 * * *", "Asia/Kathmandu");
-    holds(&kathmandu, &[("2026-11-29T18:14:00Z", false), ("2026-11-29T18:15:00Z", true), ("2026-11-29T19:15:00Z", false)]);
+    holds(
+        &kathmandu,
+        &[("2026-11-29T18:14:00Z", false), ("2026-11-29T18:15:00Z", true), ("2026-11-29T19:15:00Z", false)],
+    );
 }
 
 /// In Berlin, 2026-03-29 has no 2:00 to 3:00: at 1:00 UTC the clock goes from 2:00 to 3:00.
 #[test]
 fn a_time_that_is_skipped_counts_when_the_clock_jumps() {
     let start = schedule("30 2 * * *", "0 12 * * *", "Europe/Berlin");
-    holds(&start, &[("2026-03-29T00:59:59Z", false), ("2026-03-29T01:00:00Z", true), ("2026-03-29T09:59:00Z", true), ("2026-03-29T10:00:00Z", false)]);
+    holds(
+        &start,
+        &[
+            ("2026-03-29T00:59:59Z", false),
+            ("2026-03-29T01:00:00Z", true),
+            ("2026-03-29T09:59:00Z", true),
+            ("2026-03-29T10:00:00Z", false),
+        ],
+    );
     let end = schedule("0 20 * * *", "30 2 * * *", "Europe/Berlin");
     holds(&end, &[("2026-03-29T00:59:59Z", true), ("2026-03-29T01:00:00Z", false)]);
     // Skipped as a whole, it is not in force at all.
     let within = schedule("10 2 * * *", "50 2 * * *", "Europe/Berlin");
-    holds(&within, &[("2026-03-29T00:59:59Z", false), ("2026-03-29T01:00:00Z", false), ("2026-03-30T00:20:00Z", true)]);
+    holds(
+        &within,
+        &[("2026-03-29T00:59:59Z", false), ("2026-03-29T01:00:00Z", false), ("2026-03-30T00:20:00Z", true)],
+    );
 }
 
 /// In Berlin, 2026-10-25 has 2:00 to 3:00 twice: at 1:00 UTC the clock goes from 3:00 to 2:00.
@@ -116,18 +136,45 @@ fn a_time_that_comes_twice_counts_the_first_time() {
         ],
     );
     let end = schedule("0 20 * * *", "30 2 * * *", "Europe/Berlin");
-    holds(&end, &[("2026-10-25T00:29:59Z", true), ("2026-10-25T00:30:00Z", false), ("2026-10-25T01:10:00Z", false), ("2026-10-25T01:45:00Z", false)]);
+    holds(
+        &end,
+        &[
+            ("2026-10-25T00:29:59Z", true),
+            ("2026-10-25T00:30:00Z", false),
+            ("2026-10-25T01:10:00Z", false),
+            ("2026-10-25T01:45:00Z", false),
+        ],
+    );
     let within = schedule("10 2 * * *", "50 2 * * *", "Europe/Berlin");
-    holds(&within, &[("2026-10-25T00:20:00Z", true), ("2026-10-25T00:50:00Z", false), ("2026-10-25T01:20:00Z", false)]);
+    holds(
+        &within,
+        &[("2026-10-25T00:20:00Z", true), ("2026-10-25T00:50:00Z", false), ("2026-10-25T01:20:00Z", false)],
+    );
     // Half an hour is set back on Lord Howe Island: 2026-04-05, 2:00 to 1:30 at 15:00 UTC the day before.
     let howe = schedule("45 1 * * *", "0 9 * * *", "Australia/Lord_Howe");
-    holds(&howe, &[("2026-04-04T14:44:00Z", false), ("2026-04-04T14:45:00Z", true), ("2026-04-04T15:05:00Z", true), ("2026-04-04T15:30:00Z", true)]);
+    holds(
+        &howe,
+        &[
+            ("2026-04-04T14:44:00Z", false),
+            ("2026-04-04T14:45:00Z", true),
+            ("2026-04-04T15:05:00Z", true),
+            ("2026-04-04T15:30:00Z", true),
+        ],
+    );
 }
 
 #[test]
 fn leap_days_and_years_at_the_edge() {
     let leap = schedule("0 0 29 2 *", "0 0 1 3 *", "UTC");
-    holds(&leap, &[("2028-02-28T23:59:00Z", false), ("2028-02-29T12:00:00Z", true), ("2028-03-01T00:00:00Z", false), ("2027-02-28T12:00:00Z", false)]);
+    holds(
+        &leap,
+        &[
+            ("2028-02-28T23:59:00Z", false),
+            ("2028-02-29T12:00:00Z", true),
+            ("2028-03-01T00:00:00Z", false),
+            ("2027-02-28T12:00:00Z", false),
+        ],
+    );
     // 2100 is no leap year.
     holds(&leap, &[("2103-12-31T00:00:00Z", false), ("2104-02-29T00:00:00Z", true)]);
     let daily = schedule("0 1 * * *", "0 2 * * *", "UTC");
@@ -177,7 +224,12 @@ fn what_is_no_schedule_is_refused_by_field() {
     for (start, end, zone, words) in [
         ("0 8 * *", "0 18 * * *", "UTC", "start: it has 4 fields and not 5"),
         ("0 0 8 * * *", "0 18 * * *", "UTC", "start: it has 6 fields and not 5"),
-        ("60 8 * * *", "0 18 * * *", "UTC", "start: minute \"60\" is not understood: \"60\" is not from 0 to 59"),
+        (
+            "60 8 * * *",
+            "0 18 * * *",
+            "UTC",
+            "start: minute \"60\" is not understood: \"60\" is not from 0 to 59",
+        ),
         ("0 8 * * *", "0 24 * * *", "UTC", "end: hour \"24\" is not understood"),
         ("0 8 0 * *", "0 18 * * *", "UTC", "day of the month \"0\""),
         ("0 8 * 13 *", "0 18 * * *", "UTC", "month \"13\""),

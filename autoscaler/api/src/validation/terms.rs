@@ -47,7 +47,8 @@ fn zero(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
         }
     }
     if spec.min_replicas == 0 && spec.ring.is_some() {
-        let (message, fix) = ("0 would leave a ring without members", "write at least ring.replicationFactor");
+        let (message, fix) =
+            ("0 would leave a ring without members", "write at least ring.replicationFactor");
         found.push(Problem::new("spec.minReplicas", message, fix));
     }
 }
@@ -83,12 +84,21 @@ fn bounds(schedule: &Schedule, spec: &ScalingPolicySpec, at: &str, found: &mut V
         found.push(Problem::new(format!("{at}.minReplicas"), message, "swap or change them"));
     }
     if let Some(min) = min.filter(|min| !(0..=most).contains(min)) {
-        let message = format!("{min} is not from 0 to spec.maxReplicas {most}, which schedules do not go beyond");
-        found.push(Problem::new(format!("{at}.minReplicas"), message, "raise spec.maxReplicas, or change it"));
+        let message =
+            format!("{min} is not from 0 to spec.maxReplicas {most}, which schedules do not go beyond");
+        found.push(Problem::new(
+            format!("{at}.minReplicas"),
+            message,
+            "raise spec.maxReplicas, or change it",
+        ));
     }
     if let Some(max) = max.filter(|max| *max < least) {
         let message = format!("{max} is below spec.minReplicas {least}, which schedules do not go beyond");
-        found.push(Problem::new(format!("{at}.maxReplicas"), message, "lower spec.minReplicas, or change it"));
+        found.push(Problem::new(
+            format!("{at}.maxReplicas"),
+            message,
+            "lower spec.minReplicas, or change it",
+        ));
     }
 }
 
@@ -101,7 +111,11 @@ fn pause(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     }
     if let Some(ring) = spec.ring.as_ref().filter(|ring| replicas < ring.replication_factor) {
         let message = format!("{replicas} is below ring.replicationFactor {}", ring.replication_factor);
-        found.push(Problem::new("spec.pause.replicas", message, "keep as many replicas as copies of each sample"));
+        found.push(Problem::new(
+            "spec.pause.replicas",
+            message,
+            "keep as many replicas as copies of each sample",
+        ));
     }
 }
 

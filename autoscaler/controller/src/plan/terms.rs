@@ -49,7 +49,8 @@ pub(super) fn zero(spec: &ScalingPolicySpec, created_ms: Option<i64>) -> Result<
         Some(initial) => Some(duration_ms("spec.zero.initialCooldown", initial)?),
         None => None,
     };
-    let not_before_ms = created_ms.zip(initial_ms).map(|(at_ms, initial_ms)| at_ms.saturating_add(initial_ms));
+    let not_before_ms =
+        created_ms.zip(initial_ms).map(|(at_ms, initial_ms)| at_ms.saturating_add(initial_ms));
     Ok(Some(core::Zero { cooldown_ms, not_before_ms }))
 }
 

@@ -88,7 +88,9 @@ fn with_terms(terms: serde_json::Value) -> ScalingPolicySpec {
 
 #[test]
 fn zero_pauses_and_formulas_reach_the_decision() {
-    let spec = with_terms(json!({"pause": {"scaleDown": true}, "zero": {"cooldown": "2m", "initialCooldown": "10m"}}));
+    let spec = with_terms(
+        json!({"pause": {"scaleDown": true}, "zero": {"cooldown": "2m", "initialCooldown": "10m"}}),
+    );
     let plan = Plan::new(&spec, "cluster").unwrap().begun(&spec, Some(1_000)).unwrap();
     let policy = &plan.policy;
     assert_eq!(policy.zero, Some(core::Zero { cooldown_ms: 120_000, not_before_ms: Some(601_000) }));

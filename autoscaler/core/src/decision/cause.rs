@@ -29,11 +29,21 @@ impl Decision {
             Cause::InsufficientEvidence => self.held(),
             Cause::Metric { index, replicas } => {
                 let spec = input.policy.metrics.get(*index);
-                self.limited(self.asked(input, self.metrics.get(*index), spec.map(|spec| spec.target), *replicas))
+                self.limited(self.asked(
+                    input,
+                    self.metrics.get(*index),
+                    spec.map(|spec| spec.target),
+                    *replicas,
+                ))
             }
             Cause::Formula { replicas } => {
                 let spec = input.policy.formula.as_ref();
-                self.limited(self.asked(input, self.formula.as_ref(), spec.map(|spec| spec.target), *replicas))
+                self.limited(self.asked(
+                    input,
+                    self.formula.as_ref(),
+                    spec.map(|spec| spec.target),
+                    *replicas,
+                ))
             }
             Cause::Idle => {
                 let cooldown_ms = input.policy.zero.map_or(0, |zero| zero.cooldown_ms);
@@ -50,8 +60,10 @@ impl Decision {
     }
 
     fn held(&self) -> String {
-        let would = self.highest().map(|(replicas, metric)| format!("{} asks for {replicas}, but ", metric.name));
-        let insufficient = self.verdicts().filter_map(|verdict| Some((verdict, verdict.own_doubts().next()?)));
+        let would =
+            self.highest().map(|(replicas, metric)| format!("{} asks for {replicas}, but ", metric.name));
+        let insufficient =
+            self.verdicts().filter_map(|verdict| Some((verdict, verdict.own_doubts().next()?)));
         let names: Vec<_> =
             insufficient.map(|(verdict, doubt)| format!("{} ({doubt})", verdict.name)).collect();
         format!("{}evidence is insufficient for {}", would.unwrap_or_default(), names.join(", "))
@@ -74,7 +86,9 @@ impl Decision {
             let position = match replicas.cmp(&input.scale.spec_replicas) {
                 std::cmp::Ordering::Greater => "above target",
                 std::cmp::Ordering::Equal => "on target",
-                std::cmp::Ordering::Less if self.verdicts().count() > 1 => "highest, all metrics below target",
+                std::cmp::Ordering::Less if self.verdicts().count() > 1 => {
+                    "highest, all metrics below target"
+                }
                 std::cmp::Ordering::Less => "below target",
             };
             format!("{name} {position}: {} asks for {replicas}", super::measured(target, verdict, input))

@@ -24,11 +24,13 @@ impl Decision {
                 reasons::FALLBACK
             }
             Cause::Idle => reasons::SCALED_TO_ZERO,
-            Cause::Metric { replicas, .. } | Cause::Formula { replicas } => match replicas.cmp(&input.scale.spec_replicas) {
-                std::cmp::Ordering::Greater => reasons::ABOVE_TARGET,
-                std::cmp::Ordering::Equal => reasons::ON_TARGET,
-                std::cmp::Ordering::Less => reasons::BELOW_TARGET,
-            },
+            Cause::Metric { replicas, .. } | Cause::Formula { replicas } => {
+                match replicas.cmp(&input.scale.spec_replicas) {
+                    std::cmp::Ordering::Greater => reasons::ABOVE_TARGET,
+                    std::cmp::Ordering::Equal => reasons::ON_TARGET,
+                    std::cmp::Ordering::Less => reasons::BELOW_TARGET,
+                }
+            }
         }
     }
 

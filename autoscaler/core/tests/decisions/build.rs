@@ -29,7 +29,15 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         ..History::default()
     };
     let cluster = Name::default();
-    Input { now_ms: NOW_MS, cluster, policy, scale: scale(replicas), schedules: Vec::new(), observations, history }
+    Input {
+        now_ms: NOW_MS,
+        cluster,
+        policy,
+        scale: scale(replicas),
+        schedules: Vec::new(),
+        observations,
+        history,
+    }
 }
 
 pub(crate) fn scale(replicas: i32) -> Scale {

@@ -1,8 +1,8 @@
 //! One number out of several metrics.
 
 use autoscaler_core::{
-    Cause, Doubt, FailureKind, Fallback, FallbackBehavior, Formula, FormulaSpec, Input, MetricSpec, Reading, Settled,
-    Target, Undefined, decide, explain,
+    Cause, Doubt, FailureKind, Fallback, FallbackBehavior, Formula, FormulaSpec, Input, MetricSpec, Reading,
+    Settled, Target, Undefined, decide, explain,
 };
 use proptest::prelude::*;
 
@@ -66,7 +66,8 @@ fn tells_what_it_is() {
              evidence.",
         ]
     );
-    let active = decision.conditions(&sum).into_iter().find(|c| c.kind.to_string() == "ScalingActive").unwrap();
+    let active =
+        decision.conditions(&sum).into_iter().find(|c| c.kind.to_string() == "ScalingActive").unwrap();
     assert_eq!((active.status, active.reason.as_str()), (true, "ValidMetricFound"));
 }
 
@@ -113,9 +114,27 @@ fn what_has_no_number_is_a_doubt_by_its_name() {
     type Change = fn(&mut Input);
     let no_value = Doubt::Undefined(Undefined::NoValue { metric: "requests".to_owned() });
     let cases: [(&str, Change, Doubt, &str, &str); 4] = [
-        ("queue / (requests - 50)", nothing, Doubt::Undefined(Undefined::DivisionByZero), "FormulaUndefined", "it has no number: it divides by zero; guard the formula"),
-        ("queue * 1e308 * 1e308 + requests", nothing, Doubt::Undefined(Undefined::NotFinite), "FormulaUndefined", "it is not a finite number"),
-        ("requests - queue", nothing, Doubt::Negative, "NegativeValue", "its value is negative; correct the query or the formula"),
+        (
+            "queue / (requests - 50)",
+            nothing,
+            Doubt::Undefined(Undefined::DivisionByZero),
+            "FormulaUndefined",
+            "it has no number: it divides by zero; guard the formula",
+        ),
+        (
+            "queue * 1e308 * 1e308 + requests",
+            nothing,
+            Doubt::Undefined(Undefined::NotFinite),
+            "FormulaUndefined",
+            "it is not a finite number",
+        ),
+        (
+            "requests - queue",
+            nothing,
+            Doubt::Negative,
+            "NegativeValue",
+            "its value is negative; correct the query or the formula",
+        ),
         ("queue + requests", silent, no_value, "EmptyResult", "its query returned no series"),
     ];
     for (text, change, doubt, code, words) in cases {
@@ -144,7 +163,8 @@ fn a_fallback_of_a_metric_in_it_stands_in() {
     for (behavior, expected) in [(FallbackBehavior::Static, Some(4)), (FallbackBehavior::IfHigher, None)] {
         let mut lost = formula("queue + requests", 100.0, 50.0);
         lost.policy.metrics[1].fallback = Some(Fallback { after_ms: 0, replicas: 4, behavior });
-        lost.observations[1].newest = Reading::Failed { kind: FailureKind::Unreachable, message: String::new() };
+        lost.observations[1].newest =
+            Reading::Failed { kind: FailureKind::Unreachable, message: String::new() };
         assert_eq!(decide(&lost).write, expected, "{behavior:?}");
     }
 }
@@ -177,7 +197,10 @@ fn a_formula_activates() {
 fn contradictions_are_named() {
     type Change = fn(&mut Input);
     let cases: [(Change, &str); 3] = [
-        (|i| i.policy.formula = None, "metric queue has no target, and the formula does not read it; write either"),
+        (
+            |i| i.policy.formula = None,
+            "metric queue has no target, and the formula does not read it; write either",
+        ),
         (
             |i| i.policy.formula.as_mut().unwrap().target = Target::None,
             "the formula's target is not above zero; raise it",
@@ -210,9 +233,9 @@ proptest! {
     fn nothing_lowers_a_formula_under_constant_load(
         world in world(),
         terms in prop::sample::select(vec![
-            (|start| through("requests", start)) as fn(&mut Input),
-            |start| through("max(requests, 10)", start),
-            |start| through("has(metrics.requests) ? requests / 2 + requests / 2 : 0", start),
+            (|start: &mut Input| through("requests", start)) as fn(&mut Input),
+            |start: &mut Input| through("max(requests, 10)", start),
+            |start: &mut Input| through("has(metrics.requests) ? requests / 2 + requests / 2 : 0", start),
         ]),
     ) {
         let world = World { terms, ..world };

@@ -23,12 +23,17 @@ fn a_paused_direction_is_not_gone_in_and_says_so() {
         paused.policy.pause = pause;
         let decision = decide(&paused);
         assert_eq!((decision.write, decision.limited_by()), (expected, kind), "{pause:?} {asked}");
-        let limited = decision.conditions(&paused).into_iter().find(|c| c.kind.to_string() == "ScalingLimited");
+        let limited =
+            decision.conditions(&paused).into_iter().find(|c| c.kind.to_string() == "ScalingLimited");
         let limited = limited.expect("the condition");
         assert_eq!(limited.status, kind.is_some());
         if let Some(kind) = kind {
             assert_eq!(limited.reason, kind.to_string());
-            assert!(decision.cause(&paused).ends_with(&format!("; 10 by {kind}")), "{}", decision.cause(&paused));
+            assert!(
+                decision.cause(&paused).ends_with(&format!("; 10 by {kind}")),
+                "{}",
+                decision.cause(&paused)
+            );
         }
     }
 }
@@ -79,7 +84,7 @@ fn what_was_parked_at_zero_comes_back_and_what_was_switched_off_does_not() {
     assert_eq!(tick(&mut parked, NOW_MS + 1_000), 0);
     parked.policy.pause.replicas = None;
     assert_eq!(tick(&mut parked, NOW_MS + 2_000), 2);
-    assert_eq!(tick(&mut parked, NOW_MS + 3_000), 4, "at most the double");
+    assert_eq!(tick(&mut parked, NOW_MS + 3_000), 4, "at most four at once");
     parked.scale = scale(0);
     assert_eq!(tick(&mut parked, NOW_MS + 4_000), 0, "by hand");
 }

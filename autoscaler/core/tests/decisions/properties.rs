@@ -2,10 +2,10 @@
 
 use autoscaler_core::{
     Ask, Behavior, BlindSpan, ClusterSamples, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
-    FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input, KnownCluster, MetricHistory, MetricSpec, Mode, Name,
-    Observation, Pause, PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples,
-    Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target, Zero, canonical_json, decide,
-    explain, replay,
+    FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input, KnownCluster, MetricHistory,
+    MetricSpec, Mode, Name, Observation, Pause, PodEvidence, Policy, RateKind, RatePolicy, Reading,
+    Recommendation, Record, Rules, Samples, Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled,
+    Support, Target, Zero, canonical_json, decide, explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -226,23 +226,26 @@ fn policy() -> impl Strategy<Value = Policy> {
     ];
     let terms = (option::of(zero()), pause(), option::of(formula()));
     (bounds, behavior(), mode, (defaults, prop_oneof![Just(0), span_ms()]), terms).prop_map(
-        |((min_replicas, max_replicas), behavior, mode, (defaults, interval_ms), (zero, pause, formula))| Policy {
-            min_replicas,
-            max_replicas,
-            metrics: Vec::new(),
-            behavior,
-            mode,
-            defaults,
-            interval_ms,
-            zero,
-            pause,
-            formula,
+        |((min_replicas, max_replicas), behavior, mode, (defaults, interval_ms), (zero, pause, formula))| {
+            Policy {
+                min_replicas,
+                max_replicas,
+                metrics: Vec::new(),
+                behavior,
+                mode,
+                defaults,
+                interval_ms,
+                zero,
+                pause,
+                formula,
+            }
         },
     )
 }
 
 fn zero() -> impl Strategy<Value = Zero> {
-    (span_ms(), option::of(time_ms())).prop_map(|(cooldown_ms, not_before_ms)| Zero { cooldown_ms, not_before_ms })
+    (span_ms(), option::of(time_ms()))
+        .prop_map(|(cooldown_ms, not_before_ms)| Zero { cooldown_ms, not_before_ms })
 }
 
 fn pause() -> impl Strategy<Value = Pause> {
@@ -256,11 +259,18 @@ fn pause() -> impl Strategy<Value = Pause> {
 
 /// Of metrics that there are, mostly.
 fn formula() -> impl Strategy<Value = FormulaSpec> {
-    let texts = vec!["a", "a + b", "a / b", "max(a, b, c)", "a - b", "has(metrics.b) ? b : a", "1e300 * a * a", "a + d"];
-    (prop::sample::select(texts), target(), span_ms()).prop_map(|(text, target, activation_milli)| FormulaSpec {
-        expression: Formula::compile(text).expect("a formula"),
-        target,
-        activation_milli,
+    let texts = vec![
+        "a",
+        "a + b",
+        "a / b",
+        "max(a, b, c)",
+        "a - b",
+        "has(metrics.b) ? b : a",
+        "1e300 * a * a",
+        "a + d",
+    ];
+    (prop::sample::select(texts), target(), span_ms()).prop_map(|(text, target, activation_milli)| {
+        FormulaSpec { expression: Formula::compile(text).expect("a formula"), target, activation_milli }
     })
 }
 

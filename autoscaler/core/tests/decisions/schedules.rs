@@ -46,7 +46,10 @@ fn schedules(replicas: i32, asked: i32, schedules: Vec<InForce>) -> (Input, Deci
 fn a_floor_raises_at_once_and_says_whose_it_is() {
     let (input, decision) = schedules(4, 4, vec![in_force("office", Some(10), None)]);
     assert_eq!((decision.write, &decision.cause), (Some(10), &Cause::BelowMinimum));
-    assert_eq!(explain(&input, &decision)[0], "Scale from 4 to 10: 4 replicas are below schedule office's minReplicas, 10.");
+    assert_eq!(
+        explain(&input, &decision)[0],
+        "Scale from 4 to 10: 4 replicas are below schedule office's minReplicas, 10."
+    );
     assert_eq!(decision.cause_code(&input), "TooFewReplicas");
     // Even without evidence: it is the user's word.
     let mut silent = input;
@@ -65,7 +68,11 @@ fn a_floor_keeps_what_metrics_would_lower_and_a_ceiling_what_they_would_raise() 
     assert_eq!(decision.limits[0].schedule.as_deref(), Some("office"));
     let (input, decision) = schedules(15, 28, vec![in_force("budget", None, Some(20))]);
     assert_eq!(decision.write, Some(20));
-    assert!(decision.cause(&input).ends_with("20 by TooManyReplicas of schedule budget"), "{}", decision.cause(&input));
+    assert!(
+        decision.cause(&input).ends_with("20 by TooManyReplicas of schedule budget"),
+        "{}",
+        decision.cause(&input)
+    );
     let (input, decision) = schedules(25, 28, vec![in_force("budget", None, Some(20))]);
     assert_eq!(decision.write, Some(20));
     assert_eq!(decision.cause(&input), "25 replicas are above schedule budget's maxReplicas, 20");

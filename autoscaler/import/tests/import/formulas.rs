@@ -90,7 +90,8 @@ fn asked(metric: &str, store: &Store) -> Option<i64> {
     );
     let imported = read(&text, Options { take_suggestions: true, ..options() }).unwrap();
     let metric = &imported.policies[0].spec.metrics[0];
-    let target = metric.target.as_ref().unwrap().average_value.as_ref().unwrap().milli().unwrap() as f64 / 1000.0;
+    let target =
+        metric.target.as_ref().unwrap().average_value.as_ref().unwrap().milli().unwrap() as f64 / 1000.0;
     let replicas = value(&metric.query, store) / target;
     let edge = (replicas - replicas.round()).abs() < 1e-6;
     (!edge).then(|| replicas.ceil() as i64)

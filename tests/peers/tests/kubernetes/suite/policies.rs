@@ -85,12 +85,12 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
             "spec.metrics[0].target.value",
             "should match",
         ),
-        (json!({"metrics": [{"name": "m", "query": "up"}]}), "spec.metrics", "write a target, or spec.formula"),
         (
-            json!({"zero": {"cooldown": "1m"}}),
-            "spec.zero",
-            "write minReplicas: 0, or remove zero",
+            json!({"metrics": [{"name": "m", "query": "up"}]}),
+            "spec.metrics",
+            "write a target, or spec.formula",
         ),
+        (json!({"zero": {"cooldown": "1m"}}), "spec.zero", "write minReplicas: 0, or remove zero"),
         (
             json!({"schedules": [{"name": "s", "start": "0 8 * * *", "end": "0 9 * * *", "minReplicas": 99}]}),
             "spec.schedules",
