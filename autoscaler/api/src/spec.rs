@@ -75,10 +75,10 @@ pub struct ScalingPolicySpec {
     /// Replicas never go above this.
     #[schemars(range(min = 1))]
     pub max_replicas: i32,
-    /// Evaluation period, 100ms to 1h.
-    #[serde(default = "default_interval")]
+    /// Evaluation period, 100ms to 1h; absent: the controller's, which is 15s unless its flags say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
-    pub interval: String,
+    pub interval: Option<String>,
     /// Whether decisions are written.
     #[serde(default)]
     pub mode: Mode,
@@ -296,10 +296,6 @@ pub struct Ring {
 
 fn one() -> i32 {
     1
-}
-
-fn default_interval() -> String {
-    "15s".into()
 }
 
 fn default_api_version() -> String {

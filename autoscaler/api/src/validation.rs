@@ -43,7 +43,9 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
     let spec = &policy.spec;
     target(spec, &mut found);
     replicas(spec, &mut found);
-    duration("spec.interval", &spec.interval, 100, 3_600_000, &mut found);
+    if let Some(interval) = &spec.interval {
+        duration("spec.interval", interval, 100, 3_600_000, &mut found);
+    }
     if let Some(s) = &spec.source {
         source::validate(s, "spec.source", &mut found);
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use autoscaler_core::{Defaults, Float};
 use thanos_telemetry::RunError;
 
+/// Time between evaluations where neither policy nor flags say, in milliseconds.
+pub(crate) const SYNC_PERIOD_MS: i64 = 15_000;
+
 /// Flags that kube-controller-manager has as `--horizontal-pod-autoscaler-…`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DefaultsArgs {
@@ -34,11 +37,14 @@ impl DefaultsArgs {
     /// # Errors
     /// [`RunError::Config`] names the flag and what it may be.
     pub(crate) fn given(&self) -> Result<Given, RunError> {
-        let wrong = |flag: &str, value: String, cure: &str| {
-            Err(RunError::Config(format!("{flag} {value}: {cure}")))
-        };
+        let wrong =
+            |flag: &str, value: String, cure: &str| Err(RunError::Config(format!("{flag} {value}: {cure}")));
         if !(0.0..=1000.0).contains(&self.tolerance) {
-            return wrong("--tolerance", self.tolerance.to_string(), "write a number from 0 to 1000, for example 0.1");
+            return wrong(
+                "--tolerance",
+                self.tolerance.to_string(),
+                "write a number from 0 to 1000, for example 0.1",
+            );
         }
         let shown = thanos_model::format_duration;
         if self.downscale_stabilization > Duration::from_secs(3600) {
@@ -61,7 +67,10 @@ impl DefaultsArgs {
 impl Default for Given {
     /// The HPA controller's.
     fn default() -> Self {
-        Self { defaults: Defaults::default(), sync_period: Duration::from_secs(15) }
+        Self {
+            defaults: Defaults::default(),
+            sync_period: Duration::from_millis(SYNC_PERIOD_MS.unsigned_abs()),
+        }
     }
 }
 
@@ -89,7 +98,8 @@ mod tests {
 
     #[test]
     fn flags_are_taken_and_impossible_ones_are_named() {
-        let found = given(&["--tolerance=0.05", "--downscale-stabilization=30s", "--sync-period=1s"]).unwrap();
+        let found =
+            given(&["--tolerance=0.05", "--downscale-stabilization=30s", "--sync-period=1s"]).unwrap();
         assert_eq!(found.defaults.tolerance, Float::new(0.05));
         assert_eq!((found.defaults.downscale_window_ms, found.sync_period), (30_000, Duration::from_secs(1)));
         for (flag, words) in [

@@ -16,12 +16,13 @@
 //!   and changes no replicas;
 //! - metrics are reached through the Prometheus HTTP API alone.
 //!
-//! Modules in reading order: `run`, `policies`, `plan`, `scheduler`, `schedule`,
+//! Modules in reading order: `run`, `defaults`, `policies`, `plan`, `scheduler`, `schedule`,
 //! `querier`, `evidence`, `tick`, `ring`, `cluster`, `pods`, `status`, `events`, `lease`, `records`, `metrics`,
 //! `shared`; beside the controller `check`, `explain` and `import`.
 
 mod check;
 mod cluster;
+mod defaults;
 mod events;
 mod evidence;
 mod explain;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use autoscaler_api as api;
-use autoscaler_api::{Problem, ScalingPolicySpec};
+use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec};
 use autoscaler_core as core;
 
 use thanos_promql_syntax::{Query, SeriesSelector};
 
+use crate::defaults::{Given, SYNC_PERIOD_MS};
 use text::{Labels, QueryText};
 
 mod terms;
@@ -68,18 +69,25 @@ impl Plan {
         build(spec, cluster_label).map_err(|problem| vec![problem])
     }
 
-    /// The same for a policy that was created at `created_ms`, in milliseconds since the epoch, from when an initial
-    /// cool-down counts.
+    /// The same for a whole policy, whose initial cool-down counts from its creation, with what holds where it does not
+    /// say.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub(crate) fn begun(
-        mut self,
-        spec: &ScalingPolicySpec,
-        created_ms: Option<i64>,
+    pub(crate) fn of(
+        policy: &ScalingPolicy,
+        cluster_label: &str,
+        given: &Given,
     ) -> Result<Self, Vec<Problem>> {
-        self.policy.zero = terms::zero(spec, created_ms).map_err(|problem| vec![problem])?;
-        Ok(self)
+        let mut plan = Self::new(&policy.spec, cluster_label)?;
+        let created_ms = policy.metadata.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
+        plan.policy.zero = terms::zero(&policy.spec, created_ms).map_err(|problem| vec![problem])?;
+        plan.policy.defaults = given.defaults.clone();
+        if policy.spec.interval.is_none() {
+            plan.interval = given.sync_period;
+            plan.policy.interval_ms = i64::try_from(given.sync_period.as_millis()).unwrap_or(i64::MAX);
+        }
+        Ok(plan)
     }
 
     /// The schedules that are in force at `now_ms`.
@@ -127,7 +135,10 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
         }
         None => None,
     };
-    let interval_ms = duration_ms("spec.interval", &spec.interval)?;
+    let interval_ms = match &spec.interval {
+        Some(interval) => duration_ms("spec.interval", interval)?,
+        None => SYNC_PERIOD_MS,
+    };
     Ok(Plan {
         policy: core::Policy {
             min_replicas: spec.min_replicas,

@@ -18,6 +18,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::defaults::Given;
 use crate::plan::Plan;
 use crate::querier;
 
@@ -72,10 +73,9 @@ impl Policy {
                 let policy = ScalingPolicy { metadata: meta.clone(), spec, status: None };
                 let mut problems = validate(&policy);
                 problems.extend(querier::not_yet(&policy.spec));
-                let created_ms = meta.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
+                let given = Given::default();
                 let plan = if problems.is_empty() {
-                    Plan::new(&policy.spec, cluster_label)
-                        .and_then(|plan| plan.begun(&policy.spec, created_ms))
+                    Plan::of(&policy, cluster_label, &given)
                 } else {
                     Err(problems)
                 };

@@ -318,3 +318,12 @@ proptest! {
         prop_assert_eq!(schedule.is_in_force(now_ms), schedule.is_in_force(minute));
     }
 }
+
+#[test]
+fn is_its_texts_to_serde() {
+    let office = schedule("0 8 * * 1-5", "@daily", "Europe/Berlin");
+    let text = serde_json::to_string(&office).unwrap();
+    assert_eq!(text, r#"{"start":"0 8 * * 1-5","end":"@daily","timeZone":"Europe/Berlin"}"#);
+    assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), office);
+    assert!(serde_json::from_str::<Schedule>(&text.replace("Berlin", "Atlantis")).is_err());
+}

@@ -5,12 +5,21 @@ use std::collections::BTreeSet;
 use autoscaler_formula::Formula;
 
 use super::{Problem, duration, quantity, target_of, within};
-use crate::{FormulaMetric, Mode, ScalingPolicySpec, Schedule};
+use crate::{FormulaMetric, Mode, OnDelete, ScalingPolicySpec, Schedule};
 
 pub(super) fn validate(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     zero(spec, found);
     schedules(spec, found);
     pause(spec, found);
+    if spec.on_delete == OnDelete::Restore {
+        let message =
+            "Restore is not supported yet: the replicas stay as they are when the policy is deleted";
+        found.push(Problem::new(
+            "spec.onDelete",
+            message,
+            "write Keep, and scale the workload yourself afterwards",
+        ));
+    }
     match &spec.formula {
         Some(formula) => formula_metric(formula, spec, found),
         None => {

@@ -86,12 +86,33 @@ fn with_terms(terms: serde_json::Value) -> ScalingPolicySpec {
     serde_json::from_value(spec).unwrap()
 }
 
+/// A policy of a second after the epoch.
+fn created(spec: ScalingPolicySpec) -> ScalingPolicy {
+    let mut policy = ScalingPolicy::new("web", spec);
+    policy.metadata.creation_timestamp = serde_json::from_value(json!("1970-01-01T00:00:01Z")).unwrap();
+    policy
+}
+
+#[test]
+fn what_a_policy_does_not_say_is_the_controllers() {
+    let given = Given {
+        defaults: core::Defaults { downscale_window_ms: 60_000, ..core::Defaults::default() },
+        sync_period: Duration::from_secs(5),
+    };
+    for (terms, interval_ms) in [(json!({}), 5_000), (json!({"interval": "1s"}), 1_000)] {
+        let plan = Plan::of(&created(with_terms(terms)), "cluster", &given).unwrap();
+        assert_eq!((plan.policy.interval_ms, plan.interval.as_millis()), (interval_ms, interval_ms as u128));
+        assert_eq!(plan.policy.defaults, given.defaults);
+    }
+    assert_eq!(Plan::new(&with_terms(json!({})), "cluster").unwrap().policy.interval_ms, 15_000);
+}
+
 #[test]
 fn zero_pauses_and_formulas_reach_the_decision() {
     let spec = with_terms(
         json!({"pause": {"scaleDown": true}, "zero": {"cooldown": "2m", "initialCooldown": "10m"}}),
     );
-    let plan = Plan::new(&spec, "cluster").unwrap().begun(&spec, Some(1_000)).unwrap();
+    let plan = Plan::of(&created(spec), "cluster", &Given::default()).unwrap();
     let policy = &plan.policy;
     assert_eq!(policy.zero, Some(core::Zero { cooldown_ms: 120_000, not_before_ms: Some(601_000) }));
     assert_eq!(policy.pause, core::Pause { scale_down: true, ..core::Pause::default() });

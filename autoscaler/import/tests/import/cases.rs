@@ -48,7 +48,7 @@ fn a_scaled_object_that_carries_over_whole_leaves_nothing_open() {
     let imported = read(SCALED_OBJECT, options()).unwrap();
     assert_eq!(imported.open(), 0, "{:?}", told(&imported));
     let spec = &imported.policies[0].spec;
-    assert_eq!((spec.min_replicas, spec.max_replicas, spec.interval.as_str()), (2, 9, "15s"));
+    assert_eq!((spec.min_replicas, spec.max_replicas, spec.interval.as_deref()), (2, 9, Some("15s")));
     assert_eq!(spec.mode, Mode::Shadow);
     assert_eq!(spec.scale_target_ref.kind, "Deployment");
     let metric = &spec.metrics[0];

@@ -40,7 +40,7 @@ pub(crate) async fn good_ones_apply(s: Subject) {
     let spec = &made.body["spec"];
     assert_eq!(
         (&spec["minReplicas"], &spec["mode"], &spec["interval"]),
-        (&json!(1), &json!("Active"), &json!("15s"))
+        (&json!(1), &json!("Active"), &Value::Null)
     );
     assert_eq!(spec["scaleTargetRef"]["apiVersion"], "apps/v1");
     assert_eq!(spec["metrics"][0]["evidence"], json!({"maxAge": "1m", "clusters": []}));
