@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
+use crate::{Behavior, Metric, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
 
+mod metric;
 mod source;
 
 /// One thing that is wrong.
@@ -45,6 +46,9 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
         source::validate(s, "spec.source", &mut found);
     }
     metrics(&spec.metrics, &mut found);
+    if spec.compatibility.is_some() {
+        no_fallbacks(&spec.metrics, &mut found);
+    }
     if let Some(behavior) = &spec.behavior {
         behavior_rules(behavior, &mut found);
     }
@@ -91,7 +95,7 @@ fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
 
 fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     if metrics.is_empty() {
-        found.push(Problem::new("spec.metrics", "is empty", "name at least one metric with a query"));
+        found.push(Problem::new("spec.metrics", "is empty", "name at least one metric"));
     }
     let mut names = BTreeSet::new();
     for (i, metric) in metrics.iter().enumerate() {
@@ -100,13 +104,7 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
             let message = format!("{:?} is empty or used twice", metric.name);
             found.push(Problem::new(format!("{at}.name"), message, "give each metric its own name"));
         }
-        if metric.query.trim().is_empty() {
-            found.push(Problem::new(format!("{at}.query"), "is empty", "write a PromQL expression"));
-        }
-        if let Some(s) = &metric.source {
-            source::validate(s, &format!("{at}.source"), found);
-        }
-        metric_target(metric, &at, found);
+        metric::validate(metric, &at, found);
         evidence(metric, &at, found);
         if let Some(fallback) = &metric.fallback {
             duration(&format!("{at}.fallback.after"), &fallback.after, 1, 86_400_000, found);
@@ -122,23 +120,13 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     }
 }
 
-fn metric_target(metric: &Metric, at: &str, found: &mut Vec<Problem>) {
-    let target = &metric.target;
-    let (field, wanted, other) = match target.type_ {
-        MetricTargetType::Value => ("value", &target.value, &target.average_value),
-        MetricTargetType::AverageValue => ("averageValue", &target.average_value, &target.value),
-    };
-    if other.is_some() {
-        let message = format!("has both value and averageValue, but its type is {:?}", target.type_);
-        found.push(Problem::new(format!("{at}.target"), message, format!("keep {field} only")));
-    }
-    match wanted {
-        None => found.push(Problem::new(
-            format!("{at}.target.{field}"),
-            format!("is missing for type {:?}", target.type_),
-            "write for example \"50\"",
-        )),
-        Some(q) => quantity(&format!("{at}.target.{field}"), q, 1, i64::MAX, "above zero", found),
+fn no_fallbacks(metrics: &[Metric], found: &mut Vec<Problem>) {
+    for (i, _) in metrics.iter().enumerate().filter(|(_, metric)| metric.fallback.is_some()) {
+        found.push(Problem::new(
+            format!("spec.metrics[{i}].fallback"),
+            "has no effect with compatibility: HPA, which has no fallbacks",
+            "remove it, or compatibility",
+        ));
     }
 }
 

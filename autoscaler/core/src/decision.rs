@@ -49,6 +49,8 @@ pub enum Cause {
     BelowMinimum,
     /// Held: no metric may be counted, or one without sufficient evidence forbids lowering.
     InsufficientEvidence,
+    /// With `compatibility: HPA`: metrics say nothing, or one failed and the others would lower.
+    MetricsFailed,
     /// A metric asked for the most.
     Metric {
         /// Its index in the policy.

@@ -42,8 +42,10 @@ fn metric_sentence(input: &Input, verdict: &Verdict) -> String {
         Some(proposal) => format!("Metric {name} is {measured}{when} and asks for {proposal} replicas"),
         None => format!("Metric {name} asks for nothing"),
     };
-    let Evidence::Insufficient { since_ms, .. } = &verdict.evidence else {
-        return format!("{asks}, on sufficient evidence.");
+    let since_ms = match &verdict.evidence {
+        Evidence::Sufficient => return format!("{asks}, on sufficient evidence."),
+        Evidence::NotJudged => return format!("{asks}, as the HPA takes it."),
+        Evidence::Insufficient { since_ms, .. } => since_ms,
     };
     let since = seconds(input.now_ms.saturating_sub(*since_ms));
     let counted = match (verdict.counted, verdict.fallback) {

@@ -70,13 +70,19 @@
 //! - what is dated after now, because a clock was set back, counts as now;
 //! - a value above zero is at least one thousandth, so that a trickle does not scale to zero.
 //!
+//! Metrics of pods (Resource, ContainerResource, Pods) are counted as upstream does, with pods that have no value
+//! filled in against the direction; what is safer beyond that stands in `by_pod`. With `compatibility: HPA`
+//! ([`Compatibility::Hpa`]) the whole decision is upstream's to the letter (`compat`), and none of the above holds.
+//!
 //! # Modules in reading order
 //!
-//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`observation`], [`input`]; `decide`;
-//! [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `proposals`, [`verdict`]; [`past`], [`limit`],
-//! [`normalize`], [`support`], [`history`]; [`decision`], `explain`; [`record`].
+//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`pods`], [`observation`], [`input`]; `decide`;
+//! [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `by_pod`, `proposals`, [`verdict`]; [`past`],
+//! [`limit`], [`normalize`], [`support`], [`history`]; [`decision`], `explain`; `upstream`, `compat`; [`record`].
 
 pub mod behavior;
+mod by_pod;
+mod compat;
 pub mod coverage;
 mod decide;
 pub mod decision;
@@ -91,6 +97,7 @@ pub mod normalize;
 pub mod number;
 pub mod observation;
 pub mod past;
+pub mod pods;
 pub mod policy;
 mod proposals;
 pub mod readiness;
@@ -98,6 +105,7 @@ pub mod reasons;
 pub mod record;
 pub mod replicas;
 pub mod support;
+mod upstream;
 pub mod verdict;
 
 pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
@@ -113,9 +121,10 @@ pub use name::Name;
 pub use number::Float;
 pub use observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled};
 pub use past::{Recommendation, ScaleEvent};
+pub use pods::{MAX_PODS, Pod, PodList, Pods, Sample};
 pub use policy::{
-    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, PodEvidence,
-    Policy, Problem, Target,
+    Compatibility, DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricKind,
+    MetricSpec, Mode, PodEvidence, Policy, Problem, Target,
 };
 pub use readiness::{Readiness, Ready};
 pub use record::{Older, Record, RecordError, Recorded, Replay, canonical_json, replay};

@@ -10,6 +10,7 @@
 //! The rule of this crate is kept here: what an insufficient metric asks for is counted only where it raises,
 //! and while there is one, nothing is lowered.
 
+use crate::by_pod;
 use crate::doubt::Doubt;
 use crate::evidence::{Moment, Value, judge};
 use crate::history::{History, MetricHistory};
@@ -58,7 +59,7 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         let in_place = input.observations.get(index).filter(|seen| seen.name == spec.name);
         let observation = in_place.or_else(|| input.observations.iter().find(|seen| seen.name == spec.name));
         let tolerances = Tolerances { down, up };
-        let (verdict, reached_ms) = verdict(&input.scale, spec, observation, known, moment, tolerances);
+        let (verdict, reached_ms) = verdict(input, spec, observation, known, moment, tolerances);
         all.blocked |= verdict.blocks_lowering(spec);
         if let Some(counted) = verdict.counted
             && all.highest.is_none_or(|(highest, _)| counted > highest)
@@ -100,17 +101,21 @@ impl Proposals {
 
 /// One metric's verdict, and the time of the value that may lower.
 fn verdict(
-    scale: &Scale,
+    input: &Input,
     spec: &MetricSpec,
     observation: Option<&Observation>,
     known: &mut MetricHistory,
     moment: Moment<'_>,
     tolerances: Tolerances,
 ) -> (Verdict, Option<i64>) {
-    let current = scale.spec_replicas;
+    let (scale, current) = (&input.scale, input.scale.spec_replicas);
     let mut judgement = judge(spec, observation, known, moment);
-    let ask = |value: Value| ask(value, spec, scale, moment.ready, tolerances);
-    let asked = [judgement.settled, judgement.newest].map(|value| value.map(|value| (value, ask(value))));
+    let asked = if spec.kind.is_by_pod() {
+        by_pod::ask(input, spec, observation, moment, &mut judgement)
+    } else {
+        let ask = |value: Value| ask(value, spec, scale, moment.ready, tolerances);
+        [judgement.settled, judgement.newest].map(|value| value.map(|value| (value, ask(value))))
+    };
     if asked.iter().flatten().any(|(_, answer)| *answer == Answer::NoneReady) {
         judgement.doubts.push(Doubt::NoneReady);
     }
@@ -163,7 +168,7 @@ fn verdict(
 /// average over its window.
 fn ask(value: Value, spec: &MetricSpec, scale: &Scale, ready: &Readiness, tolerances: Tolerances) -> Answer {
     let ready = match spec.target {
-        Target::AverageValue { .. } => 0.0,
+        Target::AverageValue { .. } | Target::Utilization { .. } => 0.0,
         Target::Value { .. } => {
             let window_ms = spec.evidence.window_ms.max(0);
             ready.average(value.at_ms.saturating_sub(window_ms), value.at_ms)

@@ -4,6 +4,8 @@
 mod build;
 #[path = "decisions/cases.rs"]
 mod cases;
+#[path = "decisions/pods.rs"]
+mod pods;
 #[path = "decisions/properties.rs"]
 mod properties;
 #[path = "decisions/scenarios.rs"]

@@ -3,6 +3,7 @@
 use super::{Cause, Decision};
 use crate::input::Input;
 use crate::number::seconds;
+use crate::pods::Pods;
 
 impl Decision {
     /// One sentence: why this number.
@@ -20,6 +21,7 @@ impl Decision {
                 format!("{current} replicas are below minReplicas, {}", input.policy.min_replicas)
             }
             Cause::InsufficientEvidence => self.held(),
+            Cause::MetricsFailed => self.failed(input),
             Cause::Metric { index, replicas } => self.by_metric(input, *index, *replicas),
         }
     }
@@ -35,6 +37,17 @@ impl Decision {
             })
             .collect();
         format!("{}evidence is insufficient for {}", would.unwrap_or_default(), names.join(", "))
+    }
+
+    fn failed(&self, input: &Input) -> String {
+        let failed = self.metrics.iter().filter(|verdict| verdict.evidence.is_insufficient());
+        let names: Vec<_> = failed
+            .map(|verdict| {
+                let doubt = verdict.evidence.doubts().first().map(ToString::to_string).unwrap_or_default();
+                format!("{} ({doubt})", verdict.name)
+            })
+            .collect();
+        if names.is_empty() { Pods::why_unknown(input.pods.as_ref()) } else { format!("no number from {}", names.join(", ")) }
     }
 
     fn by_metric(&self, input: &Input, index: usize, replicas: i32) -> String {

@@ -85,7 +85,37 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
             "spec.metrics[0].target.value",
             "should match",
         ),
-        (json!({"metrics": [{"name": "m", "query": "up"}]}), "spec.metrics[0].target", "Required value"),
+        (json!({"metrics": [{"name": "m", "query": "up"}]}), "spec.metrics[0]", "target stands beside query"),
+        (
+            json!({"metrics": metric(json!({"type": "Utilization", "averageUtilization": 5}))}),
+            "spec.metrics[0].target",
+            "a query is held to Value or AverageValue",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "Resource", "query": "up",
+                                "target": {"type": "AverageValue", "averageValue": "5"}}]}),
+            "spec.metrics[0]",
+            "query belongs to types Query and Pods",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Value", "value": "5"}}}]}),
+            "spec.metrics[0].resource.target.type",
+            "a resource is held to Utilization or AverageValue",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "ContainerResource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5}}}]}),
+            "spec.metrics[0]",
+            "containerResource belongs to type ContainerResource",
+        ),
+        (
+            json!({"compatibility": "HPA", "metrics": [{
+                "name": "m", "query": "up", "target": {"type": "Value", "value": "5"},
+                "fallback": {"after": "3m", "replicas": 3}}]}),
+            "spec.metrics",
+            "compatibility: HPA has no fallbacks",
+        ),
         (
             json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}}),
             "spec.behavior.scaleUp.selectPolicy",
