@@ -275,7 +275,9 @@ impl Controller {
     /// The sync from the write on; `written` is not looked at where nothing was to be written.
     pub fn finish(&mut self, pending: Pending, written: Result<(), String>) -> Outputs {
         let write = pending.write();
-        let Pending { now_ms, step, behavior, proposal, metrics, mut status, before, mut events, mut error } =
+        let Pending {
+            now_ms, step, behavior, proposal, metrics, mut status, before, mut events, mut error, ..
+        } =
             pending;
         let arrive = |status: &mut HpaStatus, current| {
             (status.current_replicas, status.current_metrics) = (current, metrics.clone());

@@ -1,7 +1,7 @@
 //! What must hold for every input, however absurd.
 
 use autoscaler_core::{
-    Ask, Behavior, BlindSpan, ClusterSamples, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
+    Ask, Behavior, BlindSpan, ClusterSamples, Compatibility, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
     FallbackBehavior, Float, History, Input, KnownCluster, MetricHistory, MetricKind, MetricSpec, Mode, Name,
     Observation, PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples,
     Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target, canonical_json, decide,
@@ -214,6 +214,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 downscale_window_ms,
                 scale_up_limit_factor: factor,
                 scale_up_limit_minimum: minimum,
+                ..Defaults::default()
             }
         }),
     ];
@@ -224,6 +225,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             metrics: Vec::new(),
             behavior,
             mode,
+                compatibility: Compatibility::None,
             defaults,
             interval_ms,
         },
@@ -244,7 +246,7 @@ fn any_input() -> impl Strategy<Value = Input> {
                 policy.metrics.push(spec);
                 observations.push(observation);
             }
-            Input { now_ms, cluster: "east".into(), policy, scale, observations, history }
+            Input { now_ms, cluster: "east".into(), policy, scale, pods: None, observations, history }
         },
     )
 }
