@@ -61,7 +61,7 @@ pub(crate) fn ask(
         settings: &input.policy.defaults.settings(),
     };
     let settled = observation.settled.as_ref().map(|settled| &settled.reading);
-    let mut lowers = true;
+    let (mut lowers, mut doubts) = (true, Vec::new());
     let mut answer = |value: Option<Value>, reading: Option<&Reading>| {
         let zero;
         let samples: &[Sample] = match reading {
@@ -76,23 +76,29 @@ pub(crate) fn ask(
         let fresh = asking.fresh(samples);
         // What may lower is judged: the settled value, or the only one.
         if std::mem::take(&mut lowers) {
-            judgement.doubts.extend(asking.doubts(samples, &fresh));
+            doubts.extend(asking.doubts(samples, &fresh));
         }
         let value = value?;
         match asking.answer(&fresh, value) {
             Ok((answer, shown, doubt)) => {
-                judgement.doubts.extend(doubt);
+                doubts.extend(doubt);
                 Some((Value { value: shown, ..value }, answer))
             }
             Err(why) => {
-                judgement.doubts.push(Doubt::PodsUnknown { why });
+                doubts.push(Doubt::PodsUnknown { why });
                 None
             }
         }
     };
-    let settled_value = judgement.settled;
-    let newest_value = judgement.newest;
-    [answer(settled_value, settled), answer(newest_value, Some(&observation.newest))]
+    let asked =
+        [answer(judgement.settled, settled), answer(judgement.newest, Some(&observation.newest))];
+    for doubt in doubts {
+        // Both values may be without the same.
+        if !judgement.doubts.contains(&doubt) {
+            judgement.doubts.push(doubt);
+        }
+    }
+    asked
 }
 
 /// One metric's question, but for the values.
