@@ -46,6 +46,12 @@ use crate::{Quantity, ScalingPolicyStatus, Source};
     validation = Rule::new("!has(self.ring) || self.scaleTargetRef.kind == 'StatefulSet'")
         .message("members of a ring leave by ordinal: point scaleTargetRef at the Receive StatefulSet, or remove ring")
         .field_path(".ring"),
+    validation = Rule::new("!has(self.compatibility) || self.metrics.all(m, !has(m.fallback))")
+        .message("compatibility: HPA has no fallbacks, as the HPA has none: remove fallback, or compatibility")
+        .field_path(".metrics"),
+    validation = Rule::new("!has(self.compatibility) || !has(self.formula) && !has(self.schedules) && !has(self.pause) && !has(self.zero)")
+        .message("compatibility: HPA knows no formula, schedules, pause or zero: remove them, or compatibility")
+        .field_path(".compatibility"),
     validation = Rule::new("!has(self.ring) || self.maxReplicas >= self.ring.replicationFactor")
         .message("maxReplicas must not be below ring.replicationFactor: allow as many replicas as copies of each sample")
         .field_path(".maxReplicas"),
@@ -61,7 +67,7 @@ use crate::{Quantity, ScalingPolicyStatus, Source};
     validation = Rule::new("!has(self.pause) || !has(self.pause.replicas) || (self.pause.replicas <= self.maxReplicas && self.mode != 'Paused')")
         .message("pause.replicas needs mode Active or Shadow, and is at most maxReplicas: write mode: Active, or change it")
         .field_path(".pause.replicas"),
-    validation = Rule::new("has(self.formula) || self.metrics.all(m, has(m.target))")
+    validation = Rule::new("has(self.formula) || self.metrics.all(m, has(m.target) || has(m.type) && m.type != 'Query')")
         .message("a metric without a target needs a formula that reads it: write a target, or spec.formula")
         .field_path(".metrics")
 )]
@@ -99,6 +105,10 @@ pub struct ScalingPolicySpec {
     /// Server that the queries go to; absent: the controller's own querier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// HPA: decide to the letter as the HorizontalPodAutoscaler does, which takes values as they are, however old or
+    /// incomplete. Absent: nothing is lowered on insufficient evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatibility: Option<Compatibility>,
     /// Each proposes a number of replicas; the highest counts.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -143,16 +153,39 @@ pub enum Mode {
     Paused,
 }
 
-/// One query and what its value means.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is measured, and what its value means: HPA v2's types, with PromQL in place of its custom and external metrics.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.query) == (!has(self.type) || self.type == 'Query' || self.type == 'Pods')")
+        .message("query belongs to types Query and Pods: write it there, and leave it out of other types"),
+    validation = Rule::new("!has(self.type) || self.type == 'Query' || has(self.target) == (self.type == 'Pods')")
+        .message("target stands beside query; that of a resource stands in resource or containerResource"),
+    validation = Rule::new("has(self.resource) == (has(self.type) && self.type == 'Resource')")
+        .message("resource belongs to type Resource: write both, or neither"),
+    validation = Rule::new("has(self.containerResource) == (has(self.type) && self.type == 'ContainerResource')")
+        .message("containerResource belongs to type ContainerResource: write both, or neither"),
+    validation = Rule::new("!has(self.target) || self.target.type == 'AverageValue' || self.target.type == 'Value' && (!has(self.type) || self.type == 'Query')")
+        .message("a query is held to Value or AverageValue, one of type Pods to AverageValue")
+        .field_path(".target")
+)]
 pub struct Metric {
     /// Unique within the policy; appears in status, events and records.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
     pub name: String,
-    /// PromQL that gives one series or a scalar.
+    /// What is measured.
+    #[serde(default, rename = "type", skip_serializing_if = "is_query")]
+    pub type_: MetricType,
+    /// PromQL that gives one series or a scalar; for type Pods one series a pod, told apart by evidence.podLabel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 16384))]
     pub query: String,
+    /// For type Resource: use of a resource by all containers of each pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceMetric>,
+    /// For type ContainerResource: use of a resource by one container of each pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_resource: Option<ContainerResourceMetric>,
     /// Server that this query goes to; absent: the policy's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -170,32 +203,120 @@ pub struct Metric {
     pub fallback: Option<Fallback>,
 }
 
-/// HPA v2's external metric target.
+impl Metric {
+    /// What the value is held to, wherever the metric's type has it.
+    #[must_use]
+    pub fn held_to(&self) -> Option<&MetricTarget> {
+        match self.type_ {
+            MetricType::Query | MetricType::Pods => self.target.as_ref(),
+            MetricType::Resource => self.resource.as_ref().map(|resource| &resource.target),
+            MetricType::ContainerResource => {
+                self.container_resource.as_ref().map(|resource| &resource.target)
+            }
+        }
+    }
+
+    /// Whether it is asked of a querier; others are read from `metrics.k8s.io`.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        matches!(self.type_, MetricType::Query | MetricType::Pods)
+    }
+}
+
+/// What is measured.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(
+    description = "Query: one value of a query for the whole target; Pods: one value of a query for each pod; \
+                   Resource and ContainerResource: use of CPU or memory by each pod, or by one container of each, \
+                   from metrics.k8s.io. Absent: Query."
+)]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum MetricType {
+    #[default]
+    Query,
+    Resource,
+    ContainerResource,
+    Pods,
+}
+
+/// HPA v2's resource metric.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.type == 'Value' ? has(self.value) && !has(self.averageValue) : has(self.averageValue) && !has(self.value)")
-        .message("write value for type Value, averageValue for type AverageValue, and not the other")
+    validation = Rule::new("self.target.type != 'Value'")
+        .message("a resource is held to Utilization or AverageValue")
+        .field_path(".target.type")
+)]
+pub struct ResourceMetric {
+    /// The resource, for example `cpu`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// What each pod's use is held to.
+    pub target: MetricTarget,
+}
+
+/// HPA v2's resource metric of one container.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.target.type != 'Value'")
+        .message("a resource is held to Utilization or AverageValue")
+        .field_path(".target.type")
+)]
+pub struct ContainerResourceMetric {
+    /// The resource, for example `cpu`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The container.
+    #[schemars(length(min = 1, max = 63))]
+    pub container: String,
+    /// What each pod's use is held to.
+    pub target: MetricTarget,
+}
+
+/// Whose rules decide.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(description = "HPA: the HorizontalPodAutoscaler's of Kubernetes 1.35, to the letter.")]
+#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
+pub enum Compatibility {
+    #[serde(rename = "HPA")]
+    Hpa,
+}
+
+/// HPA v2's metric target.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.value) == (self.type == 'Value') && has(self.averageValue) == (self.type == 'AverageValue') && has(self.averageUtilization) == (self.type == 'Utilization')")
+        .message("write value for type Value, averageValue for type AverageValue, averageUtilization for type Utilization, and not the others")
 )]
 pub struct MetricTarget {
-    /// Which of the two applies.
+    /// Which of the fields applies.
     #[serde(rename = "type")]
     pub type_: MetricTargetType,
     /// The query's value should be this; replicas follow its ratio to the ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Quantity>,
-    /// The query's value divided by the replicas should be this.
+    /// The query's value divided by the replicas should be this; of a metric of pods, the average of their values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_value: Option<Quantity>,
+    /// Of a resource: the share of the pods' requests that is used should be this, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub average_utilization: Option<i32>,
 }
 
 /// How a value compares with its target.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[schemars(description = "Value compares the whole value, AverageValue the value per replica.")]
+#[schemars(
+    description = "Value compares the whole value, AverageValue the value per replica, Utilization the use of a \
+                   resource with what pods request."
+)]
 #[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
 pub enum MetricTargetType {
     Value,
     AverageValue,
+    Utilization,
 }
 
 /// HPA v2's behavior. A missing direction has the HPA's defaults.
@@ -292,6 +413,10 @@ pub struct Ring {
     #[serde(default = "default_settle")]
     #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
     pub settle: String,
+}
+
+fn is_query(type_: &MetricType) -> bool {
+    *type_ == MetricType::Query
 }
 
 fn one() -> i32 {

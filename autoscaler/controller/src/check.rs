@@ -130,6 +130,14 @@ fn document_problems(
 fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
     for (i, metric) in policy.spec.metrics.iter().enumerate() {
         let at = format!("spec.metrics[{i}]");
+        if !metric.has_query() {
+            notes.push(Problem::new(
+                at,
+                "is read from metrics.k8s.io, which this cannot see",
+                "look with kubectl top pods; no pods there means no metrics-server, and pods need requests for a Utilization",
+            ));
+            continue;
+        }
         let query = match Query::parse(&metric.query) {
             Ok(query) => query,
             Err(_) if metric.query.trim().is_empty() => continue,

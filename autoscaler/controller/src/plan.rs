@@ -40,6 +40,22 @@ pub(crate) struct MetricPlan {
     pub clusters: Vec<String>,
     /// What is asked; the error says why the query makes no sense.
     pub asked: Result<Asked, String>,
+    /// Of what form the value is.
+    pub form: Form,
+}
+
+/// Of what form a query's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One series.
+    One,
+    /// One series a pod.
+    Pods {
+        /// The label that tells pods apart.
+        label: String,
+    },
+    /// Any series, which `compatibility: HPA` sums.
+    All,
 }
 
 /// What is asked for a metric.
@@ -111,8 +127,18 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     let mut specs = Vec::with_capacity(spec.metrics.len());
     for (i, metric) in spec.metrics.iter().enumerate() {
         let at = format!("spec.metrics[{i}]");
-        let query = Query::parse(&metric.query).map_err(|e| e.to_string());
-        let selectors = query.as_ref().map_err(String::clone).and_then(|query| selectors(metric, query));
+        let is_upstreams = spec.compatibility == Some(api::Compatibility::Hpa);
+        let query = if metric.has_query() {
+            Query::parse(&metric.query).map_err(|e| e.to_string())
+        } else {
+            Err("resources are not asked of a querier".to_owned())
+        };
+        let selectors = match &query {
+            // Upstream knows nothing of samples.
+            Ok(_) if is_upstreams => Ok(Vec::new()),
+            Ok(query) => selectors(metric, query),
+            Err(why) => Err(why.clone()),
+        };
         let core = metric_spec(metric, query.as_ref().ok(), &at)?;
         let pods = match metric.evidence.pods {
             api::PodEvidence::Auto => Some(pods_of(&spec.scale_target_ref)),
@@ -126,7 +152,12 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             Ok(Asked { text, selectors })
         });
         let (name, clusters) = (core.name.clone(), metric.evidence.clusters.clone());
-        metrics.push(MetricPlan { name, clusters, asked });
+        let form = match metric.type_ {
+            api::MetricType::Pods => Form::Pods { label: metric.evidence.pod_label.clone() },
+            _ if is_upstreams => Form::All,
+            _ => Form::One,
+        };
+        metrics.push(MetricPlan { name, clusters, asked, form });
         specs.push(core);
     }
     let ring = match &spec.ring {
@@ -149,6 +180,10 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
                 api::Mode::Active => core::Mode::Active,
                 api::Mode::Shadow => core::Mode::Shadow,
                 api::Mode::Paused => core::Mode::Paused,
+            },
+            compatibility: match spec.compatibility {
+                Some(api::Compatibility::Hpa) => core::Compatibility::Hpa,
+                None => core::Compatibility::None,
             },
             defaults: core::Defaults::default(),
             interval_ms,
@@ -185,16 +220,68 @@ fn pods_of(target: &api::ScaleTargetRef) -> String {
 }
 
 fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<core::MetricSpec, Problem> {
+    let (kind, inner) = kind(metric, at)?;
+    let target = match metric.held_to() {
+        Some(held_to) => target(held_to, &format!("{at}{inner}.target"))?,
+        None if kind == core::MetricKind::Query => core::Target::None,
+        None => {
+            return Err(Problem::new(
+                format!("{at}{inner}.target"),
+                "is missing",
+                "write what it is held to",
+            ));
+        }
+    };
     Ok(core::MetricSpec {
         name: metric.name.as_str().into(),
         revision: revision(metric),
-        target: match &metric.target {
-            Some(target) => terms::target(target, &format!("{at}.target"))?,
-            None => core::Target::None,
-        },
+        kind,
+        target,
         evidence: evidence(&metric.evidence, query, &format!("{at}.evidence"))?,
         fallback: metric.fallback.as_ref().map(|f| fallback(f, at)).transpose()?,
         activation_milli: terms::activation(metric.activation.as_ref(), &format!("{at}.activation"))?,
+    })
+}
+
+/// What is measured, and the field of the metric that has it.
+fn kind(metric: &api::Metric, at: &str) -> Result<(core::MetricKind, &'static str), Problem> {
+    let missing = |field: &str| {
+        Problem::new(format!("{at}.{field}"), "is missing", "write which resource, and its target")
+    };
+    Ok(match metric.type_ {
+        api::MetricType::Query => (core::MetricKind::Query, ""),
+        api::MetricType::Pods => (core::MetricKind::Pods, ""),
+        api::MetricType::Resource => {
+            let of = metric.resource.as_ref().ok_or_else(|| missing("resource"))?;
+            (core::MetricKind::Resource { resource: of.name.as_str().into() }, ".resource")
+        }
+        api::MetricType::ContainerResource => {
+            let of = metric.container_resource.as_ref().ok_or_else(|| missing("containerResource"))?;
+            let (resource, container) = (of.name.as_str().into(), of.container.as_str().into());
+            (core::MetricKind::ContainerResource { resource, container }, ".containerResource")
+        }
+    })
+}
+
+fn target(target: &api::MetricTarget, at: &str) -> Result<core::Target, Problem> {
+    let milli = |field: &str, quantity: Option<&api::Quantity>| {
+        let cure = "write for example \"50\"";
+        let field = format!("{at}.{field}");
+        let quantity = quantity.ok_or_else(|| Problem::new(field.as_str(), "is missing", cure))?;
+        quantity.milli().map_err(|e| Problem::new(field, e, cure))
+    };
+    Ok(match target.type_ {
+        api::MetricTargetType::Value => {
+            core::Target::Value { value_milli: milli("value", target.value.as_ref())? }
+        }
+        api::MetricTargetType::AverageValue => core::Target::AverageValue {
+            average_value_milli: milli("averageValue", target.average_value.as_ref())?,
+        },
+        api::MetricTargetType::Utilization => {
+            let field = format!("{at}.averageUtilization");
+            let missing = || Problem::new(field, "is missing", "write for example 70");
+            core::Target::Utilization { average_utilization: target.average_utilization.ok_or_else(missing)? }
+        }
     })
 }
 
@@ -260,7 +347,12 @@ fn rules(rules: &api::Rules, direction: &str) -> Result<core::Rules, Problem> {
         Some(quantity) => {
             let field = format!("spec.behavior.{direction}.tolerance");
             let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"0.1\""))?;
-            Some(core::Float::new(milli as f64 / 1000.0))
+            // As upstream makes a float of its quantity: 150m is 150 × 10⁻³, and not the float nearest to 0.15.
+            Some(core::Float::new(if milli % 1000 == 0 {
+                (milli / 1000) as f64
+            } else {
+                milli as f64 * 1e-3
+            }))
         }
     };
     let policy = |p: &api::RatePolicy| core::RatePolicy {

@@ -122,7 +122,7 @@ pub(crate) fn metrics(plans: &[MetricPlan], input: &Input, decision: &Decision) 
 fn newest(observation: &Observation) -> Option<Float> {
     match observation.newest {
         Reading::Value(value) => Some(value),
-        Reading::Failed { .. } => None,
+        Reading::Pods(_) | Reading::Series(_) | Reading::Failed { .. } => None,
     }
 }
 

@@ -216,6 +216,7 @@ impl Tick<'_> {
                 now_ms: self.now_ms,
                 settled_ms: state.history.settled_ms(&metric.name),
                 cluster_label: &self.shared.cluster_label,
+                cluster: &self.cluster.name,
             };
             evidence::observe(metric, question, &outcomes)
         };
@@ -229,6 +230,7 @@ impl Tick<'_> {
                 ready_replicas: target.ready_replicas,
             },
             schedules: plan.in_force(self.now_ms),
+            pods: None,
             observations: plan.metrics.iter().enumerate().map(observe).collect(),
             history: state.history.clone(),
         }

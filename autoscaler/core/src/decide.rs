@@ -1,6 +1,7 @@
 //! The order in which things are decided.
 
 use crate::behavior::Behavior;
+use crate::compat;
 use crate::coverage::BlindSpan;
 use crate::decision::{Cause, Decision};
 use crate::history::History;
@@ -11,7 +12,7 @@ use crate::normalize::{
     stabilize_with_behavior,
 };
 use crate::past::Recommendation;
-use crate::policy::{Mode, Policy};
+use crate::policy::{Compatibility, Mode, Policy};
 use crate::proposals::{By, Proposals, propose};
 use crate::schedule::Bounds;
 use crate::support::Support;
@@ -23,6 +24,9 @@ const SYNC_PERIOD_S: i32 = 15;
 /// Decides. Total: any input gives a decision, and the same input gives the same one.
 #[must_use]
 pub fn decide(input: &Input) -> Decision {
+    if input.policy.compatibility == Compatibility::Hpa {
+        return compat::decide(input);
+    }
     let current = input.scale.spec_replicas;
     let policy = &input.policy;
     let mut history = input.history.clone();

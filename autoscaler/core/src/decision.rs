@@ -52,6 +52,8 @@ pub enum Cause {
     BelowMinimum,
     /// Held: no metric may be counted, or one without sufficient evidence forbids lowering.
     InsufficientEvidence,
+    /// With `compatibility: HPA`: metrics say nothing, or one failed and the others would lower.
+    MetricsFailed,
     /// A metric asked for the most.
     Metric {
         /// Its index in the policy.
@@ -84,7 +86,9 @@ impl Decision {
     #[must_use]
     pub fn wish(&self, current: i32) -> Wish {
         match self.cause {
-            Cause::Invalid(_) | Cause::Disabled | Cause::InsufficientEvidence => Wish::Hold,
+            Cause::Invalid(_) | Cause::Disabled | Cause::InsufficientEvidence | Cause::MetricsFailed => {
+                Wish::Hold
+            }
             _ if self.desired_replicas != current => Wish::Change(self.desired_replicas),
             Cause::Metric { .. } | Cause::Formula { .. } | Cause::Idle => Wish::Keep,
             Cause::Paused | Cause::AboveMaximum | Cause::BelowMinimum => Wish::Hold,

@@ -14,6 +14,7 @@ use crate::history::MetricHistory;
 use crate::name::Name;
 use crate::number::Float;
 use crate::observation::{FailureKind, Observation, Reading, Samples};
+use crate::pods::Sample;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
 use samples::{expect, look, vouch};
@@ -140,16 +141,47 @@ fn read(reading: &Reading, spec: &MetricSpec) -> Result<f64, Doubt> {
     match reading {
         Reading::Failed { kind: FailureKind::Empty, .. } if spec.evidence.empty_is_zero => Ok(0.0),
         Reading::Failed { kind, message } => Err(Doubt::Failed { kind: *kind, message: message.clone() }),
-        Reading::Value(value) if !value.get().is_finite() => Err(Doubt::NotFinite),
-        Reading::Value(value) if value.get() < 0.0 => Err(Doubt::Negative),
-        Reading::Value(value) => Ok(value.get()),
+        Reading::Pods(samples) if spec.kind.is_by_pod() => of_pods(samples),
+        Reading::Value(value) if !spec.kind.is_by_pod() => finite(value.get()),
+        Reading::Value(_) => unexpected("it returned one value, and not one for each pod"),
+        Reading::Pods(_) => unexpected("it returned one value for each pod, and not one"),
+        Reading::Series(values) => {
+            let message = format!("the query returned {} series", values.len());
+            Err(Doubt::Failed { kind: FailureKind::ManySeries, message })
+        }
+    }
+}
+
+/// An answer of another form than what was asked for.
+fn unexpected(words: &str) -> Result<f64, Doubt> {
+    Err(Doubt::Failed { kind: FailureKind::BadResponse, message: words.to_owned() })
+}
+
+/// Values by pod, which are judged one by one later: their sum, for want of one value.
+fn of_pods(samples: &[Sample]) -> Result<f64, Doubt> {
+    if samples.is_empty() {
+        return Err(Doubt::Failed { kind: FailureKind::Empty, message: String::new() });
+    }
+    if samples.iter().any(|sample| sample.value_milli < 0) {
+        return Err(Doubt::Negative);
+    }
+    Ok(samples.iter().map(|sample| sample.value_milli as f64 / 1000.0).sum())
+}
+
+fn finite(value: f64) -> Result<f64, Doubt> {
+    if !value.is_finite() {
+        Err(Doubt::NotFinite)
+    } else if value < 0.0 {
+        Err(Doubt::Negative)
+    } else {
+        Ok(value)
     }
 }
 
 fn shown(observation: &Observation) -> Option<Float> {
     let value = |reading: &Reading| match reading {
         Reading::Value(value) => Some(*value),
-        Reading::Failed { .. } => None,
+        Reading::Pods(_) | Reading::Series(_) | Reading::Failed { .. } => None,
     };
     observation.settled.as_ref().and_then(|s| value(&s.reading)).or_else(|| value(&observation.newest))
 }

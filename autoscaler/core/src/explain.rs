@@ -4,7 +4,7 @@ use crate::decision::{Decision, doubt_sentence, measured};
 use crate::input::Input;
 use crate::limit::Limit;
 use crate::number::seconds;
-use crate::policy::{Mode, Target};
+use crate::policy::{MetricKind, Mode, Target};
 use crate::verdict::{Evidence, Verdict};
 
 /// Turns a decision into sentences, the outcome first, then every metric, then every limit.
@@ -36,15 +36,16 @@ fn limit_sentence(limit: &Limit) -> String {
 
 fn metric_sentence(input: &Input, verdict: &Verdict, is_formula: bool) -> String {
     let policy = &input.policy;
-    let (title, target) = if is_formula {
+    let (title, spec) = if is_formula {
         let spec = policy.formula.as_ref();
         let text = spec.map(|spec| spec.expression.to_string()).unwrap_or_default();
-        (format!("The formula {text}"), spec.map(|spec| spec.target))
+        (format!("The formula {text}"), spec.map(|spec| (&MetricKind::Query, spec.target)))
     } else {
         let spec = policy.metrics.iter().find(|spec| spec.name == verdict.name);
-        (format!("Metric {}", verdict.name), spec.map(|spec| spec.target))
+        (format!("Metric {}", verdict.name), spec.map(|spec| (&spec.kind, spec.target)))
     };
-    let measured = target.map_or_else(String::new, |target| measured(target, verdict, input));
+    let target = spec.map(|(_, target)| target);
+    let measured = spec.map_or_else(String::new, |(kind, target)| measured(kind, target, verdict, input));
     let age_ms = verdict.value_ms.map_or(0, |at_ms| input.now_ms.saturating_sub(at_ms));
     let when = if age_ms > 0 { format!(", as of {} ago,", seconds(age_ms)) } else { String::new() };
     let asks = match verdict.proposal {
@@ -54,8 +55,10 @@ fn metric_sentence(input: &Input, verdict: &Verdict, is_formula: bool) -> String
         }
         None => format!("{title} asks for nothing"),
     };
-    let Evidence::Insufficient { since_ms, .. } = &verdict.evidence else {
-        return format!("{asks}, on sufficient evidence.");
+    let since_ms = match &verdict.evidence {
+        Evidence::Sufficient => return format!("{asks}, on sufficient evidence."),
+        Evidence::NotJudged => return format!("{asks}, as the HPA takes it."),
+        Evidence::Insufficient { since_ms, .. } => since_ms,
     };
     let since = seconds(input.now_ms.saturating_sub(*since_ms));
     let counted = match (verdict.counted, verdict.fallback) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 use crate::name::Name;
 use crate::observation::Observation;
+use crate::pods::Pods;
 use crate::policy::Policy;
 use crate::schedule::InForce;
 
@@ -24,6 +25,9 @@ pub struct Input {
     /// The policy's schedules that are in force at [`Self::now_ms`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<InForce>,
+    /// The target's pods, where the policy asks for them ([`Policy::needs_pods`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Pods>,
     /// What the querier said, in any order; found by name.
     pub observations: Vec<Observation>,
     /// What the previous decision handed on ([`crate::Decision::history`]), plus

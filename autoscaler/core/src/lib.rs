@@ -75,13 +75,20 @@
 //! - what is dated after now, because a clock was set back, counts as now;
 //! - a value above zero is at least one thousandth, so that a trickle does not scale to zero.
 //!
+//! Metrics of pods (Resource, ContainerResource, Pods) are counted as upstream does, with pods that have no value
+//! filled in against the direction; what is safer beyond that stands in `by_pod`. With `compatibility: HPA`
+//! ([`Compatibility::Hpa`]) the whole decision is upstream's to the letter (`compat`), and none of the above holds.
+//!
 //! # Modules in reading order
 //!
-//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`schedule`], [`observation`], [`input`]; `decide`;
-//! [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `proposals`, [`verdict`]; [`past`], [`limit`],
-//! [`normalize`], [`support`], `zero`, [`history`]; [`decision`], `explain`; [`record`]; [`restore`].
+//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`schedule`], [`pods`], [`observation`], [`input`];
+//! `decide`; [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `by_pod`, `proposals`, [`verdict`];
+//! [`past`], [`limit`], [`normalize`], [`support`], `zero`, [`history`]; [`decision`], `explain`; `upstream`, `compat`;
+//! [`record`]; [`restore`].
 
 pub mod behavior;
+mod by_pod;
+mod compat;
 pub mod coverage;
 mod decide;
 pub mod decision;
@@ -96,6 +103,7 @@ pub mod normalize;
 pub mod number;
 pub mod observation;
 pub mod past;
+pub mod pods;
 pub mod policy;
 mod proposals;
 pub mod readiness;
@@ -105,6 +113,7 @@ pub mod replicas;
 pub mod restore;
 pub mod schedule;
 pub mod support;
+mod upstream;
 pub mod verdict;
 mod zero;
 
@@ -122,9 +131,10 @@ pub use name::Name;
 pub use number::Float;
 pub use observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled};
 pub use past::{Recommendation, ScaleEvent};
+pub use pods::{MAX_PODS, Pod, PodList, Pods, Sample};
 pub use policy::{
-    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, FormulaSpec, MetricSpec, Mode,
-    Pause, PodEvidence, Policy, Problem, Target, Zero,
+    Compatibility, DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, FormulaSpec,
+    MetricKind, MetricSpec, Mode, Pause, PodEvidence, Policy, Problem, Target, Zero,
 };
 pub use readiness::{Readiness, Ready};
 pub use record::{Older, Record, RecordError, Recorded, Replay, canonical_json, replay};

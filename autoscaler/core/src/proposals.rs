@@ -11,10 +11,12 @@
 //! The rule of this crate is kept here: what an insufficient metric asks for is counted only where it raises,
 //! and while there is one, nothing is lowered.
 
+use crate::by_pod;
 use crate::doubt::Doubt;
 use crate::evidence::{Judgement, Moment, Value, judge};
 use crate::history::{History, MetricHistory};
 use crate::input::{Input, Scale};
+use crate::observation::Observation;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
 use crate::replicas::{Answer, Tolerances, replicas, to_milli};
@@ -84,7 +86,7 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         if spec.target != Target::None {
             all.active |= judgement.is_above(spec.activation_milli);
         }
-        let (verdict, reached_ms) = verdict(&input.scale, spec, judgement, known, moment, tolerances);
+        let (verdict, reached_ms) = verdict(input, spec, observation, judgement, known, moment, tolerances);
         all.blocked |= verdict.blocks_lowering(spec);
         all.active |= verdict.fallback.is_some();
         all.count(verdict.counted, By::Metric(index));
@@ -150,18 +152,24 @@ impl Proposals {
 
 /// One metric's verdict, and the time of the value that may lower.
 fn verdict(
-    scale: &Scale,
+    input: &Input,
     spec: &MetricSpec,
+    observation: Option<&Observation>,
     mut judgement: Judgement,
     known: &mut MetricHistory,
     moment: Moment<'_>,
     tolerances: Tolerances,
 ) -> (Verdict, Option<i64>) {
-    let current = scale.spec_replicas;
-    let (target, window_ms) = (spec.target, spec.evidence.window_ms);
-    let ask = |value: Value| ask(value, target, window_ms, scale, moment.ready, tolerances);
-    let values = [judgement.settled, judgement.newest].map(|value| value.filter(|_| target != Target::None));
-    let asked = values.map(|value| value.map(|value| (value, ask(value))));
+    let (scale, current, target) = (&input.scale, input.scale.spec_replicas, spec.target);
+    let asked = if spec.kind.is_by_pod() {
+        by_pod::ask(input, spec, observation, moment, &mut judgement)
+    } else {
+        let window_ms = spec.evidence.window_ms;
+        let ask = |value: Value| ask(value, target, window_ms, scale, moment.ready, tolerances);
+        let values =
+            [judgement.settled, judgement.newest].map(|value| value.filter(|_| target != Target::None));
+        values.map(|value| value.map(|value| (value, ask(value))))
+    };
     if asked.iter().flatten().any(|(_, answer)| *answer == Answer::NoneReady) {
         judgement.doubts.push(Doubt::NoneReady);
     }
@@ -227,7 +235,7 @@ fn ask(
     tolerances: Tolerances,
 ) -> Answer {
     let ready = match target {
-        Target::AverageValue { .. } | Target::None => 0.0,
+        Target::AverageValue { .. } | Target::Utilization { .. } | Target::None => 0.0,
         Target::Value { .. } => {
             let window_ms = window_ms.max(0);
             ready.average(value.at_ms.saturating_sub(window_ms), value.at_ms)

@@ -71,6 +71,8 @@ pub fn replicas(
                 Answer::Replicas((usage / target).ceil() as i32)
             }
         }
+        // Of pods alone, which are not of one value.
+        Target::Utilization { .. } => Answer::NoneReady,
     }
 }
 

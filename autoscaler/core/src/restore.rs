@@ -34,6 +34,7 @@ mod tests {
                 metrics: Vec::new(),
                 behavior: None,
                 mode,
+                compatibility: Default::default(),
                 defaults: Defaults::default(),
                 interval_ms: 0,
                 zero: None,

@@ -34,6 +34,8 @@ pub struct Verdict {
 pub enum Evidence {
     /// Fresh, complete, one finite number.
     Sufficient,
+    /// The policy has `compatibility: HPA`, which takes values as they are.
+    NotJudged,
     /// May hold or raise.
     #[serde(rename_all = "camelCase")]
     Insufficient {
@@ -55,7 +57,7 @@ impl Evidence {
     #[must_use]
     pub fn doubts(&self) -> &[Doubt] {
         match self {
-            Self::Sufficient => &[],
+            Self::Sufficient | Self::NotJudged => &[],
             Self::Insufficient { doubts, .. } => doubts,
         }
     }

@@ -8,6 +8,8 @@ mod cases;
 mod formulas;
 #[path = "decisions/pauses.rs"]
 mod pauses;
+#[path = "decisions/pods.rs"]
+mod pods;
 #[path = "decisions/properties.rs"]
 mod properties;
 #[path = "decisions/scenarios.rs"]

@@ -9,7 +9,7 @@ mod triggers;
 use autoscaler_api::Behavior;
 
 use crate::behavior;
-use crate::draft::{self, Draft, Found, Handover, SYNC_S, Workload};
+use crate::draft::{self, Draft, Found, Handover, SYNC_S};
 use crate::field::At;
 use crate::note::Note;
 
@@ -62,11 +62,10 @@ pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<N
         None => SYNC_S,
     };
     let advanced = spec.field("advanced");
-    let workload = Workload { namespace, target };
     let mut found = Found::default();
-    triggers::read(&spec, &workload, from_zero, &mut found);
+    triggers::read(&spec, from_zero, &mut found);
     if let Some(fallback) = spec.field("fallback").and_then(|at| fallback::read(&at, &mut found.notes)) {
-        for metric in &mut found.metrics {
+        for metric in found.metrics.iter_mut().filter(|metric| metric.measure.query().is_some()) {
             metric.fallback = Some(fallback.clone());
         }
     }
@@ -78,7 +77,7 @@ pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<N
     let mut behavior = advanced.as_ref().and_then(|a| behavior_of(a, notes));
     let paused = pauses(object, &mut behavior, notes);
     Some(Draft {
-        target: workload.target,
+        target,
         min_replicas,
         max_replicas,
         interval_s,

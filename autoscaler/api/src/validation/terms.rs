@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use autoscaler_formula::Formula;
 
-use super::{Problem, duration, quantity, target_of, within};
-use crate::{FormulaMetric, Mode, OnDelete, ScalingPolicySpec, Schedule};
+use super::metric::target;
+use super::{Problem, duration, quantity, within};
+use crate::{FormulaMetric, MetricType, Mode, OnDelete, ScalingPolicySpec, Schedule};
 
 pub(super) fn validate(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     zero(spec, found);
@@ -23,7 +24,12 @@ pub(super) fn validate(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     match &spec.formula {
         Some(formula) => formula_metric(formula, spec, found),
         None => {
-            for (i, metric) in spec.metrics.iter().enumerate().filter(|(_, metric)| metric.target.is_none()) {
+            for (i, metric) in spec
+                .metrics
+                .iter()
+                .enumerate()
+                .filter(|(_, metric)| metric.held_to().is_none() && metric.type_ == MetricType::Query)
+            {
                 let message = format!("is missing, and there is no formula that reads {:?}", metric.name);
                 let fix = "say what a value of it asks for, or write spec.formula";
                 found.push(Problem::new(format!("spec.metrics[{i}].target"), message, fix));
@@ -50,7 +56,7 @@ fn zero(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
         let Some(activation) = &metric.activation else { continue };
         let field = format!("spec.metrics[{i}].activation");
         quantity(&field, activation, 0, i64::MAX, "of 0 or more", found);
-        if metric.target.is_none() {
+        if metric.held_to().is_none() {
             let message = "is of no account, since the metric has no target and asks for nothing by itself";
             found.push(Problem::new(field, message, "write spec.formula.activation"));
         }
@@ -129,7 +135,7 @@ fn pause(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
 }
 
 fn formula_metric(formula: &FormulaMetric, spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
-    target_of(&formula.target, "spec.formula.target", found);
+    target(&formula.target, "spec.formula.target", MetricType::Query, found);
     if let Some(activation) = &formula.activation {
         quantity("spec.formula.activation", activation, 0, i64::MAX, "of 0 or more", found);
     }
@@ -143,14 +149,22 @@ fn formula_metric(formula: &FormulaMetric, spec: &ScalingPolicySpec, found: &mut
         }
     };
     for mention in expression.metrics() {
-        if spec.metrics.iter().all(|metric| metric.name != mention.name) {
+        let read = spec.metrics.iter().find(|metric| metric.name == mention.name);
+        if let Some(metric) = read.filter(|metric| metric.type_ != MetricType::Query) {
+            let message = format!(
+                "column {}: {:?} is measured by pod and has no one value",
+                mention.column, metric.name
+            );
+            found.push(Problem::new(field, message, "read metrics with a query for the whole target"));
+        }
+        if read.is_none() {
             let names: Vec<&str> = spec.metrics.iter().map(|metric| metric.name.as_str()).collect();
             let message = format!("column {}: there is no metric {:?}", mention.column, mention.name);
             found.push(Problem::new(field, message, format!("the policy has {}", names.join(", "))));
         }
     }
     for (i, metric) in spec.metrics.iter().enumerate() {
-        if metric.target.is_none() && !expression.reads(&metric.name) {
+        if metric.type_ == MetricType::Query && metric.target.is_none() && !expression.reads(&metric.name) {
             let message = format!("is missing, and the formula does not read {:?}", metric.name);
             let fix = "say what a value of it asks for, read it in spec.formula, or remove the metric";
             found.push(Problem::new(format!("spec.metrics[{i}].target"), message, fix));

@@ -121,6 +121,7 @@ mod tests {
                 metrics: vec![autoscaler_core::MetricSpec {
                     name: "m".into(),
                     revision: 0,
+                    kind: Default::default(),
                     target: autoscaler_core::Target::Value { value_milli: 1000 },
                     evidence: Default::default(),
                     fallback: None,
@@ -128,6 +129,7 @@ mod tests {
                 }],
                 behavior: None,
                 mode: Default::default(),
+                compatibility: Default::default(),
                 defaults: Default::default(),
                 interval_ms: 0,
                 zero: None,
@@ -136,6 +138,7 @@ mod tests {
             },
             scale: Scale { spec_replicas: replicas, status_replicas: replicas, ready_replicas: replicas },
             schedules: Vec::new(),
+            pods: None,
             observations: vec![],
             history: Default::default(),
         }

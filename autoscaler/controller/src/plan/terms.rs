@@ -76,19 +76,3 @@ pub(super) fn activation(quantity: Option<&api::Quantity>, field: &str) -> Resul
     let milli = quantity.map(api::Quantity::milli).transpose();
     milli.map(Option::unwrap_or_default).map_err(|e| Problem::new(field, e, "write for example \"5\""))
 }
-
-pub(super) fn target(target: &api::MetricTarget, at: &str) -> Result<core::Target, Problem> {
-    let (field, quantity) = match target.type_ {
-        api::MetricTargetType::Value => ("value", &target.value),
-        api::MetricTargetType::AverageValue => ("averageValue", &target.average_value),
-    };
-    let field = format!("{at}.{field}");
-    let Some(quantity) = quantity else {
-        return Err(Problem::new(field, "is missing", "write for example \"50\""));
-    };
-    let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"50\""))?;
-    Ok(match target.type_ {
-        api::MetricTargetType::Value => core::Target::Value { value_milli: milli },
-        api::MetricTargetType::AverageValue => core::Target::AverageValue { average_value_milli: milli },
-    })
-}

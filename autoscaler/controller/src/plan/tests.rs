@@ -147,3 +147,42 @@ fn schedules_are_in_force_by_their_own_clocks() {
         assert_eq!(found, expected, "{at}");
     }
 }
+
+#[test]
+fn metrics_of_pods_are_not_asked_of_a_querier_but_for_their_own_query() {
+    let spec: ScalingPolicySpec = serde_json::from_value(json!({
+        "scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9,
+        "metrics": [
+            {"name": "cpu", "type": "Resource",
+             "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}},
+            {"name": "memory", "type": "ContainerResource", "containerResource": {
+                "name": "memory", "container": "app", "target": {"type": "AverageValue", "averageValue": "1Ki"}}},
+            {"name": "requests", "type": "Pods", "query": "rate(a[1m])", "evidence": {"podLabel": "instance"},
+             "target": {"type": "AverageValue", "averageValue": "5"}}],
+    }))
+    .unwrap();
+    let plan = Plan::new(&spec, "cluster").unwrap();
+    let kinds: Vec<_> =
+        plan.policy.metrics.iter().map(|metric| (metric.kind.clone(), metric.target)).collect();
+    let (resource, container) = ("memory".into(), "app".into());
+    assert_eq!(
+        kinds,
+        [
+            (
+                core::MetricKind::Resource { resource: "cpu".into() },
+                core::Target::Utilization { average_utilization: 70 }
+            ),
+            (
+                core::MetricKind::ContainerResource { resource, container },
+                core::Target::AverageValue { average_value_milli: 1_024_000 }
+            ),
+            (core::MetricKind::Pods, core::Target::AverageValue { average_value_milli: 5_000 }),
+        ]
+    );
+    assert!(plan.policy.needs_pods());
+    assert_eq!(
+        plan.metrics.iter().map(|metric| metric.asked.is_ok()).collect::<Vec<_>>(),
+        [false, false, true]
+    );
+    assert_eq!(plan.metrics[2].form, Form::Pods { label: "instance".into() });
+}

@@ -3,7 +3,8 @@
 use super::{Cause, Decision};
 use crate::input::Input;
 use crate::number::seconds;
-use crate::policy::{Mode, Target};
+use crate::pods::Pods;
+use crate::policy::{MetricKind, Mode, Target};
 use crate::verdict::Verdict;
 
 impl Decision {
@@ -27,23 +28,14 @@ impl Decision {
                 format!("{current} replicas are below {}", self.bound("minReplicas"))
             }
             Cause::InsufficientEvidence => self.held(),
+            Cause::MetricsFailed => self.failed(input),
             Cause::Metric { index, replicas } => {
-                let spec = input.policy.metrics.get(*index);
-                self.limited(self.asked(
-                    input,
-                    self.metrics.get(*index),
-                    spec.map(|spec| spec.target),
-                    *replicas,
-                ))
+                let spec = input.policy.metrics.get(*index).map(|spec| (&spec.kind, spec.target));
+                self.limited(self.asked(input, self.metrics.get(*index), spec, *replicas))
             }
             Cause::Formula { replicas } => {
-                let spec = input.policy.formula.as_ref();
-                self.limited(self.asked(
-                    input,
-                    self.formula.as_ref(),
-                    spec.map(|spec| spec.target),
-                    *replicas,
-                ))
+                let spec = input.policy.formula.as_ref().map(|spec| (&MetricKind::Query, spec.target));
+                self.limited(self.asked(input, self.formula.as_ref(), spec, *replicas))
             }
             Cause::Idle => {
                 let cooldown_ms = input.policy.zero.map_or(0, |zero| zero.cooldown_ms);
@@ -69,14 +61,29 @@ impl Decision {
         format!("{}evidence is insufficient for {}", would.unwrap_or_default(), names.join(", "))
     }
 
+    fn failed(&self, input: &Input) -> String {
+        let failed = self.metrics.iter().filter(|verdict| verdict.evidence.is_insufficient());
+        let names: Vec<_> = failed
+            .map(|verdict| {
+                let doubt = verdict.evidence.doubts().first().map(ToString::to_string).unwrap_or_default();
+                format!("{} ({doubt})", verdict.name)
+            })
+            .collect();
+        if names.is_empty() {
+            Pods::why_unknown(input.pods.as_ref())
+        } else {
+            format!("no number from {}", names.join(", "))
+        }
+    }
+
     fn asked(
         &self,
         input: &Input,
         verdict: Option<&Verdict>,
-        target: Option<Target>,
+        spec: Option<(&MetricKind, Target)>,
         replicas: i32,
     ) -> String {
-        let (Some(verdict), Some(target)) = (verdict, target) else {
+        let (Some(verdict), Some((kind, target))) = (verdict, spec) else {
             return format!("a metric asks for {replicas}");
         };
         let name = &verdict.name;
@@ -91,7 +98,10 @@ impl Decision {
                 }
                 std::cmp::Ordering::Less => "below target",
             };
-            format!("{name} {position}: {} asks for {replicas}", super::measured(target, verdict, input))
+            format!(
+                "{name} {position}: {} asks for {replicas}",
+                super::measured(kind, target, verdict, input)
+            )
         }
     }
 

@@ -9,9 +9,10 @@ use crate::doubt::Doubt;
 use crate::input::Input;
 use crate::limit::LimitKind;
 use crate::number::{Float, seconds, short};
-use crate::policy::Target;
+use crate::policy::{Compatibility, MetricKind, Target};
 use crate::reasons;
 use crate::replicas::{average_milli, to_milli};
+use crate::upstream::sync;
 use crate::verdict::Verdict;
 
 /// One status condition.
@@ -75,14 +76,20 @@ impl Decision {
             Condition::new(ConditionType::AbleToScale, true, reasons::SUCCEEDED_GET_SCALE, message)
         };
         let mut conditions = match &self.cause {
-            Cause::Invalid(_) | Cause::Paused | Cause::Disabled => vec![
+            Cause::Invalid(_) | Cause::Paused => vec![
+                got_scale(),
+                Condition::inactive(self.cause_code(input), self.cause(input)),
+                Condition::limited(None),
+            ],
+            _ if input.policy.compatibility == Compatibility::Hpa => of_upstream(input),
+            Cause::Disabled => vec![
                 got_scale(),
                 Condition::inactive(self.cause_code(input), self.cause(input)),
                 Condition::limited(None),
             ],
             Cause::AboveMaximum => vec![got_scale(), Condition::limited(Some(LimitKind::TooManyReplicas))],
             Cause::BelowMinimum => vec![got_scale(), Condition::limited(Some(LimitKind::TooFewReplicas))],
-            Cause::InsufficientEvidence => vec![
+            Cause::InsufficientEvidence | Cause::MetricsFailed => vec![
                 got_scale(),
                 self.active(input),
                 Condition::limited(Some(LimitKind::InsufficientEvidence)),
@@ -117,10 +124,10 @@ impl Decision {
         let is_blocked = judged.any(|(verdict, spec)| verdict.blocks_lowering(spec));
         match (failed, highest.map(|(_, verdict)| verdict)) {
             (Some(failed), None) => {
-                Condition::inactive(reasons::FAILED_GET_EXTERNAL_METRIC, doubt_sentence(failed, false))
+                Condition::inactive(self.failure_reason(input), doubt_sentence(failed, false))
             }
             (Some(failed), Some(_)) if would_lower && is_blocked => {
-                Condition::inactive(reasons::FAILED_GET_EXTERNAL_METRIC, doubt_sentence(failed, false))
+                Condition::inactive(self.failure_reason(input), doubt_sentence(failed, false))
             }
             (_, None) => {
                 let insufficient = self.verdicts().find(|verdict| verdict.own_doubts().next().is_some());
@@ -143,7 +150,9 @@ impl Decision {
     fn evidence(&self) -> Condition {
         let insufficient = self.verdicts().filter(|verdict| verdict.own_doubts().next().is_some());
         let sentences: Vec<_> = insufficient.map(|verdict| self.sentence(verdict)).collect();
-        let message = if sentences.is_empty() {
+        let message = if self.evidence_code() == reasons::EVIDENCE_NOT_JUDGED {
+            "compatibility: HPA takes values as they are; leave it out to have them judged".to_owned()
+        } else if sentences.is_empty() {
             "every metric is fresh, complete and one finite number".to_owned()
         } else {
             sentences.join("; ")
@@ -151,6 +160,22 @@ impl Decision {
         let kind = ConditionType::EvidenceSufficient;
         Condition::new(kind, sentences.is_empty(), self.evidence_code(), message)
     }
+}
+
+/// Conditions as upstream sets them.
+fn of_upstream(input: &Input) -> Vec<Condition> {
+    let (pending, _) = sync(input);
+    let condition = |condition: &autoscaler_hpa::Condition| Condition {
+        kind: match condition.kind {
+            autoscaler_hpa::ConditionType::AbleToScale => ConditionType::AbleToScale,
+            autoscaler_hpa::ConditionType::ScalingActive => ConditionType::ScalingActive,
+            autoscaler_hpa::ConditionType::ScalingLimited => ConditionType::ScalingLimited,
+        },
+        status: condition.status == autoscaler_hpa::ConditionStatus::True,
+        reason: condition.reason.clone().into_owned(),
+        message: condition.message.clone().into_owned(),
+    };
+    pending.conditions().iter().map(condition).collect()
 }
 
 /// All that speaks against one metric, and the first cure.
@@ -163,11 +188,17 @@ pub(crate) fn doubt_sentence(verdict: &Verdict, is_formula: bool) -> String {
 }
 
 /// The value beside its target, in the target's own terms, in few digits: the verdict has all of them.
-pub(crate) fn measured(target: Target, verdict: &Verdict, input: &Input) -> String {
+pub(crate) fn measured(kind: &MetricKind, target: Target, verdict: &Verdict, input: &Input) -> String {
     let Some(value) = verdict.value.map(Float::get) else { return "no value".to_owned() };
     let (text, wanted) = (short(value), thousandths(target.milli()));
     match target {
         Target::None => text,
+        Target::Utilization { .. } => format!("{text} % of requests against {wanted} %"),
+        Target::AverageValue { .. } if kind.is_by_pod() => format!("{text} a pod against {wanted}"),
+        // Upstream shows an average as such.
+        Target::AverageValue { .. } if input.policy.compatibility == Compatibility::Hpa => {
+            format!("{text} a replica against {wanted}")
+        }
         Target::Value { .. } => format!("{text} against {wanted}"),
         Target::AverageValue { .. } if input.scale.status_replicas > 0 && value.is_finite() => {
             let average = average_milli(to_milli(value), input.scale.status_replicas);

@@ -16,6 +16,7 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         metrics,
         behavior: None,
         mode: Default::default(),
+        compatibility: Default::default(),
         defaults: Default::default(),
         interval_ms: 0,
         zero: None,
@@ -35,6 +36,7 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         policy,
         scale: scale(replicas),
         schedules: Vec::new(),
+        pods: None,
         observations,
         history,
     }
@@ -49,6 +51,7 @@ pub(crate) fn asks_for(name: &str, replicas: i32) -> (MetricSpec, Observation) {
     let spec = MetricSpec {
         name: name.into(),
         revision: 0,
+        kind: Default::default(),
         target: Target::AverageValue { average_value_milli: 10_000 },
         evidence: both_within(20_000),
         fallback: None,

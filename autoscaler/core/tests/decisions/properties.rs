@@ -1,11 +1,11 @@
 //! What must hold for every input, however absurd.
 
 use autoscaler_core::{
-    Ask, Behavior, BlindSpan, ClusterSamples, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
-    FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input, KnownCluster, MetricHistory,
-    MetricSpec, Mode, Name, Observation, Pause, PodEvidence, Policy, RateKind, RatePolicy, Reading,
-    Recommendation, Record, Rules, Samples, Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled,
-    Support, Target, Zero, canonical_json, decide, explain, replay,
+    Ask, Behavior, BlindSpan, ClusterSamples, Compatibility, Coverage, Defaults, EvidenceSpec, FailureKind,
+    Fallback, FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input, KnownCluster,
+    MetricHistory, MetricKind, MetricSpec, Mode, Name, Observation, Pause, PodEvidence, Policy, RateKind,
+    RatePolicy, Reading, Recommendation, Record, Rules, Samples, Scale, ScaleEvent, SelectPolicy,
+    SelectorSamples, Settled, Support, Target, Zero, canonical_json, decide, explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -134,8 +134,8 @@ fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
     (target, evidence(), option::of(fallback()), seen, (0..3u64, activation)).prop_map(
         |(target, evidence, fallback, seen, (revision, activation_milli))| {
             let (newest, settled, samples, warnings, incomplete) = seen;
-            let name = Name::default();
-            let spec = MetricSpec { name, revision, target, evidence, fallback, activation_milli };
+            let (name, kind) = (Name::default(), MetricKind::Query);
+            let spec = MetricSpec { name, revision, kind, target, evidence, fallback, activation_milli };
             let warnings = vec!["w".to_owned(); warnings];
             let name = Name::default();
             (spec, Observation { name, newest, settled, samples, warnings, incomplete })
@@ -221,6 +221,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 downscale_window_ms,
                 scale_up_limit_factor: factor,
                 scale_up_limit_minimum: minimum,
+                ..Defaults::default()
             }
         }),
     ];
@@ -233,6 +234,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 metrics: Vec::new(),
                 behavior,
                 mode,
+                compatibility: Compatibility::None,
                 defaults,
                 interval_ms,
                 zero,
@@ -297,7 +299,16 @@ fn any_input() -> impl Strategy<Value = Input> {
                 policy.metrics.push(spec);
                 observations.push(observation);
             }
-            Input { now_ms, cluster: "east".into(), policy, scale, schedules, observations, history }
+            Input {
+                now_ms,
+                cluster: "east".into(),
+                policy,
+                scale,
+                schedules,
+                pods: None,
+                observations,
+                history,
+            }
         },
     )
 }

@@ -232,6 +232,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
         MetricSpec {
             name: name(index, metric),
             revision: 0,
+            kind: Default::default(),
             target: match metric.target.value_milli {
                 Some(value_milli) => Target::Value { value_milli },
                 // A metric that is never asked for may be of a kind that we do not have.
@@ -270,17 +271,20 @@ fn input_of(case: &Reconcile) -> Option<Input> {
     Some(Input {
         now_ms: NOW_MS,
         cluster: Name::default(),
+        pods: None,
         policy: Policy {
             min_replicas: case.policy.min_replicas,
             max_replicas: case.policy.max_replicas,
             metrics: metrics.collect(),
             behavior: case.policy.behavior.as_ref().map(VectorBehavior::behavior),
             mode: Default::default(),
+            compatibility: Default::default(),
             defaults: Defaults {
                 tolerance: Float::new(case.config.tolerance),
                 downscale_window_ms: case.config.downscale_stabilisation_window_seconds * 1000,
                 scale_up_limit_factor: case.config.scale_up_limit_factor,
                 scale_up_limit_minimum: case.config.scale_up_limit_minimum,
+                ..Defaults::default()
             },
             interval_ms: 0,
             zero: None,

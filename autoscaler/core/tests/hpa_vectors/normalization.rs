@@ -204,6 +204,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         metrics: Vec::new(),
         behavior,
         mode: Default::default(),
+        compatibility: Default::default(),
         defaults: Default::default(),
         interval_ms: 0,
         zero: None,

@@ -1,6 +1,8 @@
 //! One field at a time.
 
-use autoscaler_api::{FallbackBehavior, MetricTargetType, Mode, Quantity, SelectPolicy};
+use autoscaler_api::{
+    Compatibility, FallbackBehavior, MetricTargetType, MetricType, Mode, Quantity, SelectPolicy,
+};
 use autoscaler_import::{Import, NoteKind, Options};
 
 use crate::{options, read};
@@ -295,7 +297,8 @@ fn thresholds_and_targets_keep_their_numbers_and_types() {
         assert_eq!(target.average_value.as_ref().map(Quantity::milli), Some(Ok(milli)), "{written}");
     }
     let value = with(SCALED_OBJECT, "type: prometheus", "type: prometheus\n    metricType: Value");
-    assert_eq!(value.policies[0].spec.metrics[0].target.as_ref().unwrap().type_, MetricTargetType::Value);
+    let target = value.policies[0].spec.metrics[0].target.as_ref().unwrap();
+    assert_eq!(target.type_, MetricTargetType::Value);
     let hpa = with(HPA, "type: AverageValue, averageValue: \"5\"", "type: Value, value: 2k");
     assert_eq!(hpa.policies[0].spec.metrics[0].target.as_ref().unwrap().value, Some("2k".into()));
 }
@@ -339,18 +342,92 @@ fn two_objects_on_one_target_are_told_and_only_one_would_write() {
 
 #[test]
 fn suggestions_are_comments_until_they_are_taken() {
-    let cpu = HPA.replace(
-        "  - type: External\n    external: {metric: {name: jobs}, target: {type: AverageValue, averageValue: \"5\"}}\n",
-        "  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}\n",
-    );
-    assert_ne!(cpu, HPA);
-    let left = read(&cpu, options()).unwrap();
+    let pods = HPA.replace("External", "Pods").replace("external", "pods");
+    let left = read(&pods, options()).unwrap();
     assert_eq!(left.policies.len(), 0);
     assert!(left.text.contains("#   kind: ScalingPolicy"), "{}", left.text);
-    let taken = read(&cpu, Options { take_suggestions: true, ..options() }).unwrap();
-    assert_eq!(taken.policies[0].spec.metrics[0].name, "cpu");
-    assert_eq!(taken.policies[0].spec.metrics[0].target.as_ref().unwrap().average_value, Some("700m".into()));
+    let taken = read(&pods, Options { take_suggestions: true, ..options() }).unwrap();
+    let metric = &taken.policies[0].spec.metrics[0];
+    assert_eq!((metric.name.as_str(), metric.type_), ("jobs", MetricType::Pods));
+    assert!(metric.query.starts_with("sum by (pod) (jobs{namespace=\"shop\",pod=~"), "{}", metric.query);
     assert!(taken.open() > 0 && left.open() > 0);
+}
+
+const EXTERNAL: &str = "  - type: External\n    external: {metric: {name: jobs}, target: {type: AverageValue, averageValue: \"5\"}}\n";
+
+#[test]
+fn metrics_of_resources_carry_over_as_they_are() {
+    for (written, name, container, utilization, average) in [
+        (
+            "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}",
+            "cpu",
+            None,
+            Some(70),
+            None,
+        ),
+        (
+            "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 400Mi}}}",
+            "memory",
+            None,
+            None,
+            Some("400Mi"),
+        ),
+        (
+            "{type: ContainerResource, containerResource: {name: cpu, container: app, target: {type: Utilization, averageUtilization: 50}}}",
+            "cpu-app",
+            Some("app"),
+            Some(50),
+            None,
+        ),
+    ] {
+        let imported = with(HPA, EXTERNAL, &format!("  - {written}\n"));
+        assert_eq!(imported.open(), 0, "{:?}", told(&imported));
+        let metric = &imported.policies[0].spec.metrics[0];
+        assert_eq!(metric.name, name);
+        let target = metric.held_to().unwrap();
+        assert_eq!(
+            (target.average_utilization, &target.average_value),
+            (utilization, &average.map(Quantity::from))
+        );
+        assert_eq!(metric.container_resource.as_ref().map(|of| of.container.as_str()), container);
+        assert!(!metric.has_query());
+    }
+    // No metrics are 80 % of the CPU requests, as the API server has it.
+    let none = with(HPA, &format!("  metrics:\n{EXTERNAL}"), "");
+    assert_eq!(none.open(), 0, "{:?}", told(&none));
+    assert_eq!(none.policies[0].spec.metrics[0].held_to().unwrap().average_utilization, Some(80));
+    // KEDA's fallbacks are for queries.
+    let cpu = "  - {type: cpu, metricType: Utilization, metadata: {value: '60'}}\n  - type: prometheus\n";
+    let keda = with(SCALED_OBJECT, "  - type: prometheus\n", cpu);
+    assert_eq!(keda.open(), 0, "{:?}", told(&keda));
+    let metrics = &keda.policies[0].spec.metrics;
+    assert_eq!(metrics[0].held_to().unwrap().average_utilization, Some(60));
+    assert_eq!((metrics[0].fallback.is_some(), metrics[1].fallback.is_some()), (false, true));
+    let odd = with(
+        HPA,
+        EXTERNAL,
+        "  - {type: Resource, resource: {name: 'c p u', target: {type: Utilization, averageUtilization: 70}}}\n",
+    );
+    assert!(told(&odd).iter().any(|line| line.contains("\"c p u\" names no resource")), "{:?}", told(&odd));
+}
+
+#[test]
+fn whoever_wants_the_hpas_own_answer_asks_for_it() {
+    let to_the_letter = Options { compatibility: Some(Compatibility::Hpa), ..options() };
+    let imported = read(HPA, to_the_letter).unwrap();
+    assert_eq!(imported.policies[0].spec.compatibility, Some(Compatibility::Hpa));
+    assert!(!imported.text.contains("--compatibility=HPA"), "{}", imported.text);
+    let safer = read(HPA, options()).unwrap();
+    assert_eq!(safer.policies[0].spec.compatibility, None);
+    assert!(safer.text.contains("--compatibility=HPA"), "{}", safer.text);
+    // Which has no fallbacks.
+    let keda = read(SCALED_OBJECT, to_the_letter).unwrap();
+    assert_eq!(keda.policies[0].spec.metrics[0].fallback, None);
+    assert!(
+        told(&keda).iter().any(|line| line.contains("compatibility: HPA has no fallbacks")),
+        "{:?}",
+        told(&keda)
+    );
 }
 
 #[test]

@@ -103,6 +103,46 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
         ),
         (json!({"pause": {"replicas": 99}}), "spec.pause.replicas", "is at most maxReplicas"),
         (
+            json!({"metrics": [{"name": "m", "type": "Pods", "query": "up"}]}),
+            "spec.metrics[0]",
+            "target stands beside query",
+        ),
+        (
+            json!({"compatibility": "HPA", "pause": {"scaleUp": true}}),
+            "spec.compatibility",
+            "knows no formula, schedules, pause or zero",
+        ),
+        (
+            json!({"metrics": metric(json!({"type": "Utilization", "averageUtilization": 5}))}),
+            "spec.metrics[0].target",
+            "a query is held to Value or AverageValue",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "Resource", "query": "up",
+                                "target": {"type": "AverageValue", "averageValue": "5"}}]}),
+            "spec.metrics[0]",
+            "query belongs to types Query and Pods",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Value", "value": "5"}}}]}),
+            "spec.metrics[0].resource.target.type",
+            "a resource is held to Utilization or AverageValue",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "ContainerResource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5}}}]}),
+            "spec.metrics[0]",
+            "containerResource belongs to type ContainerResource",
+        ),
+        (
+            json!({"compatibility": "HPA", "metrics": [{
+                "name": "m", "query": "up", "target": {"type": "Value", "value": "5"},
+                "fallback": {"after": "3m", "replicas": 3}}]}),
+            "spec.metrics",
+            "compatibility: HPA has no fallbacks",
+        ),
+        (
             json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}}),
             "spec.behavior.scaleUp.selectPolicy",
             "\"Max\", \"Min\", \"Disabled\"",
