@@ -86,7 +86,12 @@ async fn a_schedule_holds_a_floor_and_says_so() {
     until_replicas(&world, 7).await;
     let said = world.api.until_condition("web", "ScalingLimited", "True TooFewReplicas").await;
     assert!(said.contains("less than the minimum"), "{said}");
-    world.api.until("whose it is", |_| last_cause(&world).contains("of schedule always").then_some(())).await;
+    world
+        .api
+        .until("whose it is", |_| {
+            last_cause(&world).contains("below schedule always's minReplicas, 7").then_some(())
+        })
+        .await;
     world.policy("web", |_| {});
     until_replicas(&world, 1).await;
     controller.stop().await;
