@@ -43,6 +43,7 @@ mod status;
 mod tick;
 
 pub use check::Args as CheckArgs;
+pub use defaults::DefaultsArgs;
 pub use explain::Args as ExplainArgs;
 pub use import::Args as ImportArgs;
 pub use run::Args as RunArgs;

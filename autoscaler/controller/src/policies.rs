@@ -61,7 +61,7 @@ impl Policy {
         serde_json::from_value(self.status.lock().clone()).unwrap_or_default()
     }
 
-    fn read(object: &DynamicObject, cluster_label: &str) -> Self {
+    fn read(object: &DynamicObject, cluster_label: &str, given: &Given) -> Self {
         let mut reference = object.object_ref(&resource());
         // Events are found by them, and a list leaves them out.
         reference.api_version = Some(ScalingPolicy::api_version(&()).into_owned());
@@ -73,12 +73,8 @@ impl Policy {
                 let policy = ScalingPolicy { metadata: meta.clone(), spec, status: None };
                 let mut problems = validate(&policy);
                 problems.extend(querier::not_yet(&policy.spec));
-                let given = Given::default();
-                let plan = if problems.is_empty() {
-                    Plan::of(&policy, cluster_label, &given)
-                } else {
-                    Err(problems)
-                };
+                let plan =
+                    if problems.is_empty() { Plan::of(&policy, cluster_label, given) } else { Err(problems) };
                 (Some(policy.spec), plan)
             }
             Err(e) => {
@@ -140,6 +136,7 @@ pub(crate) async fn follow(
     cluster: String,
     client: Client,
     cluster_label: String,
+    given: Given,
     publish: watch::Sender<Option<Snapshot>>,
 ) {
     let api: Api<DynamicObject> = Api::all_with(client, &resource());
@@ -169,13 +166,13 @@ pub(crate) async fn follow(
                 continue;
             }
             watcher::Event::InitApply(object) => {
-                take(&mut listing, &known, object, &cluster_label);
+                take(&mut listing, &known, object, (&cluster_label, &given));
                 continue;
             }
             watcher::Event::InitDone => known = std::mem::take(&mut listing),
             watcher::Event::Apply(object) => {
                 let before = known.clone();
-                if !take(&mut known, &before, object, &cluster_label) {
+                if !take(&mut known, &before, object, (&cluster_label, &given)) {
                     continue;
                 }
             }
@@ -193,7 +190,7 @@ fn take(
     into: &mut BTreeMap<Name, Arc<Policy>>,
     before: &BTreeMap<Name, Arc<Policy>>,
     object: DynamicObject,
-    cluster_label: &str,
+    (cluster_label, given): (&str, &Given),
 ) -> bool {
     let key = (object.namespace().unwrap_or_default(), object.name_any());
     if object.metadata.deletion_timestamp.is_some() {
@@ -206,7 +203,7 @@ fn take(
     });
     let known = old.cloned();
     let changed = known.is_none();
-    let policy = known.unwrap_or_else(|| Arc::new(Policy::read(&object, cluster_label)));
+    let policy = known.unwrap_or_else(|| Arc::new(Policy::read(&object, cluster_label, given)));
     *policy.status.lock() = object.data["status"].clone();
     into.insert(key, policy);
     changed

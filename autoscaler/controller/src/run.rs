@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::defaults::DefaultsArgs;
 use crate::lease::{Elector, Fence, Timing};
 use crate::metrics::Metrics;
 use crate::policies::{self, Snapshot};
@@ -49,6 +50,9 @@ pub struct Args {
     /// Label that tells clusters apart in the metrics
     #[arg(long, default_value = "cluster")]
     pub cluster_label: String,
+    /// What holds where a policy does not say.
+    #[command(flatten)]
+    pub defaults: DefaultsArgs,
     /// Namespace of the Lease in each managed cluster
     #[arg(long, default_value = "default")]
     pub namespace: String,
@@ -91,6 +95,7 @@ pub struct Args {
 pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let timing = timing(&args)?;
     label(&args.cluster_label)?;
+    args.defaults.given()?;
     if args.query_timeout.is_zero() {
         return Err(RunError::Config("--query-timeout 0: must be above zero, for example 3s".into()));
     }
@@ -128,6 +133,7 @@ async fn serve(
     listener: tokio::net::TcpListener,
     stop: Shutdown,
 ) -> Result<(), RunError> {
+    let given = args.defaults.given()?;
     let readiness = Readiness::default();
     let changed = Arc::new(Notify::new());
     // Leases go last: what is under way at shutdown still needs the fence.
@@ -143,6 +149,7 @@ async fn serve(
             cluster.name.clone(),
             cluster.client.clone(),
             args.cluster_label.clone(),
+            given.clone(),
             publish,
         );
         tasks.spawn(follow);

@@ -42,7 +42,7 @@ pub fn decide(input: &Input) -> Decision {
     let proposals = propose(input, &mut history);
     let support = history.support.get_or_insert_with(|| Support::first_sight(current));
     support.advance(proposals.step);
-    zero::watch(&mut history, &proposals);
+    zero::watch(policy, &mut history, &proposals);
     let decided_ms = history.decided_ms.replace(now_ms).unwrap_or(now_ms);
 
     let held = |cause| Outcome { desired: current, cause, limits: Vec::new() };

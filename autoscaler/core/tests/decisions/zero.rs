@@ -1,8 +1,8 @@
 //! To zero and back.
 
 use autoscaler_core::{
-    Behavior, Cause, Decision, FailureKind, Fallback, FallbackBehavior, Float, History, Input, LimitKind,
-    RateKind, RatePolicy, Reading, Rules, SelectPolicy, Target, WaitReason, Wish, Zero, decide, explain,
+    Behavior, Cause, Decision, FailureKind, Fallback, FallbackBehavior, Float, Input, LimitKind, RateKind,
+    RatePolicy, Reading, Rules, SelectPolicy, Target, WaitReason, Wish, Zero, decide, explain,
 };
 use proptest::prelude::*;
 
@@ -243,7 +243,6 @@ fn without_a_way_to_zero_the_hpas_rules_are_as_they_were() {
 /// One replica, with a load for just that; what is half of it or less is no activity.
 fn one(start: &mut Input) {
     start.scale = build::scale(1);
-    start.history = History::default();
     start.policy.min_replicas = 0;
     start.policy.zero = Some(Zero { cooldown_ms: 3_000, not_before_ms: None });
     start.policy.metrics[0].activation_milli = 7_000;

@@ -140,7 +140,7 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             SCALED_OBJECT,
             "minReplicaCount: 2",
             "idleReplicaCount: 0\n  minReplicaCount: 2",
-            "spec.idleReplicaCount: 0: policies know no idle replicas yet",
+            "spec.idleReplicaCount: 0: policies know no idle replicas beside a minimum",
         ),
         (
             SCALED_OBJECT,
@@ -226,7 +226,12 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             "type: datadog",
             "trigger \"datadog\" asks something that is no Prometheus",
         ),
-        (SCALED_OBJECT, "type: prometheus", "type: cron", "policies have no schedules yet"),
+        (
+            SCALED_OBJECT,
+            "type: prometheus",
+            "type: cron",
+            "write it into spec.schedules, with the same start and end",
+        ),
         (
             SCALED_OBJECT,
             "type: prometheus",
