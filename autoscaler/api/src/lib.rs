@@ -27,7 +27,7 @@ pub use spec::{
     Behavior, Evidence, Fallback, FallbackBehavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType,
     RatePolicy, Ring, Rules, ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
 };
-pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
+pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
 pub use validation::{Problem, validate};
 
 /// API group of everything here.
