@@ -38,12 +38,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("autoscaler-api", &["thanos-model"]),
     ("autoscaler-core", &[]),
     ("autoscaler-engine", &["autoscaler-api", "autoscaler-core", "thanos-model"]),
-    ("autoscaler-controller", &["autoscaler-api", "autoscaler-core", "thanos-model", "thanos-telemetry"]),
+    (
+        "autoscaler-controller",
+        &["autoscaler-api", "autoscaler-core", "autoscaler-engine", "thanos-model", "thanos-telemetry"],
+    ),
 ];
 
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
-const CORES: &[&str] =
-    &["autoscaler-core", "autoscaler-engine", "proxy-core", "simulations-judge", "simulations-scenario", "thanos-model"];
+const CORES: &[&str] = &[
+    "autoscaler-core",
+    "autoscaler-engine",
+    "proxy-core",
+    "simulations-judge",
+    "simulations-scenario",
+    "thanos-model",
+];
 const NOT_IN_A_CORE: &[&str] = &["tokio", "hyper", "reqwest", "kube", "tonic", "axum", "rand", "rustix"];
 
 /// Files longer than this carry a reason in a comment that starts with `// Long:`.

@@ -1,21 +1,25 @@
-//! One managed cluster: the reads of an evaluation, and the only writers to `/scale` and to what is fenced.
+//! One managed cluster: what is read of a target, and the only writers to `/scale` and to what is fenced.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use autoscaler_api::{ScaleTargetRef, ScalingPolicyStatus};
-use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::api::core::v1::ObjectReference;
+use autoscaler_engine::Outcome;
+use autoscaler_engine::effect::{Note, Ring, Scale, Status};
+use autoscaler_engine::objects::{Kind, Target, TargetKey};
+use autoscaler_engine::ring::file::ANNOTATION;
+use k8s_openapi::api::autoscaling::v1 as autoscaling;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::lease::Fence;
-use crate::pods::Pod;
+use crate::metrics::Calls;
 
 /// Longest note of an event; the API refuses 1024 bytes and more.
 const MAX_NOTE_BYTES: usize = 1_000;
@@ -26,12 +30,14 @@ pub(crate) struct Cluster {
     pub name: String,
     /// Its API.
     pub client: Client,
-    /// Whether this process leads there.
-    pub fence: Fence,
+    /// By shard, whether this process leads there.
+    pub fences: Vec<Fence>,
     /// Deadline of one call.
     pub timeout: Duration,
     /// Resources found by discovery, so at most as many as the API server has; the workloads of `apps` need none.
     pub resources: Mutex<HashMap<GroupVersionKind, ApiResource>>,
+    /// What is counted of calls.
+    pub calls: Calls,
 }
 
 /// Why a call gave nothing.
@@ -43,9 +49,6 @@ pub(crate) enum CallError {
     /// It did not answer in time. A write may have happened.
     #[error("the API server did not answer within {0:?}")]
     Timeout(Duration),
-    /// A write would have no precondition.
-    #[error("the API server gave its scale no resourceVersion, so a write could undo somebody else's")]
-    NoVersion,
     /// This process does not lead, so it may not write.
     #[error("this process does not hold the Lease")]
     NotLeader,
@@ -59,188 +62,285 @@ fn api_message(e: &kube::Error) -> String {
     }
 }
 
-/// Whether somebody else wrote in between.
-pub(crate) fn is_conflict(e: &CallError) -> bool {
-    matches!(e, CallError::Api(kube::Error::Api(status)) if status.code == 409)
-}
-
-/// Whether a write that ended like this may have happened all the same.
-pub(crate) fn may_have_happened(e: &CallError) -> bool {
-    match e {
-        CallError::Api(kube::Error::Api(status)) => status.code >= 500,
-        CallError::Api(_) | CallError::Timeout(_) => true,
-        CallError::NoVersion | CallError::NotLeader => false,
-    }
-}
-
-/// Whether the object is not there.
-pub(crate) fn is_missing(e: &CallError) -> bool {
-    matches!(e, CallError::Api(kube::Error::Api(status)) if status.code == 404)
-}
-
-/// A scaled workload as read.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// Its scale subresource, with the resourceVersion that a write must meet.
-    pub scale: Scale,
-    /// Running and ready replicas.
-    pub ready_replicas: i32,
-    /// See [`crate::ring::View::ordered_start`].
-    pub ordered_start: bool,
-}
-
-impl Target {
-    /// Replicas asked for.
-    pub(crate) fn replicas(&self) -> i32 {
-        self.scale.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0)
-    }
-
-    /// Replicas there are, surge included.
-    pub(crate) fn status_replicas(&self) -> i32 {
-        self.scale.status.as_ref().map_or(0, |s| s.replicas)
-    }
-
-    /// Finds its pods.
-    pub(crate) fn selector(&self) -> &str {
-        self.scale.status.as_ref().and_then(|s| s.selector.as_deref()).unwrap_or_default()
+/// What became of a write, as the engine tells them apart.
+fn outcome(done: Result<Option<String>, CallError>) -> Outcome {
+    let error = match done {
+        Ok(resource_version) => return Outcome::Done { resource_version },
+        Err(error) => error,
+    };
+    let message = error.to_string();
+    let (code, retry_after_ms) = match &error {
+        CallError::NotLeader => return Outcome::NotLeader,
+        CallError::Api(kube::Error::Api(status)) => {
+            let seconds = status.details.as_ref().map_or(0, |d| d.retry_after_seconds);
+            (status.code, (seconds > 0).then(|| u64::from(seconds).saturating_mul(1_000)))
+        }
+        CallError::Api(_) | CallError::Timeout(_) => {
+            return Outcome::Unanswered { retry_after_ms: None, message };
+        }
+    };
+    match code {
+        404 => Outcome::Missing,
+        409 => Outcome::Conflict,
+        429 => Outcome::Busy { retry_after_ms, message },
+        500.. => Outcome::Unanswered { retry_after_ms, message },
+        code => Outcome::Refused { code, message },
     }
 }
 
 impl Cluster {
     /// A call with a deadline.
-    pub(crate) async fn call<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
-        match tokio::time::timeout(self.timeout, call).await {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(CallError::Timeout(self.timeout)),
-        }
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        resource: &str,
+        deadline: Duration,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CallError> {
+        let began = Instant::now();
+        let done = match tokio::time::timeout(deadline, call).await {
+            Ok(done) => done.map_err(CallError::from),
+            Err(_) => Err(CallError::Timeout(deadline)),
+        };
+        let code = match &done {
+            Ok(_) => 200,
+            Err(CallError::Api(kube::Error::Api(status))) => status.code,
+            Err(_) => 0,
+        };
+        self.calls.count(&self.name, verb, resource, code, began.elapsed());
+        done
     }
 
     /// A write that only the leader may make: asked right before, and over before the fence closes.
-    pub(crate) async fn fenced<T>(
+    async fn fenced<T>(
         &self,
+        verb: &'static str,
+        resource: &str,
+        (shard, until): (u16, Instant),
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, CallError> {
-        let left = self.fence.left(Instant::now()).ok_or(CallError::NotLeader)?.min(self.timeout);
-        match tokio::time::timeout(left, call).await {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(CallError::Timeout(left)),
+        let now = Instant::now();
+        let left =
+            self.fences.get(usize::from(shard)).and_then(|f| f.left(now)).ok_or(CallError::NotLeader)?;
+        let left = left.min(until.saturating_duration_since(now)).min(self.timeout);
+        if left.is_zero() {
+            return Err(CallError::NotLeader);
         }
+        self.call(verb, resource, left, call).await
     }
 
-    /// Reads what a decision needs to know of the target.
-    pub(crate) async fn target(&self, namespace: &str, target: &ScaleTargetRef) -> Result<Target, CallError> {
-        let api = self.api(namespace, target).await?;
-        let (scale, object) =
-            self.call(async { tokio::try_join!(api.get_scale(&target.name), api.get(&target.name)) }).await?;
-        let ready = object.data.pointer("/status/readyReplicas").and_then(serde_json::Value::as_i64);
-        // Workloads of `apps` leave the field out when it is zero; others may not know it at all.
-        let ready = match ready {
-            Some(ready) => i32::try_from(ready).unwrap_or(i32::MAX),
-            None if target.api_version.starts_with("apps/") => 0,
-            None => self.ready_pods(namespace, &scale).await?,
+    /// Finds a kind's resource.
+    pub(crate) async fn resource(&self, kind: &Kind) -> Result<ApiResource, CallError> {
+        let gvk = GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind);
+        let known = well_known(&gvk).or_else(|| self.resources.lock().get(&gvk).cloned());
+        if let Some(resource) = known {
+            return Ok(resource);
+        }
+        let found = kube::discovery::pinned_kind(&self.client, &gvk);
+        let found = self.call("get", "discovery", self.timeout, found).await?.0;
+        self.resources.lock().insert(gvk, found.clone());
+        Ok(found)
+    }
+
+    async fn api(&self, key: &TargetKey, version: &str) -> Result<(Api<DynamicObject>, String), CallError> {
+        let (group, kind) = (key.group.clone(), key.kind.clone());
+        let resource = self.resource(&Kind { group, version: version.to_owned(), kind }).await?;
+        let plural = resource.plural.clone();
+        Ok((Api::namespaced_with(self.client.clone(), &key.namespace, &resource), plural))
+    }
+
+    /// Reads a target; `None`: it is not there.
+    pub(crate) async fn read(&self, key: &TargetKey, version: &str) -> Result<Option<Target>, CallError> {
+        let (api, plural) = self.api(key, version).await?;
+        let Some(object) = self.call("get", &plural, self.timeout, api.get_opt(&key.name)).await? else {
+            return Ok(None);
         };
-        let policy = object.data.pointer("/spec/podManagementPolicy").and_then(serde_json::Value::as_str);
-        Ok(Target { scale, ready_replicas: ready, ordered_start: policy != Some("Parallel") })
+        let (group, kind) = (key.group.clone(), key.kind.clone());
+        let kind = Kind { group, version: version.to_owned(), kind };
+        self.understand(&kind, &key.namespace, &object).await.map(Some)
     }
 
-    async fn ready_pods(&self, namespace: &str, scale: &Scale) -> Result<i32, CallError> {
-        let Some(selector) =
-            scale.status.as_ref().and_then(|s| s.selector.as_deref()).filter(|s| !s.is_empty())
-        else {
-            return Ok(0);
-        };
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let listing = ListParams::default().labels(selector);
-        let pods = self.call(pods.list(&listing)).await?;
-        Ok(i32::try_from(pods.items.iter().filter(|p| p.is_ready()).count()).unwrap_or(i32::MAX))
-    }
-
-    /// The one writer to `/scale`. The scale's resourceVersion is a precondition: what was decided on what
-    /// was read is never applied to something else.
-    pub(crate) async fn write_scale(
+    /// A target of an object. The workloads of `apps` say all of it themselves; of others the scale is read, for
+    /// where they keep their replicas is known to the API server alone.
+    pub(crate) async fn understand(
         &self,
+        kind: &Kind,
         namespace: &str,
-        target: &ScaleTargetRef,
-        read: &Scale,
-        replicas: i32,
-    ) -> Result<(), CallError> {
-        if read.metadata.resource_version.as_deref().unwrap_or_default().is_empty() {
-            return Err(CallError::NoVersion);
+        object: &DynamicObject,
+    ) -> Result<Target, CallError> {
+        let number = |at: &str| object.data.pointer(at).and_then(Value::as_i64).map(clamp);
+        let policy = object.data.pointer("/spec/podManagementPolicy").and_then(Value::as_str);
+        let mut target = Target {
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
+            spec_replicas: number("/spec/replicas").unwrap_or(1),
+            status_replicas: number("/status/replicas").unwrap_or(0),
+            ready_replicas: Some(number("/status/readyReplicas").unwrap_or(0)),
+            selector: selector(&object.data["spec"]["selector"]),
+            ordered_start: policy != Some("Parallel"),
+        };
+        if kind.group == "apps" {
+            return Ok(target);
         }
-        let api = self.api(namespace, target).await?;
-        let mut scale = read.clone();
-        scale.spec.get_or_insert_default().replicas = Some(replicas);
+        let resource = self.resource(kind).await?;
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let name = object.name_any();
+        let scale = format!("{}/scale", resource.plural);
+        let scale = self.call("get", &scale, self.timeout, api.get_scale(&name)).await?;
+        let status = scale.status.unwrap_or_default();
+        target.resource_version = scale.metadata.resource_version.unwrap_or_default();
+        target.spec_replicas = scale.spec.and_then(|s| s.replicas).unwrap_or(0);
+        target.status_replicas = status.replicas;
+        target.selector = status.selector.unwrap_or_default();
+        // Others may not know it at all; then pods are counted.
+        target.ready_replicas = number("/status/readyReplicas");
+        Ok(target)
+    }
+
+    /// The one writer to `/scale`. Its version is a precondition: what was decided on what was seen is never
+    /// applied to something else.
+    pub(crate) async fn write_scale(&self, write: &Scale, fence: (u16, Instant)) -> Outcome {
+        let (api, plural) = match self.api(&write.target, &write.version).await {
+            Ok(api) => api,
+            Err(error) => return Outcome::Refused { code: 0, message: error.to_string() },
+        };
+        let scale = autoscaling::Scale {
+            metadata: ObjectMeta {
+                name: Some(write.target.name.clone()),
+                namespace: Some(write.target.namespace.clone()),
+                uid: Some(write.uid.clone()).filter(|uid| !uid.is_empty()),
+                resource_version: Some(write.resource_version.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(autoscaling::ScaleSpec { replicas: Some(write.to) }),
+            status: None,
+        };
         let params = PostParams { field_manager: Some(crate::FIELD_MANAGER.into()), ..PostParams::default() };
-        self.fenced(api.replace_scale(&target.name, &params, &scale)).await.map(drop)
+        let call = api.replace_scale(&write.target.name, &params, &scale);
+        let done = self.fenced("update", &format!("{plural}/scale"), fence, call).await;
+        outcome(done.map(|scale| scale.metadata.resource_version))
+    }
+
+    /// Writes one key of a ring's ConfigMap, and the note beside it.
+    pub(crate) async fn write_ring(&self, write: &Ring, fence: (u16, Instant)) -> Outcome {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &write.map.namespace);
+        let mut map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": write.map.name, "annotations": {ANNOTATION: write.notes}},
+            "data": {&write.key: write.text},
+        });
+        let done = match &write.resource_version {
+            Some(version) => {
+                map["metadata"]["resourceVersion"] = json!(version);
+                let patch = Patch::Merge(map);
+                let params = PatchParams {
+                    field_manager: Some(crate::FIELD_MANAGER.into()),
+                    ..PatchParams::default()
+                };
+                self.fenced("patch", "configmaps", fence, api.patch(&write.map.name, &params, &patch)).await
+            }
+            None => match serde_json::from_value(map) {
+                Ok(map) => {
+                    let params = PostParams {
+                        field_manager: Some(crate::FIELD_MANAGER.into()),
+                        ..PostParams::default()
+                    };
+                    self.fenced("create", "configmaps", fence, api.create(&params, &map)).await
+                }
+                Err(e) => return Outcome::Refused { code: 0, message: e.to_string() },
+            },
+        };
+        outcome(done.map(|map| map.metadata.resource_version))
     }
 
     /// Writes a policy's status.
-    pub(crate) async fn write_status(
-        &self,
-        namespace: &str,
-        name: &str,
-        status: &ScalingPolicyStatus,
-    ) -> Result<(), CallError> {
+    pub(crate) async fn write_status(&self, write: &Status, fence: (u16, Instant)) -> Outcome {
         // Untyped: the answer need not read as ours.
         let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &crate::policies::resource());
-        let mut fields = serde_json::to_value(status).unwrap_or_default();
+            Api::namespaced_with(self.client.clone(), &write.policy.namespace, &crate::policies::resource());
+        let mut fields = serde_json::to_value(&write.status).unwrap_or_default();
         if let Some(fields) = fields.as_object_mut() {
             // A merge patch removes only what is null.
-            for optional in ["lastScaleTime", "desiredReplicas", "ring", "metrics", "lastDecisions"] {
-                fields.entry(optional).or_insert(serde_json::Value::Null);
+            for optional in [
+                "observedGeneration",
+                "currentReplicas",
+                "desiredReplicas",
+                "lastScaleTime",
+                "conditions",
+                "metrics",
+                "lastDecisions",
+                "lastScales",
+                "ring",
+                "memory",
+            ] {
+                fields.entry(optional).or_insert(Value::Null);
             }
         }
-        let patch = Patch::Merge(serde_json::json!({ "status": fields }));
-        self.fenced(api.patch_status(name, &PatchParams::default(), &patch)).await.map(drop)
+        let mut patch = json!({ "status": fields });
+        if !write.uid.is_empty() {
+            patch["metadata"] = json!({ "uid": write.uid });
+        }
+        let params = PatchParams::default();
+        let call = async { api.patch_status(&write.policy.name, &params, &Patch::Merge(&patch)).await };
+        outcome(self.fenced("patch", "scalingpolicies/status", fence, call).await.map(|_| None))
     }
 
     /// Publishes an event about a policy. Each is its own object: the note says what happened.
-    pub(crate) async fn publish(
-        &self,
-        regarding: &ObjectReference,
-        warning: bool,
-        reason: &str,
-        note: &str,
-    ) -> Result<(), CallError> {
-        let now = Timestamp::now();
-        let namespace = regarding.namespace.as_deref().unwrap_or("default");
-        let name = regarding.name.as_deref().unwrap_or("policy");
+    pub(crate) async fn publish(&self, write: &Note, number: u64, fence: (u16, Instant)) -> Outcome {
+        let at = Timestamp::from_millisecond(write.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (namespace, name) = (&write.policy.namespace, &write.policy.name);
         let event = Event {
             metadata: ObjectMeta {
                 // A name has at most 253 characters.
-                name: Some(format!("{}.{:x}", clip(name, 200), now.as_nanosecond())),
-                namespace: Some(namespace.to_owned()),
+                name: Some(format!("{}.{:x}.{number:x}", clip(name, 200), write.at_ms)),
+                namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
             action: Some("Scaling".into()),
-            event_time: Some(MicroTime(now)),
-            note: Some(clip(note, MAX_NOTE_BYTES).to_owned()),
-            reason: Some(reason.to_owned()),
-            regarding: Some(regarding.clone()),
+            event_time: Some(MicroTime(at)),
+            note: Some(clip(&write.note, MAX_NOTE_BYTES).to_owned()),
+            reason: Some(write.reason.clone()),
+            regarding: Some(ObjectReference {
+                api_version: Some(crate::policies::api_version()),
+                kind: Some("ScalingPolicy".into()),
+                namespace: Some(namespace.clone()),
+                name: Some(name.clone()),
+                uid: Some(write.uid.clone()),
+                ..ObjectReference::default()
+            }),
             reporting_controller: Some(crate::FIELD_MANAGER.into()),
             reporting_instance: Some(crate::FIELD_MANAGER.into()),
-            type_: Some(if warning { "Warning" } else { "Normal" }.into()),
+            type_: Some(if write.warning { "Warning" } else { "Normal" }.into()),
             ..Event::default()
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        self.fenced(api.create(&PostParams::default(), &event)).await.map(drop)
+        let params = PostParams::default();
+        outcome(self.fenced("create", "events", fence, api.create(&params, &event)).await.map(|_| None))
     }
+}
 
-    async fn api(&self, namespace: &str, target: &ScaleTargetRef) -> Result<Api<DynamicObject>, CallError> {
-        let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
-        let gvk = GroupVersionKind::gvk(group, version, &target.kind);
-        let known = well_known(&gvk).or_else(|| self.resources.lock().get(&gvk).cloned());
-        let resource = match known {
-            Some(resource) => resource,
-            None => {
-                let found = self.call(kube::discovery::pinned_kind(&self.client, &gvk)).await?.0;
-                self.resources.lock().insert(gvk, found.clone());
-                found
-            }
-        };
-        Ok(Api::namespaced_with(self.client.clone(), namespace, &resource))
+fn clamp(n: i64) -> i32 {
+    i32::try_from(n).unwrap_or(if n < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// A LabelSelector as the text that a scale's status has (`metav1.FormatLabelSelector`).
+fn selector(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> =
+        labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let values: Vec<&str> =
+            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let values = values.join(",");
+        parts.push(match expression["operator"].as_str().unwrap_or_default() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        });
     }
+    parts.join(",")
 }
 
 /// Workloads that need no discovery. The plural is not guessed: a guess panics on some words, and a policy may
@@ -281,22 +381,47 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_an_answer_may_have_happened() {
-        let status = |code| {
+    fn how_a_call_ended_is_told_in_the_engine_s_words() {
+        let status = |code, retry_after_seconds| {
+            let details = json!({"retryAfterSeconds": retry_after_seconds});
+            let details = serde_json::from_value(details).unwrap();
             CallError::Api(kube::Error::Api(Box::new(kube::core::Status {
                 code,
-                ..kube::core::Status::default()
+                details,
+                ..Default::default()
             })))
         };
-        for (e, expected) in [
-            (status(403), false),
-            (status(409), false),
-            (status(504), true),
-            (CallError::Timeout(Duration::ZERO), true),
-            (CallError::NotLeader, false),
-            (CallError::NoVersion, false),
+        let is = |e: CallError| format!("{:?}", outcome(Err(e))).split([' ', '{']).next().unwrap().to_owned();
+        for (error, expected) in [
+            (status(403, 0), "Refused"),
+            (status(404, 0), "Missing"),
+            (status(409, 0), "Conflict"),
+            (status(429, 1), "Busy"),
+            (status(504, 0), "Unanswered"),
+            (CallError::Timeout(Duration::ZERO), "Unanswered"),
+            (CallError::NotLeader, "NotLeader"),
         ] {
-            assert_eq!(may_have_happened(&e), expected, "{e}");
+            assert_eq!(is(error), expected);
+        }
+        let busy = outcome(Err(status(429, 7)));
+        assert!(matches!(busy, Outcome::Busy { retry_after_ms: Some(7_000), .. }), "{busy:?}");
+    }
+
+    #[test]
+    fn selectors_are_written_as_a_scale_has_them() {
+        for (given, text) in [
+            (json!(null), ""),
+            (json!({"matchLabels": {"app": "web", "tier": "front"}}), "app=web,tier=front"),
+            (
+                json!({"matchExpressions": [
+                    {"key": "a", "operator": "In", "values": ["x", "y"]},
+                    {"key": "b", "operator": "NotIn", "values": ["z"]},
+                    {"key": "c", "operator": "Exists"}, {"key": "d", "operator": "DoesNotExist"},
+                ]}),
+                "a in (x,y),b notin (z),c,!d",
+            ),
+        ] {
+            assert_eq!(selector(&given), text);
         }
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn observe<'a>(
 ) -> Observation {
     let queries = match &metric.evidence {
         Ok(queries) => queries,
-        Err(why) => return failed(metric, FailureKind::BadQuery, format!("the query is not usable: {why}")),
+        Err(why) => {
+            return failed(&metric.name, FailureKind::BadQuery, format!("the query is not usable: {why}"));
+        }
     };
     let unanswered = || Err(QueryError::new(FailureKind::Other, "the querier client gave no outcome"));
     let value = outcome(&metric.query).cloned().unwrap_or_else(unanswered);
@@ -62,9 +64,10 @@ pub(crate) fn observe<'a>(
     }
 }
 
-fn failed(metric: &MetricPlan, kind: FailureKind, message: String) -> Observation {
+/// What could not be asked.
+pub(crate) fn failed(name: &str, kind: FailureKind, message: String) -> Observation {
     Observation {
-        name: metric.name.clone(),
+        name: name.to_owned(),
         reading: Reading::Failed { kind, message },
         series_count: 0,
         newest_sample_age_ms: BTreeMap::new(),

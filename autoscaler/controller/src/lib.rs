@@ -1,28 +1,25 @@
-//! The controller: one tick per policy from evidence to the scale subresource.
+//! The controller: the engine's edges. Watches, leases and answers go in; queries, writes and records come out.
 //!
 //! ```text
-//!  ScalingPolicies ─ watch ─► scheduler ─ one batch ─► Prometheus HTTP API
-//!                                │ answers
-//!                                ▼
-//!           tick: evidence ─► autoscaler-core decides ─► record ─► ring ─► PUT /scale ─► status, events
-//!                                                                    ▲
-//!  Lease ─► fence ───────────────────────────────────────────────────┘ nothing is written without it
+//!  policies, targets, HPAs, pods, rings ─ watch ─┐                  ┌─► Prometheus HTTP API ─► evidence ─┐
+//!  Lease ─► fence ───────────────────────────────┼─► autoscaler-engine ─► record ─► PUT /scale, ring,    │
+//!                                                │        ▲         │               status, events       │
+//!                                                └────────┼─────────┴──── outcomes ◄──────┘              │
+//!                                                         └──────────────── observations ◄───────────────┘
 //! ```
 //!
 //! Invariants:
-//! - one place writes `/scale` (`cluster`), fenced by the Lease, with the resourceVersion that was decided on;
-//! - every value comes with its evidence, asked for in the same batch at the same evaluation time;
-//! - what goes wrong with one policy, query or cluster stays there, becomes a condition with cause and cure,
-//!   and changes no replicas;
+//! - what is decided, when, and what may be sent is the engine's; here is only how;
+//! - one place writes (`cluster`): fenced by the Lease, `/scale` with the version that was decided on;
+//! - every value comes with its evidence, asked for at the same evaluation time;
 //! - metrics are reached through the Prometheus HTTP API alone.
 //!
-//! Modules in reading order: `run`, `policies`, `plan`, `promql`, `scheduler`, `schedule`,
-//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `pods`, `status`, `events`, `lease`, `records`, `metrics`,
-//! `shared`; beside the controller `check` and `explain`.
+//! Modules in reading order: `run`, `drive`, `watches`, `policies`, `plan`, `promql`, `querier`, `evidence`,
+//! `cluster`, `pods`, `lease`, `records`, `metrics`, `shared`; beside the controller `check` and `explain`.
 
 mod check;
 mod cluster;
-mod events;
+mod drive;
 mod evidence;
 mod explain;
 mod lease;
@@ -33,13 +30,9 @@ mod policies;
 mod promql;
 mod querier;
 mod records;
-mod ring;
 mod run;
-mod schedule;
-mod scheduler;
 mod shared;
-mod status;
-mod tick;
+mod watches;
 
 pub use check::Args as CheckArgs;
 pub use explain::Args as ExplainArgs;

@@ -62,6 +62,7 @@ impl Plan {
     }
 
     /// Every query of one tick.
+    #[cfg(test)]
     pub(crate) fn queries(&self) -> impl Iterator<Item = &str> {
         let understood = self.metrics.iter().filter_map(|m| m.evidence.as_ref().ok().map(|e| (m, e)));
         understood.flat_map(|(m, evidence)| {

@@ -5,23 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use autoscaler_engine::{Config, Engine, pool, writer};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use prometheus_client::registry::Registry;
 use thanos_telemetry::admin::{self, Readiness};
 use thanos_telemetry::{Context, Metrics as Exposed, RunError, Shutdown};
-use tokio::sync::{Notify, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::drive;
 use crate::lease::{Elector, Fence, Timing};
-use crate::metrics::Metrics;
-use crate::policies::{self, Snapshot};
+use crate::metrics::{Calls, Metrics};
 use crate::querier::prometheus::Prometheus;
 use crate::records::Records;
-use crate::scheduler;
-use crate::shared::Shared;
+use crate::shared::{Plans, Shared};
+use crate::watches;
 
 /// Flags of `gauntlet autoscaler run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,9 +39,21 @@ pub struct Args {
     /// HTTP proxy on the way to the querier, for example the mesh sidecar's outbound port
     #[arg(long)]
     pub query_proxy_url: Option<String>,
-    /// Deadline of one evaluation's queries
+    /// Deadline of a metric's queries, from when they are sent
     #[arg(long, default_value = "3s", value_parser = thanos_model::parse_duration)]
     pub query_timeout: Duration,
+    /// Queries under way at one querier
+    #[arg(long, default_value_t = pool::Limits::default().slots)]
+    pub query_slots: u32,
+    /// Of these, for one policy
+    #[arg(long, default_value_t = pool::Limits::default().slots_per_policy)]
+    pub query_slots_per_policy: u32,
+    /// Most metrics of one policy; policies with more are not evaluated, and told so
+    #[arg(long, default_value_t = Config::default().max_queries_per_policy)]
+    pub max_queries_per_policy: usize,
+    /// Shortest interval; policies that ask for less are evaluated at it, and told so
+    #[arg(long, default_value = "100ms", value_parser = thanos_model::parse_duration)]
+    pub min_interval: Duration,
     /// Most series that one answer may have
     #[arg(long, default_value_t = 1000)]
     pub max_series: usize,
@@ -53,9 +66,12 @@ pub struct Args {
     /// Act only while holding a Lease; without it nothing else may run this controller
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
-    /// Name of the Lease
+    /// Name of the Lease; with several shards, each has its own, with its number after the name
     #[arg(long, default_value = "gauntlet-autoscaler")]
     pub lease_name: String,
+    /// Among how many Leases a cluster's policies are divided; the same in every process
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub shards: u16,
     /// How long a Lease is respected after its last renewal
     #[arg(long, default_value = "8s", value_parser = thanos_model::parse_duration)]
     pub lease_duration: Duration,
@@ -68,6 +84,9 @@ pub struct Args {
     /// Deadline of one call to an API server
     #[arg(long, default_value = "5s", value_parser = thanos_model::parse_duration)]
     pub kube_timeout: Duration,
+    /// Writes to an API server a second, in the long run; replicas go before statuses
+    #[arg(long, default_value_t = writer::Limits::default().per_second)]
+    pub writes_per_second: u32,
     /// Longest that values and ages in a status may lag; what matters is written within a second
     #[arg(long, default_value = "5s", value_parser = thanos_model::parse_duration)]
     pub status_refresh: Duration,
@@ -97,21 +116,21 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         let dir = args.records_dir.as_deref().unwrap_or(Path::new("")).display();
         RunError::Config(format!("--records-dir {dir}: {e}"))
     })?;
-    let clusters = clusters(&args).await?;
+    let calls = Calls::default();
+    let clusters = clusters(&args, &calls).await?;
     let listener = admin::bind("--listen-address", args.listen_address).await?;
 
     let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry);
+    let metrics = Metrics::register(&mut registry, calls);
     clusters.iter().for_each(|c| metrics.begin(&c.name));
     let shared = Arc::new(Shared {
         clusters,
         querier: Box::new(querier),
-        query_timeout: args.query_timeout,
-        status_refresh: args.status_refresh,
         cluster_label: args.cluster_label.clone(),
         records,
         metrics,
         started: Instant::now(),
+        plans: Plans::default(),
     });
     serve(&args, timing, shared, Exposed::new(registry), listener, ctx.shutdown).await
 }
@@ -125,40 +144,40 @@ async fn serve(
     stop: Shutdown,
 ) -> Result<(), RunError> {
     let readiness = Readiness::default();
-    let changed = Arc::new(Notify::new());
     // Leases go last: what is under way at shutdown still needs the fence.
     let release = Shutdown::new();
     let identity = identity();
+    let (events, inbox) = mpsc::channel(drive::EVENTS);
     let mut tasks: JoinSet<()> = JoinSet::new();
     let mut electors: JoinSet<()> = JoinSet::new();
-    let mut snapshots = Vec::new();
-    for cluster in &shared.clusters {
-        let (publish, snapshot) = watch::channel::<Option<Snapshot>>(None);
-        snapshots.push(snapshot);
-        let follow = policies::follow(
-            cluster.name.clone(),
-            cluster.client.clone(),
-            args.cluster_label.clone(),
-            publish,
-        );
-        tasks.spawn(follow);
-        if args.leader_elect {
-            let elector = Elector {
-                cluster: cluster.name.clone(),
-                client: cluster.client.clone(),
-                namespace: args.namespace.clone(),
-                name: args.lease_name.clone(),
-                // Two contexts may lead to one API server; one process must not hold its lease twice.
-                identity: format!("{identity}_{}", cluster.name),
-                timing,
-                fence: cluster.fence.clone(),
-            };
-            electors.spawn(elector.run(release.clone()));
-        } else {
-            cluster.fence.set(Some(Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600)));
+    for (id, cluster) in (0_u16..).zip(&shared.clusters) {
+        // One cluster that is away does not make the others' controller useless.
+        let listed = {
+            let readiness = readiness.clone();
+            move || readiness.set(true)
+        };
+        tasks.spawn(watches::policies(shared.clone(), events.clone(), id, listed));
+        tasks.spawn(watches::autoscalers(shared.clone(), events.clone(), id));
+        for (shard, fence) in (0_u16..).zip(&cluster.fences) {
+            tasks.spawn(drive::follow(shared.clone(), events.clone(), id, shard, fence.clone()));
+            if args.leader_elect {
+                let elector = Elector {
+                    cluster: cluster.name.clone(),
+                    client: cluster.client.clone(),
+                    namespace: args.namespace.clone(),
+                    name: lease_name(args, shard),
+                    // Two contexts may lead to one API server; one process must not hold its lease twice.
+                    identity: format!("{identity}_{}", cluster.name),
+                    timing,
+                    fence: fence.clone(),
+                    calls: cluster.calls.clone(),
+                };
+                electors.spawn(elector.run(release.clone()));
+            } else {
+                fence.set(Some(Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600)));
+            }
         }
     }
-    tasks.spawn(announce(snapshots.clone(), readiness.clone(), changed.clone()));
     let web = {
         let router = admin::router(exposed, readiness.clone());
         tokio::spawn(admin::serve(listener, router, stop.clone()))
@@ -166,10 +185,11 @@ async fn serve(
     let names: Vec<&str> = shared.clusters.iter().map(|c| c.name.as_str()).collect();
     tracing::info!(clusters = names.join(","), querier = args.query_url, "autoscaler started");
 
-    let beat = tokio::spawn(scheduler::run(shared.clone(), snapshots, changed, stop.clone()));
+    let engine = Engine::new(config_of(args));
+    let beat = tokio::spawn(drive::run(shared.clone(), engine, events, inbox, stop.clone()));
     tokio::pin!(beat);
     let ended = tokio::select! {
-        ended = &mut beat => ended.map_err(|e| anyhow::anyhow!("the scheduler ended: {e}")),
+        ended = &mut beat => ended.map_err(|e| anyhow::anyhow!("the engine ended: {e}")),
         Some(ended) = tasks.join_next() => match ended {
             Err(e) => Err(anyhow::anyhow!("a watch ended: {e}")),
             Ok(()) => Err(anyhow::anyhow!("a watch ended")),
@@ -189,21 +209,32 @@ async fn serve(
     ended.map_err(RunError::Failed)
 }
 
-/// Wakes the scheduler when policies change, and turns ready once every cluster's policies were listed.
-async fn announce(
-    mut snapshots: Vec<watch::Receiver<Option<Snapshot>>>,
-    readiness: Readiness,
-    changed: Arc<Notify>,
-) {
-    loop {
-        let listed = snapshots.iter_mut().all(|s| s.borrow_and_update().is_some());
-        readiness.set(listed);
-        changed.notify_one();
-        let waits = snapshots.iter_mut().map(|s| Box::pin(s.changed()));
-        let (ended, ..) = futures::future::select_all(waits).await;
-        if ended.is_err() {
-            return;
-        }
+/// With one shard the lease has the name alone, as ever.
+fn lease_name(args: &Args, shard: u16) -> String {
+    if args.shards <= 1 { args.lease_name.clone() } else { format!("{}-{shard}", args.lease_name) }
+}
+
+fn config_of(args: &Args) -> Config {
+    let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let defaults = Config::default();
+    Config {
+        shards: args.shards,
+        query_timeout_ms: ms(args.query_timeout),
+        write_timeout_ms: ms(args.kube_timeout),
+        status_refresh_ms: ms(args.status_refresh),
+        min_interval_ms: ms(args.min_interval),
+        max_queries_per_policy: args.max_queries_per_policy,
+        pool: pool::Limits {
+            slots: args.query_slots.max(1),
+            slots_per_policy: args.query_slots_per_policy.max(1),
+            ..defaults.pool
+        },
+        writer: writer::Limits {
+            per_second: args.writes_per_second.max(1),
+            burst: args.writes_per_second.saturating_mul(2).max(1),
+            ..defaults.writer
+        },
+        ..defaults
     }
 }
 
@@ -228,7 +259,7 @@ fn label(name: &str) -> Result<(), RunError> {
     Err(RunError::Config(format!("--cluster-label {name:?}: not a label name; write for example cluster")))
 }
 
-async fn clusters(args: &Args) -> Result<Vec<Cluster>, RunError> {
+async fn clusters(args: &Args, calls: &Calls) -> Result<Vec<Cluster>, RunError> {
     let mut contexts: Vec<Option<&str>> = args.contexts.iter().map(|c| Some(c.as_str())).collect();
     if contexts.is_empty() {
         contexts.push(None);
@@ -247,16 +278,17 @@ async fn clusters(args: &Args) -> Result<Vec<Cluster>, RunError> {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         // Calls have deadlines of their own; a list or watch whose server fell silent ends by this one.
-        config.read_timeout = Some(policies::SILENCE);
+        config.read_timeout = Some(watches::SILENCE);
         config.reset_reader_on_write = true;
         let client =
             Client::try_from(config).map_err(|e| RunError::Config(format!("--context {name}: {e}")))?;
         clusters.push(Cluster {
             name: name.to_owned(),
             client,
-            fence: Fence::default(),
+            fences: (0..args.shards.max(1)).map(|_| Fence::default()).collect(),
             timeout: args.kube_timeout.max(Duration::from_millis(10)),
             resources: Default::default(),
+            calls: calls.clone(),
         });
     }
     Ok(clusters)

@@ -94,6 +94,8 @@ impl Bed {
         let engine = Engine::new(Config { status_refresh_ms: 30_000, ..Config::default() });
         let mut bed = Self { engine, now_ms: 0, version: 1, inbox: VecDeque::new(), writes: 0 };
         bed.tell(Event::Fence { cluster: 0, shard: 0, valid_until_ms: Some(u64::MAX) });
+        bed.tell(Event::PoliciesListed { cluster: 0, names: Vec::new() });
+        bed.tell(Event::HorizontalPodAutoscalersListed { cluster: 0, names: Vec::new() });
         for n in 0..POLICIES {
             bed.tell(Event::Policy(Box::new(policy(n, metrics))));
             bed.tell(Event::Target { key: key(n), target: Some(target(8, 1)) });

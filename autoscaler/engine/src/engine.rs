@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::due::Timers;
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::followed::Followed;
+use crate::followed::{Followed, soon_ms};
 use crate::objects::{ClusterId, ConfigMap, Name, Pod, TargetKey, Watch};
 use crate::pool::Pool;
 use crate::rivals::Rivals;
@@ -46,7 +46,19 @@ enum Timer {
     Status(Id),
     /// Events that waited.
     Told(Id),
+    /// A cluster whose HorizontalPodAutoscalers nobody told of.
+    Cluster(ClusterId),
 }
+
+/// What was told of a cluster as a whole. Until then nobody knows who else scales a target.
+#[derive(Clone, Copy, Debug, Default)]
+struct Listed {
+    policies: bool,
+    autoscalers: bool,
+}
+
+/// How long evaluations wait for the HorizontalPodAutoscalers of a cluster once its policies are known.
+const AUTOSCALERS_WAIT_MS: u64 = 10_000;
 
 /// What was counted since the engine began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +100,7 @@ pub struct Engine {
     pods: BTreeMap<Watch, Vec<Pod>>,
     /// `None` in it: there is none.
     maps: BTreeMap<Name, Option<ConfigMap>>,
+    listed: BTreeMap<ClusterId, Listed>,
     /// Targets that were asked to be read.
     reading: BTreeSet<TargetKey>,
     pool: Pool,
@@ -117,6 +130,7 @@ impl Engine {
             shards: Shards::default(),
             pods: BTreeMap::new(),
             maps: BTreeMap::new(),
+            listed: BTreeMap::new(),
             reading: BTreeSet::new(),
             queries: BTreeMap::new(),
             writers: BTreeMap::new(),
@@ -176,6 +190,7 @@ impl Engine {
             Event::HorizontalPodAutoscalersListed { cluster, names } => {
                 self.autoscalers_listed(cluster, names);
             }
+            Event::HorizontalPodAutoscalersFailed { cluster } => self.autoscalers_known(cluster),
             Event::Answer { query, observation } => self.answer(query, observation),
             Event::Done { write, outcome } => self.done(write, outcome),
             Event::Fence { cluster, shard, valid_until_ms } => {
@@ -197,6 +212,7 @@ impl Engine {
             Timer::Target(key) => self.target_overdue(key),
             Timer::Status(id) => self.status_due(id),
             Timer::Told(id) => self.told_due(id),
+            Timer::Cluster(cluster) => self.autoscalers_known(cluster),
         }
     }
 
@@ -276,6 +292,26 @@ impl Engine {
             live.due_ms = now_ms;
             self.timers.set(now_ms, Timer::Policy(id));
         }
+    }
+
+    /// Evaluates the policies of a cluster soon, but not all at once.
+    fn soon(&mut self, cluster: ClusterId) {
+        let now_ms = self.now.mono_ms;
+        let of = self.policies.iter_mut().filter(|(_, p)| p.name.cluster == cluster);
+        for (id, followed) in of {
+            let interval_ms = interval_of(&self.config, followed);
+            let due_ms = soon_ms(&followed.uid, interval_ms, now_ms);
+            let Some(live) = &mut followed.live else { continue };
+            if due_ms < live.due_ms {
+                live.due_ms = due_ms;
+                self.timers.set(due_ms, Timer::Policy(*id));
+            }
+        }
+    }
+
+    /// Whether everybody who may scale a target of this cluster is known.
+    fn is_listed(&self, cluster: ClusterId) -> bool {
+        self.listed.get(&cluster).is_some_and(|l| l.policies && l.autoscalers)
     }
 
     fn hurry_all(&mut self, names: &[Name]) {

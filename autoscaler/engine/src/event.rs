@@ -71,6 +71,12 @@ pub enum Event {
         /// What there is.
         names: Vec<Name>,
     },
+    /// The HorizontalPodAutoscalers of a cluster cannot be watched; those that are known stay, and policies are
+    /// evaluated as if there were no others.
+    HorizontalPodAutoscalersFailed {
+        /// Where.
+        cluster: ClusterId,
+    },
     /// A query was answered, or failed.
     Answer {
         /// [`crate::effect::Query::id`].

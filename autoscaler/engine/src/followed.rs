@@ -110,8 +110,6 @@ impl Followed {
         let memory = status.memory.as_ref();
         let restored = memory.and_then(|m| memory::restore(m, now.wall_ms, interval_ms));
         let remembered = memory.filter(|_| restored.is_some()).map(|m| m.replicas);
-        // Soon, but not all at once: by the same phase as later.
-        let soon = Grid::new(&self.uid, interval_ms.clamp(1, SOON_MS));
         self.live = Some(Box::new(Live {
             input: Input {
                 now_ms: now.wall_ms,
@@ -122,7 +120,7 @@ impl Followed {
             },
             verdicts: Vec::new(),
             grid: Grid::new(&self.uid, interval_ms),
-            due_ms: soon.after(now.mono_ms, now.mono_ms).0,
+            due_ms: soon_ms(&self.uid, interval_ms, now.mono_ms),
             tick: None,
             again: false,
             after_write: false,
@@ -158,6 +156,11 @@ impl Live {
     pub(crate) fn matters(verdicts: &[Verdict]) -> impl FnOnce(&mut Digest) + '_ {
         move |digest| judge::matters(verdicts, digest)
     }
+}
+
+/// When a policy is evaluated that has not been yet: soon, but not all at once, by the same phase as later.
+pub(crate) fn soon_ms(uid: &str, interval_ms: u64, now_ms: u64) -> u64 {
+    Grid::new(uid, interval_ms.clamp(1, SOON_MS)).after(now_ms, now_ms).0
 }
 
 /// The decision's policy at the interval at which it is evaluated.

@@ -9,6 +9,7 @@ use thanos_telemetry::Shutdown;
 use tokio::time::{Instant, timeout};
 
 use super::{Election, Fence, Step, Timing};
+use crate::metrics::Calls;
 
 /// The task that keeps one lease.
 pub(crate) struct Elector {
@@ -26,6 +27,8 @@ pub(crate) struct Elector {
     pub timing: Timing,
     /// What it opens.
     pub fence: Fence,
+    /// What is counted of calls.
+    pub calls: Calls,
 }
 
 impl Elector {
@@ -77,7 +80,7 @@ impl Elector {
 
     /// One look and, if due, one write.
     async fn attempt(&self, api: &Api<Lease>, election: &mut Election) -> Result<(), kube::Error> {
-        let current = api.get_opt(&self.name).await?;
+        let current = self.call("get", api.get_opt(&self.name)).await?;
         let step = election.observe(current.as_ref(), Instant::now());
         if step == Step::Wait {
             // Lost to somebody else, or never had.
@@ -88,8 +91,8 @@ impl Elector {
         let next = self.next(current.as_ref(), &step);
         let params = PostParams::default();
         let written = match current {
-            None => api.create(&params, &next).await,
-            Some(_) => api.replace(&self.name, &params, &next).await,
+            None => self.call("create", api.create(&params, &next)).await,
+            Some(_) => self.call("update", api.replace(&self.name, &params, &next)).await,
         };
         match written {
             Ok(_) => self.fence.set(Some(election.valid_until(sent))),
@@ -98,6 +101,22 @@ impl Elector {
             Err(e) => return Err(e),
         }
         Ok(())
+    }
+
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> kube::Result<T> {
+        let began = Instant::now();
+        let done = call.await;
+        let code = match &done {
+            Ok(_) => 200,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(_) => 0,
+        };
+        self.calls.count(&self.cluster, verb, "leases", code, began.elapsed());
+        done
     }
 
     fn next(&self, current: Option<&Lease>, step: &Step) -> Lease {

@@ -46,7 +46,7 @@ async fn a_leader_that_loses_its_lease_stops_writing() {
     world.deployment("web", 2);
     world.policy("web", |_| {});
     let controller = world.controller(&[]);
-    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    world.several_evaluations("web").await;
     world.api.put(LEASE, held_by("usurper"));
     let looks = world.api.reads_of(LEASE);
     world.api.until("a look at the lease", |api| (api.reads_of(LEASE) >= looks + 2).then_some(())).await;
@@ -74,7 +74,7 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
         .await;
     let scaled = world.last_scale_time().await;
     let second = world.controller(&[]);
-    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    world.several_evaluations("web").await;
     let holder = world.api.get(LEASE).unwrap()["spec"]["holderIdentity"].clone();
     first.crash().await;
     world
@@ -84,7 +84,7 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
             (now != holder && now != "").then_some(())
         })
         .await;
-    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    world.several_evaluations("web").await;
     assert_eq!(world.last_scale_time().await, scaled, "the second goes on from the first's last status");
     world.querier.say(Say::Value(500.0));
     world

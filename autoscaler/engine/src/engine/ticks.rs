@@ -63,6 +63,10 @@ impl Engine {
 
     fn start(&mut self, id: Id) {
         let Some(followed) = self.policies.get(&id) else { return };
+        if !self.is_listed(followed.name.cluster) {
+            // As soon as it is known who else there is.
+            return;
+        }
         if let Some((key, _)) = &followed.target
             && matches!(self.targets.get(key), Known::NotListed)
             && is_followable(&self.config, followed)

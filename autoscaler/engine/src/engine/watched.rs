@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use autoscaler_core::Mode;
 
-use super::{Engine, Id, Timer, interval_of, is_followable};
+use super::{AUTOSCALERS_WAIT_MS, Engine, Id, Timer, interval_of, is_followable};
 use crate::due::Grid;
 use crate::effect::Effect;
 use crate::followed::{Followed, policy_at};
@@ -78,6 +78,22 @@ impl Engine {
         let gone: Vec<Name> = self.ids.keys().filter(gone).cloned().collect();
         for name in gone {
             self.lose_policy(&name);
+        }
+        let listed = self.listed.entry(cluster).or_default();
+        if !std::mem::replace(&mut listed.policies, true) {
+            if !listed.autoscalers {
+                let at_ms = self.now.mono_ms.saturating_add(AUTOSCALERS_WAIT_MS);
+                self.timers.set(at_ms, Timer::Cluster(cluster));
+            }
+            self.soon(cluster);
+        }
+    }
+
+    /// The HorizontalPodAutoscalers of a cluster are known, as far as they will be.
+    pub(super) fn autoscalers_known(&mut self, cluster: ClusterId) {
+        let listed = self.listed.entry(cluster).or_default();
+        if !std::mem::replace(&mut listed.autoscalers, true) {
+            self.soon(cluster);
         }
     }
 
@@ -264,6 +280,7 @@ impl Engine {
         for name in gone {
             self.see_autoscaler(&name, None);
         }
+        self.autoscalers_known(cluster);
     }
 
     /// No watch has told of a target since a write met another version of it.

@@ -155,6 +155,7 @@ fn a_cluster_whose_api_server_is_away_keeps_no_other_from_scaling() {
     let mut w = World::new(tight());
     w.target("web", 1);
     w.policy("web", terms("web"));
+    w.listed(0, 1);
     w.tell(0, autoscaler_engine::Event::Fence { cluster: 1, shard: 0, valid_until_ms: Some(u64::MAX) });
     for i in 0..100 {
         let mut seen = w.policies[&name("web")].clone();

@@ -107,3 +107,28 @@ fn two_policies_that_keep_one_ring_are_told() {
     assert_eq!((w.scales("one"), w.scales("two")), (vec![], vec![]));
     assert_eq!(w.maps, std::collections::BTreeMap::<Name, ConfigMap>::new());
 }
+
+#[test]
+fn nothing_is_decided_before_it_is_known_who_else_there_is() {
+    for known in [true, false] {
+        let mut w = World::new(Config::default());
+        w.processes[0].engine = autoscaler_engine::Engine::new(Config::default());
+        w.fence(0, 0, Some(u64::MAX));
+        w.target("web", 2);
+        w.policy("web", terms("web"));
+        w.asks.insert("web".into(), Ask::Value(400.0, 10));
+        w.run(5_000);
+        assert_eq!(w.queries, 0);
+        w.tell(0, Event::PoliciesListed { cluster: 0, names: vec![name("web")] });
+        w.run(5_000);
+        assert_eq!(w.queries, 0, "an autoscaler may be there");
+        if known {
+            w.tell(0, Event::HorizontalPodAutoscalersFailed { cluster: 0 });
+        } else {
+            // Nobody tells of any: in the end it goes on without.
+            w.run(5_000);
+        }
+        w.run(1_100);
+        assert_eq!(w.replicas("web"), 8, "{known}");
+    }
+}

@@ -147,9 +147,10 @@ impl World {
             effects: Vec::new(),
             keep: false,
         };
-        Self {
+        let processes: Vec<Process> = configs.into_iter().map(process).collect();
+        let mut world = Self {
             now_ms: 0,
-            processes: configs.into_iter().map(process).collect(),
+            processes,
             coming: BTreeMap::new(),
             number: 0,
             version: 100,
@@ -172,13 +173,24 @@ impl World {
             records: BTreeMap::new(),
             queries: 0,
             echo: true,
+        };
+        for process in 0..world.processes.len() {
+            world.listed(process, 0);
         }
+        world
+    }
+
+    /// Tells a process that it knows who there is in a cluster.
+    pub(crate) fn listed(&mut self, process: usize, cluster: u16) {
+        self.tell(process, Event::PoliciesListed { cluster, names: Vec::new() });
+        self.tell(process, Event::HorizontalPodAutoscalersListed { cluster, names: Vec::new() });
     }
 
     /// Keeps what happens, for a replay.
     pub(crate) fn recorded(config: Config) -> Self {
         let mut world = Self::of(vec![config]);
         world.processes[0].keep = true;
+        world.listed(0, 0);
         world.fence(0, 0, Some(u64::MAX));
         world
     }
