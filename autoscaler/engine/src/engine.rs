@@ -11,14 +11,15 @@ mod ticks;
 mod watched;
 mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::Config;
 use crate::due::Timers;
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::followed::{Followed, soon_ms};
-use crate::objects::{ClusterId, ConfigMap, Name, Pod, TargetKey, Watch};
+use crate::objects::{ClusterId, ConfigMap, Name, Pod, Watch};
+use crate::place::Place;
 use crate::pool::Pool;
 use crate::rivals::Rivals;
 use crate::shards::{Change, Shard, Shards};
@@ -36,12 +37,10 @@ type Id = u32;
 enum Timer {
     /// A policy's evaluation.
     Policy(Id),
-    /// A query's deadline.
-    Query(u64),
     /// A write's deadline.
     Write(u64),
     /// A target that no watch has told of since a write met another version.
-    Target(TargetKey),
+    Target(Place),
     /// A status that could not be written at once.
     Status(Id),
     /// Events that waited.
@@ -102,10 +101,12 @@ pub struct Engine {
     maps: BTreeMap<Name, Option<ConfigMap>>,
     listed: BTreeMap<ClusterId, Listed>,
     /// Targets that were asked to be read.
-    reading: BTreeSet<TargetKey>,
+    reading: BTreeSet<Place>,
     pool: Pool,
     /// Whose which query is, and of which metric.
     queries: BTreeMap<u64, (Id, usize)>,
+    /// Deadlines of queries in the order in which they were sent, since all have the same time.
+    deadlines: VecDeque<(u64, u64)>,
     writers: BTreeMap<ClusterId, Writer<Key, Sending>>,
     sent: BTreeMap<u64, Sent>,
 }
@@ -133,6 +134,7 @@ impl Engine {
             listed: BTreeMap::new(),
             reading: BTreeSet::new(),
             queries: BTreeMap::new(),
+            deadlines: VecDeque::new(),
             writers: BTreeMap::new(),
             sent: BTreeMap::new(),
         }
@@ -147,6 +149,9 @@ impl Engine {
             self.lose(shard);
         }
         self.take(event);
+        while let Some(query) = self.overdue_query() {
+            self.query_overdue(query);
+        }
         while let Some(timer) = self.timers.pop(self.now.mono_ms) {
             self.go_off(timer);
         }
@@ -159,7 +164,8 @@ impl Engine {
     #[must_use]
     pub fn next_wake_ms(&self) -> Option<u64> {
         let writers = self.writers.values().filter_map(|w| w.next_ms(self.now.mono_ms)).min();
-        [self.timers.next_ms(), self.shards.next_ms(), writers].into_iter().flatten().min()
+        let query = self.deadlines.front().map(|(at_ms, _)| *at_ms);
+        [self.timers.next_ms(), self.shards.next_ms(), query, writers].into_iter().flatten().min()
     }
 
     /// What was counted so far.
@@ -181,12 +187,14 @@ impl Engine {
             Event::Policy(seen) => self.see_policy(*seen),
             Event::PolicyGone(name) => self.lose_policy(&name),
             Event::PoliciesListed { cluster, names } => self.policies_listed(cluster, names),
-            Event::Target { key, target } => self.see_target(&key, target),
+            Event::Target { key, target } => self.see_target(&key.into(), target),
             Event::Listed { watch, names } => self.listed(&watch, &names),
             Event::WatchFailed { watch, message } => self.watch_failed(&watch, &message),
             Event::Pods { watch, pods } => self.see_pods(watch, pods),
             Event::ConfigMap { name, map } => self.see_map(name, map),
-            Event::HorizontalPodAutoscaler { name, target } => self.see_autoscaler(&name, target),
+            Event::HorizontalPodAutoscaler { name, target } => {
+                self.see_autoscaler(&name, target.map(Place::from))
+            }
             Event::HorizontalPodAutoscalersListed { cluster, names } => {
                 self.autoscalers_listed(cluster, names);
             }
@@ -207,7 +215,6 @@ impl Engine {
     fn go_off(&mut self, timer: Timer) {
         match timer {
             Timer::Policy(id) => self.policy_due(id),
-            Timer::Query(query) => self.query_overdue(query),
             Timer::Write(write) => self.write_overdue(write),
             Timer::Target(key) => self.target_overdue(key),
             Timer::Status(id) => self.status_due(id),
@@ -319,6 +326,21 @@ impl Engine {
         for id in ids {
             self.hurry(id);
         }
+    }
+
+    /// The next query whose deadline passed; those that ended before are left out.
+    fn overdue_query(&mut self) -> Option<u64> {
+        while let Some(&(at_ms, query)) = self.deadlines.front() {
+            let ended = !self.queries.contains_key(&query);
+            if !ended && at_ms > self.now.mono_ms {
+                return None;
+            }
+            self.deadlines.pop_front();
+            if !ended {
+                return Some(query);
+            }
+        }
+        None
     }
 
     fn next_number(&mut self) -> u64 {

@@ -8,7 +8,8 @@ use crate::due::Grid;
 use crate::hash::Digest;
 use crate::judge;
 use crate::memory;
-use crate::objects::{Name, SeenPolicy, TargetKey, Terms, Watch};
+use crate::objects::{Name, SeenPolicy, Terms, Watch};
+use crate::place::Place;
 use crate::ring;
 use crate::time::Now;
 use crate::told::Told;
@@ -26,7 +27,7 @@ pub(crate) struct Followed {
     /// What it asks for, or why that cannot be followed.
     pub terms: Result<Terms, String>,
     /// What it scales, and the watch that sees it.
-    pub target: Option<(TargetKey, Watch)>,
+    pub target: Option<(Place, Watch)>,
     /// Further watches that it needs.
     pub watches: Vec<Watch>,
     /// All that is known of it; `None` while somebody else leads.

@@ -34,7 +34,7 @@
 //!
 //! # Modules in reading order
 //!
-//! [`time`], [`objects`], [`event`], [`effect`], [`config`]; [`engine`]; [`due`], [`shards`], [`targets`], [`rivals`],
+//! [`time`], [`objects`], [`event`], [`effect`], [`config`]; [`engine`]; [`due`], [`shards`], [`place`], [`targets`], [`rivals`],
 //! [`pool`], [`ring`], [`writer`]; `followed` with `judge`, `board`, `said`, `told`, [`memory`]; [`hash`], `text`;
 //! [`replay`].
 
@@ -49,6 +49,7 @@ pub mod hash;
 mod judge;
 pub mod memory;
 pub mod objects;
+pub mod place;
 pub mod pool;
 pub mod replay;
 pub mod ring;

@@ -16,6 +16,7 @@
 //! - what waits is bounded. A deadline runs from the start, so waiting costs a query nothing of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// What the pool may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,14 +61,14 @@ type Owner = u32;
 #[derive(Debug)]
 pub struct Pool {
     limits: Limits,
-    queriers: BTreeMap<String, Querier>,
+    queriers: BTreeMap<Arc<str>, Querier>,
     /// Everything waiting or under way.
     asked: BTreeMap<u64, Asked>,
 }
 
 #[derive(Debug)]
 struct Asked {
-    querier: String,
+    querier: Arc<str>,
     owner: Owner,
     weight: u32,
     under_way: bool,
@@ -109,17 +110,18 @@ impl Pool {
     pub fn push(&mut self, querier: &str, owner: Owner, id: u64, weight: u32) -> bool {
         let most = self.limits.slots_per_policy.min(self.limits.slots).max(1);
         let weight = weight.clamp(1, most);
-        if !self.queriers.contains_key(querier) {
-            self.queriers.insert(querier.to_owned(), Querier::default());
-        }
-        let Some(at) = self.queriers.get_mut(querier) else { return false };
+        let querier = match self.queriers.get_key_value(querier) {
+            Some((known, _)) => known.clone(),
+            None => Arc::from(querier),
+        };
+        let at = self.queriers.entry(querier.clone()).or_default();
         if at.waiting >= self.limits.waiting_max {
             return false;
         }
         at.waiting += 1;
         at.owners.entry(owner).or_default().waiting.push_back((id, weight));
         at.queue(owner);
-        self.asked.insert(id, Asked { querier: querier.to_owned(), owner, weight, under_way: false });
+        self.asked.insert(id, Asked { querier, owner, weight, under_way: false });
         true
     }
 

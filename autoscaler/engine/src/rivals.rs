@@ -5,15 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::objects::{Name, TargetKey};
+use crate::objects::Name;
+use crate::place::Place;
 
 /// Who claims what.
 #[derive(Debug, Default)]
 pub struct Rivals {
-    targets: BTreeMap<TargetKey, Claims>,
+    targets: BTreeMap<Place, Claims>,
     rings: BTreeMap<Name, BTreeSet<Name>>,
     /// What each HorizontalPodAutoscaler scales.
-    autoscalers: BTreeMap<Name, TargetKey>,
+    autoscalers: BTreeMap<Name, Place>,
+    /// How many targets have several claims: almost always none, and then nobody has to look.
+    contested: usize,
 }
 
 #[derive(Debug, Default)]
@@ -24,16 +27,13 @@ struct Claims {
 
 impl Rivals {
     /// A policy claims a target.
-    pub fn claim(&mut self, policy: &Name, target: &TargetKey) {
-        self.targets.entry(target.clone()).or_default().policies.insert(policy.clone());
+    pub fn claim(&mut self, policy: &Name, target: &Place) {
+        self.change(target, |claims| claims.policies.insert(policy.clone()));
     }
 
     /// It no longer does.
-    pub fn release(&mut self, policy: &Name, target: &TargetKey) {
-        if let Some(claims) = self.targets.get_mut(target) {
-            claims.policies.remove(policy);
-        }
-        self.tidy(target);
+    pub fn release(&mut self, policy: &Name, target: &Place) {
+        self.change(target, |claims| claims.policies.remove(policy));
     }
 
     /// A policy claims a ring's ConfigMap.
@@ -51,7 +51,7 @@ impl Rivals {
     }
 
     /// What a HorizontalPodAutoscaler scales now; gives the targets for which that changed something.
-    pub fn autoscaler(&mut self, name: &Name, target: Option<TargetKey>) -> Vec<TargetKey> {
+    pub fn autoscaler(&mut self, name: &Name, target: Option<Place>) -> Vec<Place> {
         let before = match &target {
             Some(target) => self.autoscalers.insert(name.clone(), target.clone()),
             None => self.autoscalers.remove(name),
@@ -60,13 +60,10 @@ impl Rivals {
             return Vec::new();
         }
         if let Some(before) = &before {
-            if let Some(claims) = self.targets.get_mut(before) {
-                claims.autoscalers.remove(name);
-            }
-            self.tidy(before);
+            self.change(before, |claims| claims.autoscalers.remove(name));
         }
         if let Some(target) = &target {
-            self.targets.entry(target.clone()).or_default().autoscalers.insert(name.clone());
+            self.change(target, |claims| claims.autoscalers.insert(name.clone()));
         }
         before.into_iter().chain(target).collect()
     }
@@ -78,7 +75,7 @@ impl Rivals {
 
     /// Everybody else who claims `target`: policies, then HorizontalPodAutoscalers.
     #[must_use]
-    pub fn of(&self, policy: &Name, target: &TargetKey) -> (Vec<&str>, Vec<&str>) {
+    pub fn of(&self, policy: &Name, target: &Place) -> (Vec<&str>, Vec<&str>) {
         let Some(claims) = self.targets.get(target) else { return (Vec::new(), Vec::new()) };
         let others = claims.policies.iter().filter(|p| *p != policy).map(|p| p.name.as_str()).collect();
         (others, claims.autoscalers.iter().map(|a| a.name.as_str()).collect())
@@ -86,7 +83,7 @@ impl Rivals {
 
     /// The policies that claim a target.
     #[must_use]
-    pub fn claimants(&self, target: &TargetKey) -> Vec<Name> {
+    pub fn claimants(&self, target: &Place) -> Vec<Name> {
         self.targets.get(target).map(|c| c.policies.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -97,23 +94,41 @@ impl Rivals {
         claims.iter().filter(|p| *p != policy).map(|p| p.name.as_str()).collect()
     }
 
-    fn tidy(&mut self, target: &TargetKey) {
-        let empty = |c: &Claims| c.policies.is_empty() && c.autoscalers.is_empty();
-        if self.targets.get(target).is_some_and(empty) {
+    /// Whether any target has several claims at all.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.contested > 0
+    }
+
+    fn change(&mut self, target: &Place, change: impl FnOnce(&mut Claims) -> bool) {
+        let claims = self.targets.entry(target.clone()).or_default();
+        let before = claims.is_contested();
+        change(claims);
+        let after = claims.is_contested();
+        if claims.policies.is_empty() && claims.autoscalers.is_empty() {
             self.targets.remove(target);
         }
+        self.contested =
+            self.contested.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
+    }
+}
+
+impl Claims {
+    fn is_contested(&self) -> bool {
+        !self.policies.is_empty() && self.policies.len().saturating_add(self.autoscalers.len()) > 1
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::TargetKey;
 
     fn name(name: &str) -> Name {
         Name { cluster: 0, namespace: "default".into(), name: name.into() }
     }
 
-    fn target(name: &str) -> TargetKey {
+    fn target(name: &str) -> Place {
         TargetKey {
             cluster: 0,
             namespace: "default".into(),
@@ -121,6 +136,7 @@ mod tests {
             kind: "Deployment".into(),
             name: name.into(),
         }
+        .into()
     }
 
     #[test]
@@ -144,7 +160,12 @@ mod tests {
         let mut rivals = Rivals::default();
         assert_eq!(rivals.autoscaler(&name("hpa"), Some(target("web"))), [target("web")]);
         assert!(rivals.autoscaler(&name("hpa"), Some(target("web"))).is_empty(), "as before");
+        assert!(!rivals.any(), "nobody else");
         assert_eq!(rivals.of(&name("a"), &target("web")).1, ["hpa"]);
+        rivals.claim(&name("a"), &target("web"));
+        assert!(rivals.any());
+        rivals.release(&name("a"), &target("web"));
+        assert!(!rivals.any());
         let changed = rivals.autoscaler(&name("hpa"), Some(target("other")));
         assert_eq!(changed, [target("web"), target("other")]);
         assert!(rivals.of(&name("a"), &target("web")).1.is_empty());

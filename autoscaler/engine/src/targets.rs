@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::objects::{Name, Target, TargetKey, Watch, is_newer};
+use crate::objects::{Name, Target, Watch, is_newer};
+use crate::place::Place;
 
 /// What is known of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ struct Entry {
 /// Targets and watches.
 #[derive(Debug, Default)]
 pub struct Targets {
-    entries: BTreeMap<TargetKey, Entry>,
+    entries: BTreeMap<Place, Entry>,
     watches: BTreeMap<Watch, Watched>,
 }
 
@@ -59,7 +60,7 @@ pub struct Changed {
 impl Targets {
     /// A policy follows a target through a watch; says whether the watch has to begin, and whether the target has
     /// to be read since the watch began without it.
-    pub fn follow(&mut self, policy: &Name, key: &TargetKey, watch: &Watch) -> (bool, bool) {
+    pub fn follow(&mut self, policy: &Name, key: &Place, watch: &Watch) -> (bool, bool) {
         let begins = self.watch(watch);
         let watched = self.watches.get(watch);
         let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
@@ -74,7 +75,7 @@ impl Targets {
     }
 
     /// It no longer does; says whether the watch may end.
-    pub fn unfollow(&mut self, policy: &Name, key: &TargetKey, watch: &Watch) -> bool {
+    pub fn unfollow(&mut self, policy: &Name, key: &Place, watch: &Watch) -> bool {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.followers.remove(policy);
             if entry.followers.is_empty() {
@@ -109,7 +110,7 @@ impl Targets {
     }
 
     /// Takes in what a watch or a read says of a target. What is older than what is known changes nothing.
-    pub fn see(&mut self, key: &TargetKey, target: Option<Target>) -> Changed {
+    pub fn see(&mut self, key: &Place, target: Option<Target>) -> Changed {
         let Some(entry) = self.entries.get_mut(key) else { return Changed::default() };
         let Some(target) = target else {
             entry.known = Known::Absent;
@@ -142,12 +143,12 @@ impl Targets {
     }
 
     /// A read found the target as it is known: whatever a write met, it is gone.
-    pub fn confirm(&mut self, key: &TargetKey) -> bool {
+    pub fn confirm(&mut self, key: &Place) -> bool {
         self.entries.get_mut(key).is_some_and(|e| std::mem::take(&mut e.outdated))
     }
 
     /// A write was accepted: the target has these replicas and this version now.
-    pub fn written(&mut self, key: &TargetKey, replicas: i32, version: Option<String>) {
+    pub fn written(&mut self, key: &Place, replicas: i32, version: Option<String>) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Known::There(target) = &mut entry.known else { return };
         match version {
@@ -164,7 +165,7 @@ impl Targets {
     }
 
     /// A write met another version.
-    pub fn outdated(&mut self, key: &TargetKey) {
+    pub fn outdated(&mut self, key: &Place) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.outdated = true;
         }
@@ -172,16 +173,16 @@ impl Targets {
 
     /// Whether a write would meet another version, as far as is known.
     #[must_use]
-    pub fn is_outdated(&self, key: &TargetKey) -> bool {
+    pub fn is_outdated(&self, key: &Place) -> bool {
         self.entries.get(key).is_some_and(|e| e.outdated)
     }
 
     /// Takes in what a watch listed; gives the targets whose absence or presence is known from now on.
-    pub fn listed(&mut self, watch: &Watch, names: &[String]) -> Vec<TargetKey> {
+    pub fn listed(&mut self, watch: &Watch, names: &[String]) -> Vec<Place> {
         let Some(watched) = self.watches.get_mut(watch) else { return Vec::new() };
         (watched.listed, watched.failing) = (true, None);
         let there: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        let gone = |key: &TargetKey| !there.contains(key.name.as_str());
+        let gone = |key: &Place| !there.contains(key.name.as_str());
         let mut changed = Vec::new();
         for (key, entry) in self.entries.iter_mut().filter(|(key, _)| is_of(key, watch)) {
             if gone(key) && entry.known != Known::Absent {
@@ -193,7 +194,7 @@ impl Targets {
     }
 
     /// Takes in that a watch fails; gives the targets that are known to be unreadable from now on.
-    pub fn failed(&mut self, watch: &Watch, message: &str) -> Vec<TargetKey> {
+    pub fn failed(&mut self, watch: &Watch, message: &str) -> Vec<Place> {
         let Some(watched) = self.watches.get_mut(watch) else { return Vec::new() };
         watched.failing = Some(message.to_owned());
         let mut changed = Vec::new();
@@ -208,17 +209,17 @@ impl Targets {
 
     /// What is known of a target.
     #[must_use]
-    pub fn get(&self, key: &TargetKey) -> &Known {
+    pub fn get(&self, key: &Place) -> &Known {
         self.entries.get(key).map_or(&Known::NotListed, |e| &e.known)
     }
 
     /// Who follows a target.
-    pub fn followers(&self, key: &TargetKey) -> impl Iterator<Item = &Name> {
+    pub fn followers(&self, key: &Place) -> impl Iterator<Item = &Name> {
         self.entries.get(key).into_iter().flat_map(|e| &e.followers)
     }
 }
 
-fn is_of(key: &TargetKey, watch: &Watch) -> bool {
+fn is_of(key: &Place, watch: &Watch) -> bool {
     match watch {
         Watch::Targets { cluster, namespace, kind } => {
             key.cluster == *cluster
@@ -233,15 +234,15 @@ fn is_of(key: &TargetKey, watch: &Watch) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::Kind;
+    use crate::objects::{Kind, TargetKey};
 
     fn policy(name: &str) -> Name {
         Name { cluster: 0, namespace: "default".into(), name: name.into() }
     }
 
-    fn key(name: &str) -> TargetKey {
+    fn key(name: &str) -> Place {
         let (namespace, group, kind) = ("default".into(), "apps".into(), "Deployment".into());
-        TargetKey { cluster: 0, namespace, group, kind, name: name.into() }
+        TargetKey { cluster: 0, namespace, group, kind, name: name.into() }.into()
     }
 
     fn watch() -> Watch {

@@ -12,6 +12,7 @@ use crate::followed::{Followed, Live, Ordered};
 use crate::judge::{self, Judged};
 use crate::memory;
 use crate::objects::{Name, RingTerms, Target, TargetKey, Watch};
+use crate::place::Place;
 use crate::ring::{self, arrange::Wanted};
 use crate::said::{Said, say};
 use crate::targets::Known;
@@ -240,7 +241,7 @@ impl Engine {
         let Some((_, Watch::Targets { kind, .. })) = &followed.target else { return false };
         let scale = effect::Scale {
             policy: followed.name.clone(),
-            target: (*key).clone(),
+            target: TargetKey::clone(key),
             version: kind.version.clone(),
             uid: target.uid.clone(),
             resource_version: target.resource_version.clone(),
@@ -275,6 +276,6 @@ fn why_not(live: &mut Live, key: &TargetKey, versioned: bool, busy: bool, said: 
 struct Attempt<'a> {
     id: Id,
     followed: &'a Followed,
-    key: &'a TargetKey,
+    key: &'a Place,
     target: &'a Target,
 }

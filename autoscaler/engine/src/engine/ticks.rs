@@ -123,7 +123,7 @@ impl Engine {
     fn ambiguity(&self, followed: &Followed) -> Option<String> {
         let terms = followed.terms.as_ref().ok()?;
         let (key, _) = followed.target.as_ref()?;
-        if terms.policy.mode == Mode::Active {
+        if terms.policy.mode == Mode::Active && self.rivals.any() {
             let (policies, autoscalers) = self.rivals.of(&followed.name, key);
             if !policies.is_empty() {
                 return Some(format!(
@@ -222,7 +222,7 @@ impl Engine {
                 deadline_ms,
             }));
             self.counters.queries = self.counters.queries.saturating_add(1);
-            self.timers.set(self.now.mono_ms.saturating_add(deadline_ms), Timer::Query(query));
+            self.deadlines.push_back((self.now.mono_ms.saturating_add(deadline_ms), query));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::due::Grid;
 use crate::effect::Effect;
 use crate::followed::{Followed, policy_at};
 use crate::objects::{ClusterId, ConfigMap, Name, Pod, SeenPolicy, Target, TargetKey, Watch};
+use crate::place::Place;
 use crate::shards::shard_of;
 use crate::targets::Known;
 
@@ -103,13 +104,13 @@ impl Engine {
         let follows = is_followable(&self.config, followed);
         let (Ok(terms), true) = (&followed.terms, follows) else { return };
         let name = &followed.name;
-        let key = TargetKey {
+        let key = Place::from(TargetKey {
             cluster: name.cluster,
             namespace: name.namespace.clone(),
             group: terms.kind.group.clone(),
             kind: terms.kind.kind.clone(),
             name: terms.target.clone(),
-        };
+        });
         let watch = Watch::Targets {
             cluster: name.cluster,
             namespace: name.namespace.clone(),
@@ -121,7 +122,7 @@ impl Engine {
         }
         if reads {
             let version = terms.kind.version.clone();
-            self.out.push(Effect::ReadTarget { key: key.clone(), version });
+            self.out.push(Effect::ReadTarget { key: TargetKey::clone(&key), version });
         }
         if terms.policy.mode == Mode::Active {
             self.rivals.claim(name, &key);
@@ -180,7 +181,7 @@ impl Engine {
     }
 
     /// Who claims a target changed: the others look again at once.
-    fn rivals_changed(&mut self, key: &TargetKey, by: Id) {
+    fn rivals_changed(&mut self, key: &Place, by: Id) {
         let names = self.rivals.claimants(key);
         let others: Vec<Id> =
             names.iter().filter_map(|n| self.ids.get(n)).copied().filter(|id| *id != by).collect();
@@ -217,7 +218,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn see_target(&mut self, key: &TargetKey, target: Option<Target>) {
+    pub(super) fn see_target(&mut self, key: &Place, target: Option<Target>) {
         let asked = self.reading.remove(key);
         let mut changed = self.targets.see(key, target);
         if asked && !changed.caught_up && self.targets.is_outdated(key) {
@@ -266,7 +267,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn see_autoscaler(&mut self, name: &Name, target: Option<TargetKey>) {
+    pub(super) fn see_autoscaler(&mut self, name: &Name, target: Option<Place>) {
         for key in self.rivals.autoscaler(name, target) {
             let claimants = self.rivals.claimants(&key);
             self.hurry_all(&claimants);
@@ -284,7 +285,7 @@ impl Engine {
     }
 
     /// No watch has told of a target since a write met another version of it.
-    pub(super) fn target_overdue(&mut self, key: TargetKey) {
+    pub(super) fn target_overdue(&mut self, key: Place) {
         if !self.targets.is_outdated(&key) {
             self.reading.remove(&key);
             return;
@@ -293,7 +294,7 @@ impl Engine {
         let follower = self.targets.followers(&key).find_map(|n| self.ids.get(n).and_then(of));
         let Some(version) = follower.map(|t| t.kind.version.clone()) else { return };
         self.reading.insert(key.clone());
-        self.out.push(Effect::ReadTarget { key: key.clone(), version });
+        self.out.push(Effect::ReadTarget { key: TargetKey::clone(&key), version });
         // Should the read fail, once more.
         let again_ms = self.now.mono_ms.saturating_add(self.config.reread_after_ms.max(1_000));
         self.timers.set(again_ms, Timer::Target(key));

@@ -7,6 +7,7 @@ use crate::effect::{self, Effect, Note, Scaled, What, Write};
 use crate::event::Outcome;
 use crate::followed::{Live, Ordered};
 use crate::objects::{ClusterId, Name, TargetKey};
+use crate::place::Place;
 use crate::said::{Said, say};
 use crate::writer::{Class, Ended, Writer};
 
@@ -16,7 +17,7 @@ const SILENCE_MS: u64 = 1_000;
 /// An object that is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
-    Scale(TargetKey),
+    Scale(Place),
     Ring(Name),
     Status(Id),
     Event(u64),
@@ -150,7 +151,7 @@ impl Engine {
 
     fn scale_done(&mut self, id: Id, shard: u16, scale: effect::Scale, outcome: Outcome) {
         let now = self.now;
-        let key = scale.target.clone();
+        let key = Place::from(&scale.target);
         match &outcome {
             Outcome::Done { resource_version } => {
                 self.targets.written(&key, scale.to, resource_version.clone());
