@@ -6,7 +6,7 @@ use autoscaler_api::{Ring, ScalingPolicyStatus};
 use autoscaler_core::Policy;
 use serde::{Deserialize, Serialize};
 
-/// A managed cluster, by its place among [`crate::Config::clusters`].
+/// A managed cluster, by its place in a list that the executors have.
 pub type ClusterId = u16;
 
 /// An object of a namespace in a cluster.

@@ -13,7 +13,7 @@
 //!   covers the gap. After that it leaves, if enough others remain;
 //! - a ring that is not known lets replicas rise, not fall; a decision that is held moves no member.
 //!
-//! Modules in reading order: [`arrange`], [`file`].
+//! Modules in reading order: [`mod@arrange`], [`mod@file`].
 
 pub mod arrange;
 pub mod file;
