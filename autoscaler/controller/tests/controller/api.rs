@@ -190,6 +190,9 @@ impl Api {
         }
         if *method == Method::POST {
             let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+            if inner.objects.contains_key(&path) {
+                return refuse(StatusCode::CONFLICT, "it exists already");
+            }
             return Json(self.store(&mut inner, &path, body, "ADDED")).into_response();
         }
         let owner = path.strip_suffix("/scale").or_else(|| path.strip_suffix("/status")).unwrap_or(path);

@@ -93,3 +93,29 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
         .await;
     second.stop().await;
 }
+
+#[tokio::test]
+async fn with_several_shards_each_policy_has_one_writer() {
+    let world = World::new(Say::Value(400.0)).await;
+    for n in 0..6 {
+        world.deployment(&format!("web-{n}"), 2);
+        world.policy(&format!("p{n}"), |spec| spec["scaleTargetRef"]["name"] = json!(format!("web-{n}")));
+    }
+    let flags = ["--shards", "3"];
+    let (first, second) = (world.controller(&flags), world.controller(&flags));
+    let all = |replicas: i64| {
+        let target = |n: i32| world.replicas(&format!("{DEPLOYMENTS}/web-{n}"));
+        (0..6).all(|n| target(n) == replicas).then_some(())
+    };
+    world.api.until("8 replicas each", |_| all(8)).await;
+    for n in 0..6 {
+        let scale = format!("{DEPLOYMENTS}/web-{n}/scale");
+        let writes = world.api.writes_to(&scale);
+        assert_eq!(writes.len(), 1, "by one of them, once: {writes:#?}");
+    }
+    assert!((0..3).all(|shard| world.api.get(&format!("{LEASE}-{shard}")).is_some()));
+    first.crash().await;
+    world.querier.say(Say::Value(500.0));
+    world.api.until("10 replicas each", |_| all(10)).await;
+    second.stop().await;
+}
