@@ -42,6 +42,9 @@ fn wrong_usage_is_named_and_exits_64() {
         (&["autoscaler", "run", "--query-url", "not a url"], "--query-url"),
         (&["autoscaler", "check", "/does/not/exist.yaml"], "/does/not/exist.yaml"),
         (&["autoscaler", "check", &bad_policy], "minReplicas"),
+        (&["autoscaler", "import", "/does/not/exist.yaml"], "/does/not/exist.yaml"),
+        (&["autoscaler", "import", &bad_policy], "neither a HorizontalPodAutoscaler nor a ScaledObject"),
+        (&["autoscaler", "import", "-", "--mode", "active"], "write Shadow, Active or Paused"),
     ];
     for (args, named) in cases {
         let (code, stdout, stderr) = gauntlet(args);
@@ -72,6 +75,27 @@ fn a_wrong_scenario_exits_104_with_file_line_and_the_nearest_name() {
             assert!(stderr.contains(want), "{args:?}: {want:?} is not in {stderr}");
         }
     }
+}
+
+#[test]
+fn an_import_reads_standard_input_and_exits_2_where_something_is_left_open() {
+    use std::io::Write;
+    let hpa = "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {scaleTargetRef: \
+               {apiVersion: apps/v1, kind: Deployment, name: web}, maxReplicas: 5, metrics: [{type: External, external: \
+               {metric: {name: jobs}, target: {type: AverageValue, averageValue: 5}}}]}}";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gauntlet"))
+        .args(["autoscaler", "import", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    child.stdin.take().expect("a pipe").write_all(hpa.as_bytes()).expect("it reads");
+    let out = child.wait_with_output().expect("it ends");
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+    assert!(text(&out.stdout).contains("query: sum(jobs)\n"), "{}", text(&out.stdout));
+    assert!(text(&out.stderr).contains("1 policy of 1: 1 thing needs a look"), "{}", text(&out.stderr));
 }
 
 #[test]

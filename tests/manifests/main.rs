@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thanos_telemetry::cli::parse_yaml_documents;
 
+#[path = "alerts.rs"]
+mod alerts;
+#[path = "overlays.rs"]
+mod overlays;
 #[path = "queries.rs"]
 mod queries;
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use promql_parser::parser::{Expr, parse};
 use serde_json::Value;
 use thanos_telemetry::cli::parse_yaml_documents;
 
@@ -54,23 +53,6 @@ pub(crate) fn all(root: &Path) -> Vec<Query> {
 /// # Errors
 /// It is not PromQL.
 pub(crate) fn metrics(query: &str) -> Result<BTreeSet<String>, String> {
-    let mut names = BTreeSet::new();
-    let mut left = vec![parse(query)?];
-    while let Some(expr) = left.pop() {
-        match expr {
-            Expr::VectorSelector(v) => names.extend(v.name),
-            Expr::MatrixSelector(m) => names.extend(m.vs.name),
-            Expr::Aggregate(a) => {
-                left.push(*a.expr);
-                left.extend(a.param.map(|p| *p));
-            }
-            Expr::Unary(u) => left.push(*u.expr),
-            Expr::Binary(b) => left.extend([*b.lhs, *b.rhs]),
-            Expr::Paren(p) => left.push(*p.expr),
-            Expr::Subquery(s) => left.push(*s.expr),
-            Expr::Call(c) => left.extend(c.args.args.into_iter().map(|a| *a)),
-            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
-        }
-    }
-    Ok(names)
+    let query = thanos_promql_syntax::Query::parse(query).map_err(|e| e.to_string())?;
+    Ok(query.selectors().iter().filter_map(|selector| selector.name().map(ToString::to_string)).collect())
 }

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our packages each may name, outside of tests. Data flows down docs/ARCHITECTURE.md's picture; across
-/// parts only the shared words, telemetry, the wire and the `api` crates may be named. `simulations` and
+/// parts only the shared words, PromQL's syntax, telemetry, the wire and the `api` crates may be named. `simulations` and
 /// `tests/peers` may use everything; only the binary uses the first, nothing the second.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("thanos-model", &[]),
     ("thanos-telemetry", &["thanos-model"]),
     ("thanos-storepb", &["thanos-model"]),
     ("thanos-tsdb", &["thanos-model"]),
-    ("thanos-promql", &["thanos-model"]),
+    ("thanos-promql-syntax", &["thanos-model"]),
+    ("thanos-promql", &["thanos-model", "thanos-promql-syntax"]),
     ("thanos-scrape", &["thanos-model", "thanos-storepb", "thanos-telemetry"]),
     ("thanos-receive", &["thanos-model", "thanos-storepb", "thanos-telemetry", "thanos-tsdb"]),
     ("thanos-store", &["thanos-model", "thanos-promql", "thanos-storepb", "thanos-telemetry", "thanos-tsdb"]),
@@ -35,12 +36,25 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("proxy-core", &["proxy-api"]),
     ("proxy-dataplane", &["proxy-api", "proxy-core", "thanos-model", "thanos-telemetry"]),
     ("proxy-control", &["proxy-api", "thanos-model", "thanos-telemetry"]),
-    ("autoscaler-api", &["thanos-model"]),
+    ("autoscaler-api", &["thanos-model", "thanos-promql-syntax"]),
     ("autoscaler-core", &[]),
+    ("autoscaler-hpa", &[]),
+    ("autoscaler-keda", &["autoscaler-hpa"]),
     ("autoscaler-engine", &["autoscaler-api", "autoscaler-core", "thanos-model"]),
+    ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
+    ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
         "autoscaler-controller",
-        &["autoscaler-api", "autoscaler-core", "autoscaler-engine", "thanos-model", "thanos-telemetry"],
+        &[
+            "autoscaler-api",
+            "autoscaler-core",
+            "autoscaler-engine",
+            "autoscaler-import",
+            "autoscaler-querier",
+            "thanos-model",
+            "thanos-promql-syntax",
+            "thanos-telemetry",
+        ],
     ),
 ];
 
@@ -48,10 +62,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const CORES: &[&str] = &[
     "autoscaler-core",
     "autoscaler-engine",
+    "autoscaler-hpa",
+    "autoscaler-keda",
+    "autoscaler-import",
     "proxy-core",
     "simulations-judge",
     "simulations-scenario",
     "thanos-model",
+    "thanos-promql-syntax",
 ];
 const NOT_IN_A_CORE: &[&str] = &["tokio", "hyper", "reqwest", "kube", "tonic", "axum", "rand", "rustix"];
 

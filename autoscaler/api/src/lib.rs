@@ -12,20 +12,24 @@
 //! - the types read whatever the schema admits, so that a watch never chokes on one object; judging is
 //!   [`validate`]'s work.
 //!
-//! Modules in reading order: [`spec`], [`status`], [`conditions`], [`quantity`], [`validation`], [`schema`].
+//! Modules in reading order: [`spec`], [`evidence`], [`source`], [`status`], [`conditions`], [`quantity`], [`validation`], [`schema`].
 
 pub mod conditions;
+pub mod evidence;
 pub mod quantity;
 pub mod schema;
+pub mod source;
 pub mod spec;
 pub mod status;
 pub mod validation;
 
+pub use evidence::{EmptyMeans, Evidence, Fallback, FallbackBehavior, PodEvidence};
 pub use quantity::Quantity;
 pub use schema::crd_yaml;
+pub use source::{AuthorityValue, BasicAuth, Header, KeyRef, SecretValue, Source, SourceTls};
 pub use spec::{
-    Behavior, Evidence, Fallback, FallbackBehavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType,
-    RatePolicy, Ring, Rules, ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
+    Behavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring, Rules,
+    ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
 };
 pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
 pub use validation::{Problem, validate};

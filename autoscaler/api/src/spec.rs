@@ -7,9 +7,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Quantity, ScalingPolicyStatus};
-
-const DURATION_PATTERN: &str = r"^(0|([0-9]+(ms|s|m|h|d|w|y))+)$";
+use crate::evidence::{DURATION_PATTERN, Evidence, Fallback};
+use crate::{Quantity, ScalingPolicyStatus, Source};
 
 /// Scales one workload on PromQL queries, and never down on incomplete evidence.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +66,9 @@ pub struct ScalingPolicySpec {
     /// Whether decisions are written.
     #[serde(default)]
     pub mode: Mode,
+    /// Server that the queries go to; absent: the controller's own querier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Each proposes a number of replicas; the highest counts.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -118,6 +120,9 @@ pub struct Metric {
     /// PromQL that gives one series or a scalar.
     #[schemars(length(min = 1, max = 16384))]
     pub query: String,
+    /// Server that this query goes to; absent: the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// What one value of the query asks for.
     pub target: MetricTarget,
     /// What a complete answer is.
@@ -154,50 +159,6 @@ pub struct MetricTarget {
 pub enum MetricTargetType {
     Value,
     AverageValue,
-}
-
-/// What a complete answer is. Anything less may hold or raise replicas, never lower them.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Evidence {
-    /// Oldest that the newest sample of each expected cluster may be. The query's shortest range counts where
-    /// that is less: a cluster that lags by more has no part in the value at all.
-    #[serde(default = "default_max_age")]
-    #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
-    pub max_age: String,
-    /// Values of the cluster label that must all be present. Empty: any answer with a fresh sample will do.
-    #[serde(default)]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
-    pub clusters: Vec<String>,
-}
-
-/// What to do once evidence has been insufficient for long.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fallback {
-    /// How long evidence must have been insufficient.
-    #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
-    pub after: String,
-    /// Replicas to fall back to.
-    #[schemars(range(min = 1))]
-    pub replicas: i32,
-    /// How `replicas` and the current number combine.
-    #[serde(default)]
-    pub behavior: FallbackBehavior,
-}
-
-/// How a fallback and the current number combine.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[schemars(
-    description = "IfHigher only raises; Static goes to replicas from either side, the user's own choice \
-                          to lower without evidence; CurrentReplicas holds and says so."
-)]
-#[allow(missing_docs, reason = "described as one: a doc per variant would turn the schema's enum into oneOf")]
-pub enum FallbackBehavior {
-    #[default]
-    IfHigher,
-    Static,
-    CurrentReplicas,
 }
 
 /// HPA v2's behavior. A missing direction has the HPA's defaults.
@@ -296,22 +257,12 @@ pub struct Ring {
     pub settle: String,
 }
 
-impl Default for Evidence {
-    fn default() -> Self {
-        Self { max_age: default_max_age(), clusters: Vec::new() }
-    }
-}
-
 fn one() -> i32 {
     1
 }
 
 fn default_interval() -> String {
     "15s".into()
-}
-
-fn default_max_age() -> String {
-    "1m".into()
 }
 
 fn default_api_version() -> String {

@@ -63,9 +63,12 @@ pub struct StatusMemory {
 pub struct MetricStatus {
     /// The metric's name in the spec.
     pub name: String,
-    /// The query's value; absent if there was none.
+    /// The query's value that counts; absent if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// The newest value, where it is another: samples may still be missing from it, so it may only raise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<String>,
     /// Age of the newest sample of the cluster that lags most, as a Prometheus duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age: Option<String>,

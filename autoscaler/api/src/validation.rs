@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::{Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
 
+mod source;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -39,6 +41,9 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
     target(spec, &mut found);
     replicas(spec, &mut found);
     duration("spec.interval", &spec.interval, 100, 3_600_000, &mut found);
+    if let Some(s) = &spec.source {
+        source::validate(s, "spec.source", &mut found);
+    }
     metrics(&spec.metrics, &mut found);
     if let Some(behavior) = &spec.behavior {
         behavior_rules(behavior, &mut found);
@@ -98,6 +103,9 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
         if metric.query.trim().is_empty() {
             found.push(Problem::new(format!("{at}.query"), "is empty", "write a PromQL expression"));
         }
+        if let Some(s) = &metric.source {
+            source::validate(s, &format!("{at}.source"), found);
+        }
         metric_target(metric, &at, found);
         evidence(metric, &at, found);
         if let Some(fallback) = &metric.fallback {
@@ -135,16 +143,40 @@ fn metric_target(metric: &Metric, at: &str, found: &mut Vec<Problem>) {
 }
 
 fn evidence(metric: &Metric, at: &str, found: &mut Vec<Problem>) {
-    duration(&format!("{at}.evidence.maxAge"), &metric.evidence.max_age, 1, 3_600_000, found);
+    let evidence = &metric.evidence;
+    let at = format!("{at}.evidence");
+    duration(&format!("{at}.maxAge"), &evidence.max_age, 1, 3_600_000, found);
     let mut seen = BTreeSet::new();
-    for (i, cluster) in metric.evidence.clusters.iter().enumerate() {
+    for (i, cluster) in evidence.clusters.iter().enumerate() {
         if cluster.is_empty() || !seen.insert(cluster) {
             found.push(Problem::new(
-                format!("{at}.evidence.clusters[{i}]"),
+                format!("{at}.clusters[{i}]"),
                 format!("{cluster:?} is empty or named twice"),
                 "name each value of the cluster label once",
             ));
         }
+    }
+    if let Some(forget) = &evidence.forget_clusters {
+        duration(&format!("{at}.forgetClusters"), forget, 1, 30 * 86_400_000, found);
+    }
+    if let Some(window) = &evidence.window {
+        duration(&format!("{at}.window"), window, 1, 7 * 86_400_000, found);
+    }
+    if evidence.empty_means.is_some() && evidence.selectors.is_empty() {
+        found.push(Problem::new(
+            format!("{at}.emptyMeans"),
+            "has no evidence.selectors beside it, and without them an empty answer is what a lost one looks like",
+            "name series in evidence.selectors that are there whenever the answer may be believed",
+        ));
+    }
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let label = &evidence.pod_label;
+    if label.is_empty() || !label.chars().all(word) || label.starts_with(|c: char| c.is_ascii_digit()) {
+        found.push(Problem::new(
+            format!("{at}.podLabel"),
+            format!("{label:?} is no label's name"),
+            "write for example pod",
+        ));
     }
 }
 

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autoscaler_api::{GROUP, Mode, Problem, ScalingPolicy, VERSION, schema, validate};
+use autoscaler_api::{GROUP, Metric, Mode, Problem, ScalingPolicy, VERSION, schema, validate};
 use serde_json::Value;
+use thanos_promql_syntax::{Query, SeriesSelector};
 use thanos_telemetry::{RunError, cli};
-
-use crate::promql;
 
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +44,9 @@ pub(crate) fn run(args: &Args) -> Result<(), RunError> {
     let message = format!("{n} {} found", if n == 1 { "problem" } else { "problems" });
     Err(RunError::Verdict { code: cli::EXIT_CONFIG, message })
 }
+
+/// Ranges beyond this make lowering wait for longer than most people expect, in milliseconds.
+const LONG_WINDOW_MS: i64 = 3_600_000;
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -121,39 +123,72 @@ fn document_problems(
 
 fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
     for (i, metric) in policy.spec.metrics.iter().enumerate() {
-        let field = format!("spec.metrics[{i}].query");
-        let query = match promql::parse(&metric.query) {
+        let at = format!("spec.metrics[{i}]");
+        let query = match Query::parse(&metric.query) {
             Ok(query) => query,
             Err(_) if metric.query.trim().is_empty() => continue,
             Err(e) => {
-                found.push(Problem::new(field, e, "correct the PromQL"));
+                found.push(Problem::new(format!("{at}.query"), e.to_string(), "correct the PromQL"));
                 continue;
             }
         };
-        notes.extend(short_range(&metric.evidence.max_age, &query, &format!("spec.metrics[{i}]")));
+        let mut named = Vec::new();
+        for (n, text) in metric.evidence.selectors.iter().enumerate() {
+            match SeriesSelector::parse(text) {
+                Ok(selector) => named.push(selector),
+                Err(e) => {
+                    let fix = "write one series selector, for example up{job=\"web\"}";
+                    found.push(Problem::new(format!("{at}.evidence.selectors[{n}]"), e.to_string(), fix));
+                }
+            }
+        }
+        notes.extend(unsaid(metric, &query, &at));
+        let read = if metric.evidence.selectors.is_empty() { query.selectors() } else { &named };
         for cluster in &metric.evidence.clusters {
-            if query.selectors.iter().any(|s| !s.admits(cluster_label, cluster)) {
+            if read.iter().any(|s| !s.admits(cluster_label, cluster)) {
                 let message =
                     format!("a selector excludes cluster {cluster}, which evidence.clusters expects");
                 let fix = format!("drop the matcher on {cluster_label}, or {cluster} from evidence.clusters");
-                found.push(Problem::new(field.clone(), message, fix));
+                found.push(Problem::new(format!("{at}.query"), message, fix));
             }
         }
     }
 }
 
-/// A `maxAge` that the query's range cuts short.
-fn short_range(max_age: &str, query: &promql::Query, at: &str) -> Option<Problem> {
-    let max_age_ms = thanos_model::parse_duration(max_age).ok()?.as_millis();
-    let range_ms = u64::try_from(query.shortest_range_ms?).ok()?;
-    let range = thanos_model::format_duration(Duration::from_millis(range_ms));
-    (max_age_ms > u128::from(range_ms)).then(|| {
-        Problem::new(
-            format!("{at}.evidence.maxAge"),
-            format!("{max_age} is more than the query's shortest range, so {range} counts"),
-            format!("write {range} or less, better half of it, or make the range longer"),
-        )
-    })
+/// What only the user can say of the evidence, and a range that makes every lowering wait.
+fn unsaid(metric: &Metric, query: &Query, at: &str) -> Vec<Problem> {
+    let mut notes = Vec::new();
+    let evidence = &metric.evidence;
+    let names_selectors = !evidence.selectors.is_empty();
+    if let Some(name) = query.recorded().first().filter(|_| !names_selectors || evidence.window.is_none()) {
+        notes.push(Problem::new(
+            format!("{at}.evidence"),
+            format!("{name} looks recorded: it is fresh for as long as its rule runs, whatever it was recorded from"),
+            "write the series that it was recorded from into evidence.selectors, and the rule's range into \
+             evidence.window",
+        ));
+    }
+    if let Some(optional) = query.selectors().iter().find(|s| s.is_optional()).filter(|_| !names_selectors) {
+        notes.push(Problem::new(
+            format!("{at}.evidence"),
+            format!(
+                "the query has a value without {optional}, but nothing is lowered while that has no samples"
+            ),
+            "write into evidence.selectors what must be there, and leave out what is seldom",
+        ));
+    }
+    if query.window_ms() > LONG_WINDOW_MS {
+        let range = Duration::from_millis(query.window_ms().unsigned_abs());
+        notes.push(Problem::new(
+            format!("{at}.query"),
+            format!(
+                "reads back {}: after a start or a gap nothing is lowered for as long",
+                thanos_model::format_duration(range)
+            ),
+            "shorten the ranges, or record the long one and write what it was recorded from into evidence.selectors",
+        ));
+    }
+    notes
 }
 
 fn duplicate(

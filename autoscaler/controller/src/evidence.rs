@@ -1,84 +1,121 @@
-//! From answers to an observation: the value, and per expected cluster how old its newest sample is.
-//!
-//! A query with several selectors is as old as its oldest and as complete as its least complete one: a ratio
-//! with a fresh numerator and a lost denominator is a lie too.
+//! From a metric's answer to an observation: both values, and what every selector sees of every cluster.
 
 use std::collections::BTreeMap;
 
-use autoscaler_core::{FailureKind, Float, Observation, Reading};
+use autoscaler_core::{
+    ClusterSamples, FailureKind, Float, Name, Observation, Reading, Samples, SelectorSamples, Settled,
+};
+use thanos_promql_syntax::SeriesSelector;
 
-use crate::plan::{EvidenceQuery, MetricPlan};
-use crate::querier::{Answer, Outcome, QueryError};
+use crate::plan::text::{PART, Part};
+use crate::plan::{Asked, MetricPlan};
+use crate::querier::{Answer, Outcome, QueryError, Series};
 
 /// Most warnings of one metric that are kept.
 const MAX_WARNINGS: usize = 8;
+/// Most characters of a querier's words.
+const MAX_WORDS: usize = 300;
 /// Most series that an error names.
 const MAX_NAMED_SERIES: usize = 2;
 
-/// What the querier said about one metric at `now_ms`. `outcome` finds a query's outcome; `None` is a query
-/// that was never answered.
-pub(crate) fn observe<'a>(
+/// When was asked, and what for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) now_ms: i64,
+    pub(crate) settled_ms: Option<i64>,
+    pub(crate) cluster_label: &'a str,
+}
+
+/// What the querier said about one metric. `outcomes` are those of the metric's queries, in order; `None` is one that
+/// was never answered.
+pub(crate) fn observe(
     metric: &MetricPlan,
-    cluster_label: &str,
-    now_ms: i64,
-    outcome: impl Fn(&str) -> Option<&'a Outcome>,
+    question: Question<'_>,
+    outcomes: &[Option<&Outcome>],
 ) -> Observation {
-    let queries = match &metric.evidence {
-        Ok(queries) => queries,
+    let asked = match &metric.asked {
+        Ok(asked) => asked,
         Err(why) => {
-            return failed(&metric.name, FailureKind::BadQuery, format!("the query is not usable: {why}"));
+            let kind = FailureKind::BadQuery;
+            return failed(
+                metric,
+                question,
+                &QueryError::new(kind, format!("the query is not usable: {why}")),
+            );
         }
     };
-    let unanswered = || Err(QueryError::new(FailureKind::Other, "the querier client gave no outcome"));
-    let value = outcome(&metric.query).cloned().unwrap_or_else(unanswered);
-    let mut warnings = Vec::new();
-    let mut ages: BTreeMap<String, Option<i64>> = metric.clusters.iter().map(|c| (c.clone(), None)).collect();
-    for (i, query) in queries.iter().enumerate() {
-        let answer = outcome(&query.query).cloned().unwrap_or_else(unanswered);
-        let seen = match answer {
-            Ok(answer) => {
-                warn(&mut warnings, &answer.warnings);
-                ages_of(&answer, query, cluster_label, now_ms)
+    let mut answers = Vec::with_capacity(outcomes.len());
+    let mut lost = None;
+    for outcome in outcomes {
+        match outcome {
+            Some(Ok(answer)) => answers.push(answer),
+            Some(Err(e)) => lost = lost.or(Some(e.clone())),
+            None => {
+                let silent = || QueryError::new(FailureKind::Other, "the querier client gave no outcome");
+                lost = Some(lost.unwrap_or_else(silent));
             }
-            Err(e) => {
-                warn(&mut warnings, &[format!("no evidence from {}: {e}", query.query)]);
-                BTreeMap::new()
-            }
-        };
-        combine(&mut ages, seen, i == 0);
+        }
     }
-    if let Ok(answer) = &value {
-        warn(&mut warnings, &answer.warnings);
-    }
-    let (reading, series_count) = match value {
-        Ok(answer) => (read(&answer), answer.series.len() as u64),
-        Err(e) => (Reading::Failed { kind: e.kind, message: e.message }, 0),
+    // The values are in the first.
+    let values = outcomes.first().copied().flatten().and_then(|outcome| outcome.as_ref().ok());
+    let Some(values) = values else {
+        let silent = || QueryError::new(FailureKind::Other, "nothing was asked");
+        return failed(metric, question, &lost.unwrap_or_else(silent));
     };
+    let mut warnings = Vec::new();
+    warn(&mut warnings, answers.iter().flat_map(|answer| &answer.warnings));
+    let settled = |at_ms| Settled { at_ms, reading: read(values, Part::At) };
     Observation {
         name: metric.name.clone(),
-        reading,
-        series_count,
-        newest_sample_age_ms: ages,
-        timeless: queries.is_empty(),
+        newest: read(values, Part::Now),
+        settled: question.settled_ms.map(settled),
+        samples: match lost {
+            _ if asked.selectors.is_empty() => Samples::Timeless,
+            Some(e) => Samples::Unknown(clip(&e.message)),
+            None => Samples::Seen(samples(asked, question, &answers)),
+        },
         warnings,
+        incomplete: answers.iter().find_map(|answer| answer.incomplete.as_deref()).map(clip),
     }
 }
 
-/// What could not be asked.
-pub(crate) fn failed(name: &str, kind: FailureKind, message: String) -> Observation {
+/// A metric that was not asked for, or not answered.
+pub(crate) fn failed(metric: &MetricPlan, question: Question<'_>, e: &QueryError) -> Observation {
+    let reading = || Reading::Failed { kind: e.kind, message: clip(&e.message) };
     Observation {
-        name: name.to_owned(),
-        reading: Reading::Failed { kind, message },
-        series_count: 0,
-        newest_sample_age_ms: BTreeMap::new(),
-        timeless: false,
+        name: metric.name.clone(),
+        newest: reading(),
+        settled: question.settled_ms.map(|at_ms| Settled { at_ms, reading: reading() }),
+        samples: Samples::Unknown(clip(&e.message)),
         warnings: Vec::new(),
+        incomplete: None,
     }
 }
 
-fn read(answer: &Answer) -> Reading {
+/// A metric that nobody knows any more.
+pub(crate) fn nothing(message: &str) -> Observation {
+    Observation {
+        name: Name::default(),
+        newest: Reading::Failed { kind: FailureKind::Other, message: message.to_owned() },
+        settled: None,
+        samples: Samples::Unknown(message.to_owned()),
+        warnings: Vec::new(),
+        incomplete: None,
+    }
+}
+
+/// The series of one part.
+fn of(answer: &Answer, part: Part) -> impl Iterator<Item = &Series> {
+    let is_of =
+        move |series: &&Series| series.labels.get(PART).and_then(|code| Part::read(code)) == Some(part);
+    answer.series.iter().filter(is_of)
+}
+
+/// A part as a value.
+fn read(answer: &Answer, part: Part) -> Reading {
     let fail = |kind, message: String| Reading::Failed { kind, message };
-    match answer.series.as_slice() {
+    let series: Vec<&Series> = of(answer, part).collect();
+    match series.as_slice() {
         [] => fail(FailureKind::Empty, "the query returned no series".into()),
         [one] => match one.value {
             Some(v) if v.is_finite() => Reading::Value(Float::new(v)),
@@ -100,59 +137,78 @@ fn read(answer: &Answer) -> Reading {
 }
 
 fn labels_text(labels: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<String> = labels.iter().take(6).map(|(k, v)| format!("{k}={v:?}")).collect();
+    let pairs = labels.iter().filter(|(name, _)| *name != PART).take(6);
+    let pairs: Vec<String> = pairs.map(|(k, v)| format!("{k}={v:?}")).collect();
     let text = format!("{{{}}}", pairs.join(","));
     if text.chars().count() > 160 { text.chars().take(159).chain(['…']).collect() } else { text }
 }
 
-fn warn(kept: &mut Vec<String>, more: &[String]) {
-    for warning in more {
-        if kept.len() < MAX_WARNINGS && !kept.contains(warning) {
-            kept.push(warning.clone());
+fn warn<'a>(kept: &mut Vec<String>, more: impl IntoIterator<Item = &'a String>) {
+    for warning in more.into_iter().map(|warning| clip(warning)) {
+        if kept.len() < MAX_WARNINGS && !kept.contains(&warning) {
+            kept.push(warning);
         }
     }
 }
 
-/// Age by cluster; a cluster that is listed twice counts as its older entry.
-fn ages_of(
-    answer: &Answer,
-    query: &EvidenceQuery,
-    cluster_label: &str,
-    now_ms: i64,
-) -> BTreeMap<String, i64> {
-    let reference_ms = query.selector.reference_ms(now_ms);
-    let mut ages = BTreeMap::new();
-    for series in &answer.series {
-        let Some(time_s) = series.value.filter(|v| v.is_finite()) else { continue };
-        // `as` saturates, which is far enough in the past or future to be judged so.
-        let age_ms = reference_ms.saturating_sub((time_s * 1000.0).round() as i64);
-        let cluster = series.labels.get(cluster_label).cloned().unwrap_or_default();
-        ages.entry(cluster).and_modify(|a: &mut i64| *a = age_ms.max(*a)).or_insert(age_ms);
+fn clip(text: &str) -> String {
+    if text.chars().count() <= MAX_WORDS {
+        return text.to_owned();
     }
-    ages
+    text.chars().take(MAX_WORDS - 1).chain(['…']).collect()
 }
 
-/// The worst of what is known so far and one more selector. Clusters that nobody expects are kept as well:
-/// where none is named, they are all there is to judge by.
-fn combine(ages: &mut BTreeMap<String, Option<i64>>, seen: BTreeMap<String, i64>, first: bool) {
-    for (cluster, known) in ages.iter_mut() {
-        *known = match (*known, seen.get(cluster)) {
-            (_, None) => None,
-            (None, Some(age)) => first.then_some(*age),
-            (Some(known), Some(age)) => Some(worse(known, *age)),
-        };
+/// What the selectors see.
+fn samples(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<SelectorSamples> {
+    let mut found: Vec<BTreeMap<&str, ClusterSamples>> = vec![BTreeMap::new(); asked.selectors.len()];
+    // Newest samples first: the other parts tell more of clusters that have some.
+    for is_newest in [true, false] {
+        for series in answers.iter().flat_map(|answer| &answer.series) {
+            let Some(part) = series.labels.get(PART).and_then(|code| Part::read(code)) else { continue };
+            let Some(value) = series.value.filter(|value| value.is_finite()) else { continue };
+            let (Part::New(i) | Part::Old(i) | Part::Pods(i) | Part::Silent(i)) = part else { continue };
+            let (Some(clusters), Some(selector)) = (found.get_mut(i), asked.selectors.get(i)) else {
+                continue;
+            };
+            let cluster = series.labels.get(question.cluster_label).map_or("", String::as_str);
+            let at_ms = || counted_ms(selector, question.now_ms, value);
+            if is_newest {
+                if let Part::New(_) = part {
+                    clusters.entry(cluster).or_insert_with(|| newest(cluster, at_ms()));
+                }
+                continue;
+            }
+            let Some(samples) = clusters.get_mut(cluster) else { continue };
+            match part {
+                Part::Old(_) => samples.slowest_ms = Some(at_ms()),
+                // `as` saturates, which is more than enough.
+                Part::Pods(_) => samples.pods = value as u32,
+                Part::Silent(_) => samples.silent_pods = value as u32,
+                Part::Now | Part::At | Part::New(_) => {}
+            }
+        }
     }
-    for (cluster, age) in seen {
-        // Absent from an earlier selector: missing there.
-        ages.entry(cluster).or_insert(first.then_some(age));
-    }
+    let selectors = asked.selectors.iter().zip(found);
+    let all = selectors.map(|(selector, clusters)| SelectorSamples {
+        selector: Name::from(clip(&selector.to_string())),
+        pinned: selector.at_ms().is_some(),
+        clusters: clusters.into_values().collect(),
+    });
+    all.collect()
 }
 
-/// Samples further ahead than this are worse than any age; a second is what clocks may differ by.
-const AHEAD_MS: i64 = 1_000;
+fn newest(cluster: &str, newest_ms: i64) -> ClusterSamples {
+    ClusterSamples { cluster: cluster.into(), newest_ms, slowest_ms: None, pods: 0, silent_pods: 0 }
+}
 
-fn worse(a: i64, b: i64) -> i64 {
-    if a.min(b) < -AHEAD_MS { a.min(b) } else { a.max(b) }
+/// A sample's time as it counts for the evaluation: behind it by as much as the sample is behind what the selector
+/// looks at, and ahead of it only by as much as the sample itself is.
+fn counted_ms(selector: &SeriesSelector, now_ms: i64, sample_s: f64) -> i64 {
+    // `as` saturates, which is far enough in the past or future to be judged so.
+    let sample_ms = (sample_s * 1000.0).round() as i64;
+    let behind_ms = selector.reference_ms(now_ms).saturating_sub(sample_ms);
+    let counted_ms = now_ms.saturating_sub(behind_ms);
+    if selector.at_ms().is_some() { counted_ms } else { counted_ms.min(now_ms.max(sample_ms)) }
 }
 
 #[cfg(test)]

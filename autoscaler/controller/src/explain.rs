@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use autoscaler_core::{explain, replay};
+use autoscaler_core::{Recorded, explain, replay};
 use thanos_telemetry::{RunError, cli};
 
 /// Flags of `gauntlet autoscaler explain`.
@@ -24,22 +24,37 @@ pub(crate) fn run(args: &Args) -> Result<(), RunError> {
 
 fn tell(text: &str) -> Result<String, autoscaler_core::RecordError> {
     let replayed = replay(text.trim().as_bytes())?;
-    let (input, recorded) = (&replayed.record.input, &replayed.record.decision);
-    let mut lines = explain(input, recorded);
-    if replayed.identical {
-        lines.push("Replay: bit-identical; this input gives this decision.".to_owned());
-    } else {
-        let now = &replayed.decision;
-        lines.push(if (now.desired_replicas, now.write) == (recorded.desired_replicas, recorded.write) {
-            "Replay: not bit-identical; the same replicas, told or remembered otherwise.".to_owned()
-        } else {
-            format!(
-                "Replay: not bit-identical; this release decides {} where {} is recorded.",
-                now.desired_replicas, recorded.desired_replicas
-            )
-        });
-        lines.extend(explain(input, now).into_iter().map(|line| format!("  now: {line}")));
-    }
+    let (input, now) = (&replayed.input, &replayed.decision);
+    let again = || explain(input, now).into_iter().map(|line| format!("  now: {line}"));
+    let lines: Vec<String> = match &replayed.recorded {
+        Recorded::Current(recorded) if replayed.identical => {
+            let last = "Replay: bit-identical; this input gives this decision.".to_owned();
+            explain(input, recorded).into_iter().chain([last]).collect()
+        }
+        Recorded::Current(recorded) => {
+            let last = if replayed.recorded.replicas() == (now.desired_replicas, now.write) {
+                "Replay: not bit-identical; the same replicas, told or remembered otherwise.".to_owned()
+            } else {
+                format!(
+                    "Replay: not bit-identical; this release decides {} where {} is recorded.",
+                    now.desired_replicas, recorded.desired_replicas
+                )
+            };
+            explain(input, recorded).into_iter().chain([last]).chain(again()).collect()
+        }
+        Recorded::Older(older) => {
+            let current = input.scale.spec_replicas;
+            let first = match older.write {
+                Some(to) => format!("Scale from {current} to {to}: {}.", older.cause),
+                None => format!("Stay at {current}: {}.", older.cause),
+            };
+            let last = format!(
+                "Replay: the record is of version {}, decided by older rules; by today's it is:",
+                older.version
+            );
+            [first, last].into_iter().chain(again()).collect()
+        }
+    };
     Ok(lines.join("\n") + "\n")
 }
 
@@ -47,7 +62,7 @@ fn tell(text: &str) -> Result<String, autoscaler_core::RecordError> {
 mod tests {
     use super::*;
 
-    const KEPT: &str = include_str!("../../core/testdata/record-v1.json");
+    const KEPT: &str = include_str!("../../core/testdata/record-v2.json");
 
     #[test]
     fn a_record_is_told_and_replayed() {
@@ -67,6 +82,14 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("\n  now: "), "{told}");
+    }
+
+    #[test]
+    fn a_record_of_older_rules_is_told_and_decided_by_todays() {
+        let told = tell(include_str!("../../core/testdata/record-v1.json")).unwrap();
+        assert!(told.starts_with("Stay at 8: queue asks for 5, but evidence is insufficient"), "{told}");
+        assert!(told.contains("\nReplay: the record is of version 1, decided by older rules; by"), "{told}");
+        assert!(told.contains("\n  now: Stay at 8: "), "{told}");
     }
 
     #[test]

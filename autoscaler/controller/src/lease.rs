@@ -25,7 +25,7 @@ pub(crate) use elector::Elector;
 
 /// How long things take. `retry < renew < lease`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
+pub struct Timing {
     /// How long a lease is respected after its last renewal.
     pub lease: Duration,
     /// How long the holder believes in it without a successful renewal.

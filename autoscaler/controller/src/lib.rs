@@ -1,41 +1,61 @@
 //! The controller: the engine's edges. Watches, leases and answers go in; queries, writes and records come out.
 //!
 //! ```text
-//!  policies, targets, HPAs, pods, rings ─ watch ─┐                  ┌─► Prometheus HTTP API ─► evidence ─┐
+//!  policies, targets, HPAs, pods, rings ─ watch ─┐                  ┌─► Querier ─► evidence ─────────────┐
 //!  Lease ─► fence ───────────────────────────────┼─► autoscaler-engine ─► record ─► PUT /scale, ring,    │
 //!                                                │        ▲         │               status, events       │
 //!                                                └────────┼─────────┴──── outcomes ◄──────┘              │
 //!                                                         └──────────────── observations ◄───────────────┘
 //! ```
 //!
-//! Invariants:
+//! # To run one
+//!
+//! [`drive()`] is all of it, without a socket, a file, a clock or chance of its own; what it uses is in [`Outside`]:
+//! clients of API servers, [`Queriers`], a [`Clock`], and [`Keep`] for records. `gauntlet autoscaler run` makes these
+//! of flags, files and sockets; a simulated world makes them of itself and runs it in virtual time.
+//!
+//! # Invariants
+//!
 //! - what is decided, when, and what may be sent is the engine's; here is only how;
 //! - one place writes (`cluster`): fenced by the Lease, `/scale` with the version that was decided on;
-//! - every value comes with its evidence, asked for at the same evaluation time;
-//! - metrics are reached through the Prometheus HTTP API alone.
+//! - every value comes with its evidence, in the same answer;
+//! - metrics are reached through [`Querier`](autoscaler_querier::Querier) alone, which for us is the Prometheus HTTP
+//!   API; a policy's source is never answered by another server;
+//! - every call has a deadline, and every pause is known beforehand.
 //!
-//! Modules in reading order: `run`, `drive`, `watches`, `policies`, `plan`, `promql`, `querier`, `evidence`,
-//! `cluster`, `pods`, `lease`, `records`, `metrics`, `shared`; beside the controller `check` and `explain`.
+//! Modules in reading order: `run`, `controller`, `clock`, `driver`, `watches`, `follow`, `policies`, `plan`, `querier`,
+//! `sources`, `evidence`, `cluster`, `pods`, `lease`, `records`, `metrics`, `shared`; beside the controller `check`,
+//! `explain` and `import`.
 
 mod check;
+mod clock;
 mod cluster;
-mod drive;
+mod controller;
+mod driver;
 mod evidence;
 mod explain;
+mod follow;
+mod import;
 mod lease;
 mod metrics;
 mod plan;
 mod pods;
 mod policies;
-mod promql;
 mod querier;
 mod records;
 mod run;
 mod shared;
+mod sources;
 mod watches;
 
 pub use check::Args as CheckArgs;
+pub use clock::{Clock, SystemClock};
+pub use controller::{Leases, Managed, Outside, Settings, drive};
 pub use explain::Args as ExplainArgs;
+pub use import::Args as ImportArgs;
+pub use lease::Timing;
+pub use querier::Queriers;
+pub use records::{Keep, KeepNothing};
 pub use run::Args as RunArgs;
 
 use thanos_telemetry::{Context, RunError, Running};
@@ -52,6 +72,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Tell why a recorded decision was taken, and whether it replays bit for bit; exit 64 on a bad file
     Explain(ExplainArgs),
+    /// Print policies for HorizontalPodAutoscalers and KEDA ScaledObjects; exit 2 if something does not carry over,
+    /// 64 on a bad file
+    Import(ImportArgs),
     /// Print the ScalingPolicy CustomResourceDefinition
     Crd,
 }
@@ -59,7 +82,8 @@ pub enum Command {
 /// Does it.
 ///
 /// # Errors
-/// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems.
+/// [`RunError::Config`] names a wrong flag or file; [`RunError::Verdict`] says that `check` found problems, or that
+/// `import` left something open.
 pub fn run(command: Command, ctx: Context) -> Running {
     Box::pin(execute(command, ctx))
 }
@@ -69,6 +93,7 @@ async fn execute(command: Command, ctx: Context) -> Result<(), RunError> {
         Command::Run(args) => run::run(*args, ctx).await,
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Crd => print(&autoscaler_api::crd_yaml().map_err(RunError::config)?),
     }
 }

@@ -6,7 +6,12 @@ use autoscaler_api as api;
 use autoscaler_api::{Problem, ScalingPolicySpec};
 use autoscaler_core as core;
 
-use crate::promql::{self, Selector};
+use thanos_promql_syntax::{Query, SeriesSelector};
+
+use crate::sources::Named;
+use text::{Labels, QueryText};
+
+pub(crate) mod text;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -25,22 +30,20 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct MetricPlan {
     /// The metric's name.
-    pub name: String,
-    /// The value's query.
-    pub query: String,
-    /// Clusters that must answer.
-    pub clusters: Vec<String>,
-    /// What the value depends on; the error says why the query makes no sense.
-    pub evidence: Result<Vec<EvidenceQuery>, String>,
+    pub name: core::Name,
+    /// The server that is asked; `None`: the controller's own querier.
+    pub source: Option<Named>,
+    /// What is asked; the error says why the query makes no sense.
+    pub asked: Result<Asked, String>,
 }
 
-/// A query for the age of what one selector sees.
+/// What is asked for a metric.
 #[derive(Clone, Debug)]
-pub(crate) struct EvidenceQuery {
-    /// Gives the newest sample's time per cluster.
-    pub query: String,
-    /// What it was derived from.
-    pub selector: Selector,
+pub(crate) struct Asked {
+    /// The text, but for its times.
+    pub text: QueryText,
+    /// The series that must be there, in the order of the text's parts.
+    pub selectors: Vec<SeriesSelector>,
 }
 
 /// The Receive ring's settings.
@@ -61,13 +64,15 @@ impl Plan {
         build(spec, cluster_label).map_err(|problem| vec![problem])
     }
 
-    /// Every query of one tick.
+    /// Every metric's queries of one evaluation, in order; each metric's settled value is for the time that its
+    /// history says.
     #[cfg(test)]
-    pub(crate) fn queries(&self) -> impl Iterator<Item = &str> {
-        let understood = self.metrics.iter().filter_map(|m| m.evidence.as_ref().ok().map(|e| (m, e)));
-        understood.flat_map(|(m, evidence)| {
-            std::iter::once(m.query.as_str()).chain(evidence.iter().map(|e| e.query.as_str()))
-        })
+    pub(crate) fn queries(&self, now_ms: i64, history: &core::History) -> Vec<Vec<String>> {
+        let of = |metric: &MetricPlan| match &metric.asked {
+            Ok(asked) => asked.text.at(now_ms, history.settled_ms(&metric.name)),
+            Err(_) => Vec::new(),
+        };
+        self.metrics.iter().map(of).collect()
     }
 }
 
@@ -75,19 +80,23 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     let mut metrics = Vec::with_capacity(spec.metrics.len());
     let mut specs = Vec::with_capacity(spec.metrics.len());
     for (i, metric) in spec.metrics.iter().enumerate() {
-        let query = promql::parse(&metric.query);
-        specs.push(metric_spec(metric, query.as_ref().ok(), &format!("spec.metrics[{i}]"))?);
-        let evidence = query.map(|query| {
-            let derive =
-                |s: Selector| EvidenceQuery { query: s.newest_sample_query(cluster_label), selector: s };
-            query.selectors.into_iter().map(derive).collect()
+        let at = format!("spec.metrics[{i}]");
+        let query = Query::parse(&metric.query).map_err(|e| e.to_string());
+        let selectors = query.as_ref().map_err(String::clone).and_then(|query| selectors(metric, query));
+        let core = metric_spec(metric, query.as_ref().ok(), &at)?;
+        let pods = match metric.evidence.pods {
+            api::PodEvidence::Auto => Some(pods_of(&spec.scale_target_ref)),
+            api::PodEvidence::Ignore => None,
+        };
+        let labels =
+            Labels { cluster: cluster_label, pod: &metric.evidence.pod_label, pods: pods.as_deref() };
+        let asked = query.and_then(|query| {
+            let selectors = selectors?;
+            let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
+            Ok(Asked { text, selectors })
         });
-        metrics.push(MetricPlan {
-            name: metric.name.clone(),
-            query: metric.query.clone(),
-            clusters: metric.evidence.clusters.clone(),
-            evidence,
-        });
+        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked });
+        specs.push(core);
     }
     let ring = match &spec.ring {
         Some(ring) => {
@@ -116,11 +125,28 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     })
 }
 
-fn metric_spec(
-    metric: &api::Metric,
-    query: Option<&promql::Query>,
-    at: &str,
-) -> Result<core::MetricSpec, Problem> {
+/// The series that must be there: those that the user names, else those that the query reads.
+fn selectors(metric: &api::Metric, query: &Query) -> Result<Vec<SeriesSelector>, String> {
+    if metric.evidence.selectors.is_empty() {
+        return Ok(query.selectors().to_vec());
+    }
+    let named = metric.evidence.selectors.iter().enumerate();
+    named
+        .map(|(i, text)| SeriesSelector::parse(text).map_err(|e| format!("evidence.selectors[{i}] {e}")))
+        .collect()
+}
+
+/// Matches the names of a target's pods.
+fn pods_of(target: &api::ScaleTargetRef) -> String {
+    let name = target.name.replace('.', "\\.");
+    match target.kind.as_str() {
+        "Deployment" => format!("{name}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}"),
+        "StatefulSet" => format!("{name}-[0-9]+"),
+        _ => format!("{name}-.+"),
+    }
+}
+
+fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<core::MetricSpec, Problem> {
     let (field, quantity) = match metric.target.type_ {
         api::MetricTargetType::Value => ("value", &metric.target.value),
         api::MetricTargetType::AverageValue => ("averageValue", &metric.target.average_value),
@@ -130,40 +156,65 @@ fn metric_spec(
         return Err(Problem::new(field, "is missing", "write for example \"50\""));
     };
     let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"50\""))?;
-    let fallback = match &metric.fallback {
-        None => None,
-        Some(f) => Some(core::Fallback {
-            after_ms: duration_ms(&format!("{at}.fallback.after"), &f.after)?,
-            replicas: f.replicas,
-            behavior: match f.behavior {
-                api::FallbackBehavior::IfHigher => core::FallbackBehavior::IfHigher,
-                api::FallbackBehavior::Static => core::FallbackBehavior::Static,
-                api::FallbackBehavior::CurrentReplicas => core::FallbackBehavior::CurrentReplicas,
-            },
-        }),
-    };
     Ok(core::MetricSpec {
-        name: metric.name.clone(),
+        name: metric.name.as_str().into(),
+        revision: revision(metric),
         target: match metric.target.type_ {
             api::MetricTargetType::Value => core::Target::Value { value_milli: milli },
             api::MetricTargetType::AverageValue => core::Target::AverageValue { average_value_milli: milli },
         },
-        evidence: core::EvidenceSpec {
-            max_age_ms: max_age_ms(
-                duration_ms(&format!("{at}.evidence.maxAge"), &metric.evidence.max_age)?,
-                query,
-            ),
-            clusters: metric.evidence.clusters.clone(),
-            window_ms: query.map_or(0, |q| q.window_ms),
-        },
-        fallback,
+        evidence: evidence(&metric.evidence, query, &format!("{at}.evidence"))?,
+        fallback: metric.fallback.as_ref().map(|f| fallback(f, at)).transpose()?,
     })
 }
 
-/// The age that counts. Beyond the query's shortest range a lagging cluster's part of the value is absent,
-/// not merely old.
-fn max_age_ms(asked_ms: i64, query: Option<&promql::Query>) -> i64 {
-    query.and_then(|q| q.shortest_range_ms).map_or(asked_ms, |range_ms| asked_ms.min(range_ms))
+/// Changes when what is asked does: what was learned of other samples says nothing of these. FNV-1a, since it is
+/// written down and has to stay what it is.
+fn revision(metric: &api::Metric) -> u64 {
+    let texts = std::iter::once(&metric.query).chain(&metric.evidence.selectors);
+    let bytes = texts.flat_map(|text| text.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn evidence(
+    evidence: &api::Evidence,
+    query: Option<&Query>,
+    at: &str,
+) -> Result<core::EvidenceSpec, Problem> {
+    let optional_ms = |field: &str, text: &Option<String>| {
+        text.as_ref().map(|text| duration_ms(&format!("{at}.{field}"), text)).transpose()
+    };
+    let window_ms = optional_ms("window", &evidence.window)?;
+    Ok(core::EvidenceSpec {
+        max_age_ms: duration_ms(&format!("{at}.maxAge"), &evidence.max_age)?,
+        clusters: evidence.clusters.iter().map(|cluster| cluster.as_str().into()).collect(),
+        window_ms: window_ms.or(query.map(Query::window_ms)).unwrap_or(0),
+        shortest_range_ms: window_ms.or(query.and_then(Query::shortest_range_ms)),
+        // A window of the user's own words may stand for anything.
+        sums_over_window: window_ms.is_some() || query.is_some_and(text::sums_over_window),
+        empty_is_zero: evidence.empty_means == Some(api::EmptyMeans::Zero),
+        pods: match evidence.pods {
+            api::PodEvidence::Auto => core::PodEvidence::Auto,
+            api::PodEvidence::Ignore => core::PodEvidence::Ignore,
+        },
+        forget_clusters_ms: optional_ms("forgetClusters", &evidence.forget_clusters)?,
+    })
+}
+
+fn fallback(fallback: &api::Fallback, at: &str) -> Result<core::Fallback, Problem> {
+    use core::FallbackBehavior as Core;
+    Ok(core::Fallback {
+        after_ms: duration_ms(&format!("{at}.fallback.after"), &fallback.after)?,
+        replicas: fallback.replicas,
+        behavior: match fallback.behavior {
+            api::FallbackBehavior::IfHigher => Core::IfHigher,
+            api::FallbackBehavior::IfLower => Core::IfLower,
+            api::FallbackBehavior::Static => Core::Static,
+            api::FallbackBehavior::CurrentReplicas => Core::CurrentReplicas,
+            api::FallbackBehavior::CurrentReplicasIfHigher => Core::CurrentReplicasIfHigher,
+            api::FallbackBehavior::CurrentReplicasIfLower => Core::CurrentReplicasIfLower,
+        },
+    })
 }
 
 fn behavior(behavior: &api::Behavior) -> Result<core::Behavior, Problem> {

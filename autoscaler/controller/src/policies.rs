@@ -9,6 +9,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::{Resource, ResourceExt};
 
 use crate::plan::Plan;
+use crate::sources::Named;
 
 /// Objects are watched untyped: one that does not read as a ScalingPolicy must not end the watch of all.
 pub(crate) fn resource() -> ApiResource {
@@ -50,7 +51,7 @@ impl Understood {
                 && known.raw == *raw
         };
         if !self.0.get(&name).is_some_and(same) {
-            let plan = plan(object, cluster_label);
+            let plan = plan(&name, object, cluster_label);
             let known = Known {
                 uid: object.metadata.uid.clone().unwrap_or_default(),
                 generation: object.metadata.generation,
@@ -80,10 +81,14 @@ impl Understood {
         self.0.remove(name);
     }
 
-    /// Of a cluster, there are only these.
-    pub(crate) fn keep(&mut self, there: &[Name]) {
+    /// There are only these; gives the others.
+    pub(crate) fn keep(&mut self, there: &[Name]) -> Vec<Name> {
         let there: std::collections::BTreeSet<&Name> = there.iter().collect();
-        self.0.retain(|name, _| there.contains(name));
+        let gone: Vec<Name> = self.0.keys().filter(|name| !there.contains(name)).cloned().collect();
+        for name in &gone {
+            self.0.remove(name);
+        }
+        gone
     }
 }
 
@@ -101,7 +106,11 @@ pub(crate) fn api_version() -> String {
     ScalingPolicy::api_version(&()).into_owned()
 }
 
-fn plan(object: &DynamicObject, cluster_label: &str) -> Result<(ScalingPolicySpec, Plan), Vec<Problem>> {
+fn plan(
+    name: &Name,
+    object: &DynamicObject,
+    cluster_label: &str,
+) -> Result<(ScalingPolicySpec, Plan), Vec<Problem>> {
     let spec = serde_json::from_value::<ScalingPolicySpec>(object.data["spec"].clone()).map_err(|e| {
         vec![Problem::new("spec", e.to_string(), "apply a policy that the CRD's schema accepts")]
     })?;
@@ -110,7 +119,10 @@ fn plan(object: &DynamicObject, cluster_label: &str) -> Result<(ScalingPolicySpe
     if !problems.is_empty() {
         return Err(problems);
     }
-    let plan = Plan::new(&policy.spec, cluster_label)?;
+    let mut plan = Plan::new(&policy.spec, cluster_label)?;
+    for (at, metric) in plan.metrics.iter_mut().enumerate() {
+        metric.source = Named::of(name, &policy.spec, at);
+    }
     Ok((policy.spec, plan))
 }
 
@@ -118,13 +130,10 @@ fn terms(spec: &ScalingPolicySpec, plan: &Plan) -> Terms {
     let target = &spec.scale_target_ref;
     let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
     let question = |metric: &crate::plan::MetricPlan| Question {
-        source: String::new(),
-        // One slot for the value, and one for each query of its evidence.
-        weight: metric
-            .evidence
-            .as_ref()
-            .map_or(1, |e| u32::try_from(e.len()).unwrap_or(u32::MAX).saturating_add(1)),
-        unusable: metric.evidence.as_ref().err().cloned(),
+        source: metric.source.as_ref().map(|source| source.id.to_string()).unwrap_or_default(),
+        // One slot a query; nearly always there is one.
+        weight: metric.asked.as_ref().map_or(1, |asked| asked.text.weight()),
+        unusable: metric.asked.as_ref().err().cloned(),
     };
     Terms {
         policy: plan.policy.clone(),

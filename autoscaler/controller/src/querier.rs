@@ -1,60 +1,61 @@
-//! The seam to the metrics: batches of instant queries, answered one by one as they come in.
-
-pub(crate) mod prometheus;
+//! Where queries go: the controller's own querier by its flags, and policies' sources by their Secrets.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use autoscaler_core::FailureKind;
-use futures::stream::BoxStream;
+use autoscaler_querier::{Prometheus, Querier, Rotating, Source, SourceError};
+use parking_lot::Mutex;
 
-/// One query's outcome.
-pub(crate) type Outcome = Result<Answer, QueryError>;
+pub(crate) mod flags;
+pub(crate) mod resolve;
 
-/// Whatever answers queries. Owes exactly one outcome per query, by the deadline.
-///
-/// Batches, not single calls, so that a server with a batch endpoint can be given one; a stream, not a list,
-/// so that one slow query delays its own policy and no other.
-pub(crate) trait Querier: Send + Sync {
-    /// Evaluates all `queries` at `time_ms`. Outcomes carry the query's index.
-    fn instant_batch(
-        &self,
-        time_ms: i64,
-        queries: Vec<String>,
-        deadline: Duration,
-    ) -> BoxStream<'static, (usize, Outcome)>;
+pub(crate) use autoscaler_querier::{Answer, Outcome, QueryError, Series};
+
+/// Whoever answers queries: the seam to the metrics. [`Querier`] is the seam to one of them, which anything may
+/// implement that can evaluate PromQL.
+pub trait Queriers: Send + Sync {
+    /// The one of all policies that name no source.
+    fn own(&self) -> Arc<dyn Querier>;
+
+    /// The one of a source, with the credentials of now; it is asked for again under the same `id` when these change.
+    ///
+    /// # Errors
+    /// Which part of the source cannot be used.
+    fn of(&self, id: &str, source: &Source) -> Result<Arc<dyn Querier>, SourceError>;
+
+    /// No policy names that source any more.
+    fn forget(&self, id: &str);
 }
 
-/// What a query returned.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Answer {
-    /// The series; a scalar is one without labels.
-    pub series: Vec<Series>,
-    /// What the server could not ask or read.
-    pub warnings: Vec<String>,
+/// Servers with Prometheus' HTTP API.
+pub(crate) struct Servers {
+    own: Arc<Rotating>,
+    of: Mutex<BTreeMap<String, Prometheus>>,
 }
 
-/// One series of an answer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Series {
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its value; `None` for a native histogram.
-    pub value: Option<f64>,
+impl Servers {
+    pub(crate) fn new(own: Arc<Rotating>) -> Self {
+        Self { own, of: Mutex::default() }
+    }
 }
 
-/// Why a query has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct QueryError {
-    /// What went wrong.
-    pub kind: FailureKind,
-    /// Cause and cure.
-    pub message: String,
-}
+impl Queriers for Servers {
+    fn own(&self) -> Arc<dyn Querier> {
+        self.own.clone()
+    }
 
-impl QueryError {
-    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+    fn of(&self, id: &str, source: &Source) -> Result<Arc<dyn Querier>, SourceError> {
+        let mut of = self.of.lock();
+        // Connections stay where only a token or a password changed.
+        let querier = match of.get(id) {
+            Some(before) => before.renewed(source)?,
+            None => Prometheus::new(source)?,
+        };
+        of.insert(id.to_owned(), querier.clone());
+        Ok(Arc::new(querier))
+    }
+
+    fn forget(&self, id: &str) {
+        self.of.lock().remove(id);
     }
 }

@@ -3,7 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use autoscaler_engine::effect::Record;
 use parking_lot::Mutex;
+
+/// Whoever keeps decisions.
+pub trait Keep: Send + Sync {
+    /// Keeps one, under its digest, before it is acted on.
+    fn keep(&self, record: &Record);
+
+    /// What was kept came to nothing, as one before it did.
+    fn discard(&self, digest: &str);
+}
+
+/// Keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeepNothing;
+
+impl Keep for KeepNothing {
+    fn keep(&self, _: &Record) {}
+
+    fn discard(&self, _: &str) {}
+}
 
 /// Where records go.
 #[derive(Debug)]
@@ -41,23 +61,6 @@ impl Records {
         Ok(Self { dir: dir.map(Path::to_owned), max_files: max_files.max(1), files })
     }
 
-    /// Keeps a decision's record under its digest.
-    pub(crate) fn store(&self, digest: &str, record: &[u8]) {
-        if let Some(dir) = &self.dir
-            && let Err(error) = self.write(&dir.join(format!("{digest}.json")), record)
-        {
-            tracing::warn!(%error, dir = %dir.display(), "a decision record could not be written");
-        }
-    }
-
-    /// Removes what was kept of a decision that came to nothing, as one before it did.
-    pub(crate) fn discard(&self, digest: &str) {
-        let Some(dir) = &self.dir else { return };
-        let path = dir.join(format!("{digest}.json"));
-        self.files.lock().retain(|f| *f != path);
-        let _ = std::fs::remove_file(path);
-    }
-
     /// Small files on a local disk, seldom: not worth a thread of their own.
     fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let partial = path.with_extension("partial");
@@ -71,6 +74,24 @@ impl Records {
             let _ = std::fs::remove_file(files.remove(0));
         }
         Ok(())
+    }
+}
+
+impl Keep for Records {
+    fn keep(&self, record: &Record) {
+        let Record { digest, json, .. } = record;
+        if let Some(dir) = &self.dir
+            && let Err(error) = self.write(&dir.join(format!("{digest}.json")), json.as_bytes())
+        {
+            tracing::warn!(%error, dir = %dir.display(), "a decision record could not be written");
+        }
+    }
+
+    fn discard(&self, digest: &str) {
+        let Some(dir) = &self.dir else { return };
+        let path = dir.join(format!("{digest}.json"));
+        self.files.lock().retain(|f| *f != path);
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -88,7 +109,8 @@ mod tests {
     /// Stores something under a digest made of `n`.
     fn keep(records: &Records, n: u32) -> String {
         let digest = format!("{n:064x}");
-        records.store(&digest, b"{}");
+        let record = Record { policy: Default::default(), digest: digest.clone(), json: "{}".into() };
+        records.keep(&record);
         digest
     }
 

@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use autoscaler_engine::{Config, Engine, pool, writer};
+use autoscaler_engine::{Config, pool, writer};
+use autoscaler_querier::Rotating;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use prometheus_client::registry::Registry;
 use thanos_telemetry::admin::{self, Readiness};
 use thanos_telemetry::{Context, Metrics as Exposed, RunError, Shutdown};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-use crate::cluster::Cluster;
-use crate::drive;
-use crate::lease::{Elector, Fence, Timing};
-use crate::metrics::{Calls, Metrics};
-use crate::querier::prometheus::Prometheus;
+use crate::clock::SystemClock;
+use crate::controller::{Controller, Leases, Managed, Outside, Settings};
+use crate::follow::SILENCE;
+use crate::lease::Timing;
+use crate::querier::Servers;
+use crate::querier::flags::{QueryArgs, wrong};
 use crate::records::Records;
-use crate::shared::{Plans, Shared};
-use crate::watches;
+
+/// How often credentials that are files are read.
+const CREDENTIALS: Duration = Duration::from_secs(1);
 
 /// Flags of `gauntlet autoscaler run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,13 +33,10 @@ pub struct Args {
     /// Kubeconfig context of a managed cluster, repeated for several; none: the current context
     #[arg(long = "context")]
     pub contexts: Vec<String>,
-    /// Address that the Prometheus HTTP API hangs under, without /api/v1
-    #[arg(long)]
-    pub query_url: String,
-    /// HTTP proxy on the way to the querier, for example the mesh sidecar's outbound port
-    #[arg(long)]
-    pub query_proxy_url: Option<String>,
-    /// Deadline of a metric's queries, from when they are sent
+    /// The querier.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// Deadline of one query, from when it is sent
     #[arg(long, default_value = "3s", value_parser = thanos_model::parse_duration)]
     pub query_timeout: Duration,
     /// Queries under way at one querier
@@ -111,107 +108,68 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     if args.query_timeout.is_zero() {
         return Err(RunError::Config("--query-timeout 0: must be above zero, for example 3s".into()));
     }
-    let querier = Prometheus::new(&args.query_url, args.query_proxy_url.as_deref(), args.max_series.max(1))?;
+    let source = args.query.source(args.max_series)?;
+    let querier = Arc::new(Rotating::open(source).map_err(|e| wrong(&e))?);
     let records = Records::open(args.records_dir.as_deref(), args.max_records).map_err(|e| {
         let dir = args.records_dir.as_deref().unwrap_or(Path::new("")).display();
         RunError::Config(format!("--records-dir {dir}: {e}"))
     })?;
-    let calls = Calls::default();
-    let clusters = clusters(&args, &calls).await?;
+    let clusters = clusters(&args).await?;
     let listener = admin::bind("--listen-address", args.listen_address).await?;
 
-    let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry, calls);
-    clusters.iter().for_each(|c| metrics.begin(&c.name));
-    let shared = Arc::new(Shared {
+    let names: Vec<&str> = clusters.iter().map(|c| c.name.as_str()).collect();
+    let asked = querier.current().addresses().collect::<Vec<_>>().join(",");
+    tracing::info!(clusters = names.join(","), querier = asked, "autoscaler started");
+    let outside = Outside {
         clusters,
-        querier: Box::new(querier),
-        cluster_label: args.cluster_label.clone(),
-        records,
-        metrics,
-        started: Instant::now(),
-        plans: Plans::default(),
-    });
-    serve(&args, timing, shared, Exposed::new(registry), listener, ctx.shutdown).await
+        queriers: Arc::new(Servers::new(querier.clone())),
+        clock: Arc::new(SystemClock),
+        records: Arc::new(records),
+    };
+    let mut registry = Registry::default();
+    let controller = Controller::new(outside, settings(&args, timing), &mut registry);
+    serve(controller, querier, Exposed::new(registry), listener, ctx.shutdown).await
 }
 
 async fn serve(
-    args: &Args,
-    timing: Timing,
-    shared: Arc<Shared>,
+    controller: Controller,
+    querier: Arc<Rotating>,
     exposed: Exposed,
     listener: tokio::net::TcpListener,
     stop: Shutdown,
 ) -> Result<(), RunError> {
     let readiness = Readiness::default();
-    // Leases go last: what is under way at shutdown still needs the fence.
-    let release = Shutdown::new();
-    let identity = identity();
-    let (events, inbox) = mpsc::channel(drive::EVENTS);
-    let mut tasks: JoinSet<()> = JoinSet::new();
-    let mut electors: JoinSet<()> = JoinSet::new();
-    for (id, cluster) in (0_u16..).zip(&shared.clusters) {
-        // One cluster that is away does not make the others' controller useless.
-        let listed = {
-            let readiness = readiness.clone();
-            move || readiness.set(true)
-        };
-        tasks.spawn(watches::policies(shared.clone(), events.clone(), id, listed));
-        tasks.spawn(watches::autoscalers(shared.clone(), events.clone(), id));
-        for (shard, fence) in (0_u16..).zip(&cluster.fences) {
-            tasks.spawn(drive::follow(shared.clone(), events.clone(), id, shard, fence.clone()));
-            if args.leader_elect {
-                let elector = Elector {
-                    cluster: cluster.name.clone(),
-                    client: cluster.client.clone(),
-                    namespace: args.namespace.clone(),
-                    name: lease_name(args, shard),
-                    // Two contexts may lead to one API server; one process must not hold its lease twice.
-                    identity: format!("{identity}_{}", cluster.name),
-                    timing,
-                    fence: fence.clone(),
-                    calls: cluster.calls.clone(),
-                };
-                electors.spawn(elector.run(release.clone()));
-            } else {
-                fence.set(Some(Instant::now() + Duration::from_secs(100 * 365 * 24 * 3600)));
-            }
-        }
-    }
     let web = {
         let router = admin::router(exposed, readiness.clone());
         tokio::spawn(admin::serve(listener, router, stop.clone()))
     };
-    let names: Vec<&str> = shared.clusters.iter().map(|c| c.name.as_str()).collect();
-    tracing::info!(clusters = names.join(","), querier = args.query_url, "autoscaler started");
-
-    let engine = Engine::new(config_of(args));
-    let beat = tokio::spawn(drive::run(shared.clone(), engine, events, inbox, stop.clone()));
-    tokio::pin!(beat);
+    let ready = {
+        let readiness = readiness.clone();
+        move || readiness.set(true)
+    };
     let ended = tokio::select! {
-        ended = &mut beat => ended.map_err(|e| anyhow::anyhow!("the engine ended: {e}")),
-        Some(ended) = tasks.join_next() => match ended {
-            Err(e) => Err(anyhow::anyhow!("a watch ended: {e}")),
-            Ok(()) => Err(anyhow::anyhow!("a watch ended")),
-        },
-        // Without it this process would never lead again, and say nothing.
-        Some(ended) = electors.join_next() => match ended {
-            Err(e) => Err(anyhow::anyhow!("an election ended: {e}")),
-            Ok(()) => Err(anyhow::anyhow!("an election ended")),
-        },
+        ended = controller.run(ready, stop.clone()) => ended,
+        () = querier.follow(CREDENTIALS) => Err(anyhow::anyhow!("credentials are not followed any more")),
     };
     readiness.set(false);
     stop.start();
-    tasks.abort_all();
-    release.start();
-    while electors.join_next().await.is_some() {}
     let _ = tokio::time::timeout(Duration::from_secs(2), web).await;
     ended.map_err(RunError::Failed)
 }
 
-/// With one shard the lease has the name alone, as ever.
-fn lease_name(args: &Args, shard: u16) -> String {
-    if args.shards <= 1 { args.lease_name.clone() } else { format!("{}-{shard}", args.lease_name) }
+fn settings(args: &Args, timing: Timing) -> Settings {
+    Settings {
+        engine: config_of(args),
+        cluster_label: args.cluster_label.clone(),
+        max_series: args.max_series,
+        kube_timeout: args.kube_timeout,
+        leases: args.leader_elect.then(|| Leases {
+            namespace: args.namespace.clone(),
+            name: args.lease_name.clone(),
+            identity: identity(),
+            timing,
+        }),
+    }
 }
 
 fn config_of(args: &Args) -> Config {
@@ -259,7 +217,7 @@ fn label(name: &str) -> Result<(), RunError> {
     Err(RunError::Config(format!("--cluster-label {name:?}: not a label name; write for example cluster")))
 }
 
-async fn clusters(args: &Args, calls: &Calls) -> Result<Vec<Cluster>, RunError> {
+async fn clusters(args: &Args) -> Result<Vec<Managed>, RunError> {
     let mut contexts: Vec<Option<&str>> = args.contexts.iter().map(|c| Some(c.as_str())).collect();
     if contexts.is_empty() {
         contexts.push(None);
@@ -267,7 +225,7 @@ async fn clusters(args: &Args, calls: &Calls) -> Result<Vec<Cluster>, RunError> 
     let mut clusters = Vec::with_capacity(contexts.len());
     for context in contexts {
         let name = context.unwrap_or("current");
-        if clusters.iter().any(|c: &Cluster| c.name == name) {
+        if clusters.iter().any(|c: &Managed| c.name == name) {
             return Err(RunError::Config(format!("--context {name}: given twice")));
         }
         let mut config = config(args.kubeconfig.as_deref(), context).await.map_err(|e| {
@@ -277,19 +235,12 @@ async fn clusters(args: &Args, calls: &Calls) -> Result<Vec<Cluster>, RunError> 
         // A repeated write could meet what it had already done; whoever calls decides whether to repeat.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
-        // Calls have deadlines of their own; a list or watch whose server fell silent ends by this one.
-        config.read_timeout = Some(watches::SILENCE);
+        // Calls have deadlines of their own; a watch whose server fell silent ends by this one at the latest.
+        config.read_timeout = Some(SILENCE);
         config.reset_reader_on_write = true;
         let client =
             Client::try_from(config).map_err(|e| RunError::Config(format!("--context {name}: {e}")))?;
-        clusters.push(Cluster {
-            name: name.to_owned(),
-            client,
-            fences: (0..args.shards.max(1)).map(|_| Fence::default()).collect(),
-            timeout: args.kube_timeout.max(Duration::from_millis(10)),
-            resources: Default::default(),
-            calls: calls.clone(),
-        });
+        clusters.push(Managed { name: name.to_owned(), client });
     }
     Ok(clusters)
 }

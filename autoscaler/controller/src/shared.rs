@@ -9,11 +9,13 @@ use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::querier::Querier;
-use crate::records::Records;
+use crate::querier::Queriers;
+use crate::records::Keep;
+use crate::sources::Sources;
 
 /// Tells the engine; whoever has too much to tell waits.
 pub(crate) type Events = mpsc::Sender<autoscaler_engine::Event>;
@@ -23,14 +25,18 @@ pub(crate) struct Shared {
     /// The managed clusters, in the order of the flags.
     pub clusters: Vec<Cluster>,
     /// Answers queries.
-    pub querier: Box<dyn Querier>,
+    pub queriers: Arc<dyn Queriers>,
+    /// The servers that policies name.
+    pub sources: Sources,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
     /// The label that tells clusters apart in the metrics.
     pub cluster_label: String,
     /// Where decisions are kept.
-    pub records: Records,
+    pub records: Arc<dyn Keep>,
     /// Own metrics.
     pub metrics: Metrics,
-    /// When the process started: where the engine's steady time begins.
+    /// Where the engine's steady time begins.
     pub started: Instant,
     /// The queries of each policy's latest generation.
     pub plans: Plans,
@@ -51,6 +57,12 @@ impl Shared {
     /// A cluster by its number.
     pub(crate) fn cluster(&self, id: u16) -> Option<&Cluster> {
         self.clusters.get(usize::from(id))
+    }
+
+    /// A policy is gone.
+    pub(crate) fn forget(&self, name: &Name) {
+        self.plans.set(name, None, None);
+        self.sources.follow(name, std::iter::empty());
     }
 
     /// A cluster's name.
@@ -79,11 +91,5 @@ impl Plans {
     pub(crate) fn get(&self, name: &Name, generation: Option<i64>) -> Option<Arc<Plan>> {
         let plans = self.0.read();
         plans.get(name).filter(|(of, _)| *of == generation).map(|(_, plan)| plan.clone())
-    }
-
-    /// Forgets whoever is not there any more.
-    pub(crate) fn keep(&self, cluster: u16, there: &[Name]) {
-        let there: std::collections::BTreeSet<&Name> = there.iter().collect();
-        self.0.write().retain(|name, _| name.cluster != cluster || there.contains(name));
     }
 }

@@ -9,47 +9,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use autoscaler_engine::Event;
 use autoscaler_engine::objects::{ConfigMap, Kind, Name, Pod, TargetKey, Watch};
 use autoscaler_engine::ring::file::ANNOTATION;
-use backon::ExponentialBuilder;
-use futures::StreamExt;
-use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1 as core;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Api, ResourceExt};
 use tokio::task::AbortHandle;
 
+use crate::follow::{Chosen, PAUSE_FIRST, SILENCE, Word};
 use crate::pods::Pod as KubePod;
 use crate::policies::{Understood, name_of, resource};
 use crate::shared::{Events, Shared};
 
-/// How long one watch lasts; a new one begins where it ended.
-const WATCH_S: u32 = 30;
-/// Pauses while the API server is away; kube's own go up to 30 s, in which something may change unseen.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_LONGEST: Duration = Duration::from_secs(2);
-/// How long an API server may say nothing; above [`WATCH_S`], or quiet objects would be a fault.
-pub(crate) const SILENCE: Duration = Duration::from_secs(45);
+mod objects;
+
+pub(crate) use objects::objects;
+
 /// Pods of one selector that are kept.
 const MAX_PODS: usize = 2_000;
-
-/// What a watch says.
-enum Word<K> {
-    /// A list begins: what is applied until it is whole is all that there is.
-    Listing,
-    Applied(K),
-    Gone(K),
-    /// Everything that there is was applied.
-    Listed,
-    /// It fails, and goes on trying.
-    Failed(String),
-}
 
 /// Watches that the engine asked for.
 pub(crate) struct Watches {
@@ -94,51 +73,15 @@ impl Drop for Watches {
     }
 }
 
-/// Doubling pauses, started over by every success.
-fn pauses() -> watcher::ExponentialBackoff {
-    let pauses = ExponentialBuilder::default().with_min_delay(PAUSE_FIRST).with_max_delay(PAUSE_LONGEST);
-    pauses.without_max_times().into()
-}
-
-fn words<K>(api: Api<K>, config: watcher::Config, cluster: &str, what: &str) -> BoxStream<'static, Word<K>>
-where
-    K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
-{
-    let (cluster, what) = (cluster.to_owned(), what.to_owned());
-    let mut failing = false;
-    let events = watcher(api, config.timeout(WATCH_S)).backoff(pauses());
-    let word = move |event: Result<watcher::Event<K>, watcher::Error>| {
-        let ok = event.is_ok();
-        if ok && failing {
-            tracing::info!(cluster, what, "watched again");
-        }
-        let word = match event {
-            Ok(watcher::Event::Init) => Word::Listing,
-            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => Word::Applied(object),
-            Ok(watcher::Event::InitDone) => Word::Listed,
-            Ok(watcher::Event::Delete(object)) => Word::Gone(object),
-            Err(error) => {
-                if !failing {
-                    tracing::warn!(cluster, what, %error, "cannot be watched; going on with what is known");
-                }
-                Word::Failed(error.to_string())
-            }
-        };
-        failing = !ok;
-        word
-    };
-    events.map(word).boxed()
-}
-
 /// Follows the policies of a cluster; `listed` is called once all of them are known.
 pub(crate) async fn policies(shared: Arc<Shared>, events: Events, id: u16, listed: impl Fn() + Send) {
     let Some(cluster) = shared.cluster(id) else { return };
     let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &resource());
-    let mut words = words(api, watcher::Config::default(), &cluster.name, "policies");
+    let mut words = cluster.follow(api, Chosen::default(), "policies");
     let mut understood = Understood::default();
     let mut listing: Option<Vec<Name>> = None;
-    while let Some(word) = words.next().await {
-        let told = match word {
+    loop {
+        let told = match words.next().await {
             Word::Listing => {
                 listing = Some(Vec::new());
                 continue;
@@ -147,23 +90,29 @@ pub(crate) async fn policies(shared: Arc<Shared>, events: Events, id: u16, liste
                 let name = name_of(id, &object);
                 match understood.read(id, &object, &shared.cluster_label) {
                     Some((seen, plan)) => {
+                        let metrics = plan.iter().flat_map(|plan| &plan.metrics);
+                        shared.sources.follow(&name, metrics.filter_map(|metric| metric.source.as_ref()));
                         shared.plans.set(&name, seen.generation, plan);
                         listing.iter_mut().for_each(|names| names.push(name.clone()));
                         events.send(Event::Policy(Box::new(seen))).await
                     }
-                    None => events.send(Event::PolicyGone(name)).await,
+                    None => {
+                        shared.forget(&name);
+                        events.send(Event::PolicyGone(name)).await
+                    }
                 }
             }
             Word::Gone(object) => {
                 let name = name_of(id, &object);
                 understood.forget(&name);
-                shared.plans.set(&name, None, None);
+                shared.forget(&name);
                 events.send(Event::PolicyGone(name)).await
             }
             Word::Listed => {
                 let names = listing.take().unwrap_or_default();
-                understood.keep(&names);
-                shared.plans.keep(id, &names);
+                for gone in understood.keep(&names) {
+                    shared.forget(&gone);
+                }
                 listed();
                 events.send(Event::PoliciesListed { cluster: id, names }).await
             }
@@ -181,10 +130,10 @@ pub(crate) async fn autoscalers(shared: Arc<Shared>, events: Events, id: u16) {
     let gvk = GroupVersionKind::gvk("autoscaling", "v2", "HorizontalPodAutoscaler");
     let resource = ApiResource::from_gvk_with_plural(&gvk, "horizontalpodautoscalers");
     let api: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &resource);
-    let mut words = words(api, watcher::Config::default(), &cluster.name, "HorizontalPodAutoscalers");
+    let mut words = cluster.follow(api, Chosen::default(), "HorizontalPodAutoscalers");
     let mut listing: Option<Vec<Name>> = None;
-    while let Some(word) = words.next().await {
-        let event = match word {
+    loop {
+        let event = match words.next().await {
             Word::Listing => {
                 listing = Some(Vec::new());
                 continue;
@@ -240,7 +189,7 @@ async fn targets(shared: Arc<Shared>, events: Events, id: u16, namespace: String
         }
     };
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &namespace, &resource);
-    let mut words = words(api, watcher::Config::default(), &cluster.name, &resource.plural);
+    let mut words = cluster.follow(api, Chosen::default(), &resource.plural);
     let mut listing: Option<Vec<String>> = None;
     let key = |object: &DynamicObject| TargetKey {
         cluster: id,
@@ -249,8 +198,8 @@ async fn targets(shared: Arc<Shared>, events: Events, id: u16, namespace: String
         kind: kind.kind.clone(),
         name: object.name_any(),
     };
-    while let Some(word) = words.next().await {
-        let event = match word {
+    loop {
+        let event = match words.next().await {
             Word::Listing => {
                 listing = Some(Vec::new());
                 continue;
@@ -279,13 +228,13 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
     let Some(cluster) = shared.cluster(id) else { return };
     let watch = Watch::Pods { cluster: id, namespace: namespace.clone(), selector: selector.clone() };
     let api: Api<KubePod> = Api::namespaced(cluster.client.clone(), &namespace);
-    let config = watcher::Config::default().labels(&selector);
-    let mut words = words(api, config, &cluster.name, "pods");
+    let chosen = Chosen { labels: Some(selector), ..Chosen::default() };
+    let mut words = cluster.follow(api, chosen, "pods");
     let mut known: BTreeMap<String, Pod> = BTreeMap::new();
     let mut listing: Option<BTreeMap<String, Pod>> = None;
     let mut whole = false;
-    while let Some(word) = words.next().await {
-        match word {
+    loop {
+        match words.next().await {
             Word::Listing => listing = Some(BTreeMap::new()),
             Word::Applied(pod) => {
                 let seen = Pod {
@@ -317,12 +266,11 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
 async fn config_map(shared: Arc<Shared>, events: Events, name: Name) {
     let Some(cluster) = shared.cluster(name.cluster) else { return };
     let api: Api<core::ConfigMap> = Api::namespaced(cluster.client.clone(), &name.namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", name.name));
-    let mut words = words(api, config, &cluster.name, "a ring's ConfigMap");
+    let mut words = cluster.follow(api, Chosen::named(&name.name), "a ring's ConfigMap");
     let watch = Watch::ConfigMap(name.clone());
     let mut listing: Option<Vec<String>> = None;
-    while let Some(word) = words.next().await {
-        let event = match word {
+    loop {
+        let event = match words.next().await {
             Word::Listing => {
                 listing = Some(Vec::new());
                 continue;

@@ -1,6 +1,9 @@
 //! `autoscaling/v2` behaviour: stabilization windows, rate policies, tolerances, and how the API completes
 //! what the user left out.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::number::Float;
@@ -63,35 +66,61 @@ pub enum RateKind {
     Percent,
 }
 
+/// The API's rates for raising: four pods or the double in 15 s, whichever is more.
+static RAISING: LazyLock<Rules> = LazyLock::new(|| Rules {
+    stabilization_window_seconds: Some(0),
+    select_policy: Some(SelectPolicy::Max),
+    policies: Some(vec![
+        RatePolicy { kind: RateKind::Pods, value: 4, period_seconds: 15 },
+        RatePolicy { kind: RateKind::Percent, value: 100, period_seconds: 15 },
+    ]),
+    tolerance: None,
+});
+
+/// The API's rates for lowering: everything in 15 s.
+static LOWERING: LazyLock<Rules> = LazyLock::new(|| Rules {
+    stabilization_window_seconds: None,
+    select_policy: Some(SelectPolicy::Max),
+    policies: Some(vec![RatePolicy { kind: RateKind::Percent, value: 100, period_seconds: 15 }]),
+    tolerance: None,
+});
+
 impl Behavior {
-    /// Fills in what the user left out, as `SetDefaults_HorizontalPodAutoscalerBehavior` does. The down
-    /// window and the tolerances stay open: the controller's own settings fill them. Idempotent.
+    /// The rules for raising, filled in as `SetDefaults_HorizontalPodAutoscalerBehavior` does.
+    #[must_use]
+    pub fn raising(&self) -> Cow<'_, Rules> {
+        completed(self.scale_up.as_ref(), &RAISING)
+    }
+
+    /// The rules for lowering, filled in likewise. The window and the tolerance stay open: the controller's own
+    /// settings fill them.
+    #[must_use]
+    pub fn lowering(&self) -> Cow<'_, Rules> {
+        completed(self.scale_down.as_ref(), &LOWERING)
+    }
+
+    /// Both directions' rules, filled in. Idempotent.
     #[must_use]
     pub fn with_defaults(&self) -> Self {
-        let up = self.scale_up.clone().unwrap_or_default();
-        let down = self.scale_down.clone().unwrap_or_default();
-        Self {
-            scale_up: Some(Rules {
-                stabilization_window_seconds: up.stabilization_window_seconds.or(Some(0)),
-                select_policy: up.select_policy.or(Some(SelectPolicy::Max)),
-                policies: up.policies.or_else(|| {
-                    Some(vec![
-                        RatePolicy { kind: RateKind::Pods, value: 4, period_seconds: 15 },
-                        RatePolicy { kind: RateKind::Percent, value: 100, period_seconds: 15 },
-                    ])
-                }),
-                tolerance: up.tolerance,
-            }),
-            scale_down: Some(Rules {
-                stabilization_window_seconds: down.stabilization_window_seconds,
-                select_policy: down.select_policy.or(Some(SelectPolicy::Max)),
-                policies: down.policies.or_else(|| {
-                    Some(vec![RatePolicy { kind: RateKind::Percent, value: 100, period_seconds: 15 }])
-                }),
-                tolerance: down.tolerance,
-            }),
-        }
+        Self { scale_up: Some(self.raising().into_owned()), scale_down: Some(self.lowering().into_owned()) }
     }
+}
+
+fn completed<'a>(rules: Option<&'a Rules>, defaults: &'a Rules) -> Cow<'a, Rules> {
+    let Some(rules) = rules else { return Cow::Borrowed(defaults) };
+    let is_complete = rules.policies.is_some()
+        && rules.select_policy.is_some()
+        && (rules.stabilization_window_seconds.is_some() || defaults.stabilization_window_seconds.is_none());
+    if is_complete {
+        return Cow::Borrowed(rules);
+    }
+    let Rules { stabilization_window_seconds: window, select_policy, policies, tolerance } = rules;
+    Cow::Owned(Rules {
+        stabilization_window_seconds: window.or(defaults.stabilization_window_seconds),
+        select_policy: select_policy.or(defaults.select_policy),
+        policies: policies.clone().or_else(|| defaults.policies.clone()),
+        tolerance: *tolerance,
+    })
 }
 
 impl Rules {

@@ -1,58 +1,68 @@
 //! The order in which things are decided.
 
-use crate::behavior::{Behavior, Rules};
-use crate::conditions;
-use crate::decision::{Condition, Decision, Limit, LimitKind};
-use crate::history::{History, Recommendation};
+use crate::coverage::BlindSpan;
+use crate::decision::{Cause, Decision};
+use crate::history::History;
 use crate::input::Input;
+use crate::limit::{Limit, LimitKind, Wait, WaitReason};
 use crate::normalize::{
-    Changes, Windows, limit, limit_with_behavior, scale_up_limit_without_behavior, stabilize,
+    Changes, Windows, limit, limit_with_behavior, saturate, scale_up_limit_without_behavior, stabilize,
     stabilize_with_behavior,
 };
+use crate::past::Recommendation;
 use crate::policy::{Mode, Policy};
 use crate::proposals::{Proposals, propose};
-use crate::reasons;
 use crate::support::Support;
+
+/// Upstream's sync period, in seconds: how often its limit on raises without behaviour applies.
+const SYNC_PERIOD_S: i32 = 15;
 
 /// Decides. Total: any input gives a decision, and the same input gives the same one.
 #[must_use]
 pub fn decide(input: &Input) -> Decision {
     let current = input.scale.spec_replicas;
+    let policy = &input.policy;
     let mut history = input.history.clone();
     history.clamp_to(input.now_ms);
+    history.align_with(policy);
     // First sight: a controller that just started knows of no higher recommendation, so the replicas that it
     // finds count as one.
+    let (now_ms, held_ms) = (input.now_ms, history.held_ms);
     history
         .recommendations
-        .get_or_insert_with(|| vec![Recommendation { at_ms: input.now_ms, replicas: current }]);
+        .get_or_insert_with(|| vec![Recommendation { at_ms: now_ms, replicas: current, held_ms }]);
+    history.ready.see(now_ms, input.scale.ready_replicas, ready_since_ms(input));
     let proposals = propose(input, &mut history);
     let support = history.support.get_or_insert_with(|| Support::first_sight(current));
-    support.advance(&input.policy, input.now_ms, !proposals.blocked);
+    support.advance(proposals.step);
+    let decided_ms = history.decided_ms.replace(now_ms).unwrap_or(now_ms);
 
-    let outcome = if let Some(problem) = input.policy.problem() {
-        held(input, reasons::INVALID_POLICY, format!("the policy contradicts itself: {problem}"))
-    } else if input.policy.mode == Mode::Paused {
-        (history.recommendations, history.support) = (None, None);
-        held(input, reasons::SCALING_PAUSED, "the policy is paused".to_owned())
-    } else if current == 0 && input.policy.min_replicas != 0 {
-        let cause = "scaling is disabled since the replica count of the target is zero";
-        held(input, reasons::SCALING_DISABLED, cause.to_owned())
+    let held = |cause| Outcome { desired: current, cause, limits: Vec::new() };
+    let outcome = if let Some(problem) = policy.problem() {
+        held(Cause::Invalid(problem))
+    } else if policy.mode == Mode::Paused {
+        (history.recommendations, history.support, history.held_ms) = (None, None, 0);
+        held(Cause::Paused)
+    } else if current == 0 && policy.min_replicas != 0 {
+        held(Cause::Disabled)
     } else if let Some(outcome) = beyond_bounds(input) {
         outcome
     } else {
         by_metrics(input, &proposals, &mut history)
     };
+    if outcome.cause == Cause::InsufficientEvidence {
+        let passed_ms = now_ms.saturating_sub(decided_ms).max(0);
+        history.held_ms = history.held_ms.saturating_add(passed_ms);
+    }
 
-    history.compact(input.now_ms, windows(&input.policy).longest_ms());
-    let mut conditions = outcome.conditions;
-    conditions.push(conditions::evidence(&proposals.verdicts));
-    let active = input.policy.mode == Mode::Active;
+    let (down_ms, up_ms) = policy.stabilization_ms();
+    history.compact(now_ms, down_ms.max(up_ms));
+    let is_active = policy.mode == Mode::Active;
     Decision {
         desired_replicas: outcome.desired,
-        write: Some(outcome.desired).filter(|desired| active && *desired != current),
+        write: Some(outcome.desired).filter(|desired| is_active && *desired != current),
         cause: outcome.cause,
         limits: outcome.limits,
-        conditions,
         metrics: proposals.verdicts,
         history,
     }
@@ -60,23 +70,19 @@ pub fn decide(input: &Input) -> Decision {
 
 struct Outcome {
     desired: i32,
-    cause: String,
+    cause: Cause,
     limits: Vec<Limit>,
-    conditions: Vec<Condition>,
 }
 
-/// No change, and no metric that could bring one.
-fn held(input: &Input, reason: &str, cause: String) -> Outcome {
-    Outcome {
-        desired: input.scale.spec_replicas,
-        conditions: vec![
-            conditions::got_scale(),
-            conditions::inactive(reason, &cause),
-            conditions::limited(None),
-        ],
-        cause,
-        limits: Vec::new(),
-    }
+/// What was before it need not be known of the ready replicas: beyond every window and age.
+fn ready_since_ms(input: &Input) -> i64 {
+    let spans = input.policy.metrics.iter().map(|metric| {
+        let evidence = &metric.evidence;
+        evidence.window_ms.max(0).saturating_add(evidence.max_age_ms.max(0).saturating_mul(2))
+    });
+    let longest_ms =
+        spans.max().unwrap_or(0).saturating_add(input.policy.interval_ms.max(0).saturating_mul(2));
+    input.now_ms.saturating_sub(longest_ms)
 }
 
 /// Bounds are the user's word, not evidence: they hold at once, whatever metrics, windows and rates say.
@@ -84,159 +90,104 @@ fn beyond_bounds(input: &Input) -> Option<Outcome> {
     let Policy { min_replicas: min, max_replicas: max, .. } = input.policy;
     let current = input.scale.spec_replicas;
     let (desired, kind, cause) = if current > max {
-        (max, LimitKind::TooManyReplicas, format!("{current} replicas are above maxReplicas, {max}"))
+        (max, LimitKind::TooManyReplicas, Cause::AboveMaximum)
     } else if current < min {
-        (min, LimitKind::TooFewReplicas, format!("{current} replicas are below minReplicas, {min}"))
+        (min, LimitKind::TooFewReplicas, Cause::BelowMinimum)
     } else {
         return None;
     };
-    Some(Outcome {
-        desired,
-        cause,
-        limits: vec![Limit { kind, from: current, to: desired }],
-        conditions: vec![conditions::got_scale(), conditions::limited(Some(kind))],
-    })
+    let limits = vec![Limit { kind, from: current, to: desired, wait: None }];
+    Some(Outcome { desired, cause, limits })
 }
 
 fn by_metrics(input: &Input, proposals: &Proposals, history: &mut History) -> Outcome {
     let current = input.scale.spec_replicas;
-    let would_lower = proposals.highest.as_ref().is_none_or(|(replicas, _)| *replicas < current);
-    if proposals.highest.is_none() || (proposals.blocked && would_lower) {
+    let held = |from: Option<i32>| {
         let kind = LimitKind::InsufficientEvidence;
-        let held_from = proposals.highest.as_ref().map(|(replicas, _)| *replicas);
-        return Outcome {
-            desired: current,
-            cause: conditions::cause_of_hold(proposals),
-            limits: held_from.map(|from| Limit { kind, from, to: current }).into_iter().collect(),
-            conditions: vec![
-                conditions::got_scale(),
-                conditions::active_or_failed(proposals, would_lower),
-                conditions::limited(Some(kind)),
-            ],
-        };
+        let limits = from.map(|from| Limit { kind, from, to: current, wait: None }).into_iter().collect();
+        Outcome { desired: current, cause: Cause::InsufficientEvidence, limits }
+    };
+    let Some((proposed, index)) = proposals.highest else { return held(None) };
+    if proposals.blocked && proposed < current {
+        return held(Some(proposed));
     }
-    let (proposed, metric) = proposals.highest.clone().unwrap_or((current, String::new()));
-    let (desired, steps) = normalize(input, proposed, proposals.evident, history);
+    let (desired, limits) = normalize(input, proposed, proposals, history);
     // Windows and rates cannot lower what was not proposed to be lowered; the rule does not lean on that.
     let desired = if proposals.blocked { desired.max(current) } else { desired };
-    let stabilized = steps.stabilized.as_ref();
-    let limited = steps.limited.as_ref();
-    Outcome {
-        desired,
-        cause: conditions::cause(input, proposals, (proposed, &metric), desired, limited.or(stabilized)),
-        conditions: vec![
-            conditions::able(stabilized.map(|limit| limit.kind)),
-            conditions::active_or_failed(proposals, would_lower),
-            conditions::limited(limited.map(|limit| limit.kind)),
-        ],
-        limits: stabilized.into_iter().chain(limited).cloned().collect(),
-    }
+    Outcome { desired, cause: Cause::Metric { index, replicas: proposed }, limits }
 }
 
-struct Steps {
-    stabilized: Option<Limit>,
-    limited: Option<Limit>,
-}
-
-/// Stabilization, rates, bounds.
-fn normalize(input: &Input, proposed: i32, is_evident: bool, history: &mut History) -> (i32, Steps) {
+/// Stabilization, support, rates, bounds.
+fn normalize(
+    input: &Input,
+    proposed: i32,
+    proposals: &Proposals,
+    history: &mut History,
+) -> (i32, Vec<Limit>) {
     let Policy { min_replicas: min, max_replicas: max, defaults, behavior, .. } = &input.policy;
     let current = input.scale.spec_replicas;
-    let behavior = behavior.as_ref().map(Behavior::with_defaults);
-
-    let windows = windows(&input.policy);
+    let (down_ms, up_ms) = input.policy.stabilization_ms();
+    let clock = history.clock(input.now_ms);
     let recommendations = history.recommendations.get_or_insert_default();
-    let (mut stabilized, mut stabilized_by) = match &behavior {
+    let (mut stabilized, mut stabilized_by) = match behavior {
         // The only window is the downscale one, whichever way the proposal points.
-        None => {
-            let stabilized = stabilize(recommendations, input.now_ms, windows.down_ms, proposed);
-            (stabilized, LimitKind::ScaleDownStabilized)
-        }
+        None => (stabilize(recommendations, clock, down_ms, proposed), LimitKind::ScaleDownStabilized),
         Some(_) => {
-            let up = proposed >= current;
-            let stabilized =
-                stabilize_with_behavior(recommendations, input.now_ms, windows, current, proposed);
-            (stabilized, if up { LimitKind::ScaleUpStabilized } else { LimitKind::ScaleDownStabilized })
+            let windows = Windows { up_ms, down_ms };
+            let is_up = proposed >= current;
+            let kind = if is_up { LimitKind::ScaleUpStabilized } else { LimitKind::ScaleDownStabilized };
+            (stabilize_with_behavior(recommendations, clock, windows, current, proposed), kind)
         }
     };
-    let support = history.support.get_or_insert_default();
     // Static fallbacks alone are the user's word and wait for nothing; a metric beside them may be a lie.
-    let supported = support.highest().filter(|_| is_evident).map_or(stabilized, |asked| asked.min(current));
-    if stabilized < supported {
+    let asked = history.support.as_ref().and_then(Support::highest).filter(|_| proposals.evident);
+    let mut wait = None;
+    if let Some(supported) = asked.map(|asked| asked.min(current)).filter(|asked| stabilized < *asked) {
+        wait = Some(how_long(input, history, supported.saturating_sub(1)));
         (stabilized, stabilized_by) = (supported, LimitKind::EvidenceTooShort);
     }
-    support.ask(proposed);
+    history.support.get_or_insert_default().ask(proposed);
+    let changes =
+        Changes { now_ms: input.now_ms, up: &history.scale_up_events, down: &history.scale_down_events };
     let (desired, limited_by) = match behavior {
         None => {
             let (factor, minimum) = (defaults.scale_up_limit_factor, defaults.scale_up_limit_minimum);
+            let start = saturate(changes.at_start_of_period(current, SYNC_PERIOD_S));
             // A factor below one must not turn a limit on raising into a reason to lower.
-            let up_limit = scale_up_limit_without_behavior(current, factor, minimum).max(current);
+            let up_limit = scale_up_limit_without_behavior(start, factor, minimum).max(current);
             limit(stabilized, *min, *max, up_limit)
         }
-        Some(Behavior { scale_up, scale_down }) => {
-            let (up, down) = (scale_up.unwrap_or_default(), scale_down.unwrap_or_default());
-            let changes = Changes {
-                now_ms: input.now_ms,
-                up: &history.scale_up_events,
-                down: &history.scale_down_events,
-            };
-            limit_with_behavior(stabilized, current, (*min, *max), (&up, &down), changes)
+        Some(behavior) => {
+            let rules = (&*behavior.raising(), &*behavior.lowering());
+            limit_with_behavior(stabilized, current, (*min, *max), rules, changes)
         }
     };
-    let changed = |kind, from, to| Limit { kind, from, to };
-    let steps = Steps {
-        stabilized: (stabilized != proposed).then(|| changed(stabilized_by, proposed, stabilized)),
-        limited: limited_by.map(|kind| changed(kind, stabilized, desired)),
-    };
+    let mut limits = Vec::new();
+    if stabilized != proposed {
+        limits.push(Limit { kind: stabilized_by, from: proposed, to: stabilized, wait });
+    }
+    limits.extend(limited_by.map(|kind| Limit { kind, from: stabilized, to: desired, wait: None }));
     // Both limits keep the bounds for every replica count within them; this says so for all inputs.
-    (desired.max(*min).min(*max), steps)
+    (desired.max(*min).min(*max), limits)
 }
 
-/// The windows in force.
-fn windows(policy: &Policy) -> Windows {
-    let behavior = policy.behavior.as_ref();
-    let window_ms = |rules: Option<&Rules>| {
-        rules.and_then(|rules| rules.stabilization_window_seconds).map(|seconds| i64::from(seconds) * 1000)
+/// How long until nothing above `replicas` counts as asked for, if samples go on coming.
+fn how_long(input: &Input, history: &History, replicas: i32) -> Wait {
+    let span_ms = history.support.as_ref().map_or(0, |support| support.left_ms(replicas));
+    let mut wait = Wait { left_ms: span_ms, why: WaitReason::BlindSpan };
+    let Some(reached_ms) = history.support.as_ref().and_then(|support| support.reached_ms) else {
+        return wait;
     };
-    Windows {
-        up_ms: window_ms(behavior.and_then(|b| b.scale_up.as_ref())).unwrap_or(0),
-        down_ms: window_ms(behavior.and_then(|b| b.scale_down.as_ref()))
-            .unwrap_or(policy.defaults.downscale_window_ms),
+    for (spec, known) in input.policy.metrics.iter().zip(&history.metrics) {
+        let Some(window) = spec.evidence.window(reached_ms) else { continue };
+        let Some(BlindSpan { from_ms, to_ms, .. }) = known.coverage.gap_at(window) else { continue };
+        let begins = from_ms.is_none_or(|from_ms| from_ms <= window.start_ms);
+        let until_ms = if begins || window.sums { window.start_ms } else { window.end_ms };
+        let left_ms = to_ms.saturating_sub(until_ms).saturating_add(span_ms);
+        if left_ms > wait.left_ms {
+            let why = if from_ms.is_none() { WaitReason::FirstSight } else { WaitReason::Gap };
+            wait = Wait { left_ms, why };
+        }
     }
-}
-
-impl Windows {
-    fn longest_ms(self) -> i64 {
-        self.up_ms.max(self.down_ms)
-    }
-}
-
-impl Policy {
-    /// Why nothing can be decided by this policy, if so: a contradiction that no evidence resolves.
-    #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        let Self { min_replicas: min, max_replicas: max, metrics, .. } = self;
-        if *min < 0 {
-            return Some(format!("minReplicas is {min}; make it 0 or more"));
-        }
-        if *max < 1 {
-            return Some(format!("maxReplicas is {max}; make it 1 or more"));
-        }
-        if min > max {
-            return Some(format!("minReplicas {min} is above maxReplicas {max}; swap or change them"));
-        }
-        if metrics.is_empty() {
-            return Some("metrics is empty; name at least one".to_owned());
-        }
-        for (index, metric) in metrics.iter().enumerate() {
-            let name = &metric.name;
-            if metric.target.milli() <= 0 {
-                return Some(format!("metric {name}'s target is not above zero; raise it"));
-            }
-            if metrics.iter().take(index).any(|other| &other.name == name) {
-                return Some(format!("two metrics are named {name}; rename one"));
-            }
-        }
-        None
-    }
+    wait
 }

@@ -1,248 +1,162 @@
 //! Whether an answer is good enough to lower on. Everything that speaks against it is named, not only the
 //! first thing.
+//!
+//! ```text
+//!  observation ─► values      at the settled time (may lower), at the evaluation time (may raise)
+//!              ─► samples     who is expected? how old, how far, how many pods?  ─► doubts
+//!                                │                                                  │ none that blinds
+//!                                ▼                                                  ▼
+//!                             next settled time                                  a blind span ends
+//! ```
 
-use std::fmt;
-
-use crate::decision::Doubt;
-use crate::input::{FailureKind, Observation, Reading};
+use crate::doubt::Doubt;
+use crate::history::MetricHistory;
+use crate::name::Name;
 use crate::number::Float;
+use crate::observation::{FailureKind, Observation, Reading, Samples};
 use crate::policy::{MetricSpec, Target};
-use crate::reasons;
+use crate::readiness::Readiness;
+use samples::{expect, look, vouch};
 
-/// How far a sample may be ahead of the evaluation before its cluster's clock counts as wrong, in
-/// milliseconds. Beyond it, a frozen cluster would look fresh for as long as its clock is ahead.
-const MAX_AHEAD_MS: i64 = 1_000;
+mod samples;
+
+/// What a querier puts before a remark on the query that is no gap in its answer.
+const INFO: &str = "PromQL info:";
+/// What a querier puts before a warning about the query, not about stores.
+const ANNOTATION: &str = "PromQL warning:";
+
+/// When and for whom is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment<'a> {
+    pub(crate) now_ms: i64,
+    /// Time between decisions; 0 if unknown.
+    pub(crate) interval_ms: i64,
+    /// Relative distance below a target that is left alone.
+    pub(crate) tolerance: f64,
+    /// The target's own cluster; empty if unknown.
+    pub(crate) cluster: &'a Name,
+    pub(crate) ready: &'a Readiness,
+}
+
+impl Moment<'_> {
+    /// How long ago a settled time may have been learned, in milliseconds: as old as samples may be, and two decisions,
+    /// one of which may have failed.
+    fn longest_behind_ms(self, spec: &MetricSpec) -> i64 {
+        spec.evidence.max_age_ms.max(0).saturating_add(self.interval_ms.max(0).saturating_mul(2))
+    }
+}
 
 /// What one observation is worth.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Judgement {
-    /// The value, whatever it is.
-    pub(crate) value: Option<Float>,
-    /// The value, if replicas can be computed from it: finite, not negative, the only one.
-    pub(crate) usable: Option<f64>,
+    /// The value at the settled time, if replicas can be computed from it: finite, not negative, the only one.
+    pub(crate) settled: Option<Value>,
+    /// The same at the evaluation time.
+    pub(crate) newest: Option<Value>,
+    /// A value to show where there is none to compute with.
+    pub(crate) shown: Option<Float>,
+    /// The time of the value that may lower, if samples have one.
+    pub(crate) reached_ms: Option<i64>,
     /// What speaks against lowering on it; empty is sufficient.
     pub(crate) doubts: Vec<Doubt>,
 }
 
-/// What an answer says about the samples of the last moments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// They are there.
-    Samples,
-    /// Some are missing, or may be.
-    Gap,
-    /// There was no answer, which says nothing: samples are collected all the same.
-    Nothing,
+/// A value that replicas can be computed from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Value {
+    pub(crate) value: f64,
+    /// The time that it is for.
+    pub(crate) at_ms: i64,
 }
 
-impl Judgement {
-    /// Whether the samples have a gap now.
-    pub(crate) fn seen(&self) -> Seen {
-        let is = |found: fn(&Doubt) -> bool| self.doubts.iter().any(found);
-        // First, since a querier that cannot be reached warns as well.
-        if is(|doubt| match doubt {
-            Doubt::Failed { kind, .. } => *kind != FailureKind::Empty,
-            doubt => *doubt == Doubt::NotObserved,
-        }) {
-            Seen::Nothing
-        } else if is(Doubt::is_gap) {
-            Seen::Gap
-        } else {
-            Seen::Samples
-        }
-    }
-}
-
-/// Judges the answer to `spec`'s query.
-pub(crate) fn judge(spec: &MetricSpec, observation: Option<&Observation>) -> Judgement {
+/// Judges the answer to `spec`'s query, and remembers what it tells of the samples.
+pub(crate) fn judge(
+    spec: &MetricSpec,
+    observation: Option<&Observation>,
+    known: &mut MetricHistory,
+    moment: Moment<'_>,
+) -> Judgement {
     let Some(observation) = observation else {
-        return Judgement { value: None, usable: None, doubts: vec![Doubt::NotObserved] };
+        return Judgement { doubts: vec![Doubt::NotObserved], ..Judgement::default() };
     };
     let mut doubts = Vec::new();
-    let value = match &observation.reading {
-        Reading::Failed { kind, message } => {
-            doubts.push(Doubt::Failed { kind: *kind, message: message.clone() });
-            None
-        }
-        Reading::Value(value) => {
-            doubts.extend(value_doubt(value.get(), observation.series_count));
-            Some(*value)
-        }
+    let newest = read(&observation.newest, spec);
+    let settled = observation.settled.as_ref().map(|settled| (settled.at_ms, read(&settled.reading, spec)));
+    // What may lower is what is judged; the newest value beside it need not be there yet.
+    if let Err(doubt) = settled.as_ref().map_or(&newest, |(_, value)| value) {
+        doubts.push(doubt.clone());
+    }
+    let mut judgement = Judgement {
+        shown: shown(observation),
+        newest: newest.ok().map(|value| Value { value, at_ms: moment.now_ms }),
+        settled: settled.as_ref().and_then(|(at_ms, value)| {
+            value.as_ref().ok().map(|value| Value { value: *value, at_ms: *at_ms })
+        }),
+        reached_ms: None,
+        doubts: Vec::new(),
     };
-    let mut usable = value.map(Float::get).filter(|_| doubts.is_empty());
-    // Without a value, ages say nothing that would help.
-    if value.is_some() && !observation.timeless {
-        let age_doubts = age_doubts(spec, observation);
-        // A stale ratio would be multiplied into the replicas that it already raised, again every tick, up
-        // to the maximum. A stale average asks for the same number each time and may still raise.
-        let is_old = age_doubts.iter().any(|doubt| !matches!(doubt, Doubt::ClusterMissing { .. }));
-        if is_old && matches!(spec.target, Target::Value { .. }) {
-            usable = None;
+    let settled_ms = settled.map(|(at_ms, _)| at_ms);
+    let mut seen = None;
+    match &observation.samples {
+        Samples::Timeless => known.settled_ms = None,
+        Samples::Unknown(message) => {
+            if doubts.is_empty() {
+                doubts.push(Doubt::EvidenceLost { message: message.clone() });
+            }
         }
-        doubts.extend(age_doubts);
+        Samples::Seen(selectors) => {
+            expect(spec, selectors, known, moment.now_ms);
+            let found = look(spec, selectors, settled_ms, known, moment, &mut doubts);
+            judgement.reached_ms = found.moves_on.then_some(settled_ms.unwrap_or(moment.now_ms));
+            known.settled_ms = found.slowest_ms.filter(|_| found.moves_on);
+            seen = Some((selectors, found));
+        }
     }
-    if let Some(first) = observation.warnings.first() {
-        doubts.push(Doubt::Warned { first: first.clone(), count: observation.warnings.len() as u64 });
+    doubts.extend(warned(observation));
+    // What was asked for long ago is no reason to raise while there is a value of now.
+    if doubts.iter().any(|doubt| matches!(doubt, Doubt::Outdated { .. })) {
+        judgement.settled = None;
     }
-    Judgement { value, usable, doubts }
+    // A stale ratio would be multiplied into the replicas that it already raised, again every tick, up to the
+    // maximum. A stale average asks for the same number each time and may still raise.
+    if matches!(spec.target, Target::Value { .. }) && doubts.iter().any(Doubt::is_of_age) {
+        (judgement.newest, judgement.settled) = (None, None);
+    }
+    let is_blind = doubts.iter().any(|doubt| doubt.standing().is_blind);
+    if let Some((selectors, found)) = seen.filter(|(_, found)| found.moves_on && !is_blind) {
+        vouch(spec, selectors, &found, known, moment, settled_ms);
+    }
+    judgement.doubts = doubts;
+    judgement
 }
 
-fn value_doubt(value: f64, series_count: u64) -> Option<Doubt> {
-    match series_count {
-        0 => Some(Doubt::Empty),
-        1 if !value.is_finite() => Some(Doubt::NotFinite),
-        1 if value < 0.0 => Some(Doubt::Negative),
-        1 => None,
-        count => Some(Doubt::ManySeries { count }),
+/// A reading as a number to compute with.
+fn read(reading: &Reading, spec: &MetricSpec) -> Result<f64, Doubt> {
+    match reading {
+        Reading::Failed { kind: FailureKind::Empty, .. } if spec.evidence.empty_is_zero => Ok(0.0),
+        Reading::Failed { kind, message } => Err(Doubt::Failed { kind: *kind, message: message.clone() }),
+        Reading::Value(value) if !value.get().is_finite() => Err(Doubt::NotFinite),
+        Reading::Value(value) if value.get() < 0.0 => Err(Doubt::Negative),
+        Reading::Value(value) => Ok(value.get()),
     }
 }
 
-fn age_doubts(spec: &MetricSpec, observation: &Observation) -> Vec<Doubt> {
-    let ages = &observation.newest_sample_age_ms;
-    let expected: Vec<&String> = if spec.evidence.clusters.is_empty() {
-        ages.keys().collect()
-    } else {
-        spec.evidence.clusters.iter().collect()
+fn shown(observation: &Observation) -> Option<Float> {
+    let value = |reading: &Reading| match reading {
+        Reading::Value(value) => Some(*value),
+        Reading::Failed { .. } => None,
     };
-    if expected.is_empty() {
-        return vec![Doubt::NoAge];
-    }
-    let max_age_ms = spec.evidence.max_age_ms;
-    expected
-        .into_iter()
-        .filter_map(|cluster| match ages.get(cluster).copied().flatten() {
-            None => Some(Doubt::ClusterMissing { cluster: cluster.clone() }),
-            Some(age_ms) if age_ms < -MAX_AHEAD_MS => {
-                Some(Doubt::FromTheFuture { cluster: cluster.clone(), ahead_ms: age_ms.saturating_neg() })
-            }
-            Some(age_ms) if age_ms > max_age_ms => {
-                Some(Doubt::Stale { cluster: cluster.clone(), age_ms, max_age_ms })
-            }
-            Some(_) => None,
-        })
-        .collect()
+    observation.settled.as_ref().and_then(|s| value(&s.reading)).or_else(|| value(&observation.newest))
 }
 
-impl Doubt {
-    /// Whether samples are missing, which a range window then holds for its whole width.
-    fn is_gap(&self) -> bool {
-        match self {
-            Self::Failed { kind, .. } => *kind == FailureKind::Empty,
-            Self::Empty
-            | Self::NoAge
-            | Self::ClusterMissing { .. }
-            | Self::Stale { .. }
-            | Self::FromTheFuture { .. }
-            | Self::Warned { .. } => true,
-            Self::NotObserved
-            | Self::ManySeries { .. }
-            | Self::NotFinite
-            | Self::Negative
-            | Self::NoneReady
-            | Self::Refilling { .. } => false,
-        }
-    }
-
-    /// The condition reason.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NotObserved => reasons::NOT_OBSERVED,
-            Self::Failed { kind: FailureKind::Empty, .. } | Self::Empty => reasons::EMPTY_RESULT,
-            Self::Failed { kind: FailureKind::ManySeries, .. } | Self::ManySeries { .. } => {
-                reasons::MANY_SERIES
-            }
-            Self::Failed { kind: FailureKind::NotANumber, .. } | Self::NotFinite => reasons::NOT_A_NUMBER,
-            Self::Failed { .. } => reasons::QUERY_FAILED,
-            Self::Negative => reasons::NEGATIVE_VALUE,
-            Self::NoAge | Self::ClusterMissing { .. } => reasons::CLUSTERS_MISSING,
-            Self::Stale { .. } | Self::FromTheFuture { .. } => reasons::STALE_SAMPLES,
-            Self::Warned { .. } => reasons::QUERY_WARNINGS,
-            Self::NoneReady => reasons::NO_READY_REPLICAS,
-            Self::Refilling { .. } => reasons::WINDOW_REFILLING,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn cure(&self) -> &'static str {
-        match self {
-            Self::NotObserved => "report this to the controller's authors",
-            Self::Failed { kind, .. } => match kind {
-                FailureKind::Unreachable => "check the querier's address and that it runs",
-                FailureKind::Timeout => "make the query cheaper or the deadline longer",
-                FailureKind::BadQuery => "correct the query",
-                FailureKind::Execution => "look at the querier's log",
-                FailureKind::BadResponse => "check that the address is a Prometheus HTTP API",
-                FailureKind::Empty => Self::Empty.cure(),
-                FailureKind::ManySeries => Self::ManySeries { count: 0 }.cure(),
-                FailureKind::NotANumber => Self::NotFinite.cure(),
-                FailureKind::Other => "look at the controller's log",
-            },
-            Self::Empty => "check the query's labels, and that the workload is scraped",
-            Self::ManySeries { .. } => "aggregate the query to one series, for example with sum()",
-            Self::NotFinite => "guard the query against division by zero",
-            Self::Negative => "correct the query: demand cannot be negative",
-            Self::NoAge | Self::ClusterMissing { .. } => "check that cluster's scrape, receive and store",
-            Self::Stale { .. } => "check that cluster's scrape, or raise evidence.maxAge",
-            Self::FromTheFuture { .. } => "check that cluster's clock",
-            Self::Warned { .. } => "check the querier's stores",
-            Self::NoneReady => "check why no replica becomes ready",
-            Self::Refilling { .. } => "wait, or shorten the query's range",
-        }
-    }
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotObserved => f.write_str("it was not observed"),
-            Self::Failed { kind, message } => write!(f, "its query failed ({kind:?}): {message}"),
-            Self::Empty => f.write_str("its query returned no series"),
-            Self::ManySeries { count } => write!(f, "its query returned {count} series instead of one"),
-            Self::NotFinite => f.write_str("its value is not a finite number"),
-            Self::Negative => f.write_str("its value is negative"),
-            Self::NoAge => f.write_str("no cluster's newest sample is known"),
-            Self::ClusterMissing { cluster } => write!(f, "cluster {cluster} has no sample in the answer"),
-            Self::Stale { cluster, age_ms, max_age_ms } => write!(
-                f,
-                "cluster {cluster}'s newest sample is {} old, more than {}",
-                seconds(*age_ms),
-                seconds(*max_age_ms)
-            ),
-            Self::FromTheFuture { cluster, ahead_ms } => {
-                write!(f, "cluster {cluster}'s newest sample is {} in the future", seconds(*ahead_ms))
-            }
-            Self::Warned { first, count: 1 } => write!(f, "the querier warned: {first}"),
-            Self::Warned { first, count } => {
-                write!(f, "the querier warned: {first} (and {} more)", count.saturating_sub(1))
-            }
-            Self::NoneReady => f.write_str("no replica is ready for its ratio to multiply"),
-            Self::Refilling { left_ms } => {
-                write!(f, "its window refills for another {} after the gap", seconds(*left_ms))
-            }
-        }
-    }
-}
-
-/// Milliseconds as seconds with at most one decimal.
-pub(crate) fn seconds(ms: i64) -> String {
-    let tenths = i128::from(ms) / 100;
-    let (sign, tenths) = if tenths < 0 { ("-", -tenths) } else { ("", tenths) };
-    match (tenths / 10, tenths % 10) {
-        (whole, 0) => format!("{sign}{whole}s"),
-        (whole, tenth) => format!("{sign}{whole}.{tenth}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn seconds_are_short() {
-        for (ms, text) in
-            [(0, "0s"), (999, "0.9s"), (20_000, "20s"), (-1_500, "-1.5s"), (i64::MIN, "-9223372036854775.8s")]
-        {
-            assert_eq!(super::seconds(ms), text);
-        }
-    }
+/// What the querier said beside its values. Infos are none of it: Thanos and old Prometheus put them among warnings.
+fn warned(observation: &Observation) -> impl Iterator<Item = Doubt> {
+    let warnings = observation.warnings.iter().filter(|warning| !warning.starts_with(INFO));
+    let annotated = warnings.clone().find(|warning| warning.starts_with(ANNOTATION));
+    let mut others = warnings.filter(|warning| !warning.starts_with(ANNOTATION));
+    let warned =
+        others.next().map(|first| Doubt::Warned { first: first.clone(), count: 1 + others.count() as u64 });
+    let incomplete = observation.incomplete.as_ref().map(|said| Doubt::Incomplete { said: said.clone() });
+    let annotated = annotated.map(|first| Doubt::Annotated { first: first.clone() });
+    warned.into_iter().chain(incomplete).chain(annotated)
 }

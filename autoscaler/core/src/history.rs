@@ -1,96 +1,164 @@
-//! What one decision hands to the next: recommendations, written changes, since when evidence is
-//! insufficient, and what it supported.
-
-use std::collections::BTreeMap;
+//! What one decision hands to the next: recommendations, written changes, ready replicas, what evidence supported,
+//! and of each metric whose samples are expected and until when they were vouched for.
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Seen;
-use crate::normalize::store_scale_event;
+use crate::behavior::Behavior;
+use crate::coverage::Coverage;
+use crate::name::Name;
+use crate::normalize::{Clock, store_scale_event};
+use crate::past::{Recommendation, ScaleEvent};
 use crate::policy::{MetricSpec, Policy};
+use crate::readiness::Readiness;
 use crate::support::Support;
 
-/// What one decision hands to the next. Unknown fields are skipped: the first records have one more.
+/// How far a sample may be ahead of the evaluation before its cluster's clock counts as wrong, in
+/// milliseconds. Beyond it, a frozen cluster would look fresh for as long as its clock is ahead.
+pub const MAX_AHEAD_MS: i64 = 1_000;
+
+/// What one decision hands to the next. Whoever decides may change, as long as this is handed on; what is lost of
+/// it holds for a window and no longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct History {
     /// Proposals of late, for the stabilization windows; `None` before the first decision.
     pub recommendations: Option<Vec<Recommendation>>,
+    /// Time spent holding for want of evidence, in milliseconds: it makes no recommendation older.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held_ms: i64,
+    /// When was decided last, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_ms: Option<i64>,
     /// Raises that were written, for the rate policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scale_up_events: Vec<ScaleEvent>,
     /// Lowerings that were written, for the rate policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scale_down_events: Vec<ScaleEvent>,
-    /// By metric, when its evidence became insufficient (milliseconds since the epoch).
-    pub insufficient_since_ms: BTreeMap<String, i64>,
-    /// By metric with a gap in its samples, since when its window has been filling again (milliseconds since
-    /// the epoch); `None` while the gap lasts.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub refilling_since_ms: BTreeMap<String, Option<i64>>,
+    /// How many replicas were ready when.
+    #[serde(skip_serializing_if = "is_unseen")]
+    pub ready: Readiness,
     /// What sufficient evidence has asked for lately; `None` before the first decision.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub support: Option<Support>,
+    /// One entry a metric, in the policy's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricHistory>,
 }
 
-/// One remembered proposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Recommendation {
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// What was proposed, before stabilization and limits.
-    pub replicas: i32,
+/// What is remembered of one metric's evidence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct MetricHistory {
+    /// The metric's name.
+    pub name: Name,
+    /// The query's revision; another one has other samples.
+    #[serde(skip_serializing_if = "is_none")]
+    pub revision: u64,
+    /// Since when it may not lower, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insufficient_since_ms: Option<i64>,
+    /// Since when its evidence is missing, in milliseconds since the epoch: the fallback's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_since_ms: Option<i64>,
+    /// The time that the next query's settled value is for, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_ms: Option<i64>,
+    /// Who answered, or must.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<KnownCluster>,
+    /// The selectors, by bit, whose series carried the target's pods.
+    #[serde(skip_serializing_if = "is_none")]
+    pub pods_seen: u64,
+    /// For which times it cannot be vouched that samples were there.
+    #[serde(skip_serializing_if = "is_watched")]
+    pub coverage: Coverage,
 }
 
-/// One written change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A cluster that answered once, or that the policy names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ScaleEvent {
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// By how many replicas, without sign.
-    pub change: i32,
-    /// Older than the longest period, so its slot may be used again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub outdated: bool,
+pub struct KnownCluster {
+    /// The cluster label's value.
+    pub name: Name,
+    /// When it last answered, in milliseconds since the epoch.
+    pub seen_ms: i64,
+    /// Until when each of its series had samples at the last sound tick, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest_ms: Option<i64>,
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
+}
+
+fn is_none(bits: &u64) -> bool {
+    *bits == 0
+}
+
+fn is_unseen(ready: &Readiness) -> bool {
+    ready.changes().is_empty()
+}
+
+fn is_watched(coverage: &Coverage) -> bool {
+    coverage.spans().is_empty()
+}
+
+impl MetricHistory {
+    /// Nothing is known of `spec`'s samples yet.
+    #[must_use]
+    pub fn new(spec: &MetricSpec) -> Self {
+        Self { name: spec.name.clone(), revision: spec.revision, ..Self::default() }
+    }
 }
 
 impl History {
-    /// Remembers a change that was written to the target, for the rate policies. A write that failed is not
-    /// reported, so it uses up no rate. Without behaviour there are no rates, and nothing is kept.
-    pub fn record_written(&mut self, policy: &Policy, now_ms: i64, from: i32, to: i32) {
-        let Some(behavior) = &policy.behavior else { return };
-        let behavior = behavior.with_defaults();
-        let (events, rules) = if to > from {
-            (&mut self.scale_up_events, behavior.scale_up)
-        } else {
-            (&mut self.scale_down_events, behavior.scale_down)
-        };
-        let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
-        store_scale_event(events, &rules.unwrap_or_default(), now_ms, change);
+    /// The time that the next query of `metric` should ask the settled value for, in milliseconds since the epoch;
+    /// `None` if there is none yet, or no samples that move on.
+    #[must_use]
+    pub fn settled_ms(&self, metric: &str) -> Option<i64> {
+        self.metrics.iter().find(|known| known.name == *metric)?.settled_ms
     }
 
-    /// How long the metric's range window still holds the end of a gap, in milliseconds. A gap's end is the
-    /// first decision without one, since samples may have come back just before it.
-    pub(crate) fn refill(&mut self, metric: &MetricSpec, now_ms: i64, seen: Seen) -> Option<i64> {
-        let window_ms = metric.evidence.window_ms;
-        if window_ms <= 0 {
-            self.refilling_since_ms.remove(&metric.name);
-            return None;
+    /// Remembers a change that was written to the target, for the rate policies. A write that failed is not
+    /// reported, so it uses up no rate.
+    pub fn record_written(&mut self, policy: &Policy, now_ms: i64, from: i32, to: i32) {
+        // Without behaviour one raise counts for as long as the API's default policies look back.
+        let default = Behavior::default();
+        let behavior = policy.behavior.as_ref().unwrap_or(&default);
+        let (events, rules) = if to > from {
+            (&mut self.scale_up_events, behavior.raising())
+        } else {
+            (&mut self.scale_down_events, behavior.lowering())
+        };
+        let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
+        store_scale_event(events, &rules, now_ms, change);
+    }
+
+    /// One entry a metric of `policy`, in its order; what is known of others is forgotten.
+    pub(crate) fn align_with(&mut self, policy: &Policy) {
+        let is_same = |(known, spec): (&MetricHistory, &MetricSpec)| {
+            known.name == spec.name && known.revision == spec.revision
+        };
+        if self.metrics.len() == policy.metrics.len() && self.metrics.iter().zip(&policy.metrics).all(is_same)
+        {
+            return;
         }
-        if seen == Seen::Gap {
-            self.refilling_since_ms.insert(metric.name.clone(), None);
-            return None;
-        }
-        let since_ms = self.refilling_since_ms.get_mut(&metric.name)?;
-        if since_ms.is_none() && seen == Seen::Nothing {
-            return None;
-        }
-        let passed_ms = now_ms.saturating_sub(*since_ms.get_or_insert(now_ms));
-        if passed_ms >= window_ms {
-            self.refilling_since_ms.remove(&metric.name);
-            return None;
-        }
-        Some(window_ms.saturating_sub(passed_ms))
+        let mut before = std::mem::take(&mut self.metrics);
+        let aligned = policy.metrics.iter().map(|spec| {
+            let mut found = before.iter_mut().find(|known| known.name == spec.name);
+            match found.as_mut() {
+                Some(known) if known.revision == spec.revision => std::mem::take(*known),
+                // Another query, but the evidence is missing for as long.
+                Some(known) => MetricHistory {
+                    insufficient_since_ms: known.insufficient_since_ms,
+                    missing_since_ms: known.missing_since_ms,
+                    ..MetricHistory::new(spec)
+                },
+                None => MetricHistory::new(spec),
+            }
+        });
+        self.metrics = aligned.collect();
     }
 
     /// Moves what is dated after `now_ms` to `now_ms`. After a clock was set back, such entries would hold
@@ -102,10 +170,27 @@ impl History {
         for event in self.scale_up_events.iter_mut().chain(&mut self.scale_down_events) {
             event.at_ms = event.at_ms.min(now_ms);
         }
-        let refilling_since_ms = self.refilling_since_ms.values_mut().flatten();
-        for since_ms in self.insufficient_since_ms.values_mut().chain(refilling_since_ms) {
-            *since_ms = (*since_ms).min(now_ms);
+        self.ready.clamp_to(now_ms);
+        self.decided_ms = self.decided_ms.map(|at_ms| at_ms.min(now_ms));
+        for known in &mut self.metrics {
+            for since_ms in [&mut known.insufficient_since_ms, &mut known.missing_since_ms] {
+                *since_ms = since_ms.map(|since_ms| since_ms.min(now_ms));
+            }
+            let newest_ms = now_ms.saturating_add(MAX_AHEAD_MS);
+            for cluster in &mut known.clusters {
+                cluster.seen_ms = cluster.seen_ms.min(now_ms);
+                cluster.slowest_ms = cluster.slowest_ms.map(|at_ms| at_ms.min(newest_ms));
+            }
+            known.coverage.clamp_to(newest_ms);
         }
+        if let Some(support) = &mut self.support {
+            support.clamp_to(now_ms.saturating_add(MAX_AHEAD_MS));
+        }
+    }
+
+    /// The clock that recommendations are counted by.
+    pub(crate) fn clock(&self, now_ms: i64) -> Clock {
+        Clock { now_ms, held_ms: self.held_ms }
     }
 
     /// Forgets recommendations that cannot matter again: older than the longest window, or outlived by a
@@ -113,28 +198,31 @@ impl History {
     /// windows look only at the highest and the lowest and always end now; keeps records small however short
     /// the interval and however long the window.
     pub(crate) fn compact(&mut self, now_ms: i64, longest_window_ms: i64) {
+        let held_ms = self.held_ms;
         let Some(recommendations) = &mut self.recommendations else { return };
         let cutoff = now_ms.saturating_sub(longest_window_ms);
-        recommendations.sort_by_key(|rec| rec.at_ms);
+        if !recommendations.is_sorted_by_key(|rec| rec.at_ms) {
+            recommendations.sort_by_key(|rec| rec.at_ms);
+        }
         let (mut highest, mut lowest) = (None, None);
-        let mut kept: Vec<_> = recommendations
-            .iter()
-            .rev()
-            .filter(|rec| {
-                let is_highest = highest.is_none_or(|highest| rec.replicas > highest);
-                let is_lowest = lowest.is_none_or(|lowest| rec.replicas < lowest);
-                if is_highest {
-                    highest = Some(rec.replicas);
-                }
-                if is_lowest {
-                    lowest = Some(rec.replicas);
-                }
-                rec.at_ms >= cutoff && (is_highest || is_lowest)
-            })
-            .copied()
-            .collect();
-        kept.reverse();
-        *recommendations = kept;
+        // From the newest to the oldest.
+        let mut kept = recommendations.len();
+        for index in (0..recommendations.len()).rev() {
+            let Some(rec) = recommendations.get(index).copied() else { continue };
+            let is_highest = highest.is_none_or(|highest| rec.replicas > highest);
+            let is_lowest = lowest.is_none_or(|lowest| rec.replicas < lowest);
+            if is_highest {
+                highest = Some(rec.replicas);
+            }
+            if is_lowest {
+                lowest = Some(rec.replicas);
+            }
+            if rec.counted_ms(held_ms) >= cutoff && (is_highest || is_lowest) {
+                kept -= 1;
+                recommendations.swap(kept, index);
+            }
+        }
+        recommendations.drain(..kept);
     }
 }
 

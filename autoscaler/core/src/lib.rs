@@ -3,46 +3,52 @@
 //! ```text
 //!  Input {policy, scale, observations, history, now}
 //!    │
-//!    ├─► evidence    is each answer fresh, complete, one finite number? what speaks against it?
-//!    ├─► replicas    value ÷ target, tolerance                          per metric
+//!    ├─► evidence    what are the values, at the settled time and now? what speaks against them? who is missing?
+//!    ├─► replicas    value ÷ target, tolerance                          per metric, both values: the higher counts
 //!    ├─► proposals   what may be counted: insufficient only if it raises; fallbacks; the highest wins
 //!    ├─► normalize   stabilization windows ─► support ─► rate policies ─► bounds
 //!    ▼
-//!  Decision {desired, write, cause, limits, conditions, verdicts, next history} ─► Record ─► replay
+//!  Decision {desired, write, cause, limits, verdicts, next history} ─► Record ─► replay
+//!    └─► conditions, cause, explain: words, made when somebody asks
 //! ```
 //!
 //! # Invariants
 //!
-//! - [`decide`] is total and deterministic: any input gives a decision, the same input the same bytes. No
+//! - [`decide()`] is total and deterministic: any input gives a decision, the same input the same bytes. No
 //!   clock, no I/O, no randomness, no hash order; floats are compared and stored by their bits.
 //! - Replicas within the bounds are never lowered while any metric's evidence is insufficient, except by a
-//!   [`FallbackBehavior::Static`] that the user wrote down.
+//!   fallback that the user wrote down and that may ([`FallbackBehavior::may_lower`]).
 //! - What is written is within `minReplicas..=maxReplicas`.
 //! - Everything that a decision depends on is in its [`Input`]; what the next one needs is in
 //!   [`Decision::history`].
 //!
 //! # The order of things
 //!
-//! 1. **First sight.** Without a history, the replicas found count as a recommendation and as asked for: a
-//!    restarted controller lowers nothing for one window nor before evidence supports it (6), which is longer
-//!    than a gap just before it can stay in any value. Rate history is lost, as it is upstream.
+//! 1. **First sight.** Without a history, the replicas found count as a recommendation and as asked for, and no
+//!    sample before was watched: a restarted controller lowers nothing for one stabilization window, nor before
+//!    the query's window has passed its start. Rate history is lost, as it is upstream.
 //! 2. **What is not for metrics to say.** A policy that contradicts itself ([`Policy::problem`]) and a paused
 //!    one change nothing; zero replicas with `minReplicas` above zero mean that somebody switched scaling off;
 //!    replicas beyond the bounds go to the bound at once, past metrics, windows and rates, for bounds are the
 //!    user's word and not evidence.
-//! 3. **Evidence.** A metric's answer is sufficient if it is one series, finite, not negative, without
-//!    warnings, and every expected cluster's newest sample is at most `maxAge` old. Anything else is a named
-//!    [`Doubt`], with its cure. After missing samples the metric stays insufficient for as long as its range
-//!    window holds the gap ([`Doubt::Refilling`]); a failed query says nothing about samples and refills nothing.
+//! 3. **Evidence.** An answer has two values: one at the evaluation time, which may only raise, and one at the
+//!    settled time ([`History::settled_ms`]), up to which every expected cluster's samples had arrived; that one may
+//!    lower. Sufficient is: one series, finite, not negative, nothing warned of, every expected cluster (and of
+//!    the target's own, every ready pod) with samples at most `maxAge` old that reach the settled time. Anything
+//!    else is a named [`Doubt`], with its cure. Who answered once is expected.
 //! 4. **Proposals.** `AverageValue`: `⌈value ÷ target⌉`, unless `value ÷ (target × status.replicas)` is within
-//!    tolerance. `Value`: `⌈value ÷ target × ready⌉`, unless the ratio is within tolerance. The highest wins.
-//!    Insufficient metrics are counted only where they raise, or through their [`Fallback`] once it is due.
+//!    tolerance. `Value`: `⌈value ÷ target × ready⌉`, unless the ratio is within tolerance, with the replicas that
+//!    were ready on average while it was measured. The highest wins. Insufficient metrics are counted only where
+//!    they raise, or through their [`Fallback`] once it is due; fallbacks count time in which evidence is missing.
 //! 5. **Holding.** If an insufficient metric forbids lowering and the highest proposal would lower, or there is
-//!    none, replicas stay.
-//! 6. **Support.** Replicas fall only to what sufficient evidence has asked for throughout the time for which
-//!    a cut could go unnoticed ([`support`]): `maxAge`, the query's range window and one interval. Static
-//!    fallbacks wait for it only while a metric beside them has sufficient evidence, which may be such a cut.
-//! 7. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]).
+//!    none, replicas stay ([`Wish::Hold`], which is not to wish for what is there).
+//! 6. **Support.** Replicas fall only to what sufficient evidence has asked for throughout the longest time for
+//!    which nobody can vouch that samples were there ([`coverage`]), and not while the query's window begins in a gap
+//!    ([`support`]). Static fallbacks wait for it only while a metric beside them has sufficient evidence.
+//! 7. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]); time spent holding
+//!    for want of evidence makes no recommendation older.
+//!
+//! The reasons are in `docs/decisions/001` and `004`.
 //!
 //! # Where this departs from the HPA
 //!
@@ -51,11 +57,14 @@
 //! upstream's answer is unsafe:
 //!
 //! - a negative value is no evidence; upstream takes a negative average for an overflow and goes to the maximum;
-//! - an average within tolerance never asks for less than what is already ordered; upstream answers with
-//!   `status.replicas`, and so takes back a raise whose replicas have not appeared yet;
+//! - a value within tolerance asks for what is ordered; upstream answers an average with `status.replicas`, and so
+//!   orders a rollout's surge, or takes back a raise whose replicas have not appeared yet;
+//! - a ratio multiplies the replicas that were ready while it was measured, and not those that it raised since;
 //! - a ratio does not multiply zero ready replicas, and one above its target never lowers; upstream goes to the
 //!   minimum when readiness breaks, and takes replicas from a busy workload whose replicas are starting;
 //! - a stale ratio does not raise: it would multiply what it already raised, every tick. Stale averages may;
+//! - without `behavior`, a raise is limited by upstream's sync period of 15 s and not by the evaluation, and written
+//!   changes are remembered for it;
 //! - sums, changes and casts saturate, where upstream's wrap or are undefined;
 //! - an empty list of rate policies allows no change in its direction, whatever `selectPolicy` says;
 //! - what is dated after now, because a clock was set back, counts as now;
@@ -63,35 +72,52 @@
 //!
 //! # Modules in reading order
 //!
-//! [`input`] and [`policy`] with [`behavior`]; `decide`; `evidence`, [`replicas`], `proposals`;
-//! [`normalize`], [`support`], [`history`]; [`decision`], `conditions`, [`reasons`], `explain`; [`record`], [`number`].
+//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`observation`], [`input`]; `decide`;
+//! [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `proposals`, [`verdict`]; [`past`], [`limit`],
+//! [`normalize`], [`support`], [`history`]; [`decision`], `explain`; [`record`].
 
 pub mod behavior;
-mod conditions;
+pub mod coverage;
 mod decide;
 pub mod decision;
+pub mod doubt;
 mod evidence;
 mod explain;
 pub mod history;
 pub mod input;
+pub mod limit;
+pub mod name;
 pub mod normalize;
 pub mod number;
+pub mod observation;
+pub mod past;
 pub mod policy;
 mod proposals;
+pub mod readiness;
 pub mod reasons;
 pub mod record;
 pub mod replicas;
 pub mod support;
+pub mod verdict;
 
 pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
+pub use coverage::{BlindSpan, Coverage, Window};
 pub use decide::decide;
-pub use decision::{Condition, ConditionType, Decision, Doubt, Evidence, Limit, LimitKind, Verdict};
+pub use decision::{Cause, Condition, ConditionType, Decision, Wish};
+pub use doubt::Doubt;
 pub use explain::explain;
-pub use history::{History, Recommendation, ScaleEvent};
-pub use input::{FailureKind, Input, Observation, Reading, Scale};
+pub use history::{History, KnownCluster, MAX_AHEAD_MS, MetricHistory};
+pub use input::{Input, Scale};
+pub use limit::{Limit, LimitKind, Wait, WaitReason};
+pub use name::Name;
 pub use number::Float;
+pub use observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled};
+pub use past::{Recommendation, ScaleEvent};
 pub use policy::{
-    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, Policy, Target,
+    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, PodEvidence,
+    Policy, Problem, Target,
 };
-pub use record::{Record, RecordError, Replay, canonical_json, replay};
+pub use readiness::{Readiness, Ready};
+pub use record::{Older, Record, RecordError, Recorded, Replay, canonical_json, replay};
 pub use support::{Ask, Support};
+pub use verdict::{Evidence, Verdict};

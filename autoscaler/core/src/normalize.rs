@@ -9,19 +9,30 @@
 //! Where upstream's 32-bit sums would wrap, these are wider and saturate.
 
 use crate::behavior::{RateKind, Rules, SelectPolicy};
-use crate::decision::LimitKind;
-use crate::history::{Recommendation, ScaleEvent};
+use crate::limit::LimitKind;
+use crate::past::{Recommendation, ScaleEvent};
+
+/// What recommendations are counted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// In milliseconds since the epoch.
+    pub now_ms: i64,
+    /// Milliseconds spent holding for want of evidence, which the scale-down window leaves out; upstream has no
+    /// such time.
+    pub held_ms: i64,
+}
 
 /// Highest recommendation of the window; remembers `desired` (`stabilizeRecommendation`).
 pub fn stabilize(
     recommendations: &mut Vec<Recommendation>,
-    now_ms: i64,
+    clock: Clock,
     window_ms: i64,
     desired: i32,
 ) -> i32 {
-    let cutoff = now_ms.saturating_sub(window_ms);
-    let highest = recommendations.iter().filter(|rec| rec.at_ms >= cutoff).map(|rec| rec.replicas).max();
-    remember(recommendations, |rec| rec.at_ms < cutoff, now_ms, desired);
+    let cutoff = clock.now_ms.saturating_sub(window_ms);
+    let is_recent = |rec: &Recommendation| rec.counted_ms(clock.held_ms) >= cutoff;
+    let highest = recommendations.iter().filter(|rec| is_recent(rec)).map(|rec| rec.replicas).max();
+    remember(recommendations, |rec| !is_recent(rec), clock, desired);
     desired.max(highest.unwrap_or(desired))
 }
 
@@ -29,23 +40,25 @@ pub fn stabilize(
 /// remembers `desired` (`stabilizeRecommendationWithBehaviors`).
 pub fn stabilize_with_behavior(
     recommendations: &mut Vec<Recommendation>,
-    now_ms: i64,
+    clock: Clock,
     windows: Windows,
     current: i32,
     desired: i32,
 ) -> i32 {
-    let up_cutoff = now_ms.saturating_sub(windows.up_ms);
-    let down_cutoff = now_ms.saturating_sub(windows.down_ms);
+    let up_cutoff = clock.now_ms.saturating_sub(windows.up_ms);
+    let down_cutoff = clock.now_ms.saturating_sub(windows.down_ms);
     let (mut lowest, mut highest) = (desired, desired);
     for rec in recommendations.iter() {
         if rec.at_ms > up_cutoff {
             lowest = lowest.min(rec.replicas);
         }
-        if rec.at_ms > down_cutoff {
+        if rec.counted_ms(clock.held_ms) > down_cutoff {
             highest = highest.max(rec.replicas);
         }
     }
-    remember(recommendations, |rec| rec.at_ms < up_cutoff && rec.at_ms < down_cutoff, now_ms, desired);
+    let is_obsolete =
+        |rec: &Recommendation| rec.at_ms < up_cutoff && rec.counted_ms(clock.held_ms) < down_cutoff;
+    remember(recommendations, is_obsolete, clock, desired);
     // Not `clamp`: upstream's order decides if ever lowest > highest.
     current.max(lowest).min(highest)
 }
@@ -63,10 +76,10 @@ pub struct Windows {
 fn remember(
     recommendations: &mut Vec<Recommendation>,
     obsolete: impl Fn(&Recommendation) -> bool,
-    now_ms: i64,
+    clock: Clock,
     replicas: i32,
 ) {
-    let fresh = Recommendation { at_ms: now_ms, replicas };
+    let fresh = Recommendation { at_ms: clock.now_ms, replicas, held_ms: clock.held_ms };
     match recommendations.iter_mut().rev().find(|rec| obsolete(rec)) {
         Some(slot) => *slot = fresh,
         None => recommendations.push(fresh),
@@ -89,7 +102,8 @@ pub fn limit(desired: i32, min: i32, max: i32, up_limit: i32) -> (i32, Option<Li
     }
 }
 
-/// The most that one sync may raise to where there is no behaviour (`calculateScaleUpLimit`).
+/// The most that one sync period may raise to where there is no behaviour (`calculateScaleUpLimit`), from the
+/// replicas at its start.
 #[must_use]
 pub fn scale_up_limit_without_behavior(current: i32, factor: i32, minimum: i32) -> i32 {
     current.saturating_mul(factor).max(minimum)
@@ -170,9 +184,18 @@ pub fn scale_down_limit(current: i32, rules: &Rules, changes: Changes<'_>) -> i3
     }
 }
 
+impl Windows {
+    /// The longer one.
+    #[must_use]
+    pub fn longest_ms(self) -> i64 {
+        self.up_ms.max(self.down_ms)
+    }
+}
+
 impl Changes<'_> {
     /// The replicas when the period began, as far as written changes tell.
-    fn at_start_of_period(self, current: i32, period_seconds: i32) -> i64 {
+    #[must_use]
+    pub fn at_start_of_period(self, current: i32, period_seconds: i32) -> i64 {
         i64::from(current)
             .saturating_sub(change_in_period(self.up, self.now_ms, period_seconds))
             .saturating_add(change_in_period(self.down, self.now_ms, period_seconds))
@@ -201,6 +224,8 @@ pub fn store_scale_event(events: &mut Vec<ScaleEvent>, rules: &Rules, now_ms: i6
     }
 }
 
-fn saturate(replicas: i64) -> i32 {
+/// Into the range of replica counts.
+#[must_use]
+pub fn saturate(replicas: i64) -> i32 {
     replicas.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }

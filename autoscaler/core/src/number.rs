@@ -43,6 +43,16 @@ pub(crate) fn short(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// For sentences: milliseconds as seconds with at most one decimal.
+pub(crate) fn seconds(ms: i64) -> String {
+    let tenths = i128::from(ms) / 100;
+    let (sign, tenths) = if tenths < 0 { ("-", -tenths) } else { ("", tenths) };
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{sign}{whole}s"),
+        (whole, tenth) => format!("{sign}{whole}.{tenth}s"),
+    }
+}
+
 impl From<f64> for Float {
     fn from(value: f64) -> Self {
         Self::new(value)
@@ -140,6 +150,15 @@ mod tests {
             (f64::INFINITY, "+Inf"),
         ] {
             assert_eq!(short(value), text);
+        }
+    }
+
+    #[test]
+    fn seconds_are_short() {
+        for (ms, text) in
+            [(0, "0s"), (999, "0.9s"), (20_000, "20s"), (-1_500, "-1.5s"), (i64::MIN, "-9223372036854775.8s")]
+        {
+            assert_eq!(seconds(ms), text);
         }
     }
 

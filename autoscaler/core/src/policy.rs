@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::behavior::Behavior;
+use crate::behavior::{Behavior, Rules};
+use crate::name::Name;
 use crate::number::Float;
 
-/// Oldest acceptable sample where a policy names no `maxAge`, in milliseconds: four scrapes at the usual
-/// fifteen seconds.
-pub const DEFAULT_MAX_AGE_MS: i64 = 60_000;
+mod evidence;
+mod fallback;
+
+pub use evidence::{DEFAULT_MAX_AGE_MS, EvidenceSpec, PodEvidence};
+pub use fallback::{Fallback, FallbackBehavior};
 
 /// One scaling policy, as far as the decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,100 @@ pub struct Policy {
 
 fn is_zero(ms: &i64) -> bool {
     *ms == 0
+}
+
+impl Policy {
+    /// The behaviour's tolerances, else the controller's: below the target, above it.
+    #[must_use]
+    pub fn tolerances(&self) -> (f64, f64) {
+        let of = |rules: Option<&Rules>| {
+            rules.and_then(|rules| rules.tolerance).unwrap_or(self.defaults.tolerance).get()
+        };
+        let behavior = self.behavior.as_ref();
+        (of(behavior.and_then(|b| b.scale_down.as_ref())), of(behavior.and_then(|b| b.scale_up.as_ref())))
+    }
+
+    /// How far back recommendations count, in milliseconds: for lowering, for raising.
+    #[must_use]
+    pub fn stabilization_ms(&self) -> (i64, i64) {
+        let behavior = self.behavior.as_ref();
+        let of = |rules: Option<&Rules>| {
+            let seconds = rules.and_then(|rules| rules.stabilization_window_seconds);
+            seconds.map(|seconds| i64::from(seconds) * 1000)
+        };
+        let down_ms = of(behavior.and_then(|b| b.scale_down.as_ref()));
+        let up_ms = of(behavior.and_then(|b| b.scale_up.as_ref()));
+        (down_ms.unwrap_or(self.defaults.downscale_window_ms), up_ms.unwrap_or(0))
+    }
+
+    /// Why nothing can be decided by this policy, if so: a contradiction that no evidence resolves.
+    #[must_use]
+    pub fn problem(&self) -> Option<Problem> {
+        let Self { min_replicas: min, max_replicas: max, metrics, .. } = self;
+        if *min < 0 {
+            return Some(Problem::MinNegative { min: *min });
+        }
+        if *max < 1 {
+            return Some(Problem::MaxTooSmall { max: *max });
+        }
+        if min > max {
+            return Some(Problem::Bounds { min: *min, max: *max });
+        }
+        if metrics.is_empty() {
+            return Some(Problem::NoMetrics);
+        }
+        metrics.iter().enumerate().find_map(|(index, metric)| {
+            let before = metrics.get(..index).unwrap_or_default();
+            if metric.target.milli() <= 0 {
+                Some(Problem::Target { metric: metric.name.clone() })
+            } else if before.iter().any(|other| other.name == metric.name) {
+                Some(Problem::TwiceNamed { metric: metric.name.clone() })
+            } else {
+                None
+            }
+        })
+    }
+}
+
+/// A contradiction in a policy, with its cure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Problem {
+    /// Fewer than no replicas.
+    #[error("minReplicas is {min}; make it 0 or more")]
+    MinNegative {
+        /// As written.
+        min: i32,
+    },
+    /// Never a replica.
+    #[error("maxReplicas is {max}; make it 1 or more")]
+    MaxTooSmall {
+        /// As written.
+        max: i32,
+    },
+    /// The bounds exclude each other.
+    #[error("minReplicas {min} is above maxReplicas {max}; swap or change them")]
+    Bounds {
+        /// As written.
+        min: i32,
+        /// As written.
+        max: i32,
+    },
+    /// Nothing to decide by.
+    #[error("metrics is empty; name at least one")]
+    NoMetrics,
+    /// Nothing to hold a value to.
+    #[error("metric {metric}'s target is not above zero; raise it")]
+    Target {
+        /// Which.
+        metric: Name,
+    },
+    /// Observations could not be told apart.
+    #[error("two metrics are named {metric}; rename one")]
+    TwiceNamed {
+        /// Which.
+        metric: Name,
+    },
 }
 
 /// Whether a decision is written to the target.
@@ -77,13 +174,28 @@ impl Default for Defaults {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSpec {
     /// Unique within the policy; observations and histories are found by it.
-    pub name: String,
+    pub name: Name,
+    /// A number that changes when the query does: what was learned of other samples is then forgotten.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub revision: u64,
     /// What the value is held to.
     pub target: Target,
     /// What a complete answer is.
     pub evidence: EvidenceSpec,
     /// What to do when complete answers stay away.
     pub fallback: Option<Fallback>,
+}
+
+impl MetricSpec {
+    /// The longest blind span that is no gap, in milliseconds: as long as samples may be old, or a window long where
+    /// clusters' series are `skew_ms` apart, and three decisions, one of which may have failed or come late.
+    #[must_use]
+    pub fn longest_ordinary_ms(&self, interval_ms: i64, skew_ms: i64) -> i64 {
+        let window_ms = self.evidence.window_ms;
+        let window_ms = if window_ms > 0 { window_ms.saturating_add(skew_ms.max(0)) } else { i64::MAX };
+        let age_ms = self.evidence.max_age_ms.max(0).min(window_ms);
+        age_ms.saturating_add(interval_ms.max(0).saturating_mul(3))
+    }
 }
 
 /// What a metric's value is held to, in thousandths (`Quantity.MilliValue`).
@@ -114,47 +226,6 @@ impl Target {
     }
 }
 
-/// What makes an answer complete enough to lower replicas on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EvidenceSpec {
-    /// Oldest acceptable newest sample per cluster, in milliseconds, inclusive.
-    pub max_age_ms: i64,
-    /// Clusters that must all have answered. Empty: whichever answered, and at least one.
-    pub clusters: Vec<String>,
-    /// How far back the query reads from its evaluation time, ranges of subqueries included, in milliseconds:
-    /// how long a gap in the samples stays in the value. 0 for queries that read only the newest samples.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub window_ms: i64,
-}
-
-impl Default for EvidenceSpec {
-    fn default() -> Self {
-        Self { max_age_ms: DEFAULT_MAX_AGE_MS, clusters: Vec::new(), window_ms: 0 }
-    }
-}
-
-/// What a metric proposes once its evidence has been insufficient for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Fallback {
-    /// How long evidence must have been insufficient, in milliseconds.
-    pub after_ms: i64,
-    /// What is proposed; bounds, windows and rates still apply.
-    pub replicas: i32,
-    /// When it is proposed.
-    pub behavior: FallbackBehavior,
-}
-
-/// When a fallback's replicas are proposed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FallbackBehavior {
-    /// Only if that raises: the metric still blocks scale-down.
-    #[default]
-    IfHigher,
-    /// Always. The one way to go down without evidence, and only because the user wrote it down; it needs
-    /// every insufficient metric of the policy to have such a fallback in force.
-    Static,
-    /// Propose what there is: hold, and say that it is deliberate.
-    CurrentReplicas,
+fn is_none(revision: &u64) -> bool {
+    *revision == 0
 }

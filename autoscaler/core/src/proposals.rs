@@ -1,155 +1,182 @@
 //! From evidence to one number: each metric's verdict, and the highest of what may be counted.
 //!
 //! ```text
-//!  observation ─► judge ─► value ─► replicas ─┐
-//!                   │                         ├─► counted ─► highest, and whether lowering is blocked
-//!                   └─► doubts ─► fallback ───┘
+//!  observation ─► judge ─► settled value ─► replicas ─┐
+//!                   │  └─► newest value ──► replicas ─┴ max ─► proposal ─┐
+//!                   │                                                    ├─► counted ─► highest, and
+//!                   └─► doubts ─► fallback ──────────────────────────────┘   whether lowering is blocked
 //! ```
 //!
 //! The rule of this crate is kept here: what an insufficient metric asks for is counted only where it raises,
 //! and while there is one, nothing is lowered.
 
-use crate::behavior::Rules;
-use crate::decision::{Doubt, Evidence, Verdict};
-use crate::evidence::judge;
-use crate::history::History;
-use crate::input::Input;
-use crate::policy::{FallbackBehavior, MetricSpec, Policy, Target};
+use crate::doubt::Doubt;
+use crate::evidence::{Moment, Value, judge};
+use crate::history::{History, MetricHistory};
+use crate::input::{Input, Scale};
+use crate::observation::Observation;
+use crate::policy::{MetricSpec, Target};
+use crate::readiness::Readiness;
 use crate::replicas::{Answer, Tolerances, replicas, to_milli};
+use crate::support::Step;
+use crate::verdict::{Evidence, Verdict};
 
 /// All metrics' verdicts, and what they come to.
 #[derive(Clone, Debug)]
 pub(crate) struct Proposals {
     /// In the policy's order.
     pub(crate) verdicts: Vec<Verdict>,
-    /// The highest counted proposal, and the first metric that made it.
-    pub(crate) highest: Option<(i32, String)>,
+    /// The highest counted proposal, and the index of the first metric that made it.
+    pub(crate) highest: Option<(i32, usize)>,
     /// An insufficient metric forbids lowering.
     pub(crate) blocked: bool,
     /// Some metric's evidence is sufficient: not all that is proposed is the user's word.
     pub(crate) evident: bool,
+    /// How far the evidence reaches.
+    pub(crate) step: Step,
 }
 
-/// Judges every metric; updates since when each is insufficient.
+/// Judges every metric; updates what is remembered of each, which has to be in the policy's order.
 pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
     let policy = &input.policy;
-    let tolerances = tolerances(policy);
-    let is_named = |name: &String| policy.metrics.iter().any(|metric| &metric.name == name);
-    history.insufficient_since_ms.retain(|name, _| is_named(name));
-    history.refilling_since_ms.retain(|name, _| is_named(name));
-
-    let mut blocked = false;
-    let mut verdicts = Vec::with_capacity(policy.metrics.len());
-    for spec in &policy.metrics {
-        let verdict = verdict(input, spec, tolerances, history);
-        let chosen = spec.fallback.as_ref().is_some_and(|f| f.behavior == FallbackBehavior::Static);
-        blocked |= verdict.evidence.is_insufficient() && !(chosen && verdict.fallback.is_some());
-        verdicts.push(verdict);
-    }
-    let mut highest: Option<(i32, String)> = None;
-    for verdict in &verdicts {
+    let (down, up) = policy.tolerances();
+    let moment = Moment {
+        now_ms: input.now_ms,
+        interval_ms: policy.interval_ms,
+        tolerance: down,
+        cluster: &input.cluster,
+        ready: &history.ready,
+    };
+    let mut all = Proposals {
+        verdicts: Vec::with_capacity(policy.metrics.len()),
+        highest: None,
+        blocked: false,
+        evident: false,
+        step: Step { reached_ms: None, in_gap: false, interval_ms: policy.interval_ms.max(0), span_ms: 0 },
+    };
+    for (index, (spec, known)) in policy.metrics.iter().zip(&mut history.metrics).enumerate() {
+        let in_place = input.observations.get(index).filter(|seen| seen.name == spec.name);
+        let observation = in_place.or_else(|| input.observations.iter().find(|seen| seen.name == spec.name));
+        let tolerances = Tolerances { down, up };
+        let (verdict, reached_ms) = verdict(&input.scale, spec, observation, known, moment, tolerances);
+        all.blocked |= verdict.blocks_lowering(spec);
         if let Some(counted) = verdict.counted
-            && highest.as_ref().is_none_or(|(replicas, _)| counted > *replicas)
+            && all.highest.is_none_or(|(highest, _)| counted > highest)
         {
-            highest = Some((counted, verdict.name.clone()));
+            all.highest = Some((counted, index));
         }
+        if !verdict.evidence.is_insufficient() {
+            all.lean_on(spec, known, reached_ms, down);
+        }
+        all.verdicts.push(verdict);
     }
-    let evident = verdicts.iter().any(|verdict| !verdict.evidence.is_insufficient());
-    Proposals { verdicts, highest, blocked, evident }
+    if all.evident && !all.blocked {
+        // Values without a time of their own are of now.
+        all.step.reached_ms.get_or_insert(input.now_ms);
+    } else {
+        all.step.reached_ms = None;
+    }
+    all
 }
 
-fn verdict(input: &Input, spec: &MetricSpec, tolerances: Tolerances, history: &mut History) -> Verdict {
-    let scale = &input.scale;
-    let current = scale.spec_replicas;
-    let mut judgement = judge(spec, input.observations.iter().find(|seen| seen.name == spec.name));
-    if let Some(left_ms) = history.refill(spec, input.now_ms, judgement.seen()) {
-        judgement.doubts.push(Doubt::Refilling { left_ms });
+impl Proposals {
+    /// Takes in how far a metric's sufficient evidence reaches.
+    fn lean_on(&mut self, spec: &MetricSpec, known: &MetricHistory, reached_ms: Option<i64>, tolerance: f64) {
+        self.evident = true;
+        let Some(reached_ms) = reached_ms else { return };
+        let step = &mut self.step;
+        step.reached_ms = Some(step.reached_ms.map_or(reached_ms, |before_ms| before_ms.min(reached_ms)));
+        let window_ms = spec.evidence.window_ms.max(0);
+        let window = spec.evidence.window(reached_ms);
+        step.in_gap |= window.is_some_and(|w| known.coverage.gap_at(w).is_some());
+        let longest_ms = known.coverage.longest_hidden_ms();
+        // What sums over its window is low for all of it, unless by too little to matter.
+        let matters = spec.evidence.tolerable_lag_ms(tolerance).is_some_and(|most_ms| longest_ms > most_ms);
+        let hidden_ms =
+            if spec.evidence.sums_over_window && matters { window_ms } else { longest_ms.min(window_ms) };
+        step.span_ms = step.span_ms.max(hidden_ms.saturating_add(step.interval_ms));
     }
-    let answer = judgement.usable.map(|value| replicas(to_milli(value), spec.target, scale, tolerances));
-    let proposal = match answer {
-        None => None,
-        Some(Answer::NoneReady) => {
-            judgement.doubts.push(Doubt::NoneReady);
-            None
+}
+
+/// One metric's verdict, and the time of the value that may lower.
+fn verdict(
+    scale: &Scale,
+    spec: &MetricSpec,
+    observation: Option<&Observation>,
+    known: &mut MetricHistory,
+    moment: Moment<'_>,
+    tolerances: Tolerances,
+) -> (Verdict, Option<i64>) {
+    let current = scale.spec_replicas;
+    let mut judgement = judge(spec, observation, known, moment);
+    let ask = |value: Value| ask(value, spec, scale, moment.ready, tolerances);
+    let asked = [judgement.settled, judgement.newest].map(|value| value.map(|value| (value, ask(value))));
+    if asked.iter().flatten().any(|(_, answer)| *answer == Answer::NoneReady) {
+        judgement.doubts.push(Doubt::NoneReady);
+    }
+    let mut best: Option<(Value, i32)> = None;
+    for (value, answer) in asked.into_iter().flatten() {
+        let replicas = match answer {
+            Answer::NoneReady => continue,
+            // "Leave things alone" is what is ordered: neither a surge nor a lagging status change that.
+            Answer::WithinTolerance => current,
+            Answer::Replicas(replicas) => above_target(spec, value.value, replicas, current),
+        };
+        if best.is_none_or(|(_, most)| replicas > most) {
+            best = Some((value, replicas));
         }
-        Some(Answer::WithinTolerance) => Some(unchanged(spec, input)),
-        Some(Answer::Replicas(replicas)) => Some(above_target(spec, judgement.usable, replicas, current)),
-    };
+    }
+    let proposal = best.map(|(_, replicas)| replicas);
+    let shown = best.map(|(value, _)| value).or(judgement.settled).or(judgement.newest);
     let mut verdict = Verdict {
         name: spec.name.clone(),
-        value: judgement.value,
+        value: shown.map(|value| value.value.into()).or(judgement.shown),
+        value_ms: shown.map(|value| value.at_ms),
         evidence: Evidence::Sufficient,
         proposal,
         fallback: None,
         counted: proposal,
     };
-    if judgement.doubts.is_empty() {
-        history.insufficient_since_ms.remove(&spec.name);
+    if judgement.doubts.iter().any(|doubt| doubt.standing().is_missing) {
+        let since_ms = *known.missing_since_ms.get_or_insert(moment.now_ms);
+        let missing_ms = moment.now_ms.saturating_sub(since_ms);
+        let fallback = spec.fallback.as_ref().filter(|fallback| missing_ms >= fallback.after_ms);
+        let replicas = fallback.and_then(|fallback| fallback.behavior.proposes(fallback.replicas, current));
+        // The user's word stands in for what is missing, and never for fresh samples that ask for more.
+        let is_old = judgement.doubts.iter().any(Doubt::is_of_age);
+        verdict.fallback =
+            replicas.map(|replicas| replicas.max(proposal.filter(|_| !is_old).unwrap_or(replicas)));
     } else {
-        let since_ms = *history.insufficient_since_ms.entry(spec.name.clone()).or_insert(input.now_ms);
-        verdict.fallback = fallback(spec, input.now_ms.saturating_sub(since_ms), current);
+        known.missing_since_ms = None;
+    }
+    if judgement.doubts.is_empty() {
+        known.insufficient_since_ms = None;
+    } else {
+        let since_ms = *known.insufficient_since_ms.get_or_insert(moment.now_ms);
         verdict.evidence = Evidence::Insufficient { doubts: judgement.doubts, since_ms };
         verdict.counted = proposal.filter(|proposal| *proposal > current).max(verdict.fallback);
     }
-    verdict
+    (verdict, judgement.reached_ms)
+}
+
+/// What one value asks for. A ratio multiplies the replicas that it was measured on: those that were ready on
+/// average over its window.
+fn ask(value: Value, spec: &MetricSpec, scale: &Scale, ready: &Readiness, tolerances: Tolerances) -> Answer {
+    let ready = match spec.target {
+        Target::AverageValue { .. } => 0.0,
+        Target::Value { .. } => {
+            let window_ms = spec.evidence.window_ms.max(0);
+            ready.average(value.at_ms.saturating_sub(window_ms), value.at_ms)
+        }
+    };
+    replicas(to_milli(value.value), spec.target, scale, ready, tolerances)
 }
 
 /// A ratio above one multiplies only the ready replicas, so while others start or fail it may ask for fewer
 /// than there are. What is above its target never lowers.
-fn above_target(spec: &MetricSpec, value: Option<f64>, replicas: i32, current: i32) -> i32 {
-    match (spec.target, value) {
-        (Target::Value { value_milli }, Some(value)) if to_milli(value) > value_milli => {
-            replicas.max(current)
-        }
-        _ => replicas,
-    }
-}
-
-/// What "leave things alone" comes to. Upstream answers an average with `status.replicas`; while new replicas
-/// have not reached the status, that would take back the raise that ordered them, so it is never less than
-/// what is ordered.
-fn unchanged(spec: &MetricSpec, input: &Input) -> i32 {
+fn above_target(spec: &MetricSpec, value: f64, replicas: i32, current: i32) -> i32 {
     match spec.target {
-        Target::Value { .. } => input.scale.spec_replicas,
-        Target::AverageValue { .. } => input.scale.status_replicas.max(input.scale.spec_replicas),
-    }
-}
-
-/// What the fallback proposes, if evidence has been insufficient for long enough.
-fn fallback(spec: &MetricSpec, insufficient_ms: i64, current: i32) -> Option<i32> {
-    let fallback = spec.fallback.as_ref().filter(|fallback| insufficient_ms >= fallback.after_ms)?;
-    match fallback.behavior {
-        FallbackBehavior::IfHigher => Some(fallback.replicas).filter(|replicas| *replicas > current),
-        FallbackBehavior::Static => Some(fallback.replicas),
-        FallbackBehavior::CurrentReplicas => Some(current),
-    }
-}
-
-/// The behaviour's tolerance in each direction, else the controller's.
-fn tolerances(policy: &Policy) -> Tolerances {
-    let behavior = policy.behavior.as_ref();
-    let or_default = |rules: Option<&Rules>| {
-        rules.and_then(|rules| rules.tolerance).unwrap_or(policy.defaults.tolerance).get()
-    };
-    Tolerances {
-        down: or_default(behavior.and_then(|behavior| behavior.scale_down.as_ref())),
-        up: or_default(behavior.and_then(|behavior| behavior.scale_up.as_ref())),
-    }
-}
-
-impl Evidence {
-    /// Whether it may only hold or raise.
-    #[must_use]
-    pub fn is_insufficient(&self) -> bool {
-        matches!(self, Self::Insufficient { .. })
-    }
-
-    /// What speaks against lowering on it; empty if sufficient.
-    #[must_use]
-    pub fn doubts(&self) -> &[Doubt] {
-        match self {
-            Self::Sufficient => &[],
-            Self::Insufficient { doubts, .. } => doubts,
-        }
+        Target::Value { value_milli } if to_milli(value) > value_milli => replicas.max(current),
+        _ => replicas,
     }
 }

@@ -49,14 +49,18 @@ pub const MANY_SERIES: &str = "ManySeries";
 pub const NOT_A_NUMBER: &str = "NotANumber";
 /// Ours: a query returned less than zero.
 pub const NEGATIVE_VALUE: &str = "NegativeValue";
-/// Ours: an expected cluster has no sample in the answer, or no cluster has.
+/// Ours: an expected cluster, or a selector, has no sample in the answer.
 pub const CLUSTERS_MISSING: &str = "ClustersMissing";
 /// Ours: a cluster's newest sample is too old, or from the future.
 pub const STALE_SAMPLES: &str = "StaleSamples";
 /// Ours: the querier warned that its answer is partial.
 pub const QUERY_WARNINGS: &str = "QueryWarnings";
-/// Ours: a query's range window still holds a gap that is over.
-pub const WINDOW_REFILLING: &str = "WindowRefilling";
+/// Ours: of a cluster's pods, some that should have samples have none.
+pub const PODS_MISSING: &str = "PodsMissing";
+/// Ours: the querier warned of the query, not of its samples.
+pub const QUERY_ANNOTATED: &str = "QueryAnnotated";
+/// Ours: samples are still on their way to the time that was evaluated.
+pub const NOT_SETTLED: &str = "NotSettled";
 /// Ours: a ratio has no ready replicas to multiply.
 pub const NO_READY_REPLICAS: &str = "NoReadyReplicas";
 

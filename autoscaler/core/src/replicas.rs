@@ -34,12 +34,19 @@ pub enum Answer {
     NoneReady,
 }
 
-/// What a value asks for (`GetExternalMetricReplicas`, `GetExternalPerPodMetricReplicas`).
+/// What a value asks for (`GetExternalMetricReplicas`, `GetExternalPerPodMetricReplicas`). `ready` is how many
+/// replicas were ready on average while the value was measured; upstream takes those that are ready now.
 ///
 /// One deviation: upstream lets a ratio multiply zero ready replicas, so that an outage of readiness scales
 /// down to the minimum; here that is [`Answer::NoneReady`].
 #[must_use]
-pub fn replicas(value_milli: i64, target: Target, scale: &Scale, tolerances: Tolerances) -> Answer {
+pub fn replicas(
+    value_milli: i64,
+    target: Target,
+    scale: &Scale,
+    ready: f64,
+    tolerances: Tolerances,
+) -> Answer {
     let usage = value_milli as f64;
     match target {
         Target::Value { value_milli } => {
@@ -48,10 +55,10 @@ pub fn replicas(value_milli: i64, target: Target, scale: &Scale, tolerances: Tol
                 Answer::Replicas(ratio.ceil() as i32)
             } else if tolerances.is_within(ratio) {
                 Answer::WithinTolerance
-            } else if scale.ready_replicas <= 0 {
+            } else if ready <= 0.0 {
                 Answer::NoneReady
             } else {
-                Answer::Replicas((ratio * f64::from(scale.ready_replicas)).ceil() as i32)
+                Answer::Replicas((ratio * ready).ceil() as i32)
             }
         }
         Target::AverageValue { average_value_milli } => {
@@ -108,7 +115,7 @@ mod tests {
             (3, value, scale(0, 0, 0), Answer::Replicas(3)),
         ] {
             assert_eq!(
-                replicas(milli, target, &scale, TEN_PERCENT),
+                replicas(milli, target, &scale, f64::from(scale.ready_replicas), TEN_PERCENT),
                 expected,
                 "{milli} {target:?} {scale:?}"
             );

@@ -1,31 +1,36 @@
-//! How long sufficient evidence has supported a lowering.
+//! What sufficient evidence has asked for lately, by the clock of its samples.
 //!
 //! ```text
-//!  samples    ──────────┐ cut            ┌───────── back
-//!  value      ──────────╲________________╱╌╌╌╌╌╌╌╌╌           low until the range window is full again
-//!  evidence   sufficient…│…maxAge…│insufficient│refilling│sufficient
-//!  clock      ───────────────────►│ stands still         │───►
+//!  samples    ──────────┐ gap            ┌───────────────────────────
+//!  window        [──────────]        [──────────]      [──────────]
+//!  clock      ─────────►│ no new samples  │ begins in the gap │─────►
 //! ```
 //!
-//! A cut is noticed only when the newest sample is older than `maxAge`; until then the value falls on evidence
-//! that looks sufficient, and a cut shorter than that is never noticed. Such a lie lasts at most `maxAge`, one
-//! decision and the query's range window. So replicas fall only to what was asked for throughout that span,
-//! counted on a clock that runs while evidence is sufficient: a gap cannot outlast what was asked before it.
+//! An ask is as young as the samples are that came since: not while none come, nor while the window begins in a
+//! gap, when nothing can be learned. Replicas fall only to the highest ask of the last [`Support::span_ms`]: as
+//! long as a gap may hide in a blind span, and one decision.
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Policy;
-
-/// What was asked for lately, by a clock that runs only on sufficient evidence.
+/// What was asked for lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Support {
-    /// The clock, in milliseconds of sufficient evidence.
+    /// The clock, in milliseconds of samples that lowerings may lean on.
     pub clock_ms: i64,
-    /// The decision before, in milliseconds since the epoch.
-    pub decided_ms: Option<i64>,
+    /// The time of the last value that could lower, in milliseconds since the epoch.
+    pub reached_ms: Option<i64>,
+    /// For how much longer than the clock went decisions were made on sufficient evidence, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub credit_ms: i64,
+    /// How far back asks count, in milliseconds of the clock.
+    pub span_ms: i64,
     /// Oldest first, each lower than the one before: others can no longer matter. The last one is in force.
     pub asked: Vec<Ask>,
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 /// Replicas that were asked for.
@@ -38,28 +43,51 @@ pub struct Ask {
     pub replicas: i32,
 }
 
+/// How far the clock goes, and how far back asks count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// The time of the value that may lower; `None`: none may at this tick.
+    pub(crate) reached_ms: Option<i64>,
+    /// The window begins in a gap.
+    pub(crate) in_gap: bool,
+    /// Time between decisions; 0 if unknown.
+    pub(crate) interval_ms: i64,
+    /// How far back asks count.
+    pub(crate) span_ms: i64,
+}
+
 impl Support {
     /// Nothing is known but the replicas that were found.
     pub(crate) fn first_sight(replicas: i32) -> Self {
         Self { asked: vec![Ask { until_ms: 0, replicas }], ..Self::default() }
     }
 
-    /// Advances the clock if at `now_ms` every metric's evidence is sufficient or its static fallback in
-    /// force, by at most one interval: what a stalled controller did not see supports nothing.
-    pub(crate) fn advance(&mut self, policy: &Policy, now_ms: i64, may_lower: bool) {
-        let before_ms = self.decided_ms.replace(now_ms).unwrap_or(now_ms);
-        if may_lower {
-            let most_ms = if policy.interval_ms > 0 { policy.interval_ms } else { i64::MAX };
-            let passed_ms = now_ms.saturating_sub(before_ms).clamp(0, most_ms);
-            self.clock_ms = self.clock_ms.saturating_add(passed_ms);
-        }
+    /// Advances the clock to the time of a value that may lower. At a tick without one nothing is learned, and
+    /// nothing grows old.
+    pub(crate) fn advance(&mut self, step: Step) {
+        let Some(reached_ms) = step.reached_ms else { return };
+        let before_ms = self.reached_ms.unwrap_or(reached_ms);
+        let passed_ms = reached_ms.saturating_sub(before_ms).max(0);
+        // At most an interval a decision: what was not looked at makes no ask older.
+        let passed_ms = if step.interval_ms > 0 {
+            self.credit_ms = self.credit_ms.saturating_add(step.interval_ms);
+            passed_ms.min(self.credit_ms)
+        } else {
+            passed_ms
+        };
+        self.credit_ms = self.credit_ms.saturating_sub(passed_ms).max(0);
+        let passed_ms = if step.in_gap { 0 } else { passed_ms };
+        self.clock_ms = self.clock_ms.saturating_add(passed_ms);
+        self.reached_ms = Some(reached_ms.max(before_ms));
         for ask in &mut self.asked {
             ask.until_ms = ask.until_ms.min(self.clock_ms);
         }
         if let Some(in_force) = self.asked.last_mut() {
             in_force.until_ms = self.clock_ms;
         }
-        let cutoff_ms = self.clock_ms.saturating_sub(policy.support_ms());
+        // What was asked for while the window began in a span may be low; the span counts on while that is young.
+        self.span_ms = step.span_ms.max(self.span_ms.saturating_sub(passed_ms));
+        let cutoff_ms = self.clock_ms.saturating_sub(self.span_ms);
         self.asked.retain(|ask| ask.until_ms > cutoff_ms);
     }
 
@@ -73,19 +101,15 @@ impl Support {
     pub(crate) fn highest(&self) -> Option<i32> {
         self.asked.iter().map(|ask| ask.replicas).max()
     }
-}
 
-impl Policy {
-    /// How long sufficient evidence must have supported a lowering, in milliseconds: the longest that a cut
-    /// can stay in a value without being noticed. Zero if no metric has an age or a window.
-    #[must_use]
-    pub fn support_ms(&self) -> i64 {
-        let longest_lie = |evidence: &crate::policy::EvidenceSpec| {
-            evidence.max_age_ms.max(0).saturating_add(evidence.window_ms.max(0))
-        };
-        match self.metrics.iter().map(|metric| longest_lie(&metric.evidence)).max() {
-            None | Some(0) => 0,
-            Some(longest_ms) => longest_ms.saturating_add(self.interval_ms.max(0)),
-        }
+    /// How long until nothing above `replicas` was asked for within the span, in milliseconds of the clock.
+    pub(crate) fn left_ms(&self, replicas: i32) -> i64 {
+        let above = self.asked.iter().filter(|ask| ask.replicas > replicas).map(|ask| ask.until_ms).max();
+        let until_ms = above.map_or(self.clock_ms, |until_ms| until_ms.saturating_add(self.span_ms));
+        until_ms.saturating_sub(self.clock_ms).max(0)
+    }
+
+    pub(crate) fn clamp_to(&mut self, now_ms: i64) {
+        self.reached_ms = self.reached_ms.map(|reached_ms| reached_ms.min(now_ms));
     }
 }

@@ -2,11 +2,17 @@
 
 #[path = "decisions/build.rs"]
 mod build;
-#[path = "decisions/cuts.rs"]
-mod cuts;
+#[path = "decisions/cases.rs"]
+mod cases;
 #[path = "decisions/properties.rs"]
 mod properties;
 #[path = "decisions/scenarios.rs"]
 mod scenarios;
 #[path = "decisions/sequences.rs"]
 mod sequences;
+#[path = "decisions/waits.rs"]
+mod waits;
+#[path = "decisions/world.rs"]
+mod world;
+#[path = "decisions/worlds.rs"]
+mod worlds;

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use autoscaler_core::{
-    Behavior, Defaults, EvidenceSpec, Float, MetricSpec, Mode, Observation, Policy, Reading, Rules,
+    Behavior, ClusterSamples, Defaults, EvidenceSpec, Float, MetricSpec, Mode, Observation, Policy, Reading,
+    Rules, Samples, SelectorSamples, Settled,
 };
 use autoscaler_engine::effect::{Query, What};
 use autoscaler_engine::objects::{Kind, Name, Question, SeenPolicy, Target, TargetKey, Terms};
@@ -34,12 +35,14 @@ fn key(n: usize) -> TargetKey {
 
 fn policy(n: usize, metrics: usize) -> SeenPolicy {
     let metric = |m: usize| MetricSpec {
-        name: format!("metric-{m}"),
+        name: format!("metric-{m}").into(),
+        revision: 0,
         target: autoscaler_core::Target::AverageValue { average_value_milli: 50_000 },
         evidence: EvidenceSpec {
             max_age_ms: 20_000,
-            clusters: CLUSTERS.map(str::to_owned).to_vec(),
+            clusters: CLUSTERS.map(Into::into).to_vec(),
             window_ms: 30_000,
+            ..EvidenceSpec::default()
         },
         fallback: None,
     };
@@ -141,13 +144,26 @@ impl Bed {
         let second = self.now_ms / 1_000;
         let changes = (query.policy.name.len() as u64 + query.id) % 20 == second % 20;
         let value = if changes { 50.0 * (4 + (second + query.id) % 8) as f64 } else { 390.0 };
+        let reading = Reading::Value(Float::new(value));
+        let newest_ms = query.at_ms - 900;
+        let clusters = CLUSTERS.map(|cluster| ClusterSamples {
+            cluster: cluster.into(),
+            newest_ms,
+            slowest_ms: Some(newest_ms),
+            pods: 0,
+            silent_pods: 0,
+        });
         Observation {
-            name: String::new(),
-            reading: Reading::Value(Float::new(value)),
-            series_count: 1,
-            newest_sample_age_ms: CLUSTERS.map(|c| (c.to_owned(), Some(900))).into(),
-            timeless: false,
+            name: autoscaler_core::Name::default(),
+            newest: reading.clone(),
+            settled: query.settled_ms.map(|at_ms| Settled { at_ms, reading }),
+            samples: Samples::Seen(vec![SelectorSamples {
+                selector: "requests".into(),
+                pinned: false,
+                clusters: clusters.into(),
+            }]),
             warnings: Vec::new(),
+            incomplete: None,
         }
     }
 

@@ -8,6 +8,8 @@ use crate::{pool, writer};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Config {
+    /// What each cluster is called in the metrics, by its number; one that is not here has no name.
+    pub clusters: Vec<String>,
     /// Among how many shards the policies of a cluster are divided; the same in every process.
     pub shards: u16,
     /// How long a query may take from its start, in milliseconds.
@@ -31,6 +33,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            clusters: Vec::new(),
             shards: 1,
             query_timeout_ms: 3_000,
             write_timeout_ms: 5_000,

@@ -61,6 +61,9 @@ pub struct Query {
     pub source: String,
     /// The evaluation time, milliseconds since the Unix epoch; the same for all metrics of one evaluation.
     pub at_ms: i64,
+    /// The time that its settled value is for, milliseconds since the Unix epoch; `None`: none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_ms: Option<i64>,
     /// How long it may take from now on, in milliseconds.
     pub deadline_ms: u64,
 }
@@ -206,7 +209,7 @@ pub struct Decided {
     pub evidence: String,
     /// Whether the evidence would allow fewer replicas.
     pub sufficient: bool,
-    /// By metric, the age of the newest sample of the cluster that lags most, in milliseconds.
+    /// By metric, the age of the slowest series' newest sample of the cluster that lags most, in milliseconds.
     pub ages_ms: Vec<(String, Option<i64>)>,
     /// The ring's version, where there is a ring.
     pub ring_version: Option<i64>,

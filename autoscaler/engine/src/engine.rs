@@ -237,7 +237,9 @@ impl Engine {
         let now = self.now;
         let Some(followed) = self.policies.get_mut(&id) else { return };
         let interval_ms = interval_of(&self.config, followed);
-        followed.begin(now, interval_ms);
+        let cluster = self.config.clusters.get(usize::from(followed.name.cluster));
+        let cluster = cluster.map_or_else(autoscaler_core::Name::default, |name| name.as_str().into());
+        followed.begin(now, interval_ms, cluster);
         if let Some(live) = &followed.live {
             self.timers.set(live.due_ms, Timer::Policy(id));
         }

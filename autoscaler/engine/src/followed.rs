@@ -1,7 +1,7 @@
 //! A policy as the engine follows it: what it asks for, and, while its shard is held, all that is known of it.
 
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
-use autoscaler_core::{Input, Observation, Scale, Verdict};
+use autoscaler_core::{History, Input, Observation, Scale, Verdict};
 
 use crate::board::Board;
 use crate::due::Grid;
@@ -102,18 +102,20 @@ impl Followed {
     }
 
     /// Begins to lead, where the leader before ended.
-    pub(crate) fn begin(&mut self, now: Now, interval_ms: u64) {
+    /// `cluster` is what its cluster is called in the metrics.
+    pub(crate) fn begin(&mut self, now: Now, interval_ms: u64, cluster: autoscaler_core::Name) {
         let status = self.kept.take().map(|s| *s).unwrap_or_default();
         let policy = match &self.terms {
             Ok(terms) => policy_at(terms, interval_ms),
             Err(_) => judge::no_policy(),
         };
         let memory = status.memory.as_ref();
-        let restored = memory.and_then(|m| memory::restore(m, now.wall_ms, interval_ms));
+        let restored = memory.and_then(|m| memory::restore(m, &policy, now.wall_ms));
         let remembered = memory.filter(|_| restored.is_some()).map(|m| m.replicas);
         self.live = Some(Box::new(Live {
             input: Input {
                 now_ms: now.wall_ms,
+                cluster,
                 policy,
                 scale: Scale::default(),
                 observations: Vec::new(),
@@ -154,8 +156,11 @@ impl Live {
     }
 
     /// What of the metrics matters for a status.
-    pub(crate) fn matters(verdicts: &[Verdict]) -> impl FnOnce(&mut Digest) + '_ {
-        move |digest| judge::matters(verdicts, digest)
+    pub(crate) fn matters<'a>(
+        verdicts: &'a [Verdict],
+        history: &'a History,
+    ) -> impl FnOnce(&mut Digest) + use<'a> {
+        move |digest| judge::matters(verdicts, history, digest)
     }
 }
 

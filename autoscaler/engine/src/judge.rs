@@ -3,14 +3,13 @@
 //! It turns a [`Decision`] into words that the others use. What is only worth having when a status is written is
 //! made then.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use autoscaler_api::MetricStatus;
 use autoscaler_api::conditions::types;
 use autoscaler_core::{
-    ConditionType, Decision, Doubt, Evidence, Input, LimitKind, Mode, Observation, Record, Verdict,
-    canonical_json, decide,
+    ConditionType, Decision, Doubt, FailureKind, Float, History, Input, Mode, Observation, Reading, Record,
+    Samples, SelectorSamples, Verdict, Wish, canonical_json, decide,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -38,11 +37,11 @@ impl Judged {
     /// Decides.
     pub(crate) fn new(input: &Input) -> Self {
         let decision = decide(input);
-        let held = decision.limited_by() == Some(LimitKind::InsufficientEvidence);
-        let wanted = match decision.write {
-            Some(replicas) => Wanted::Replicas(replicas),
-            None if held => Wanted::Held,
-            None => Wanted::Present,
+        let wanted = match (decision.write, decision.wish(input.scale.spec_replicas)) {
+            (Some(replicas), _) => Wanted::Replicas(replicas),
+            // Who is paused wants what is there; an earlier wish is void.
+            (None, Wish::Hold) if input.policy.mode != Mode::Paused => Wanted::Held,
+            (None, _) => Wanted::Present,
         };
         let mut limits: Vec<String> =
             decision.limits.iter().map(|l| format!("{} {}→{}", l.kind, l.from, l.to)).collect();
@@ -63,12 +62,18 @@ impl Judged {
         self.decision.write
     }
 
-    pub(crate) fn cause(&self) -> String {
-        clip(&self.decision.cause, CAUSE_MAX)
+    /// Why, in a sentence.
+    pub(crate) fn cause(&self, input: &Input) -> String {
+        clip(&self.decision.cause(input), CAUSE_MAX)
+    }
+
+    /// Why no metric gave a number, if none did.
+    pub(crate) fn uncomputed(&self, input: &Input) -> Option<String> {
+        self.decision.failed_to_compute().then(|| self.cause(input))
     }
 
     /// The decision's conditions.
-    pub(crate) fn said(&mut self) -> Vec<Said> {
+    pub(crate) fn said(&self, input: &Input) -> Vec<Said> {
         let said = |c: autoscaler_core::Condition| {
             let kind = match c.kind {
                 ConditionType::AbleToScale => types::ABLE_TO_SCALE,
@@ -78,7 +83,7 @@ impl Judged {
             };
             Said::new(kind, c.status, c.reason, c.message)
         };
-        self.decision.conditions.clone().into_iter().map(said).collect()
+        self.decision.conditions(input).into_iter().map(said).collect()
     }
 
     /// In one word, before anything is written.
@@ -104,7 +109,7 @@ impl Judged {
 
     /// Whether the evidence would allow fewer replicas.
     pub(crate) fn is_sufficient(&self) -> bool {
-        self.decision.metrics.iter().all(|v| doubts(v).is_empty())
+        !self.decision.metrics.iter().any(|verdict| verdict.evidence.is_insufficient())
     }
 
     /// The record of it.
@@ -117,94 +122,105 @@ impl Judged {
     }
 
     /// What the next decision needs, and the verdicts for the status.
-    pub(crate) fn end(self) -> (autoscaler_core::History, Vec<Verdict>) {
+    pub(crate) fn end(self) -> (History, Vec<Verdict>) {
         (self.decision.history, self.decision.metrics)
     }
 }
 
 /// What cannot be asked, or was not answered.
-pub(crate) fn failed(
-    name: &str,
-    kind: autoscaler_core::FailureKind,
-    message: impl Into<String>,
-) -> Observation {
+pub(crate) fn failed(kind: FailureKind, message: impl Into<String>) -> Observation {
+    let message = message.into();
     Observation {
-        name: name.to_owned(),
-        reading: autoscaler_core::Reading::Failed { kind, message: message.into() },
-        series_count: 0,
-        newest_sample_age_ms: BTreeMap::new(),
-        timeless: false,
+        name: autoscaler_core::Name::default(),
+        newest: Reading::Failed { kind, message: message.clone() },
+        settled: None,
+        samples: Samples::Unknown(message),
         warnings: Vec::new(),
+        incomplete: None,
     }
 }
 
-/// Age of the newest sample of the cluster that lags most, in milliseconds.
-pub(crate) fn oldest_ms(observation: &Observation) -> Option<i64> {
-    observation.newest_sample_age_ms.values().copied().flatten().max()
+/// Age of the slowest series' newest sample of the cluster that lags most, in milliseconds.
+pub(crate) fn oldest_ms(observation: &Observation, now_ms: i64) -> Option<i64> {
+    let clusters = selectors(observation).iter().flat_map(|selector| &selector.clusters);
+    clusters.map(|c| now_ms.saturating_sub(c.slowest_ms.unwrap_or(c.newest_ms))).max()
 }
 
-/// What of the verdicts is worth a status when it changes.
-pub(crate) fn matters(verdicts: &[Verdict], digest: &mut Digest) {
+fn selectors(observation: &Observation) -> &[SelectorSamples] {
+    match &observation.samples {
+        Samples::Seen(selectors) => selectors,
+        Samples::Timeless | Samples::Unknown(_) => &[],
+    }
+}
+
+fn newest(observation: &Observation) -> Option<Float> {
+    match observation.newest {
+        Reading::Value(value) => Some(value),
+        Reading::Failed { .. } => None,
+    }
+}
+
+/// What of the verdicts is worth a status when it changes, and who is expected from now on: another leader has to
+/// know both.
+pub(crate) fn matters(verdicts: &[Verdict], history: &History, digest: &mut Digest) {
     for verdict in verdicts {
         digest.part(verdict.name.as_bytes());
-        digest.number(doubts(verdict).len().try_into().unwrap_or(i64::MAX));
+        digest.number(verdict.evidence.doubts().len().try_into().unwrap_or(i64::MAX));
         digest.number(verdict.fallback.map_or(-1, i64::from));
+    }
+    for cluster in history.metrics.iter().flat_map(|known| &known.clusters) {
+        digest.part(cluster.name.as_bytes());
     }
 }
 
-/// Each metric's value with its evidence.
+/// Each metric's value with its evidence; the input's history is that of after the decision.
 pub(crate) fn metrics(input: &Input, verdicts: &[Verdict]) -> Vec<MetricStatus> {
-    let observed: BTreeMap<&str, &Observation> =
-        input.observations.iter().map(|o| (o.name.as_str(), o)).collect();
     let specs = input.policy.metrics.iter().zip(verdicts);
+    let age = |ms: i64| thanos_model::format_duration(Duration::from_millis(ms.max(0).unsigned_abs()));
     specs
         .filter(|(spec, verdict)| spec.name == verdict.name)
         .filter_map(|(spec, verdict)| {
-            let observation = observed.get(verdict.name.as_str())?;
-            let doubts = doubts(verdict);
-            let doubtful = |cluster: &str| {
-                doubts.iter().any(|d| match d {
-                    Doubt::ClusterMissing { cluster: c }
-                    | Doubt::Stale { cluster: c, .. }
-                    | Doubt::FromTheFuture { cluster: c, .. } => c == cluster,
-                    _ => false,
-                })
+            let observation = input.observations.iter().find(|o| o.name == verdict.name)?;
+            let doubts = verdict.evidence.doubts();
+            let fresh = |cluster: &&str| {
+                let doubted = doubts.iter().any(|doubt| doubt.cluster().is_some_and(|c| c == *cluster));
+                let seen = |s: &SelectorSamples| s.clusters.iter().any(|c| c.cluster == **cluster);
+                !doubted && selectors(observation).iter().any(seen)
             };
-            let fresh = |c: &&str| {
-                observation.newest_sample_age_ms.get(*c).is_some_and(Option::is_some) && !doubtful(c)
-            };
-            let clusters = spec.evidence.clusters.iter().map(String::as_str);
-            let (answered, missing): (Vec<&str>, Vec<&str>) = clusters.partition(fresh);
-            let age =
-                |ms: i64| thanos_model::format_duration(Duration::from_millis(ms.max(0).unsigned_abs()));
+            let expected = expected(input, spec);
+            let (answered, missing): (Vec<&str>, Vec<&str>) = expected.into_iter().partition(fresh);
+            let said = observation.incomplete.iter().chain(&observation.warnings);
             Some(MetricStatus {
-                name: verdict.name.clone(),
+                name: verdict.name.to_string(),
                 value: verdict.value.map(|v| v.to_string()),
-                age: oldest_ms(observation).map(age),
+                newest: newest(observation).filter(|v| Some(*v) != verdict.value).map(|v| v.to_string()),
+                age: oldest_ms(observation, input.now_ms).map(age),
                 sufficient: doubts.is_empty(),
-                message: (!doubts.is_empty()).then(|| {
-                    let texts: Vec<String> = doubts.iter().map(|d| format!("{d} ({})", d.cure())).collect();
-                    clip(&texts.join("; "), MESSAGE_MAX)
-                }),
+                message: message(doubts),
                 clusters_answered: some_of(answered.into_iter()),
                 clusters_missing: some_of(missing.into_iter()),
-                warnings: observation
-                    .warnings
-                    .iter()
-                    .take(WARNINGS_MAX)
-                    .map(|w| clip(w, WARNING_MAX))
-                    .collect(),
+                warnings: said.take(WARNINGS_MAX).map(|w| clip(w, WARNING_MAX)).collect(),
                 proposal: verdict.proposal,
             })
         })
         .collect()
 }
 
-fn doubts(verdict: &Verdict) -> &[Doubt] {
-    match &verdict.evidence {
-        Evidence::Sufficient => &[],
-        Evidence::Insufficient { doubts, .. } => doubts,
+/// The clusters that the policy names, else those that are remembered.
+fn expected<'a>(input: &'a Input, spec: &'a autoscaler_core::MetricSpec) -> Vec<&'a str> {
+    if !spec.evidence.clusters.is_empty() {
+        return spec.evidence.clusters.iter().map(|cluster| cluster.as_str()).collect();
     }
+    let known = input.history.metrics.iter().find(|known| known.name == spec.name);
+    let remembered = known.into_iter().flat_map(|known| &known.clusters);
+    remembered.map(|cluster| cluster.name.as_str()).filter(|name| !name.is_empty()).collect()
+}
+
+fn message(doubts: &[Doubt]) -> Option<String> {
+    (!doubts.is_empty()).then(|| {
+        let texts: Vec<String> = doubts.iter().map(|d| format!("{d} ({})", d.cure())).collect();
+        clip(&texts.join("; "), MESSAGE_MAX)
+    })
 }
 
 /// A policy of which nothing can be followed; it is never decided on.

@@ -63,8 +63,10 @@ impl Targets {
     pub fn follow(&mut self, policy: &Name, key: &Place, watch: &Watch) -> (bool, bool) {
         let begins = self.watch(watch);
         let watched = self.watches.get(watch);
+        // A watch that listed before may fail for a moment and tell nothing of it again: what it did not see is read.
+        let failing = watched.filter(|w| !w.listed).and_then(|w| w.failing.clone());
         let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
-            known: watched.and_then(|w| w.failing.clone()).map_or(Known::NotListed, Known::Unreadable),
+            known: failing.map_or(Known::NotListed, Known::Unreadable),
             outdated: false,
             own_version: false,
             followers: BTreeSet::new(),
@@ -273,6 +275,18 @@ mod tests {
         assert!(!t.unfollow(&policy("b"), &key("other"), &watch()));
         assert!(t.unfollow(&policy("c"), &key("third"), &watch()));
         assert!(t.entries.is_empty() && t.watches.is_empty());
+    }
+
+    #[test]
+    fn what_a_watch_did_not_see_before_it_failed_is_read() {
+        let mut t = Targets::default();
+        t.follow(&policy("a"), &key("web"), &watch());
+        t.failed(&watch(), "forbidden");
+        assert_eq!(t.follow(&policy("b"), &key("other"), &watch()), (false, false), "it will be listed");
+        assert_eq!(t.get(&key("other")), &Known::Unreadable("forbidden".into()));
+        t.listed(&watch(), &[]);
+        t.failed(&watch(), "reset");
+        assert_eq!(t.follow(&policy("c"), &key("third"), &watch()), (false, true));
     }
 
     #[test]

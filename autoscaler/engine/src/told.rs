@@ -31,6 +31,8 @@ pub(crate) struct Telling {
 pub(crate) struct Told {
     /// By condition, the reason last told while it is bad.
     bad: BTreeMap<&'static str, String>,
+    /// No metric gave a number last time.
+    uncomputed: bool,
     /// By condition, the latest change since.
     waiting: BTreeMap<&'static str, Said>,
     last_ms: Option<u64>,
@@ -51,6 +53,16 @@ struct Scales {
 }
 
 impl Told {
+    /// A decision was computed from metrics, or from none, for this reason; gives it if that is another answer than
+    /// before. It is no condition, but told like one.
+    pub(crate) fn computed(&mut self, uncomputed: Option<String>) -> Option<Said> {
+        let fails = uncomputed.is_some();
+        (std::mem::replace(&mut self.uncomputed, fails) != fails).then(|| {
+            let kind = events::FAILED_COMPUTE_METRICS_REPLICAS;
+            Said::new(kind, !fails, kind, uncomputed.unwrap_or_default())
+        })
+    }
+
     /// Takes changes of conditions in; gives what is to be told now.
     pub(crate) fn due(&mut self, changed: &[Said], now_ms: u64) -> Vec<Telling> {
         for said in changed {
@@ -113,15 +125,22 @@ impl Told {
         let (warning, reason) = match (said.kind, said.status) {
             // EvidenceSufficient tells the same.
             (types::SCALING_ACTIVE, false) if said.reason == INSUFFICIENT_EVIDENCE => return None,
-            (types::ABLE_TO_SCALE | types::SCALING_ACTIVE | types::EVIDENCE_SUFFICIENT, false)
-                if was.as_deref() == Some(said.reason.as_ref()) =>
-            {
+            (
+                types::ABLE_TO_SCALE
+                | types::SCALING_ACTIVE
+                | types::EVIDENCE_SUFFICIENT
+                | events::FAILED_COMPUTE_METRICS_REPLICAS,
+                false,
+            ) if was.as_deref() == Some(said.reason.as_ref()) => {
                 return None;
             }
             (types::ABLE_TO_SCALE, false) if said.reason == reasons::FAILED_UPDATE_SCALE => {
                 (true, events::FAILED_RESCALE)
             }
-            (types::ABLE_TO_SCALE | types::SCALING_ACTIVE, false) => (true, said.reason.as_ref()),
+            (
+                types::ABLE_TO_SCALE | types::SCALING_ACTIVE | events::FAILED_COMPUTE_METRICS_REPLICAS,
+                false,
+            ) => (true, said.reason.as_ref()),
             (types::EVIDENCE_SUFFICIENT, false) => (true, events::EVIDENCE_INSUFFICIENT),
             (types::EVIDENCE_SUFFICIENT, true) if was.is_some() => (false, events::EVIDENCE_SUFFICIENT),
             _ => return None,
@@ -186,6 +205,19 @@ mod tests {
         assert_eq!(reasons(&mut Told::default(), &[evidence(true), able(true, "x")], 0), [""; 0]);
         let no_number = Said::new("ScalingActive", false, INSUFFICIENT_EVIDENCE, "");
         assert_eq!(reasons(&mut Told::default(), &[no_number], 0), [""; 0], "EvidenceSufficient tells it");
+    }
+
+    #[test]
+    fn that_no_metric_gives_a_number_is_told_when_it_begins() {
+        let mut told = Told::default();
+        assert_eq!(told.computed(None), None);
+        let failed = told.computed(Some("no answer".into())).unwrap();
+        assert_eq!(reasons(&mut told, &[failed], 0), ["FailedComputeMetricsReplicas"]);
+        assert_eq!(told.computed(Some("no series".into())), None, "as told");
+        let again = told.computed(None).unwrap();
+        assert_eq!(reasons(&mut told, &[again], 20_000), [""; 0], "no news is good news");
+        let failed = told.computed(Some("no answer".into())).unwrap();
+        assert_eq!(reasons(&mut told, &[failed], 40_000), ["FailedComputeMetricsReplicas"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proxy_core::drain;
+use thanos_model::http_url;
 use thanos_telemetry::RunError;
 
 use crate::client::Settings;
@@ -183,7 +184,9 @@ impl Args {
     fn lookup(&self) -> Result<Lookup, RunError> {
         if let Some(url) = &self.destination {
             let client = crate::discovery::destination::Client::new(url, self.destination_context.clone())
-                .map_err(|e| RunError::Config(format!("--destination {url}: {e}")))?;
+                .map_err(|e| {
+                    RunError::Config(format!("--destination {}: {e}", http_url::without_secrets(url)))
+                })?;
             return Ok(Lookup::Destination(client));
         }
         match &self.endpoints {

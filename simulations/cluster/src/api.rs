@@ -78,6 +78,28 @@ pub(crate) enum FieldValidation {
 }
 
 impl Call {
+    /// A plain call of our own.
+    pub(crate) fn by(
+        manager: &str,
+        resource: Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        subresource: Subresource,
+    ) -> Self {
+        Self {
+            resource,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource,
+            manager: manager.to_owned(),
+            dry_run: false,
+            force: false,
+            validation: FieldValidation::Ignore,
+            warnings: Vec::new(),
+            duplicates: Vec::new(),
+        }
+    }
+
     pub(crate) fn not_found(&self) -> ApiError {
         ApiError::not_found(&self.resource.group, &self.resource.plural, &self.name)
     }
@@ -120,18 +142,7 @@ impl State {
         };
         if let Some(namespaces) = this.registry.get("", "v1", "namespaces").cloned() {
             for name in ["default", "kube-system", "kube-public"] {
-                let mut call = Call {
-                    resource: namespaces.clone(),
-                    namespace: String::new(),
-                    name: String::new(),
-                    subresource: Subresource::None,
-                    manager: "kube-apiserver".into(),
-                    dry_run: false,
-                    force: false,
-                    validation: FieldValidation::Ignore,
-                    warnings: Vec::new(),
-                    duplicates: Vec::new(),
-                };
+                let mut call = Call::by("kube-apiserver", namespaces.clone(), "", "", Subresource::None);
                 if let Err(error) = this.create(&mut call, json!({"metadata": {"name": name}}), now) {
                     tracing::error!(%error, name, "standing namespace was refused");
                 }

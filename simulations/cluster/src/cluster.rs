@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use axum::Router;
 use jiff::Timestamp;
 use kube::api::{Api as KubeApi, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -15,16 +16,16 @@ use kube::core::GroupVersionKind;
 use kube::{Client, Config, ResourceExt as _, discovery};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
+use simulations_kernel::Clock;
+use simulations_kernel::hash::hash;
 use thanos_telemetry::Shutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, State};
-use crate::hash::hash;
-use crate::http::{self, Server};
 use crate::kubeconfig::write_kubeconfig;
 use crate::node::{self, End, Identities, NodeConfig, Running};
 use crate::octet::find_octet;
+use crate::server::ApiServer;
 use crate::workloads;
 
 /// Where DNS is expected: not at 53, which is for root, nor at 5353, which multicast DNS wants on all addresses.
@@ -137,7 +138,8 @@ impl Cluster {
         let (octet, listener) = find_octet(config.octet_from).await?;
         let api_addr = listener.local_addr()?;
         let url = format!("http://{api_addr}");
-        let now = Timestamp::now();
+        let clock = Clock::system();
+        let now = clock.now();
         // Revisions go on from where an earlier life of this cluster could have come to: a client of that life
         // lists again.
         let revision = u64::try_from(now.as_millisecond()).unwrap_or(1);
@@ -147,11 +149,9 @@ impl Cluster {
         write_kubeconfig(&node_config.kubeconfig, &[(&config.name, &url)], &config.name)
             .with_context(|| format!("cannot write {}", node_config.kubeconfig.display()))?;
         let (end, api_end) = (End::default(), Shutdown::new());
-        let state = State::new(seed, revision, now);
-        let server =
-            Server { api: Arc::new(Api::new(state, node_config.logs_dir())), shutdown: api_end.clone() };
-        let api =
-            tokio::spawn(thanos_telemetry::admin::serve(listener, http::router(server), api_end.clone()));
+        let server = ApiServer::with_logs(seed, revision, clock, node_config.logs_dir(), api_end.clone());
+        let router = Router::new().fallback_service(server.service());
+        let api = tokio::spawn(thanos_telemetry::admin::serve(listener, router, api_end.clone()));
         let client = client(&url)?;
         let (running, node) = start_node(node_config, &client, &end)?;
         let workloads = tokio::spawn(workloads::run(client.clone(), end.shutdown().clone()));

@@ -13,15 +13,17 @@ mod query;
 mod reviews;
 mod watch;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State as Extract};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use simulations_kernel::Clock;
 use thanos_telemetry::Shutdown;
 
 use crate::api::{Api, Call, DeleteOptions, FieldValidation, PatchKind, Subresource, in_version};
@@ -38,18 +40,41 @@ use query::Params;
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) api: Arc<Api>,
+    /// What objects are dated by.
+    pub(crate) clock: Clock,
     /// Ends watches and followed logs.
     pub(crate) shutdown: Shutdown,
 }
 
-/// The whole server.
-pub(crate) fn router(server: Server) -> Router {
-    Router::new().fallback(handle).with_state(server)
+/// The API server as a service: what serves it on a socket is a shell around this, and in one process nothing is
+/// between it and a client ([`kube::Client::new`] takes it as it is).
+#[derive(Debug, Clone)]
+pub struct ApiService {
+    pub(crate) server: Server,
 }
 
-async fn handle(Extract(server): Extract<Server>, request: Request) -> Response {
+impl<B> tower::Service<axum::http::Request<B>> for ApiService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, std::result::Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
+        let server = self.server.clone();
+        Box::pin(async move { Ok(handle(&server, request.map(Body::new)).await) })
+    }
+}
+
+async fn handle(server: &Server, request: Request) -> Response {
     let encoding = body::negotiate(request.headers()).map_or(Encoding::Json, |(_, encoding)| encoding);
-    match answer(&server, request).await {
+    match answer(server, request).await {
         Ok(response) => response,
         Err(error) => reply_as(encoding, error.code, &error.to_status(), &[]),
     }
@@ -227,8 +252,10 @@ impl Exchange<'_> {
         let object = in_version(resource, object);
         let (shape, encoding) = self.form()?;
         let value = match shape {
-            Shape::Whole => object.into_owned(),
-            Shape::Table => table::table(resource, &[&object], self.param("includeObject"), Timestamp::now()),
+            Shape::Whole => return Ok(reply_as(encoding, code, &object, warnings)),
+            Shape::Table => {
+                table::table(resource, &[&object], self.param("includeObject"), self.server.clock.now())
+            }
             Shape::Metadata => metadata_only(&object),
         };
         Ok(reply_as(encoding, code, &value, warnings))
@@ -267,7 +294,8 @@ impl Exchange<'_> {
             }
             Shape::Table => {
                 let refs: Vec<&Value> = objects.iter().map(AsRef::as_ref).collect();
-                let mut table = table::table(resource, &refs, self.param("includeObject"), Timestamp::now());
+                let mut table =
+                    table::table(resource, &refs, self.param("includeObject"), self.server.clock.now());
                 table["metadata"] = meta;
                 table
             }
@@ -305,13 +333,13 @@ impl Exchange<'_> {
         if call.resource.namespaced && call.namespace.is_empty() {
             return Err(ApiError::method_not_allowed());
         }
-        let object = self.server.api.with(|state| state.create(&mut call, body, Timestamp::now()))?;
+        let object = self.server.api.with(|state| state.create(&mut call, body, self.server.clock.now()))?;
         self.one(201, &object, &call.warnings)
     }
 
     fn update(&self, sent: Sent) -> Result<Response> {
         let (body, mut call) = (sent.value, self.call_with(sent.duplicates)?);
-        let now = Timestamp::now();
+        let now = self.server.clock.now();
         if call.subresource == Subresource::Scale {
             let scale = self.server.api.with(|state| state.update_scale(&mut call, &body, now))?;
             return self.reply(200, &scale, &call.warnings);
@@ -331,7 +359,7 @@ impl Exchange<'_> {
             let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
             return Err(ApiError::bad_options(self.options(), &[cause]));
         }
-        let now = Timestamp::now();
+        let now = self.server.clock.now();
         if call.subresource == Subresource::Scale {
             let scale = self.server.api.with(|state| state.patch_scale(&mut call, kind, body, now))?;
             return self.reply(200, &scale, &call.warnings);
@@ -353,7 +381,7 @@ impl Exchange<'_> {
             options.propagation = "Orphan".into();
         }
         let resource = &call.resource;
-        let now = Timestamp::now();
+        let now = self.server.clock.now();
         if call.name.is_empty() {
             let selector = self.selector()?;
             let namespace = self.target.namespace.as_deref();
@@ -375,7 +403,7 @@ impl Exchange<'_> {
 
     fn act_on_pod(&self, body: &Value) -> Result<Response> {
         let mut call = self.call()?;
-        let now = Timestamp::now();
+        let now = self.server.clock.now();
         if self.target.subresource == "binding" {
             self.server.api.with(|state| state.bind(&mut call, body, now))?;
         } else {

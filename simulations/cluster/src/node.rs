@@ -50,6 +50,7 @@ use pending::{Act, Pending};
 pub(crate) use running::Running;
 use settings::Settings;
 use spawn::Spawner;
+pub(crate) use status::{ContainerState, Ended, Identity, Phase, pod_status};
 
 use crate::pause::steady_pause;
 

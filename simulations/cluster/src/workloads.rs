@@ -6,10 +6,12 @@
 //! ```
 //!
 //! A reconciliation reads what it needs from the API, not from a cache, and counts by owner: what it decides on
-//! includes its own last writes, and no expectations need be kept.
+//! includes its own last writes, and no expectations need be kept. What drives it is kube's controller runtime or, in
+//! a world with a clock of its own, [`crate::Plane`].
 
 mod conditions;
 mod deployment;
+mod objects;
 mod pods;
 mod replicaset;
 mod rollout;
@@ -22,10 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::core::Status;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -35,7 +36,11 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use simulations_kernel::Clock;
 use thanos_telemetry::Shutdown;
+
+use crate::api::Api as Server;
+use objects::{Access, Direct, MANAGER, Managed, Objects};
 
 /// A failed reconciliation is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
@@ -44,9 +49,11 @@ const RETRY_MAX: Duration = Duration::from_secs(16);
 
 /// What the controllers share.
 #[derive(Clone)]
-struct Context {
-    client: Client,
-    recorder: Recorder,
+pub(crate) struct Context {
+    access: Access,
+    /// Nobody is told of events without one.
+    recorder: Option<Recorder>,
+    clock: Clock,
     refused: Arc<Mutex<HashMap<String, Refused>>>,
 }
 
@@ -59,12 +66,56 @@ struct Refused {
     brake: Option<String>,
 }
 
+/// Which object is to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+}
+
+impl Key {
+    fn of(object: &impl Resource) -> Self {
+        let meta = object.meta();
+        Self {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// When an object is looked at again if nothing changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Never,
+    After(Duration),
+}
+
+impl From<Next> for Action {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Never => Self::await_change(),
+            Next::After(pause) => Self::requeue(pause),
+        }
+    }
+}
+
 impl Context {
-    fn api<K>(&self, namespace: &str) -> Api<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    {
-        Api::namespaced(self.client.clone(), namespace)
+    fn through(client: Client) -> Self {
+        let reporter = Reporter { controller: MANAGER.into(), instance: None };
+        let recorder = Some(Recorder::new(client.clone(), reporter));
+        Self { access: Access::Client(client), recorder, clock: Clock::system(), refused: Arc::default() }
+    }
+
+    /// Of controllers in one process with the API server. They tell of no events.
+    pub(crate) fn direct(api: Arc<Server>, clock: Clock) -> Self {
+        let access = Access::Direct(Direct { api, clock: clock.clone() });
+        Self { access, recorder: None, clock, refused: Arc::default() }
+    }
+
+    fn api<K: Managed>(&self, namespace: &str) -> Objects<K> {
+        Objects::new(self.access.clone(), namespace)
     }
 
     /// Tells of something done, as `kubectl describe` shows it.
@@ -84,9 +135,10 @@ impl Context {
         reason: &str,
         note: String,
     ) {
+        let Some(recorder) = &self.recorder else { return };
         let event =
             Event { type_, reason: reason.into(), note: Some(note), action: reason.into(), secondary: None };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(%error, reason, "recording an event");
         }
     }
@@ -120,19 +172,20 @@ impl Context {
     }
 
     /// Writes a status, if it is another one.
-    async fn write_status<K>(&self, object: &K, current: &impl Serialize, status: Value) -> kube::Result<()>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    {
+    async fn write_status<K: Managed>(
+        &self,
+        object: &K,
+        current: &impl Serialize,
+        status: Value,
+    ) -> kube::Result<()> {
         let current = serde_json::to_value(current).unwrap_or_default();
         let wanted = status.as_object().into_iter().flatten();
         if wanted.clone().all(|(key, value)| current.get(key).unwrap_or(&Value::Null) == value) {
             return Ok(());
         }
-        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
-        let params = PatchParams { field_manager: Some("workloads".into()), ..PatchParams::default() };
         let patch = json!({"metadata": {"uid": object.uid()}, "status": status});
-        api.patch_status(&object.name_any(), &params, &Patch::Merge(&patch)).await.map(drop)
+        let objects = self.api::<K>(&object.namespace().unwrap_or_default());
+        objects.merge_status(&object.name_any(), &patch).await
     }
 }
 
@@ -141,14 +194,27 @@ fn said_by(status: &Status) -> String {
     if status.message.is_empty() { status.reason.clone() } else { status.message.clone() }
 }
 
+/// What the controllers manage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Deployment,
+    ReplicaSet,
+    StatefulSet,
+}
+
+/// Looks at one object and does what is to be done for it.
+pub(crate) async fn reconcile(kind: Kind, key: Key, context: Arc<Context>) -> Next {
+    let done = match kind {
+        Kind::Deployment => deployment::reconcile(key.clone(), context).await,
+        Kind::ReplicaSet => replicaset::reconcile(key.clone(), context).await,
+        Kind::StatefulSet => statefulset::reconcile(key.clone(), context).await,
+    };
+    done.unwrap_or_else(|error| after(&error, &format!("{kind:?}"), &key.name))
+}
+
 /// Runs all three until shutdown.
 pub(crate) async fn run(client: Client, shutdown: Shutdown) {
-    let reporter = Reporter { controller: "workloads".into(), instance: None };
-    let context = Context {
-        client: client.clone(),
-        recorder: Recorder::new(client.clone(), reporter),
-        refused: Arc::default(),
-    };
+    let context = Context::through(client.clone());
     let config = watcher::Config::default;
     let deployments = Controller::new(Api::<Deployment>::all(client.clone()), config())
         .owns(Api::<ReplicaSet>::all(client.clone()), config());
@@ -165,23 +231,34 @@ pub(crate) async fn run(client: Client, shutdown: Shutdown) {
 
 async fn drive<K, F>(
     controller: Controller<K>,
-    reconcile: impl Fn(Arc<K>, Arc<Context>) -> F + Send + Sync + 'static,
+    reconcile: impl Fn(Key, Arc<Context>) -> F + Send + Sync + 'static,
     context: Context,
     shutdown: &Shutdown,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    F: Future<Output = kube::Result<Action>> + Send + 'static,
+    F: Future<Output = kube::Result<Next>> + Send + 'static,
 {
-    let on_error = |object: Arc<K>, error: &kube::Error, _| {
-        // Somebody else wrote first: the next look sees it.
-        if !matches!(error, kube::Error::Api(e) if e.is_conflict() || e.is_not_found()) {
-            tracing::warn!(%error, kind = %K::kind(&()), name = object.name_any(), "reconciling");
-        }
-        Action::requeue(RETRY)
-    };
+    let on_error =
+        |object: Arc<K>, error: &kube::Error, _| after(error, &K::kind(&()), &object.name_any()).into();
     controller
         .graceful_shutdown_on(shutdown.wait())
-        .run(reconcile, on_error, Arc::new(context))
+        .run(
+            move |object: Arc<K>, context| {
+                let done = reconcile(Key::of(&*object), context);
+                async move { done.await.map(Action::from) }
+            },
+            on_error,
+            Arc::new(context),
+        )
         .for_each(|_| std::future::ready(()))
         .await;
+}
+
+/// When what failed is tried again.
+fn after(error: &kube::Error, kind: &str, name: &str) -> Next {
+    // Somebody else wrote first: the next look sees it.
+    if !matches!(error, kube::Error::Api(e) if e.is_conflict() || e.is_not_found()) {
+        tracing::warn!(%error, kind, name, "reconciling");
+    }
+    Next::After(RETRY)
 }

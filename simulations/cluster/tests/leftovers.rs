@@ -9,7 +9,7 @@
 )]
 
 use std::path::Path;
-use std::process::{Child, Command, ExitCode};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -87,7 +87,7 @@ fn test() {
         let grace = if expected == Some(130) { 60 } else { 2 };
         let mut running = Running::start(i, grace);
         end(&running);
-        let status = running.child.wait().unwrap();
+        let status = running.ended();
         let ended = Instant::now();
         assert_eq!(status.code(), expected, "{name}");
         until(
@@ -108,7 +108,7 @@ fn a_pod_takes_all_it_started_with_it() {
     });
     until(DEADLINE, || running.processes().is_empty(), || format!("{:?} are left", running.processes()));
     running.signal(Signal::INT);
-    assert!(running.child.wait().unwrap().success());
+    assert!(running.ended().success());
     eprintln!("leftovers: nothing is left of a pod that is deleted");
 }
 
@@ -132,7 +132,10 @@ impl Running {
     fn start(index: usize, grace: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let number = format!("{}", 1_000_000 + usize::try_from(std::process::id()).unwrap() * 100 + index);
-        let child = Command::new(std::env::current_exe().unwrap())
+        // Under nohup a hang-up is ignored by all that is started, rightly; here one has to arrive.
+        let child = Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(std::env::current_exe().unwrap())
             .args(["cluster", "--name", "left", "--dir"])
             .arg(dir.path())
             .spawn()
@@ -166,6 +169,19 @@ impl Running {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until(
+            DEADLINE,
+            || {
+                status = self.child.try_wait().unwrap();
+                status.is_some()
+            },
+            || "the cluster's process goes on".to_owned(),
+        );
+        status.unwrap()
     }
 
     fn signal(&self, signal: Signal) {

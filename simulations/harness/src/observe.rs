@@ -88,6 +88,7 @@ fn policy_state(policy: &ScalingPolicy) -> PolicyState {
         }),
         evidence: evidence.map(|c| c.message.clone()).unwrap_or_default(),
         value: status.metrics.first().and_then(|m| m.value.as_ref()?.parse().ok()),
+        newest: status.metrics.first().and_then(|m| m.newest.as_ref()?.parse().ok()),
         value_sufficient: status.metrics.first().map(|m| m.sufficient),
         desired: status.desired_replicas,
         proposal: proposals.and_then(|all| all.into_iter().max()),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use simulations_load::series::{Point, stages};
 use simulations_scenario::{Range, Scenario, Series};
+use thanos_model::{HttpUrl, http_url};
 
 /// For all of one series' answers.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ pub async fn fetch(scenario: &mut Scenario) -> Result<(), String> {
         let points = answer.await.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}")));
         let played = points.and_then(|points| stages(&points, series.speed, series.scale));
         series.stages = played.map_err(|e| {
-            let url = series.url.as_deref().unwrap_or_default();
+            let url = http_url::without_secrets(series.url.as_deref().unwrap_or_default());
             format!("{path}.series: {url}: {e}")
         })?;
     }
@@ -40,8 +41,7 @@ pub async fn fetch(scenario: &mut Scenario) -> Result<(), String> {
 
 async fn ask(series: &Series, range: Range) -> Result<Vec<Point>, String> {
     let base = series.url.as_deref().unwrap_or_default();
-    let mut endpoint = Url::parse(base).map_err(|e| e.to_string())?;
-    endpoint.set_path(&format!("{}/api/v1/query_range", endpoint.path().trim_end_matches('/')));
+    let endpoint = HttpUrl::parse(base).map_err(|e| e.to_string())?.joined("api/v1/query_range");
     let client = Client::builder()
         .connect_timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
@@ -61,7 +61,7 @@ async fn ask(series: &Series, range: Range) -> Result<Vec<Point>, String> {
     Ok(points)
 }
 
-async fn post(client: &Client, endpoint: &Url, query: &str, part: Range) -> Result<Vec<u8>, String> {
+async fn post(client: &Client, endpoint: &HttpUrl, query: &str, part: Range) -> Result<Vec<u8>, String> {
     let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
     let last = part.from_ms + part.step_ms * (part.points as i64 - 1);
     let form = [
@@ -72,10 +72,11 @@ async fn post(client: &Client, endpoint: &Url, query: &str, part: Range) -> Resu
     ];
     let form = Url::parse_with_params("http://form.invalid/", form).map_err(|e| e.to_string())?;
     let request = client
-        .post(endpoint.clone())
+        .post(endpoint.expose().clone())
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form.query().unwrap_or_default().to_owned());
     let cause = |e: reqwest::Error| {
+        let e = e.without_url();
         let mut cause: &dyn std::error::Error = &e;
         while let Some(inner) = cause.source() {
             cause = inner;

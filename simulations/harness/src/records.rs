@@ -85,7 +85,7 @@ fn judged(path: String, digest: &str, bytes: &[u8]) -> Kept {
 
 /// What was asked for before the decision, as it remembers it, and at it.
 fn asked(replay: &Replay) -> Vec<(i64, i32)> {
-    let input = &replay.record.input;
+    let input = &replay.input;
     let before = input.history.recommendations.iter().flatten().map(|r| (r.at_ms, r.replicas));
     let now = replay.decision.metrics.iter().filter_map(|m| m.proposal).max().map(|n| (input.now_ms, n));
     before.chain(now).collect()

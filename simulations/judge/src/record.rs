@@ -387,6 +387,9 @@ pub enum What {
         evidence: String,
         /// The first metric's value.
         value: Option<f64>,
+        /// Its newest value, where that is another.
+        #[serde(default)]
+        newest: Option<f64>,
         /// Whether that metric's own evidence sufficed.
         #[serde(default)]
         value_sufficient: Option<bool>,

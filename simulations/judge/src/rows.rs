@@ -222,11 +222,14 @@ fn lied_to(t: &Timeline, policy: &Target, from: &str, to: &str, share: f64) -> F
         return Err("the policy had no value before".into());
     };
     let during: Vec<&PolicyState> = from_to(t.policy(policy), from, to).map(|(_, s)| s).collect();
-    let lowest = during.iter().filter_map(|s| s.value).fold(f64::INFINITY, f64::min);
-    let fell = |s: &&&PolicyState| s.value.is_some_and(|v| v <= at_start * share);
+    // The newest value is what it saw; what counts for it may stand still meanwhile.
+    let saw = |s: &PolicyState| s.newest.or(s.value);
+    let lowest = during.iter().filter_map(|s| saw(s)).fold(f64::INFINITY, f64::min);
+    let is_low = |v: f64| v <= at_start * share;
+    let fell = |s: &&&PolicyState| saw(s).is_some_and(is_low);
     // What it does not know of is worth no doubt; what it believed, it believed.
-    if let Some(s) = during.iter().filter(fell).find(|s| s.value_sufficient == Some(true)) {
-        let value = s.value.unwrap_or_default();
+    let believed = |s: &&PolicyState| s.value_sufficient == Some(true) && s.value.is_some_and(is_low);
+    if let Some(value) = during.iter().copied().find(believed).and_then(|s| s.value) {
         return Err(format!("the value fell from {at_start:.1} to {value:.1} and the policy believed it"));
     }
     match during.iter().filter(fell).find(|s| s.value_sufficient == Some(false)) {

@@ -53,6 +53,8 @@ pub struct PolicyState {
     pub evidence: String,
     /// The first metric's value, as the policy shows it.
     pub value: Option<f64>,
+    /// Its newest value, where that is another: some samples may be missing from it.
+    pub newest: Option<f64>,
     /// Whether that metric's own evidence sufficed.
     pub value_sufficient: Option<bool>,
     /// Replicas that it wants.

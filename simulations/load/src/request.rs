@@ -12,6 +12,7 @@ use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENC
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use percent_encoding::percent_decode_str;
+use thanos_model::http_url;
 
 use crate::tls::Tls;
 
@@ -244,12 +245,9 @@ fn basic(user: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A URL as it is shown: without a password.
+/// A URL as it is shown: without passwords and tokens.
 pub(crate) fn shown(uri: &Uri) -> String {
-    let text = uri.to_string();
-    let secret =
-        uri.authority().and_then(|a| a.as_str().rsplit_once('@')).map(|(user, _)| format!("{user}@"));
-    secret.map_or(text.clone(), |secret| text.replacen(&secret, "", 1))
+    http_url::without_secrets(&uri.to_string())
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ impl Annotations {
     fn add(&self, warning: bool, pos: usize, text: String, fixed: Option<Monotonicity>) {
         let mut notes = self.0.borrow_mut();
         if let Some(note) = notes.get_mut(&text) {
+            // Said of several places, it names the last.
+            note.pos = note.pos.max(pos);
             if let (Some(a), Some(b)) = (&mut note.fixed, fixed) {
                 a.first_ms = a.first_ms.min(b.first_ms);
                 a.last_ms = a.last_ms.max(b.last_ms);

@@ -3,100 +3,27 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use thanos_model::{Sample, TimestampMs};
+use thanos_model::Sample;
 
 use crate::annotations::Annotations;
-use crate::error::{QueryError, Stop};
+use crate::error::QueryError;
 use crate::eval::{Evaluator, Grid, without_metadata};
 use crate::histogram;
 use crate::plan::expr::Kind;
 use crate::plan::{Plan, ValueType};
 use crate::result::{MatrixSeries, QueryResult, QueryValue, VectorSample};
-use crate::source::{Budget, SelectRequest, Series, SeriesSource};
+use crate::setting::{Check, Fetched, Options};
+use crate::source::{Budget, SelectRequest, SeriesSource};
+use crate::steps::Steps;
 
 mod reads;
 
 use reads::reads;
 
-/// What an engine's queries have in common.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How far an instant selector looks back, exclusive; Prometheus' `--query.lookback-delta`.
-    pub lookback_delta_ms: i64,
-    /// Step of a subquery that gives none; Prometheus' global evaluation interval.
-    pub default_subquery_step_ms: i64,
-    /// Metric names are dropped at the end of the evaluation instead of by each function; Prometheus'
-    /// feature `promql-delayed-name-removal`.
-    pub delayed_name_removal: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { lookback_delta_ms: 300_000, default_subquery_step_ms: 60_000, delayed_name_removal: false }
-    }
-}
-
-/// The times that a query is evaluated at: `start`, `start + step`, … up to and with `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Steps {
-    pub(crate) start_ms: TimestampMs,
-    pub(crate) end_ms: TimestampMs,
-    pub(crate) step_ms: i64,
-    pub(crate) instant: bool,
-}
-
-/// A range query may have this many steps; Prometheus' HTTP API draws the line at 11,000.
-pub const MAX_STEPS: i64 = 1_000_000;
-
-/// How far from the epoch a query may be, so that no arithmetic on times overflows: 36 million years.
-pub const MAX_TIME_MS: i64 = i64::MAX / 8;
-
-impl Steps {
-    /// One time; times further than [`MAX_TIME_MS`] from the epoch count as that far.
-    pub fn instant(at_ms: TimestampMs) -> Self {
-        let at_ms = at_ms.clamp(-MAX_TIME_MS, MAX_TIME_MS);
-        Self { start_ms: at_ms, end_ms: at_ms, step_ms: 1, instant: true }
-    }
-
-    /// A range of times.
-    ///
-    /// # Errors
-    /// The step is not positive, the end is before the start, there are more than [`MAX_STEPS`], or one is
-    /// further than [`MAX_TIME_MS`] from the epoch.
-    pub fn range(start_ms: TimestampMs, end_ms: TimestampMs, step_ms: i64) -> Result<Self, QueryError> {
-        if step_ms <= 0 {
-            return Err(QueryError::BadData(
-                "zero or negative query resolution step widths are not accepted. Try a positive integer"
-                    .into(),
-            ));
-        }
-        if end_ms < start_ms {
-            return Err(QueryError::BadData("end timestamp must not be before start time".into()));
-        }
-        if start_ms < -MAX_TIME_MS || end_ms > MAX_TIME_MS {
-            return Err(QueryError::BadData("start or end timestamp is out of range".into()));
-        }
-        if end_ms.checked_sub(start_ms).is_none_or(|d| d / step_ms >= MAX_STEPS) {
-            return Err(QueryError::BadData(format!("more than {MAX_STEPS} steps; use a larger step")));
-        }
-        Ok(Self { start_ms, end_ms, step_ms, instant: false })
-    }
-}
-
-/// Asked every few thousand samples: whether to stop, and why. It reads the clock so that the engine need not.
-pub type Check<'a> = dyn Fn() -> Option<Stop> + Send + Sync + 'a;
-
 /// Evaluates plans.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     options: Options,
-}
-
-/// What the selectors of one query read, in the order of [`Plan::selectors`].
-#[derive(Debug)]
-pub struct Fetched {
-    pub(crate) series: Vec<Arc<Vec<Series>>>,
-    pub(crate) warnings: Vec<String>,
 }
 
 impl Engine {

@@ -1,5 +1,7 @@
 //! Why a query gave no result, in the classes that the Prometheus HTTP API tells apart.
 
+use thanos_promql_syntax::{ErrorKind, SyntaxError};
+
 use crate::source::{OverBudget, SourceError};
 
 /// Who ended an evaluation before it was done.
@@ -67,6 +69,23 @@ impl QueryError {
         match stop {
             Stop::Timeout => Self::Timeout(phase.into()),
             Stop::Cancelled => Self::Cancelled(phase.into()),
+        }
+    }
+}
+
+/// In Prometheus' form: `1:5: parse error: …`, a duration's with the bytes that it spans.
+impl From<SyntaxError> for QueryError {
+    fn from(e: SyntaxError) -> Self {
+        match (e.kind, e.place, e.span) {
+            (ErrorKind::Unsupported, ..) => Self::Unsupported { name: e.message },
+            (ErrorKind::Grammar, Some(place), _) => {
+                Self::BadData(format!("{}:{}: parse error: {}", place.line, place.column, e.message))
+            }
+            (ErrorKind::Grammar, None, _) => Self::parse(e.message),
+            (ErrorKind::Duration, _, Some(span)) => {
+                Self::BadData(format!("{}:{}: {}", span.start, span.end, e.message))
+            }
+            (ErrorKind::Duration, _, None) => Self::BadData(e.message),
         }
     }
 }

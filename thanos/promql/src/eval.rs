@@ -13,12 +13,13 @@ use std::cell::Cell;
 use thanos_model::{Labels, METRIC_NAME, TimestampMs, Value};
 
 use crate::annotations::Annotations;
-use crate::engine::{Check, Fetched, Options, Steps};
 use crate::error::QueryError;
 use crate::plan::Plan;
 use crate::plan::expr::{Expr, Kind, Range, ValueType};
 use crate::row::{Row, StepSeries};
+use crate::setting::{Check, Fetched, Options};
 use crate::source::{Budget, OverBudget};
+use crate::steps::Steps;
 
 mod aggregate;
 mod binary;

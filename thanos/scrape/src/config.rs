@@ -17,9 +17,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use thanos_model::{Labels, format_duration};
+use thanos_model::{HttpUrl, Labels, format_duration};
 use thanos_telemetry::RunError;
 use thanos_telemetry::cli::{parse_yaml, read_config};
 
@@ -89,9 +88,9 @@ pub struct Job {
 #[allow(missing_docs, reason = "Prometheus' own words")]
 pub struct Remote {
     pub name: String,
-    pub url: Url,
+    pub url: HttpUrl,
     /// An HTTP proxy: requests are sent to it in absolute form.
-    pub proxy_url: Option<Url>,
+    pub proxy_url: Option<HttpUrl>,
     pub remote_timeout: Duration,
     pub headers: HeaderMap,
     pub queue: Queue,
@@ -221,11 +220,7 @@ impl Remote {
     fn judge(remote: &file::RemoteWriteConfig, index: usize, env: text::Env<'_>) -> Result<Self, String> {
         let url = |field: &str, value: &str| {
             let value = text::expand(value, env).map_err(|e| format!("{field}: {e}"))?;
-            let url = Url::parse(&value).map_err(|e| format!("{field}: {value:?} is not a URL: {e}"))?;
-            match url.scheme() {
-                "http" | "https" => Ok(url),
-                other => Err(format!("{field}: scheme {other:?} is neither http nor https")),
-            }
+            HttpUrl::parse(&value).map_err(|e| format!("{field}: {e}"))
         };
         let mut headers = HeaderMap::new();
         for (name, value) in &remote.headers {
@@ -235,8 +230,10 @@ impl Remote {
             if is_reserved(&name) {
                 return Err(format!("headers: {name} is set by remote write itself; remove it"));
             }
-            let value: HeaderValue =
+            let mut value: HeaderValue =
                 value.parse().map_err(|_| format!("headers.{name}: not a header value"))?;
+            // Tokens stand there.
+            value.set_sensitive(true);
             headers.insert(name, value);
         }
         let remote_timeout = remote.remote_timeout.unwrap_or(Duration::from_secs(30));

@@ -81,7 +81,7 @@ async fn read(
 ) -> Result<Body, FetchError> {
     let http = |e: reqwest::Error| FetchError::Http(format!("{:#}", anyhow::Error::from(e.without_url())));
     let request = client
-        .get(target.url.clone())
+        .get(target.url.expose().clone())
         .header(ACCEPT, ACCEPT_VALUE)
         .header(ACCEPT_ENCODING, "gzip")
         .header(USER_AGENT, crate::USER_AGENT)

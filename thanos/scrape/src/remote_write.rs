@@ -83,7 +83,7 @@ impl Sink {
     /// An HTTP client could not be built.
     pub fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<Self> {
         let start = |remote: &Remote| -> anyhow::Result<Running> {
-            let metrics = metrics.remote(&remote.name, remote.url.as_str());
+            let metrics = metrics.remote(&remote.name, &remote.url.to_string());
             metrics.shards.set(remote.queue.max_shards as i64);
             metrics.shard_capacity.set(remote.queue.capacity as i64);
             let client = Arc::new(client::Client::new(remote, metrics.clone())?);

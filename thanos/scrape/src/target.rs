@@ -9,7 +9,7 @@ use std::hash::Hasher;
 use std::time::Duration;
 
 use reqwest::Url;
-use thanos_model::{Labels, format_duration, parse_duration};
+use thanos_model::{HttpUrl, Labels, format_duration, http_url, parse_duration};
 use twox_hash::XxHash64;
 
 use crate::config::Job;
@@ -44,7 +44,7 @@ pub struct Target {
     /// What its series carry.
     pub labels: Labels,
     /// Where it is.
-    pub url: Url,
+    pub url: HttpUrl,
     /// How often.
     pub interval: Duration,
     /// How long one scrape may take.
@@ -138,16 +138,18 @@ fn duration(labels: &Builder, name: &str) -> Result<Duration, String> {
     }
 }
 
-fn url(job: &Job, labels: &Builder, address: &str) -> Result<Url, String> {
+fn url(job: &Job, labels: &Builder, address: &str) -> Result<HttpUrl, String> {
     let scheme = labels.get(SCHEME);
     if scheme != "http" {
         return Err(format!("scheme {scheme:?} is not supported yet"));
     }
+    let no_address =
+        || format!("{:?} is not an address, which is host:port", http_url::without_secrets(address));
     if address.contains('/') {
-        return Err(format!("{address:?} is not an address, which is host:port"));
+        return Err(no_address());
     }
-    let mut url = Url::parse(&format!("{scheme}://{address}"))
-        .map_err(|e| format!("{address:?} is not an address, which is host:port: {e}"))?;
+    let mut url =
+        Url::parse(&format!("{scheme}://{address}")).map_err(|e| format!("{}: {e}", no_address()))?;
     let path = labels.get(METRICS_PATH);
     match path.split_once('?') {
         Some((path, query)) => {
@@ -160,7 +162,7 @@ fn url(job: &Job, labels: &Builder, address: &str) -> Result<Url, String> {
     if !params.is_empty() {
         url.query_pairs_mut().extend_pairs(params);
     }
-    Ok(url)
+    HttpUrl::try_from(url).map_err(|e| e.to_string())
 }
 
 /// A parameter's first value is a label, which rules may have changed; the rest come from the job.

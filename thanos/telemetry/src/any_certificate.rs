@@ -13,9 +13,14 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 /// TLS itself cannot be had.
 pub fn config() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let any = Arc::new(AnyCertificate(provider.clone()));
+    let any = verifier(provider.clone());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.dangerous().with_custom_certificate_verifier(any).with_no_client_auth())
+}
+
+/// What takes every certificate, for a configuration that has more to say, a certificate of its own for example.
+pub fn verifier(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyCertificate(provider))
 }
 
 /// Takes every certificate; that the server holds its key is still checked.

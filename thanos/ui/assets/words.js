@@ -35,7 +35,9 @@ const EVIDENCE = {
   ManySeries: "the query gave several series",
   NotANumber: "the value is not a number",
   NegativeValue: "the value is below zero",
-  WindowRefilling: "the query's window still holds a gap",
+  PodsMissing: "pods without fresh samples",
+  QueryAnnotated: "the querier warned of the query",
+  NotSettled: "samples are still on their way",
   NoReadyReplicas: "no replica is ready",
   NotObserved: "a metric was not observed",
 };

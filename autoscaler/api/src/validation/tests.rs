@@ -70,6 +70,27 @@ fn each_contradiction_is_named_with_its_cure() {
             "evidence.clusters[1]: \"east\" is empty or named twice",
         ),
         (
+            "an empty answer that means zero",
+            policy(|s| metric(s, "evidence", json!({"emptyMeans": "Zero"}))),
+            "evidence.emptyMeans: has no evidence.selectors beside it, and without them an empty answer is what a lost \
+             one looks like; name series",
+        ),
+        (
+            "evidence window",
+            policy(|s| metric(s, "evidence", json!({"window": "5 m"}))),
+            "evidence.window: not a duration",
+        ),
+        (
+            "forgotten at once",
+            policy(|s| metric(s, "evidence", json!({"forgetClusters": "0"}))),
+            "evidence.forgetClusters: 0 is out of range",
+        ),
+        (
+            "pod label",
+            policy(|s| metric(s, "evidence", json!({"podLabel": "7-up"}))),
+            "evidence.podLabel: \"7-up\" is no label's name; write for example pod",
+        ),
+        (
             "fallback",
             policy(|s| metric(s, "fallback", json!({"after": "0", "replicas": 0}))),
             "fallback.after: 0 is out of range",

@@ -34,16 +34,56 @@ fn a_sound_policy_beside_other_documents_passes() {
 }
 
 #[test]
-fn an_age_beyond_the_range_is_noted_and_passes() {
-    let report = report(&[&SOUND.replace("[30s]", "[10s]")]);
-    assert_eq!(report.problems, Vec::<String>::new());
-    assert_eq!(
-        report.notes,
-        [
-            "note: f0.yaml:1/spec.metrics[0].evidence.maxAge: 20s is more than the query's shortest range, so 10s \
-          counts; write 10s or less, better half of it, or make the range longer"
-        ]
-    );
+fn a_source_is_judged_with_the_rest() {
+    let with = |source: &str| {
+        report(&[&SOUND.replace("  mode: Active", &format!("  source: {source}\n  mode: Active"))]).problems
+    };
+    let sound = with("{addresses: [\"http://other:9090\"], bearerToken: {secretRef: {name: a, key: b}}}");
+    assert_eq!(sound, Vec::<String>::new());
+    let told = with("{addresses: [\"http://me:hunter2@other:9090\"]}");
+    assert!(told[0].contains("spec.source.addresses[0]") && !told[0].contains("hunter2"), "{told:?}");
+}
+
+#[test]
+fn what_only_the_user_can_say_is_noted_and_passes() {
+    let query = "sum(rate(request_total{deployment=\"web\",direction=\"inbound\"}[30s]))";
+    let noted = |changed: &str, evidence: &str| {
+        let text = SOUND.replace(query, changed).replace("maxAge: 20s", &format!("maxAge: 20s{evidence}"));
+        let report = report(&[&text]);
+        assert_eq!(report.problems, Vec::<String>::new(), "{changed}");
+        report.notes.join("\n")
+    };
+    for (changed, evidence, expected) in [
+        (query, "", ""),
+        (
+            "sum(job:rps:rate5m)",
+            "",
+            "note: f0.yaml:1/spec.metrics[0].evidence: job:rps:rate5m looks recorded: it is fresh for as long as its rule \
+             runs, whatever it was recorded from; write the series that it was recorded from into evidence.selectors, \
+             and the rule's range into evidence.window",
+        ),
+        ("sum(job:rps:rate5m)", ", selectors: [requests_total], window: 5m", ""),
+        (
+            "sum(rate(errors_total[1m])) or vector(0)",
+            "",
+            "note: f0.yaml:1/spec.metrics[0].evidence: the query has a value without errors_total, but nothing is lowered \
+             while that has no samples; write into evidence.selectors what must be there, and leave out what is seldom",
+        ),
+        (
+            "sum(rate(errors_total[1m])) or vector(0)",
+            ", selectors: ['up{job=\"web\"}'], emptyMeans: Zero",
+            "",
+        ),
+        (
+            "max_over_time(sum(rate(x[30s]))[1d:1m])",
+            "",
+            "note: f0.yaml:1/spec.metrics[0].query: reads back 1d30s: after a start or a gap nothing is lowered for as \
+             long; shorten the ranges, or record the long one and write what it was recorded from into \
+             evidence.selectors",
+        ),
+    ] {
+        assert_eq!(noted(changed, evidence), expected, "{changed} {evidence}");
+    }
 }
 
 #[test]
@@ -59,10 +99,20 @@ fn each_problem_is_one_line_with_file_document_field_and_cure() {
         (
             "[30s]))",
             "[30s])",
-            "spec.metrics[0].query: the '(' at column 4 is never closed; correct the PromQL",
+            "spec.metrics[0].query: the '(' is never closed, at column 4; correct the PromQL",
         ),
         ("sum(rate(", "sum(rat(", "rat"),
-        ("[30s]", "[1e30]", "is no duration"),
+        (
+            "maxAge: 20s",
+            "maxAge: 20s, selectors: ['sum(up)']",
+            "spec.metrics[0].evidence.selectors[0]: is no series selector alone",
+        ),
+        (
+            "maxAge: 20s",
+            "maxAge: 20s, emptyMeans: Zero",
+            "spec.metrics[0].evidence.emptyMeans: has no evidence.selectors",
+        ),
+        ("[30s]", "[1e30]", "duration out of range"),
         (
             "sum(rate(request_total",
             "sum(rate(up{cluster=\"east\"}[1m])) + sum(rate(request_total",

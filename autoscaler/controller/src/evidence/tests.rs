@@ -3,7 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::plan::Plan;
-use crate::querier::Series;
+
+mod engine;
 
 const NOW_MS: i64 = 1_000_000_000;
 
@@ -17,157 +18,142 @@ fn plan(query: &str, clusters: &[&str]) -> Plan {
     Plan::new(&spec, "cluster").unwrap()
 }
 
-fn series(labels: &[(&str, &str)], value: f64) -> Series {
-    Series {
-        labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        value: Some(value),
-    }
+fn series(part: &str, labels: &[(&str, &str)], value: f64) -> Series {
+    let labels = labels.iter().copied().chain([(PART, part)]).map(|(k, v)| (k.to_owned(), v.to_owned()));
+    Series { labels: labels.collect(), value: Some(value) }
 }
 
-fn value(v: f64) -> Outcome {
-    Ok(Answer { series: vec![series(&[], v)], warnings: Vec::new() })
+fn answer(series: Vec<Series>) -> Outcome {
+    Ok(Answer { series, ..Answer::default() })
 }
 
-/// Newest samples so and so many seconds ago.
-fn newest(ages_s: &[(&str, i64)]) -> Outcome {
-    let at = |age: &i64| (NOW_MS - age * 1000) as f64 / 1000.0;
-    let series = ages_s.iter().map(|(cluster, age)| series(&[("cluster", cluster)], at(age))).collect();
-    Ok(Answer { series, warnings: Vec::new() })
+/// A time so and so many seconds ago.
+fn ago(part: &str, cluster: &str, age_s: f64) -> Series {
+    series(part, &[("cluster", cluster)], NOW_MS as f64 / 1000.0 - age_s)
 }
 
-fn seen(query: &str, clusters: &[&str], outcomes: &[Outcome]) -> Observation {
-    let plan = plan(query, clusters);
-    let by_query: BTreeMap<&str, &Outcome> = plan.queries().zip(outcomes).collect();
-    observe(&plan.metrics[0], "cluster", NOW_MS, |q| by_query.get(q).copied())
+const QUESTION: Question<'_> = Question { now_ms: NOW_MS, settled_ms: None, cluster_label: "cluster" };
+
+fn seen(query: &str, outcome: &Outcome) -> Observation {
+    observe(&plan(query, &["east", "west"]).metrics[0], QUESTION, &[Some(outcome)])
 }
 
-fn ages(observation: &Observation) -> Vec<(&str, Option<i64>)> {
-    observation.newest_sample_age_ms.iter().map(|(c, a)| (c.as_str(), *a)).collect()
-}
-
-#[test]
-fn a_complete_answer_has_a_value_and_every_clusters_age() {
-    let o = seen("sum(up)", &["east", "west"], &[value(5.0), newest(&[("east", 1), ("west", 3)])]);
-    assert_eq!(o.reading, Reading::Value(Float::new(5.0)));
-    assert_eq!(ages(&o), [("east", Some(1000)), ("west", Some(3000))]);
-    assert!(o.warnings.is_empty() && !o.timeless);
+fn clusters(observation: &Observation, selector: usize) -> Vec<(&str, i64, Option<i64>)> {
+    let Samples::Seen(selectors) = &observation.samples else { panic!("{:?}", observation.samples) };
+    let age = |ms: i64| NOW_MS - ms;
+    selectors[selector]
+        .clusters
+        .iter()
+        .map(|c| (c.cluster.as_str(), age(c.newest_ms), c.slowest_ms.map(age)))
+        .collect()
 }
 
 #[test]
-fn a_lost_cluster_is_missing_however_complete_the_value_looks() {
-    let o = seen("sum(up)", &["east", "west"], &[value(5.0), newest(&[("east", 1)])]);
-    assert_eq!(ages(&o), [("east", Some(1000)), ("west", None)]);
+fn one_answer_is_both_values_and_what_every_cluster_has() {
+    let all = answer(vec![
+        series("now", &[], 5.0),
+        series("at", &[], 6.0),
+        ago("old0", "east", 2.0),
+        ago("new0", "east", 1.0),
+        ago("new0", "west", 90.0),
+        series("pod0", &[("cluster", "east")], 3.0),
+        series("sil0", &[("cluster", "west")], 2.0),
+    ]);
+    let question = Question { settled_ms: Some(NOW_MS - 4_000), ..QUESTION };
+    let o = observe(&plan("sum(up)", &["east", "west"]).metrics[0], question, &[Some(&all)]);
+    assert_eq!(o.newest, Reading::Value(Float::new(5.0)));
+    let settled = Settled { at_ms: NOW_MS - 4_000, reading: Reading::Value(Float::new(6.0)) };
+    assert_eq!(o.settled, Some(settled));
+    assert_eq!(clusters(&o, 0), [("east", 1_000, Some(2_000)), ("west", 90_000, None)]);
+    let Samples::Seen(selectors) = &o.samples else { panic!("{:?}", o.samples) };
+    let pods: Vec<_> = selectors[0].clusters.iter().map(|c| (c.pods, c.silent_pods)).collect();
+    assert_eq!((pods, selectors[0].selector.as_str()), (vec![(3, 0), (0, 2)], "up"));
 }
 
 #[test]
-fn several_selectors_count_as_the_worst_of_them() {
-    let clusters = ["east", "west"];
-    let o = seen(
-        "sum(a) / sum(b)",
-        &clusters,
-        &[value(5.0), newest(&[("east", 1), ("west", 9)]), newest(&[("east", 4), ("west", 2)])],
-    );
-    assert_eq!(ages(&o), [("east", Some(4000)), ("west", Some(9000))]);
-    let o = seen(
-        "sum(a) / sum(b)",
-        &clusters,
-        &[value(5.0), newest(&[("east", 1), ("west", 1)]), newest(&[("west", 1)])],
-    );
-    assert_eq!(ages(&o), [("east", None), ("west", Some(1000))]);
-    let o = seen(
-        "sum(a) / sum(b)",
-        &clusters,
-        &[value(5.0), newest(&[("west", 1)]), newest(&[("east", 1), ("west", 1)])],
-    );
-    assert_eq!(ages(&o), [("east", None), ("west", Some(1000))]);
-    // A clock that is ahead is worse than an age.
-    let o =
-        seen("sum(a) / sum(b)", &["east"], &[value(5.0), newest(&[("east", -60)]), newest(&[("east", 1)])]);
-    assert_eq!(ages(&o), [("east", Some(-60_000))]);
+fn selectors_are_kept_apart_and_series_without_a_cluster_have_no_name() {
+    let all = answer(vec![series("now", &[], 5.0), ago("new1", "east", 1.0), series("new0", &[], 999_998.0)]);
+    let o = seen("sum(a) / sum(b)", &all);
+    assert_eq!(clusters(&o, 0), [("", 2_000, None)]);
+    assert_eq!(clusters(&o, 1), [("east", 1_000, None)]);
 }
 
 #[test]
-fn without_expected_clusters_whoever_answered_counts() {
-    let unlabelled = Ok(Answer { series: vec![series(&[], (NOW_MS / 1000) as f64 - 2.0)], warnings: vec![] });
-    assert_eq!(ages(&seen("sum(up)", &[], &[value(5.0), unlabelled])), [("", Some(2000))]);
-    assert_eq!(ages(&seen("sum(up)", &[], &[value(5.0), newest(&[])])), []);
-    let one_sided = seen(
-        "sum(a) / sum(b)",
-        &[],
-        &[value(5.0), newest(&[("east", 1)]), newest(&[("east", 1), ("west", 1)])],
-    );
-    assert_eq!(ages(&one_sided), [("east", Some(1000)), ("west", None)]);
+fn what_looks_elsewhere_counts_from_there() {
+    let at = |query: &str, age_s: f64| {
+        let o = seen(query, &answer(vec![series("now", &[], 1.0), ago("new0", "east", age_s)]));
+        clusters(&o, 0)[0].1
+    };
+    assert_eq!(at("sum(up)", 2.0), 2_000);
+    assert_eq!(at("sum(up)", -5.0), -5_000, "ahead");
+    assert_eq!(at("sum(up offset 1m)", 62.0), 2_000);
+    assert_eq!(at("sum(up offset 1m)", 40.0), 0, "newer than it looks at is as new as can be");
+    assert_eq!(at("sum(up offset -1m)", 0.0), 60_000, "it looks for what is not there yet");
+    assert_eq!(at("sum(up @ 500000 offset 1m)", 500_062.0), 2_000);
 }
 
 #[test]
-fn evidence_that_cannot_be_had_is_a_warning() {
-    let lost = Err(QueryError::new(FailureKind::Timeout, "too late"));
-    let o = seen("sum(up)", &["east"], &[value(5.0), lost]);
-    assert_eq!(ages(&o), [("east", None)]);
-    assert!(o.warnings[0].contains("too late"), "{:?}", o.warnings);
-}
-
-#[test]
-fn warnings_of_value_and_evidence_are_kept_once_and_bounded() {
-    let warned = |outcome: Outcome, warnings: Vec<String>| outcome.map(|a| Answer { warnings, ..a });
-    let many: Vec<String> = (0..50).map(|i| i.to_string()).chain(["half".to_owned()]).collect();
-    let o = seen(
-        "sum(up)",
-        &["east"],
-        &[warned(value(5.0), many), warned(newest(&[("east", 1)]), vec!["half".into()])],
-    );
-    assert_eq!((o.warnings.len(), o.warnings[0].as_str()), (MAX_WARNINGS, "half"));
+fn what_the_server_says_beside_its_answer_is_kept_once_and_bounded() {
+    let many: Vec<String> = (0..50).map(|i| format!("{i}{}", "x".repeat(1_000))).collect();
+    let series = vec![series("now", &[], 5.0)];
+    let warned = Answer { series, warnings: [many.clone(), many].concat(), ..Answer::default() };
+    let o = seen("sum(up)", &Ok(Answer { incomplete: Some("isPartial".into()), ..warned }));
+    assert_eq!((o.warnings.len(), o.warnings[0].chars().count()), (MAX_WARNINGS, MAX_WORDS));
+    assert_eq!(o.incomplete.as_deref(), Some("isPartial"));
 }
 
 #[test]
 fn answers_that_are_no_number_say_so() {
-    let failed =
-        |outcome: Outcome| match seen("sum(up)", &["east"], &[outcome, newest(&[("east", 1)])]).reading {
-            Reading::Failed { kind, message } => (kind, message),
-            Reading::Value(v) => panic!("{v}"),
-        };
-    let vector = |series: Vec<Series>| Ok(Answer { series, warnings: Vec::new() });
-    assert_eq!(failed(value(f64::NAN)).0, FailureKind::NotANumber);
-    assert_eq!(failed(value(f64::INFINITY)).0, FailureKind::NotANumber);
-    assert_eq!(failed(vector(vec![])).0, FailureKind::Empty);
-    let (kind, message) = failed(vector(vec![series(&[("pod", "a")], 1.0), series(&[("pod", "b")], 2.0)]));
+    let failed = |outcome: &Outcome| match seen("sum(up)", outcome).newest {
+        Reading::Failed { kind, message } => (kind, message),
+        Reading::Value(v) => panic!("{v}"),
+    };
+    assert_eq!(failed(&answer(vec![series("now", &[], f64::NAN)])).0, FailureKind::NotANumber);
+    assert_eq!(failed(&answer(vec![series("now", &[], f64::INFINITY)])).0, FailureKind::NotANumber);
+    assert_eq!(failed(&answer(vec![ago("new0", "east", 1.0)])).0, FailureKind::Empty);
+    let two = vec![series("now", &[("pod", "a")], 1.0), series("now", &[("pod", "b")], 2.0)];
+    let (kind, message) = failed(&answer(two));
     assert_eq!(kind, FailureKind::ManySeries);
     assert_eq!(message, r#"the query returned 2 series, among them {pod="a"} and {pod="b"}"#);
-    let histogram = Series { labels: BTreeMap::new(), value: None };
-    assert!(failed(vector(vec![histogram])).1.contains("histogram_quantile"));
-    assert_eq!(
-        failed(Err(QueryError::new(FailureKind::Unreachable, "x"))),
-        (FailureKind::Unreachable, "x".into())
-    );
+    let histogram = Series { value: None, ..series("now", &[], 0.0) };
+    assert!(failed(&answer(vec![histogram])).1.contains("histogram_quantile"));
+    let lost = Err(QueryError::new(FailureKind::Unreachable, "x"));
+    assert_eq!(failed(&lost), (FailureKind::Unreachable, "x".into()));
+    assert_eq!(seen("sum(up)", &lost).samples, Samples::Unknown("x".into()));
+}
+
+#[test]
+fn a_part_of_the_evidence_that_is_lost_says_nothing_of_samples() {
+    let value = answer(vec![series("now", &[], 5.0), ago("new0", "east", 1.0)]);
+    let lost = Err(QueryError::new(FailureKind::Timeout, "too late"));
+    let sum = (0..60).map(|i| format!("m{i}")).collect::<Vec<_>>().join(" + ");
+    let plan = plan(&sum, &[]);
+    let o = observe(&plan.metrics[0], QUESTION, &[Some(&value), Some(&lost), None]);
+    assert_eq!(o.newest, Reading::Value(Float::new(5.0)));
+    assert_eq!(o.samples, Samples::Unknown("too late".into()));
 }
 
 #[test]
 fn a_query_that_is_no_promql_is_not_sent() {
     let plan = plan("sum(up", &["east"]);
-    assert_eq!(plan.queries().count(), 0);
-    let o = observe(&plan.metrics[0], "cluster", NOW_MS, |_| None);
-    let Reading::Failed { kind: FailureKind::BadQuery, message } = o.reading else {
-        panic!("{:?}", o.reading)
-    };
-    assert_eq!(message, "the query is not usable: the '(' at column 4 is never closed");
+    assert_eq!(plan.queries(0, &autoscaler_core::History::default()), [Vec::<String>::new()]);
+    let o = observe(&plan.metrics[0], QUESTION, &[]);
+    let Reading::Failed { kind: FailureKind::BadQuery, message } = o.newest else { panic!("{:?}", o.newest) };
+    assert_eq!(message, "the query is not usable: the '(' is never closed, at column 4");
 }
 
 #[test]
 fn a_query_that_reads_no_series_has_no_age() {
-    let o = seen("vector(3)", &["east"], &[value(3.0)]);
-    assert!(o.timeless);
-}
-
-#[test]
-fn an_offset_selectors_age_counts_from_its_own_time() {
-    let o = seen("sum(up offset 1m)", &["east"], &[value(1.0), newest(&[("east", 62)])]);
-    assert_eq!(ages(&o), [("east", Some(2000))]);
+    assert_eq!(seen("vector(3)", &answer(vec![series("now", &[], 3.0)])).samples, Samples::Timeless);
 }
 
 proptest! {
     #[test]
-    fn no_sample_time_panics(time in any::<f64>()) {
-        let answer = Ok(Answer { series: vec![series(&[("cluster", "east")], time)], warnings: vec![] });
-        let _ = seen("sum(up)", &["east"], &[value(1.0), answer]);
+    fn no_answer_panics(
+        parts in proptest::collection::vec(("now|at|new[0-9]|old[0-9]|pod0|sil0|[a-z0-9]{0,5}", any::<f64>()), 0..9),
+        query in prop::sample::select(vec!["sum(up)", "sum(up offset 5m) / sum(up @ 5)", "vector(1)"]),
+    ) {
+        let series = parts.iter().map(|(part, value)| series(part, &[("cluster", "east")], *value)).collect();
+        let _ = seen(query, &answer(series));
     }
 }

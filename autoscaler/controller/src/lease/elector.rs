@@ -1,14 +1,16 @@
 //! Keeps one cluster's lease: reads, takes, renews, and gives it back at the end.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use thanos_telemetry::Shutdown;
 use tokio::time::{Instant, timeout};
 
 use super::{Election, Fence, Step, Timing};
+use crate::clock::{Clock, timestamp};
 use crate::metrics::Calls;
 
 /// The task that keeps one lease.
@@ -29,6 +31,8 @@ pub(crate) struct Elector {
     pub fence: Fence,
     /// What is counted of calls.
     pub calls: Calls,
+    /// What the lease is dated by.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Elector {
@@ -61,8 +65,9 @@ impl Elector {
                 tracing::info!(cluster = self.cluster, identity = self.identity, "{now}");
             }
             tokio::select! {
-                () = tokio::time::sleep(self.timing.retry) => {}
+                biased;
                 () = stop.started() => {}
+                () = tokio::time::sleep(self.timing.retry) => {}
             }
         }
         let held = self.fence.holds(Instant::now());
@@ -120,7 +125,7 @@ impl Elector {
     }
 
     fn next(&self, current: Option<&Lease>, step: &Step) -> Lease {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(timestamp(self.clock.wall_ms()));
         let old = current.and_then(|l| l.spec.clone()).unwrap_or_default();
         let acquired = *step == Step::Acquire;
         let changed_hands = acquired && old.holder_identity.as_deref().is_some_and(|h| !h.is_empty());
@@ -156,7 +161,7 @@ impl Elector {
         }
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
-        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        spec.renew_time = Some(MicroTime(timestamp(self.clock.wall_ms())));
         api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
     }
 }

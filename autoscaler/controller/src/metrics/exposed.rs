@@ -52,9 +52,9 @@ impl Exposed {
         let outcome = match scaled.ended {
             Ended::Written => "written",
             Ended::Conflict => "conflict",
-            Ended::Failed => "failed",
+            // An alert asks for what failed, and no answer is a failure like any other.
+            Ended::Failed | Ended::Unanswered => "failed",
             Ended::Busy => "busy",
-            Ended::Unanswered => "unanswered",
             Ended::NotLeader => "not_leader",
         };
         self.count(scaled.policy.cluster, outcome);

@@ -2,63 +2,73 @@ use serde_json::json;
 
 use super::*;
 
-fn plan(query: &str, max_age: &str) -> Plan {
-    let spec: ScalingPolicySpec = serde_json::from_value(json!({
+fn spec(evidence: serde_json::Value, query: &str) -> ScalingPolicySpec {
+    serde_json::from_value(json!({
         "scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9,
         "metrics": [{"name": "m", "query": query, "target": {"type": "AverageValue", "averageValue": "10"},
-                     "evidence": {"maxAge": max_age, "clusters": ["east", "west"]}}],
+                     "evidence": evidence}],
     }))
-    .unwrap();
-    Plan::new(&spec, "cluster").unwrap()
+    .unwrap()
+}
+
+fn plan(evidence: serde_json::Value, query: &str) -> Plan {
+    Plan::new(&spec(evidence, query), "cluster").unwrap()
 }
 
 #[test]
-fn the_age_that_counts_is_at_most_the_shortest_range() {
-    for (query, max_age, expected_ms) in [
-        ("sum(rate(a[30s]))", "1m", 30_000),
-        ("sum(rate(a[30s]))", "20s", 20_000),
-        ("sum(rate(a[5m])) / sum(rate(b[30s]))", "1m", 30_000),
-        ("max_over_time(sum(rate(a[30s]))[5m:1s])", "1m", 30_000),
-        // A selector inside of a subquery looks back further than the subquery.
-        ("avg_over_time(a[30s:1s])", "1m", 60_000),
-        ("sum(a)", "1m", 60_000),
-        ("sum(", "1m", 60_000),
+fn the_evidences_windows_are_the_querys_unless_the_user_says_otherwise() {
+    for (query, evidence, expected) in [
+        ("sum(a)", json!({}), (0, None, false)),
+        ("sum(rate(a[5m])) / sum(rate(b[30s]))", json!({}), (300_000, Some(30_000), false)),
+        ("sum(sum_over_time(a[30s]))", json!({}), (30_000, Some(30_000), true)),
+        ("max_over_time(sum(rate(a[30s]))[5m:1s])", json!({}), (330_000, Some(30_000), true)),
+        ("sum(job:a:rate5m)", json!({"window": "5m"}), (300_000, Some(300_000), true)),
+        ("sum(", json!({}), (0, None, false)),
     ] {
-        assert_eq!(
-            plan(query, max_age).policy.metrics[0].evidence.max_age_ms,
-            expected_ms,
-            "{query} {max_age}"
-        );
+        let evidence = &plan(evidence, query).policy.metrics[0].evidence;
+        let found = (evidence.window_ms, evidence.shortest_range_ms, evidence.sums_over_window);
+        assert_eq!(found, expected, "{query}");
     }
 }
 
-/// `west` lags by more than the range: its rate is absent, so the sum is half of what it was, while its
-/// newest sample is younger than the `maxAge` that the user wrote.
 #[test]
-fn a_cluster_that_lags_beyond_the_range_lowers_nothing() {
-    let plan = plan("sum(rate(a[30s]))", "1m");
-    for (west_ms, expected) in [(45_000, None), (30_001, None), (30_000, Some(5))] {
-        let input = core::Input {
-            now_ms: 1_800_000_000_000,
-            policy: core::Policy {
-                defaults: core::Defaults { downscale_window_ms: 0, ..core::Defaults::default() },
-                ..plan.policy.clone()
-            },
-            scale: core::Scale { spec_replicas: 9, status_replicas: 9, ready_replicas: 9 },
-            observations: vec![core::Observation {
-                name: "m".into(),
-                reading: core::Reading::Value(45.0.into()),
-                series_count: 1,
-                newest_sample_age_ms: [("east".into(), Some(1_000)), ("west".into(), Some(west_ms))].into(),
-                timeless: false,
-                warnings: Vec::new(),
-            }],
-            history: core::History {
-                recommendations: Some(Vec::new()),
-                support: Some(core::Support::default()),
-                ..core::History::default()
-            },
-        };
-        assert_eq!(core::decide(&input).write, expected, "{west_ms} ms");
+fn what_the_user_says_of_evidence_reaches_the_decision() {
+    let said = json!({"maxAge": "20s", "clusters": ["east"], "selectors": ["up{job=\"web\"}"], "emptyMeans": "Zero",
+                      "pods": "Ignore", "forgetClusters": "1h"});
+    let plan = plan(said, "sum(rate(errors[1m]))");
+    let evidence = &plan.policy.metrics[0].evidence;
+    assert_eq!((evidence.max_age_ms, evidence.forget_clusters_ms), (20_000, Some(3_600_000)));
+    assert_eq!((evidence.empty_is_zero, evidence.pods), (true, core::PodEvidence::Ignore));
+    let asked = plan.metrics[0].asked.as_ref().unwrap();
+    assert_eq!(asked.selectors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["up{job=\"web\"}"]);
+}
+
+#[test]
+fn another_query_or_selector_is_another_revision() {
+    let revision = |evidence, query: &str| plan(evidence, query).policy.metrics[0].revision;
+    let first = revision(json!({}), "sum(a)");
+    assert_eq!(first, revision(json!({"maxAge": "5s"}), "sum(a)"));
+    assert_ne!(first, revision(json!({}), "sum(b)"));
+    assert_ne!(first, revision(json!({"selectors": ["a"]}), "sum(a)"));
+}
+
+#[test]
+fn a_selector_that_is_none_is_named() {
+    let plan = plan(json!({"selectors": ["up", "sum(up)"]}), "sum(a)");
+    let why = plan.metrics[0].asked.as_ref().unwrap_err();
+    assert!(why.starts_with("evidence.selectors[1] is no series selector alone"), "{why}");
+}
+
+#[test]
+fn pods_are_told_by_the_names_of_the_targets_kind() {
+    for (kind, name, yes, no) in [
+        ("Deployment", "web", "web-7d9f8b6c5d-x2k4p", "web-admin-7d9f8b6c5d-x2k4p"),
+        ("StatefulSet", "receive.a", "receive.a-12", "receivexa-12"),
+        ("Rollout", "web", "web-anything", "other-web-1"),
+    ] {
+        let target =
+            api::ScaleTargetRef { api_version: "apps/v1".into(), kind: kind.into(), name: name.into() };
+        let pods = thanos_model::Matcher::new("pod", thanos_model::MatchOp::Regex, pods_of(&target)).unwrap();
+        assert!(pods.matches(yes) && !pods.matches(no), "{kind}");
     }
 }

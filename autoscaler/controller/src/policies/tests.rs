@@ -30,12 +30,39 @@ fn what_a_spec_means_to_the_engine() {
     let terms = seen.terms.unwrap();
     assert_eq!((terms.target.as_str(), terms.interval_ms), ("web", 15_000));
     assert_eq!((terms.kind.group.as_str(), terms.kind.version.as_str()), ("apps", "v1"));
-    assert_eq!(
-        terms.questions,
-        [Question { weight: 2, ..Question::default() }],
-        "the value and its evidence"
-    );
+    assert_eq!(terms.questions, [Question { weight: 1, ..Question::default() }], "one query a metric");
     assert!(plan.is_some());
+}
+
+#[test]
+fn metrics_are_asked_of_their_own_source_else_of_the_policy_s() {
+    let source = |host: &str| json!({"addresses": [format!("http://{host}")]});
+    let mut several = spec("web", "Active");
+    let metric = several["metrics"][0].clone();
+    let of = |name: &str, host: Option<&str>| {
+        let mut metric = metric.clone();
+        metric["name"] = json!(name);
+        if let Some(host) = host {
+            metric["source"] = source(host);
+        }
+        metric
+    };
+    several["metrics"] = json!([of("a", None), of("b", Some("own")), of("c", None)]);
+    let asked = |spec: &Value, namespace: &str| -> Vec<String> {
+        let mut object = object("a", spec.clone());
+        object.metadata.namespace = Some(namespace.into());
+        read(&object).0.terms.unwrap().questions.into_iter().map(|q| q.source).collect()
+    };
+    let [a, b, c] = <[String; 3]>::try_from(asked(&several, "default")).unwrap();
+    assert_eq!((a.as_str(), c.as_str()), ("", ""), "the controller's own");
+    several["source"] = source("policy");
+    let [d, e, f] = <[String; 3]>::try_from(asked(&several, "default")).unwrap();
+    assert_eq!((&b, &d), (&e, &f));
+    assert!(b != d && !b.is_empty() && !d.is_empty());
+    assert_ne!(asked(&several, "other")[0], d, "its Secrets are others");
+    let (_, plan) = read(&object("a", several));
+    let at: Vec<String> = plan.unwrap().metrics.iter().map(|m| m.source.clone().unwrap().at).collect();
+    assert_eq!(at, ["spec.source", "spec.metrics[1].source", "spec.source"]);
 }
 
 #[test]

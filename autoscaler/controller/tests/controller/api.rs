@@ -18,6 +18,7 @@ pub(crate) const POLICIES: &str =
 pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 pub(crate) const STATEFULSETS: &str = "/apis/apps/v1/namespaces/default/statefulsets";
 pub(crate) const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/gauntlet-autoscaler";
 pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
@@ -251,8 +252,15 @@ impl Api {
 /// Where the objects of a collection are; a namespace that is not named is the only one there is.
 fn collection(path: &str) -> Option<String> {
     let (parent, plural) = path.rsplit_once('/')?;
-    let known =
-        ["scalingpolicies", "deployments", "statefulsets", "configmaps", "pods", "horizontalpodautoscalers"];
+    let known = [
+        "scalingpolicies",
+        "deployments",
+        "statefulsets",
+        "configmaps",
+        "secrets",
+        "pods",
+        "horizontalpodautoscalers",
+    ];
     if !known.contains(&plural) {
         return None;
     }

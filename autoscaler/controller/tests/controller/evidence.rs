@@ -17,6 +17,7 @@ async fn whatever_the_querier_does_wrong_becomes_a_condition_and_changes_nothing
         (Say::Huge, "ScalingActive", "False FailedGetExternalMetric", "is over"),
         (Say::Hang, "ScalingActive", "False FailedGetExternalMetric", "no answer in time"),
         (Say::Warned(50.0), "EvidenceSufficient", "False QueryWarnings", "No StoreAPIs matched"),
+        (Say::Partial(50.0), "EvidenceSufficient", "False QueryWarnings", "its answer is partial"),
         (Say::Value(-50.0), "EvidenceSufficient", "False NegativeValue", "negative"),
     ];
     let runs = cases.map(async |(say, condition, starts, names)| {
@@ -79,7 +80,7 @@ async fn a_query_that_is_no_promql_is_named_and_never_sent() {
     world.policy("web", |spec| spec["metrics"][0]["query"] = "sum(rate(request_total[1s])".into());
     let controller = world.controller(&[]);
     let said = world.api.until_condition("web", "ScalingActive", "False FailedGetExternalMetric").await;
-    assert!(said.contains("the '(' at column 4 is never closed"), "{said}");
+    assert!(said.contains("the '(' is never closed, at column 4"), "{said}");
     world.several_evaluations("web").await;
     assert_eq!(world.querier.asked(), 0);
     assert_eq!(world.api.order(), Vec::<String>::new());
@@ -94,12 +95,41 @@ async fn an_unreachable_querier_holds() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let controller = world.controller_with_querier(&nobody);
+    let controller = world.controller_with_querier(&nobody.replace("http://", "http://me:hunter2@"));
     let said = world.api.until_condition("web", "ScalingActive", "False FailedGetExternalMetric").await;
     assert!(said.contains("cannot reach") && said.contains(&nobody), "{said}");
+    let policy = world.api.get(&format!("{POLICIES}/web")).unwrap().to_string();
+    assert!(!policy.contains("hunter2"), "{policy}");
     world.several_evaluations("web").await;
     assert_eq!(world.api.order(), Vec::<String>::new());
     controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_of_many_queries_that_hang_starves_no_other() {
+    let world = World::new(Say::Hang).await;
+    world.deployment("web", 8);
+    world.deployment("steady", 1);
+    // First in the alphabet, and due at the same instants.
+    world.policy("aslow", |spec| {
+        let metric = |i: usize| {
+            let mut metric = spec["metrics"][0].clone();
+            metric["name"] = format!("m{i}").into();
+            metric["query"] = format!("sum(rate(request_total[200ms])) + {i}").into();
+            metric
+        };
+        spec["metrics"] = (0..32).map(metric).collect();
+    });
+    world.policy("steady", |spec| {
+        spec["scaleTargetRef"]["name"] = "steady".into();
+        spec["metrics"][0]["query"] = "max(timestamp(vector(1)))".into();
+    });
+    world.querier.clusters(&[("east", 0.0)]);
+    let controller = world.controller(&["--query-timeout", "19s"]);
+    let steady = format!("{DEPLOYMENTS}/steady");
+    world.api.until("20 replicas", |_| (world.replicas(&steady) == 20).then_some(())).await;
+    assert_eq!(world.replicas(&format!("{DEPLOYMENTS}/web")), 8);
+    controller.crash().await;
 }
 
 #[tokio::test]

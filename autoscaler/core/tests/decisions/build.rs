@@ -1,9 +1,8 @@
 //! Inputs to start from: healthy, two clusters, one average.
 
-use std::collections::BTreeMap;
-
 use autoscaler_core::{
-    EvidenceSpec, Float, History, Input, MetricSpec, Observation, Policy, Reading, Scale, Support, Target,
+    ClusterSamples, EvidenceSpec, Float, History, Input, MetricSpec, Name, Observation, Policy, Reading,
+    Samples, Scale, SelectorSamples, Support, Target,
 };
 
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
@@ -21,12 +20,13 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         interval_ms: 0,
     };
     policy.defaults.downscale_window_ms = 0;
-    let seen = History {
+    let history = History {
         recommendations: Some(Vec::new()),
         support: Some(Support::default()),
         ..History::default()
     };
-    Input { now_ms: NOW_MS, policy, scale: scale(replicas), observations, history: seen }
+    let cluster = Name::default();
+    Input { now_ms: NOW_MS, cluster, policy, scale: scale(replicas), observations, history }
 }
 
 pub(crate) fn scale(replicas: i32) -> Scale {
@@ -36,7 +36,8 @@ pub(crate) fn scale(replicas: i32) -> Scale {
 /// A metric that asks for `replicas`: an average of 10, a fresh answer from both clusters.
 pub(crate) fn asks_for(name: &str, replicas: i32) -> (MetricSpec, Observation) {
     let spec = MetricSpec {
-        name: name.to_owned(),
+        name: name.into(),
+        revision: 0,
         target: Target::AverageValue { average_value_milli: 10_000 },
         evidence: both_within(20_000),
         fallback: None,
@@ -46,20 +47,47 @@ pub(crate) fn asks_for(name: &str, replicas: i32) -> (MetricSpec, Observation) {
 
 /// Both clusters, and no range window.
 pub(crate) fn both_within(max_age_ms: i64) -> EvidenceSpec {
-    EvidenceSpec { max_age_ms, clusters: vec!["east".to_owned(), "west".to_owned()], window_ms: 0 }
+    EvidenceSpec { max_age_ms, clusters: vec!["east".into(), "west".into()], ..EvidenceSpec::default() }
+}
+
+/// A fresh answer from both clusters, at [`NOW_MS`].
+pub(crate) fn observed(name: &str, value: f64) -> Observation {
+    observed_at(NOW_MS, name, value)
 }
 
 /// A fresh answer from both clusters.
-pub(crate) fn observed(name: &str, value: f64) -> Observation {
+pub(crate) fn observed_at(now_ms: i64, name: &str, value: f64) -> Observation {
     Observation {
-        name: name.to_owned(),
-        reading: Reading::Value(Float::new(value)),
-        series_count: 1,
-        newest_sample_age_ms: BTreeMap::from([
-            ("east".to_owned(), Some(1_000)),
-            ("west".to_owned(), Some(2_000)),
-        ]),
-        timeless: false,
+        name: name.into(),
+        newest: Reading::Value(Float::new(value)),
+        settled: None,
+        samples: Samples::Seen(vec![SelectorSamples {
+            selector: "x".into(),
+            pinned: false,
+            clusters: vec![seen("east", now_ms - 1_000), seen("west", now_ms - 2_000)],
+        }]),
         warnings: Vec::new(),
+        incomplete: None,
     }
+}
+
+/// A cluster whose series all have their newest sample at one time.
+pub(crate) fn seen(cluster: &str, at_ms: i64) -> ClusterSamples {
+    let cluster = cluster.into();
+    ClusterSamples { cluster, newest_ms: at_ms, slowest_ms: Some(at_ms), pods: 0, silent_pods: 0 }
+}
+
+/// The clusters that the first selector sees.
+pub(crate) fn clusters(observation: &mut Observation) -> &mut Vec<ClusterSamples> {
+    match &mut observation.samples {
+        Samples::Seen(selectors) => &mut selectors.first_mut().expect("a selector").clusters,
+        other => panic!("no samples: {other:?}"),
+    }
+}
+
+/// West's samples end so long before the evaluation; `None`: it has none.
+pub(crate) fn age(observation: &mut Observation, now_ms: i64, age_ms: Option<i64>) {
+    let clusters = clusters(observation);
+    clusters.retain(|cluster| cluster.cluster != "west");
+    clusters.extend(age_ms.map(|age_ms| seen("west", now_ms - age_ms)));
 }

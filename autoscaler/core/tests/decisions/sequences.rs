@@ -1,15 +1,23 @@
 //! Decisions over time: what one hands to the next.
 
 use autoscaler_core::{
-    Behavior, Fallback, FallbackBehavior, History, Input, RateKind, RatePolicy, Rules, ScaleEvent,
-    SelectPolicy, decide,
+    Behavior, FailureKind, Fallback, FallbackBehavior, History, Input, RateKind, RatePolicy, Reading, Rules,
+    ScaleEvent, SelectPolicy, decide,
 };
 use proptest::prelude::*;
 
-use crate::build::{NOW_MS, asks_for, input, observed, scale};
+use crate::build::{self, NOW_MS, asks_for, input, observed, observed_at, scale};
 
-/// Decides at `now_ms`, applies the write, hands the history on; the replicas afterwards.
+/// Decides at `now_ms` on samples as old as they were, applies the write, hands the history on; the replicas
+/// afterwards.
 fn tick(input: &mut Input, now_ms: i64) -> i32 {
+    let later_ms = now_ms - input.now_ms;
+    for observation in &mut input.observations {
+        for cluster in build::clusters(observation) {
+            cluster.newest_ms += later_ms;
+            cluster.slowest_ms = cluster.slowest_ms.map(|at_ms| at_ms + later_ms);
+        }
+    }
     input.now_ms = now_ms;
     let decision = decide(input);
     let from = input.scale.spec_replicas;
@@ -36,11 +44,11 @@ fn a_gap_does_not_delay_raising() {
     let mut gap = input(10, vec![asks_for("requests", 30)]);
     let rules = Rules { stabilization_window_seconds: Some(60), ..Rules::default() };
     gap.policy.behavior = Some(Behavior { scale_up: Some(rules), scale_down: None });
-    gap.observations[0].series_count = 0;
+    gap.observations[0].newest = Reading::Failed { kind: FailureKind::Empty, message: String::new() };
     for second in 0..10 {
         assert_eq!(tick(&mut gap, NOW_MS + second * 1000), 10);
     }
-    gap.observations = vec![observed("requests", 300.0)];
+    gap.observations = vec![observed_at(NOW_MS + 9_000, "requests", 300.0)];
     assert_eq!(tick(&mut gap, NOW_MS + 10_000), 20, "as fast as the default rate allows");
 }
 
@@ -68,9 +76,11 @@ fn insufficiency_is_timed_without_interruption() {
         broken
     });
     for second in 0..30 {
+        flapping.now_ms = NOW_MS;
         flapping.observations = vec![if second % 5 == 0 { healthy.clone() } else { broken.clone() }];
         assert_eq!(tick(&mut flapping, NOW_MS + second * 1000), 10, "at {second} s");
     }
+    flapping.now_ms = NOW_MS;
     flapping.observations = vec![broken];
     for (second, replicas) in [(31, 10), (35, 10), (36, 20)] {
         assert_eq!(tick(&mut flapping, NOW_MS + second * 1000), replicas, "at {second} s");
@@ -82,6 +92,7 @@ fn a_clock_set_back_holds_for_one_window_only() {
     let mut back = input(10, vec![asks_for("requests", 10)]);
     back.policy.defaults.downscale_window_ms = 60_000;
     tick(&mut back, NOW_MS + 3_600_000);
+    back.now_ms = NOW_MS;
     back.observations = vec![observed("requests", 40.0)];
     assert_eq!(tick(&mut back, NOW_MS), 10);
     assert_eq!(tick(&mut back, NOW_MS + 60_000), 10);
@@ -93,8 +104,10 @@ fn the_history_stays_small_however_long_it_runs() {
     let mut long = input(50, vec![asks_for("requests", 50)]);
     long.policy.defaults.downscale_window_ms = 3_600_000;
     for second in 0..2_000 {
-        long.observations = vec![observed("requests", f64::from(400 + (second * 7919) % 200))];
-        tick(&mut long, NOW_MS + i64::from(second) * 1000);
+        let now_ms = NOW_MS + i64::from(second) * 1000;
+        long.now_ms = now_ms;
+        long.observations = vec![observed_at(now_ms, "requests", f64::from(400 + (second * 7919) % 200))];
+        tick(&mut long, now_ms);
         let kept = long.history.recommendations.as_ref().unwrap().len();
         assert!(kept <= 42, "{kept} recommendations after {second} s");
         let asked = long.history.support.as_ref().unwrap().asked.len();
@@ -147,7 +160,8 @@ proptest! {
         let (mut now_ms, mut seen) = (NOW_MS, vec![(i64::MIN, 20)]);
         for (seconds, ask) in asked {
             now_ms += seconds * 1000;
-            run.observations = vec![observed("requests", f64::from(ask) * 10.0)];
+            run.now_ms = now_ms;
+            run.observations = vec![observed_at(now_ms, "requests", f64::from(ask) * 10.0)];
             let before = run.scale.spec_replicas;
             let after = tick(&mut run, now_ms);
             let rules = if after > before { &up } else { &down };
@@ -168,7 +182,7 @@ proptest! {
     }
 
     /// Judged from outside: replicas fall only on a sound answer, and not below what sound answers asked for
-    /// within the window nor, as sound answers count, within the time for which a lie could last.
+    /// within the window, counted by sound answers: an outage of any length forgets nothing of it.
     #[test]
     fn replicas_fall_only_on_lasting_sound_evidence(
         ticks in proptest::collection::vec((1..60i32, proptest::bool::weighted(0.8)), 1..160),
@@ -180,20 +194,22 @@ proptest! {
         run.policy.metrics[0].evidence.max_age_ms = 2_000 + max_age as i64 * 1000;
         let mut asked: Vec<Option<i32>> = Vec::new();
         for (second, (ask, sound)) in ticks.into_iter().enumerate() {
-            let mut observation = observed("requests", f64::from(ask) * 10.0);
+            let now_ms = NOW_MS + second as i64 * 1000;
+            let mut observation = observed_at(now_ms, "requests", f64::from(ask) * 10.0);
             if !sound {
-                observation.newest_sample_age_ms.insert("west".to_owned(), Some(99_000));
+                build::age(&mut observation, now_ms, Some(99_000));
+                build::clusters(&mut observation)[1].slowest_ms = None;
             }
+            run.now_ms = now_ms;
             run.observations = vec![observation];
             let before = run.scale.spec_replicas;
-            let after = tick(&mut run, NOW_MS + second as i64 * 1000);
-            asked.push(sound.then_some(ask));
+            let after = tick(&mut run, now_ms);
+            // What raises is recommended, sound or not.
+            asked.push((sound || f64::from(ask) > f64::from(before) * 1.1).then_some(ask));
             if after < before {
                 prop_assert!(sound, "{before} to {after} at {second}: {asked:?}");
                 // An ask within tolerance of what there was counted as what there was.
-                let lately = asked.iter().rev().take(window).flatten();
-                let supported = asked.iter().rev().flatten().take(max_age + 3);
-                let highest = lately.chain(supported).max().copied().unwrap_or(0);
+                let highest = asked.iter().rev().flatten().take(window.max(1)).max().copied().unwrap_or(0);
                 prop_assert!(f64::from(after) * 1.1 >= f64::from(highest.min(before)), "{after} at {second}: {asked:?}");
             }
         }

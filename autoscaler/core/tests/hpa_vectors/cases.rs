@@ -72,8 +72,11 @@ pub(crate) struct AgedRecommendation {
 
 impl AgedRecommendation {
     pub(crate) fn all(these: &[Self]) -> Vec<Recommendation> {
-        let dated =
-            |rec: &Self| Recommendation { at_ms: NOW_MS - rec.age_seconds * 1000, replicas: rec.replicas };
+        let dated = |rec: &Self| Recommendation {
+            at_ms: NOW_MS - rec.age_seconds * 1000,
+            replicas: rec.replicas,
+            held_ms: 0,
+        };
         these.iter().map(dated).collect()
     }
 }

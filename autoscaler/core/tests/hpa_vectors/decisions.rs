@@ -1,11 +1,9 @@
 //! One metric's replicas, and whole syncs that use External metrics only.
 
-use std::collections::BTreeMap;
-
 use autoscaler_core::replicas::{Answer, Tolerances, average_milli, replicas};
 use autoscaler_core::{
-    Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Observation, Policy, Reading,
-    Recommendation, Scale, Support, Target, decide,
+    ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Name,
+    Observation, Policy, Reading, Recommendation, Samples, Scale, SelectorSamples, Support, Target, decide,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -87,7 +85,8 @@ fn replica_calc_of_one_value() {
             false => Target::Value { value_milli: milli },
         };
         let tolerances = Tolerances { down: input.tolerance_down, up: input.tolerance_up };
-        let found = match replicas(usage, target, &scale, tolerances) {
+        let ready = f64::from(scale.ready_replicas);
+        let found = match replicas(usage, target, &scale, ready, tolerances) {
             Answer::WithinTolerance => count,
             Answer::Replicas(replicas) => replicas,
             Answer::NoneReady => return Err("no ready replicas".to_owned()),
@@ -207,10 +206,11 @@ fn reconcile_of_values() {
         let write = expected.scale_updates.first().map(|update| update.replicas);
         let replicas =
             same(&(decision.write, decision.desired_replicas), &(write, expected.status.desired_replicas));
+        let found = decision.conditions(&input);
         // What upstream says after the write is the writer's to say here.
         let mut conditions = expected.status.conditions.iter().filter(|c| c.reason != "SucceededRescale");
         let conditions = conditions.try_for_each(|condition| {
-            let found = decision.conditions.iter().find(|found| found.kind.to_string() == condition.kind);
+            let found = found.iter().find(|found| found.kind.to_string() == condition.kind);
             let found = found.map(|found| (found.status, found.reason.as_str()));
             let reason = condition.reason.replace("FailedGetObject", "FailedGetExternal");
             same(&found, &Some((condition.status == "True", reason.as_str())))
@@ -227,10 +227,11 @@ fn reconcile_of_values() {
 
 /// The sync as an input of ours.
 fn input_of(case: &Reconcile) -> Option<Input> {
-    let name = |index: usize, metric: &VectorMetric| format!("{}-{index}", metric.metric);
+    let name = |index: usize, metric: &VectorMetric| Name::from(format!("{}-{index}", metric.metric));
     let metrics = case.policy.metrics.iter().enumerate().map(|(index, metric)| {
         MetricSpec {
             name: name(index, metric),
+            revision: 0,
             target: match metric.target.value_milli {
                 Some(value_milli) => Target::Value { value_milli },
                 // A metric that is never asked for may be of a kind that we do not have.
@@ -245,18 +246,29 @@ fn input_of(case: &Reconcile) -> Option<Input> {
     let observations = case.policy.metrics.iter().zip(&case.metric_calls).enumerate();
     let observations = observations.map(|(index, (metric, call))| Observation {
         name: name(index, metric),
-        reading: match &call.error {
+        newest: match &call.error {
             Some(message) => Reading::Failed { kind: FailureKind::Unreachable, message: message.clone() },
             None => Reading::Value(Float::new(call.sum_milli() as f64 / 1000.0)),
         },
-        series_count: 1,
-        newest_sample_age_ms: BTreeMap::from([("east".to_owned(), Some(0))]),
-        timeless: false,
+        settled: None,
+        samples: Samples::Seen(vec![SelectorSamples {
+            selector: "x".into(),
+            pinned: false,
+            clusters: vec![ClusterSamples {
+                cluster: "east".into(),
+                newest_ms: NOW_MS,
+                slowest_ms: Some(NOW_MS),
+                pods: 0,
+                silent_pods: 0,
+            }],
+        }]),
+        incomplete: None,
         warnings: Vec::new(),
     });
     let scale = case.scale_gets.first()?;
     Some(Input {
         now_ms: NOW_MS,
+        cluster: Name::default(),
         policy: Policy {
             min_replicas: case.policy.min_replicas,
             max_replicas: case.policy.max_replicas,

@@ -69,8 +69,8 @@ impl Engine {
         }
         self.resolve(live, current);
 
-        let mut judged = Judged::new(&live.input);
-        let mut said = judged.said();
+        let judged = Judged::new(&live.input);
+        let mut said = judged.said(&live.input);
         said.extend(limit_of(&self.config, followed));
         let attempt = Attempt { id, followed, key, target: &target };
         let (write, ring) = self.arrange(&attempt, live, terms.ring.as_ref(), &judged, &mut said);
@@ -88,12 +88,15 @@ impl Engine {
         if limit_of(&self.config, followed).is_none() {
             live.board.conditions.retain(|c| c.type_ != types::WITHIN_LIMITS);
         }
-        let changed = say(&mut live.board.conditions, said, followed.generation, now.wall_ms);
+        let mut changed = say(&mut live.board.conditions, said, followed.generation, now.wall_ms);
+        changed.extend(live.told.computed(judged.uncomputed(&live.input)));
         if let Some((slot, sending)) = ring {
             self.push(followed.name.cluster, Class::Lower, slot, sending);
         }
 
         let (cause, limited_by) = judged.codes(&live.input);
+        let at_ms = live.input.now_ms;
+        let age = |o: &autoscaler_core::Observation| (o.name.to_string(), judge::oldest_ms(o, at_ms));
         let decided = Decided {
             kind: terms.kind.clone(),
             target: terms.target.clone(),
@@ -103,7 +106,7 @@ impl Engine {
             limited_by,
             evidence: judged.evidence_code(),
             sufficient: judged.is_sufficient(),
-            ages_ms: live.input.observations.iter().map(|o| (o.name.clone(), judge::oldest_ms(o))).collect(),
+            ages_ms: live.input.observations.iter().map(age).collect(),
             ring_version: live.board.ring.as_ref().map(|r| r.version),
         };
         let evaluated = Evaluated {
@@ -226,7 +229,8 @@ impl Engine {
         let record = judged.record(&followed.name, &live.input);
         let digest = record.as_ref().map(|r| r.digest.clone()).unwrap_or_default();
         self.out.extend(record.map(|r| Effect::Record(Box::new(r))));
-        let summary = board::summary((from, to), judged.cause(), &judged.limits, digest, now.wall_ms);
+        let summary =
+            board::summary((from, to), judged.cause(&live.input), &judged.limits, digest, now.wall_ms);
         if news {
             live.board.decided(summary.clone());
         }

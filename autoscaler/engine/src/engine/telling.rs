@@ -58,7 +58,7 @@ impl Engine {
         let Some(followed) = self.policies.get_mut(&id) else { return };
         let (cluster, shard) = (followed.name.cluster, followed.shard);
         let Some(live) = &mut followed.live else { return };
-        let due = live.board.due(refresh_ms, Live::matters(&live.verdicts));
+        let due = live.board.due(refresh_ms, Live::matters(&live.verdicts, &live.input.history));
         let class = match due {
             Due::Matters(at_ms) if at_ms <= now_ms => Class::Status,
             Due::Drifts(at_ms) if at_ms <= now_ms => Class::Refresh,
@@ -93,7 +93,7 @@ impl Engine {
         let followed = self.policies.get_mut(&id)?;
         let (policy, uid) = (followed.name.clone(), followed.uid.clone());
         let live = followed.live.as_mut()?;
-        let status = live.board.render(now.mono_ms, Live::matters(&live.verdicts));
+        let status = live.board.render(now.mono_ms, Live::matters(&live.verdicts, &live.input.history));
         let status = live.status(status, now);
         Some(Status { policy, uid, status })
     }

@@ -13,6 +13,9 @@ use crate::pool::{Ended, Hold};
 use crate::said::Said;
 use crate::targets::Known;
 
+/// How much longer than its deadline a query may stay without a word, in milliseconds.
+const GRACE_MS: u64 = 50;
+
 /// What keeps a policy from being evaluated.
 struct Obstacle {
     became: Became,
@@ -211,6 +214,7 @@ impl Engine {
             let Some(followed) = self.policies.get(&id) else { continue };
             let (Ok(terms), Some(live)) = (&followed.terms, &followed.live) else { continue };
             let (Some(question), Some(tick)) = (terms.questions.get(metric), &live.tick) else { continue };
+            let Some(spec) = terms.policy.metrics.get(metric) else { continue };
             let deadline_ms = self.config.query_timeout_ms;
             self.out.push(Effect::Query(Query {
                 id: query,
@@ -219,15 +223,18 @@ impl Engine {
                 metric,
                 source: question.source.clone(),
                 at_ms: tick.started.wall_ms,
+                settled_ms: live.input.history.settled_ms(&spec.name),
                 deadline_ms,
             }));
             self.counters.queries = self.counters.queries.saturating_add(1);
-            self.deadlines.push_back((self.now.mono_ms.saturating_add(deadline_ms), query));
+            // Whoever asks knows better what there was no answer from.
+            let most_ms = deadline_ms.saturating_add(GRACE_MS);
+            self.deadlines.push_back((self.now.mono_ms.saturating_add(most_ms), query));
         }
     }
 
     pub(super) fn answer(&mut self, query: u64, observation: Observation) {
-        let timed_out = matches!(observation.reading, Reading::Failed { kind: FailureKind::Timeout, .. });
+        let timed_out = matches!(observation.newest, Reading::Failed { kind: FailureKind::Timeout, .. });
         let ended = if timed_out { Ended::TimedOut } else { Ended::Answered };
         if !self.pool.done(query, ended) {
             self.counters.late = self.counters.late.saturating_add(1);
@@ -249,7 +256,7 @@ impl Engine {
     }
 
     fn fail(&mut self, query: u64, kind: FailureKind, message: &str) {
-        self.observed(query, judge::failed("", kind, message));
+        self.observed(query, judge::failed(kind, message));
     }
 
     /// An answer, or what stands for one.
@@ -257,7 +264,7 @@ impl Engine {
         let Some((id, metric)) = self.queries.remove(&query) else { return };
         let Some(live) = self.live_mut(id) else { return };
         let Some(spec) = live.input.policy.metrics.get(metric) else { return };
-        spec.name.clone_into(&mut observation.name);
+        observation.name = spec.name.clone();
         let Some(tick) = &mut live.tick else { return };
         let Some(place) = tick.observations.get_mut(metric) else { return };
         if place.replace(observation).is_none() {

@@ -88,7 +88,8 @@ pub fn arrange(view: &View<'_>) -> Next {
         return bootstrap(view, limit, wanted);
     }
     let (mut members, unready_since_ms) = carry_over(view);
-    // Whoever left for a lowering that is held does not come back for that.
+    // Whoever left for a lowering that is held does not come back for that: moving series there and away again for an
+    // answer that got lost serves nobody.
     let joins = shrinking_to.map_or(limit, |to| limit.min(to.max(factor).unsigned_abs()));
     for pod in view.pods.iter().filter(|p| p.ready && p.ordinal < joins) {
         if let Some(address) = &pod.address
@@ -141,7 +142,10 @@ pub fn arrange(view: &View<'_>) -> Next {
             format!("fewer replicas than the replication factor, {factor}, were wanted"),
         ),
         (None, _) if shrinking_to.is_some() => {
-            let message = format!("the ring keeps its {} members while the decision is held", members.len());
+            let (n, to) = (members.len(), shrinking_to.unwrap_or_default());
+            let message = format!(
+                "the ring keeps its {n} members: {to} replicas were wanted, which waits for evidence"
+            );
             (None, false, reasons::RING_HELD, message)
         }
         (wanted, _) => in_sync(&members, not_ready.as_deref(), wanted, view),

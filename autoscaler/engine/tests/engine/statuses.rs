@@ -1,8 +1,6 @@
 //! Statuses: soon for what matters, seldom for what drifts, never with what no longer holds, never too large.
 
-use std::collections::BTreeMap;
-
-use autoscaler_core::{Float, Mode, Observation, Reading};
+use autoscaler_core::{ClusterSamples, Float, Mode, Observation, Reading, Samples, SelectorSamples};
 use autoscaler_engine::objects::{Pod, Question, RingTerms};
 use autoscaler_engine::{Config, Event};
 
@@ -102,7 +100,7 @@ fn a_status_has_a_bound_whatever_a_querier_and_a_user_write() {
     terms.policy.metrics = (0..32)
         .map(|n| {
             let mut metric = metric(&format!("m{n}{}", "x".repeat(60)));
-            metric.evidence.clusters.clone_from(&clusters);
+            metric.evidence.clusters = clusters.iter().map(|c| c.as_str().into()).collect();
             metric
         })
         .collect();
@@ -111,16 +109,21 @@ fn a_status_has_a_bound_whatever_a_querier_and_a_user_write() {
     w.asks.insert("web".into(), Ask::Hang);
     w.run(1_000);
     for number in 1..=200 {
+        let seen = |cluster: &String| ClusterSamples {
+            cluster: cluster.as_str().into(),
+            newest_ms: 0,
+            slowest_ms: None,
+            pods: 0,
+            silent_pods: 0,
+        };
+        let clusters = clusters.iter().map(seen).collect();
         let observation = Observation {
-            name: String::new(),
-            reading: Reading::Value(Float::new(f64::MAX)),
-            series_count: 1,
-            newest_sample_age_ms: clusters
-                .iter()
-                .map(|c| (c.clone(), Some(60_000)))
-                .collect::<BTreeMap<_, _>>(),
-            timeless: false,
+            name: autoscaler_core::Name::default(),
+            newest: Reading::Value(Float::new(f64::MAX)),
+            settled: None,
+            samples: Samples::Seen(vec![SelectorSamples { selector: "x".into(), pinned: false, clusters }]),
             warnings: vec!["w→".repeat(16_384); 8],
+            incomplete: None,
         };
         w.tell(0, Event::Answer { query: number, observation });
         w.run(5);

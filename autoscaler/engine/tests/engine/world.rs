@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use autoscaler_api::ScalingPolicyStatus;
 use autoscaler_core::{
-    Behavior, Defaults, EvidenceSpec, FailureKind, Float, MetricSpec, Mode, Observation, Policy, RateKind,
-    RatePolicy, Reading, Rules,
+    Behavior, ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, MetricSpec, Mode, Observation,
+    Policy, RateKind, RatePolicy, Reading, Rules, Samples, SelectorSamples, Settled,
 };
 use autoscaler_engine::effect::{Evaluated, Note, Query, Scaled, What, Write};
 use autoscaler_engine::objects::{
@@ -63,10 +63,19 @@ pub(crate) fn terms(target: &str) -> Terms {
 pub(crate) fn metric(name: &str) -> MetricSpec {
     MetricSpec {
         name: name.into(),
+        revision: 0,
         target: autoscaler_core::Target::AverageValue { average_value_milli: 50_000 },
-        evidence: EvidenceSpec { max_age_ms: 300, clusters: vec!["east".into()], window_ms: 0 },
+        evidence: EvidenceSpec { max_age_ms: 300, clusters: vec!["east".into()], ..EvidenceSpec::default() },
         fallback: None,
     }
+}
+
+/// What one selector sees of one cluster.
+pub(crate) fn samples(cluster: &str, newest_ms: i64, fresh: bool) -> Samples {
+    let slowest_ms = fresh.then_some(newest_ms);
+    let clusters =
+        vec![ClusterSamples { cluster: cluster.into(), newest_ms, slowest_ms, pods: 0, silent_pods: 0 }];
+    Samples::Seen(vec![SelectorSamples { selector: "x".into(), pinned: false, clusters }])
 }
 
 /// What becomes of the writes to a target before the API server looks at them.
@@ -368,13 +377,14 @@ impl World {
         self.under_way.insert(query.id + 1_000_000_000 * process as u64, query.policy.name.clone());
         self.most_under_way = self.most_under_way.max(self.under_way.len());
         let ask = self.asks.get(&query.policy.name).copied().unwrap_or(Ask::Value(50.0, 10));
-        let observation = |reading, age_ms| Observation {
-            name: String::new(),
-            reading,
-            series_count: 1,
-            newest_sample_age_ms: [("east".into(), Some(age_ms))].into(),
-            timeless: false,
+        let at_ms = query.at_ms;
+        let observation = |reading: Reading, age_ms: i64| Observation {
+            name: autoscaler_core::Name::default(),
+            newest: reading.clone(),
+            settled: query.settled_ms.map(|at_ms| Settled { at_ms, reading }),
+            samples: samples("east", at_ms - age_ms, age_ms <= 300),
             warnings: Vec::new(),
+            incomplete: None,
         };
         let (after_ms, observation) = match ask {
             Ask::Hang => return,

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::hash::{hash, mix};
+use simulations_kernel::hash::{hash, mix};
 
 /// The letters of Kubernetes' generated names: no vowels, nothing that reads as another.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";

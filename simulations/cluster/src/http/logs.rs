@@ -45,7 +45,7 @@ pub(super) async fn answer(server: &Server, target: &Target, params: &Params) ->
         (Some(text), _) => Some(text.parse().map_err(|e| ApiError::bad_request(format!("sinceTime: {e}")))?),
         (None, Some(seconds)) => {
             let back = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
-            Some(Timestamp::now().checked_sub(back).unwrap_or(Timestamp::MIN))
+            Some(server.clock.now().checked_sub(back).unwrap_or(Timestamp::MIN))
         }
         (None, None) => None,
     };

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use jiff::Timestamp;
 use serde_json::{Value, json};
+use simulations_kernel::Clock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -50,6 +50,7 @@ pub(super) struct Watch {
 struct Running {
     watch: Watch,
     api: Arc<Api>,
+    clock: Clock,
     bell: watch::Receiver<u64>,
     shutdown: thanos_telemetry::Shutdown,
     cursor: u64,
@@ -76,7 +77,7 @@ impl Watch {
             let namespace = self.namespace.as_deref();
             let page = api.with(|s| s.list(&self.resource, namespace, &self.selector, 0, "", None))?;
             for object in &page.items {
-                self.write(&mut first, "ADDED", object);
+                self.write(&mut first, "ADDED", object, &server.clock);
             }
             if self.send_initial && self.bookmarks {
                 self.write_bookmark(&mut first, page.revision, true);
@@ -99,6 +100,7 @@ impl Watch {
         let now = Instant::now();
         let running = Running {
             api,
+            clock: server.clock.clone(),
             bell,
             shutdown: server.shutdown.clone(),
             cursor,
@@ -114,14 +116,14 @@ impl Watch {
         }))
     }
 
-    fn write(&self, out: &mut Vec<u8>, kind: &str, object: &Value) {
+    fn write(&self, out: &mut Vec<u8>, kind: &str, object: &Value, clock: &Clock) {
         let object = in_version(&self.resource, object);
         let shown = match self.shape {
             Shape::Whole => {
                 write_line(out, kind, &object);
                 return;
             }
-            Shape::Table => table::table(&self.resource, &[&object], &self.include_object, Timestamp::now()),
+            Shape::Table => table::table(&self.resource, &[&object], &self.include_object, clock.now()),
             Shape::Metadata => metadata_only(&object),
         };
         write_line(out, kind, &shown);
@@ -170,8 +172,10 @@ impl Running {
             }
             let bookmark_due = self.bookmark_due;
             tokio::select! {
-                rung = self.bell.changed() => self.over = rung.is_err(),
+                // In one order: which of two that are due comes first is the same in every run.
+                biased;
                 () = self.shutdown.started() => self.over = true,
+                rung = self.bell.changed() => self.over = rung.is_err(),
                 () = tokio::time::sleep_until(self.ends) => self.over = true,
                 () = tokio::time::sleep_until(bookmark_due), if self.watch.bookmarks => {
                     self.bookmark_due = Instant::now() + BOOKMARK_EVERY;
@@ -204,7 +208,7 @@ impl Running {
         self.cursor = upto;
         for change in &batch {
             if let Some((kind, object)) = self.watch.see(change) {
-                self.watch.write(&mut out, kind, &object);
+                self.watch.write(&mut out, kind, &object, &self.clock);
             }
         }
         if out.is_empty() && more {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use crate::hash::hash;
+use simulations_kernel::hash::hash;
 
 /// Leases addresses; a name that is sticky gets the same one again.
 #[derive(Debug)]

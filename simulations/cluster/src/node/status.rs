@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Where a container is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Waiting { reason: &'static str, message: String },
     Running { since: Timestamp },
     Ended(Ended),
@@ -16,25 +16,25 @@ pub(super) enum Phase {
 
 /// How a run of a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
-    pub(super) exit_code: i32,
-    pub(super) signal: Option<i32>,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-    pub(super) started: Timestamp,
-    pub(super) finished: Timestamp,
+pub(crate) struct Ended {
+    pub(crate) exit_code: i32,
+    pub(crate) signal: Option<i32>,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    pub(crate) started: Timestamp,
+    pub(crate) finished: Timestamp,
 }
 
 /// A container as its supervisor sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContainerState {
-    pub(super) phase: Phase,
-    pub(super) last: Option<Ended>,
-    pub(super) restarts: u64,
+pub(crate) struct ContainerState {
+    pub(crate) phase: Phase,
+    pub(crate) last: Option<Ended>,
+    pub(crate) restarts: u64,
     /// The startup probe has passed, or there is none.
-    pub(super) started: bool,
+    pub(crate) started: bool,
     /// The readiness probe's verdict; true when there is none.
-    pub(super) ready: bool,
+    pub(crate) ready: bool,
 }
 
 impl Default for ContainerState {
@@ -45,7 +45,7 @@ impl Default for ContainerState {
 }
 
 impl ContainerState {
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
     }
 }
@@ -61,14 +61,14 @@ fn time(at: Timestamp) -> String {
 
 /// What stays the same through a pod's life.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
-    pub(super) pod_ip: String,
-    pub(super) host_ip: String,
-    pub(super) started: Timestamp,
+pub(crate) struct Identity {
+    pub(crate) pod_ip: String,
+    pub(crate) host_ip: String,
+    pub(crate) started: Timestamp,
 }
 
 /// The pod's status, with transition times taken from the former status where nothing changed.
-pub(super) fn pod_status(
+pub(crate) fn pod_status(
     pod: &Pod,
     identity: &Identity,
     states: &BTreeMap<String, ContainerState>,

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde_json::json;
 
 use super::conditions::{self, Counts, Rollout, Said};
+use super::objects::Objects;
 use super::rollout::{Limits, SetSize, step};
 use super::template::{self, HASH_LABEL};
-use super::{Context, pods, said_by};
+use super::{Context, Key, Next, pods, said_by};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 /// Annotations that are the Deployment's own. All others its newest set has too, so that a history shows why it
@@ -28,19 +27,19 @@ const OWN_ANNOTATIONS: &[&str] = &[
     "kubectl.kubernetes.io/last-applied-configuration",
 ];
 
-pub(super) async fn reconcile(seen: Arc<Deployment>, context: Arc<Context>) -> kube::Result<Action> {
-    let namespace = seen.namespace().unwrap_or_default();
-    let api: Api<Deployment> = context.api(&namespace);
-    let Some(deployment) = api.get_opt(&seen.name_any()).await? else {
-        context.forget(&seen.uid().unwrap_or_default());
-        return Ok(Action::await_change());
+pub(super) async fn reconcile(seen: Key, context: Arc<Context>) -> kube::Result<Next> {
+    let namespace = seen.namespace;
+    let api: Objects<Deployment> = context.api(&namespace);
+    let Some(deployment) = api.get_opt(&seen.name).await? else {
+        context.forget(&seen.uid);
+        return Ok(Next::Never);
     };
-    let Some(spec) = deployment.spec.clone() else { return Ok(Action::await_change()) };
+    let Some(spec) = deployment.spec.clone() else { return Ok(Next::Never) };
     let uid = deployment.uid().unwrap_or_default();
     let mut sets: Vec<ReplicaSet> = pods::owned(&context, &namespace, &uid).await?;
     sets.sort_by_key(|s| (s.metadata.creation_timestamp.clone().map(|t| t.0), s.name_any()));
     if deployment.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(Next::Never);
     }
     let replicas = spec.replicas.unwrap_or(1);
     let limits = limits(&spec, replicas);
@@ -64,7 +63,7 @@ pub(super) async fn reconcile(seen: Arc<Deployment>, context: Arc<Context>) -> k
                 let why = format!("Failed to create new replica set: {why}");
                 context.warn(&deployment, "ReplicaSetCreateError", why.clone()).await;
                 write_status(&context, &deployment, &spec, None, &sets, limits, Some(why)).await?;
-                return Ok(Action::requeue(context.back_off(&uid)));
+                return Ok(Next::After(context.back_off(&uid)));
             }
         },
     };
@@ -168,8 +167,8 @@ async fn create_set(
         }),
         status: None,
     };
-    let api: Api<ReplicaSet> = context.api(namespace);
-    match api.create(&PostParams::default(), &set).await {
+    let api: Objects<ReplicaSet> = context.api(namespace);
+    match api.create(&set).await {
         Ok(set) => Ok(Made::Set(Box::new(set))),
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Made::Collision),
         Err(kube::Error::Api(status)) => Ok(Made::Refused(said_by(&status))),
@@ -178,10 +177,10 @@ async fn create_set(
 }
 
 /// The next try is under another name.
-async fn collided(context: &Context, deployment: &Deployment) -> kube::Result<Action> {
+async fn collided(context: &Context, deployment: &Deployment) -> kube::Result<Next> {
     let status = json!({"collisionCount": collisions(deployment).saturating_add(1)});
     context.write_status(deployment, &deployment.status, status).await?;
-    Ok(Action::requeue(context.back_off(&deployment.uid().unwrap_or_default())))
+    Ok(Next::After(context.back_off(&deployment.uid().unwrap_or_default())))
 }
 
 /// The set of the present template has the highest revision, also when a template comes back, and the deployment's
@@ -196,17 +195,16 @@ async fn keep_revision(
     let highest = olds.iter().map(|s| revision(s)).max().unwrap_or(0);
     let wanted = if revision(new) > highest { revision(new) } else { highest + 1 };
     let patch = json!({"metadata": {"annotations": {REVISION: wanted.to_string()}}});
-    let params = PatchParams { field_manager: Some("workloads".into()), ..PatchParams::default() };
     let mut told = told_annotations(deployment);
     told.insert(REVISION.to_owned(), wanted.to_string());
     if told.iter().any(|(key, value)| new.annotations().get(key) != Some(value)) {
-        let api: Api<ReplicaSet> = context.api(namespace);
+        let api: Objects<ReplicaSet> = context.api(namespace);
         let told = json!({"metadata": {"annotations": told}});
-        api.patch(&new.name_any(), &params, &Patch::Merge(&told)).await?;
+        api.merge(&new.name_any(), &told).await?;
     }
     if deployment.annotations().get(REVISION) != Some(&wanted.to_string()) {
-        let api: Api<Deployment> = context.api(namespace);
-        api.patch(&deployment.name_any(), &params, &Patch::Merge(&patch)).await?;
+        let api: Objects<Deployment> = context.api(namespace);
+        api.merge(&deployment.name_any(), &patch).await?;
     }
     Ok(())
 }
@@ -222,10 +220,9 @@ async fn scale(
     if now == wanted {
         return Ok(());
     }
-    let api: Api<ReplicaSet> = context.api(namespace);
-    let params = PatchParams { field_manager: Some("workloads".into()), ..PatchParams::default() };
+    let api: Objects<ReplicaSet> = context.api(namespace);
     let patch = json!({"spec": {"replicas": wanted}});
-    api.patch(&set.name_any(), &params, &Patch::Merge(&patch)).await?;
+    api.merge(&set.name_any(), &patch).await?;
     let direction = if wanted > now { "up" } else { "down" };
     let note = format!("Scaled {direction} replica set {} from {now} to {wanted}", set.name_any());
     context.note(deployment, "ScalingReplicaSet", note).await;
@@ -244,9 +241,9 @@ async fn forget_old_sets(
         .filter(|s| size(s).wanted == 0 && s.status.as_ref().is_none_or(|st| st.replicas == 0))
         .collect();
     idle.sort_by_key(|s| revision(s));
-    let api: Api<ReplicaSet> = context.api(namespace);
+    let api: Objects<ReplicaSet> = context.api(namespace);
     for set in idle.iter().take(idle.len().saturating_sub(keep)) {
-        api.delete(&set.name_any(), &DeleteParams::default()).await?;
+        api.delete(&set.name_any()).await?;
     }
     Ok(())
 }
@@ -259,11 +256,11 @@ async fn write_status(
     sets: &[ReplicaSet],
     limits: Limits,
     refused: Option<String>,
-) -> kube::Result<Action> {
+) -> kube::Result<Next> {
     let sum = |of: fn(&k8s_openapi::api::apps::v1::ReplicaSetStatus) -> i32| -> i32 {
         sets.iter().filter_map(|s| s.status.as_ref()).map(of).sum()
     };
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let counts = Counts {
         total: sum(|s| s.replicas),
         updated: new.and_then(|s| s.status.as_ref()).map_or(0, |s| s.replicas),
@@ -302,9 +299,9 @@ async fn write_status(
     Ok(match late_at.filter(|_| spec.paused != Some(true)) {
         Some(at) => {
             let left = at.duration_since(now).max(SignedDuration::from_secs(1));
-            Action::requeue(left.unsigned_abs())
+            Next::After(left.unsigned_abs())
         }
-        None => Action::await_change(),
+        None => Next::Never,
     })
 }
 

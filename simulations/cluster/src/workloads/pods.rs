@@ -6,24 +6,15 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
-use kube::api::{Api, ListParams};
+use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
-use kube::{Resource, ResourceExt as _};
 
 use super::Context;
+use super::objects::Managed;
 
 /// Pods (or what else has owners) that an object controls, whatever their labels.
-pub(super) async fn owned<K>(context: &Context, namespace: &str, uid: &str) -> kube::Result<Vec<K>>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + serde::de::DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = context.api(namespace);
-    let found = api.list(&ListParams::default()).await?;
-    let controlled = |o: &K| o.owner_references().iter().any(|r| r.controller == Some(true) && r.uid == uid);
-    Ok(found.items.into_iter().filter(controlled).collect())
+pub(super) async fn owned<K: Managed>(context: &Context, namespace: &str, uid: &str) -> kube::Result<Vec<K>> {
+    context.api(namespace).controlled_by(uid).await
 }
 
 /// Why a pod with these labels would not be one of those that a selector selects.

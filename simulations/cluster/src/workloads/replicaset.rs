@@ -7,13 +7,12 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::{Selector, SelectorExt as _};
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde_json::json;
 
-use super::{Context, conditions, pods, said_by};
+use super::objects::Objects;
+use super::{Context, Key, Next, conditions, pods, said_by};
 
 /// Pods made or removed in one reconciliation; more follow in the next.
 const BURST: usize = 500;
@@ -23,14 +22,14 @@ const PARALLEL: usize = 8;
 /// What could not be done: reason and message.
 type Failure = (&'static str, String);
 
-pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> kube::Result<Action> {
-    let namespace = seen.namespace().unwrap_or_default();
-    let api: Api<ReplicaSet> = context.api(&namespace);
-    let Some(set) = api.get_opt(&seen.name_any()).await? else {
-        context.forget(&seen.uid().unwrap_or_default());
-        return Ok(Action::await_change());
+pub(super) async fn reconcile(seen: Key, context: Arc<Context>) -> kube::Result<Next> {
+    let namespace = seen.namespace;
+    let api: Objects<ReplicaSet> = context.api(&namespace);
+    let Some(set) = api.get_opt(&seen.name).await? else {
+        context.forget(&seen.uid);
+        return Ok(Next::Never);
     };
-    let Some(spec) = set.spec.clone() else { return Ok(Action::await_change()) };
+    let Some(spec) = set.spec.clone() else { return Ok(Next::Never) };
     let uid = set.uid().unwrap_or_default();
     let owned: Vec<Pod> = pods::owned(&context, &namespace, &uid).await?;
     let deleting = set.metadata.deletion_timestamp.is_some();
@@ -43,7 +42,7 @@ pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> k
     let mine = owned.into_iter().filter(|p| !strays.contains(&p.name_any()));
     let mut active: Vec<Pod> = mine.filter(pods::is_active).collect();
     let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let failure = match unmatched {
         _ if deleting => None,
         Some(why) if active.len() < wanted => {
@@ -61,7 +60,7 @@ pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> k
     };
     write_status(&context, &set, &active, failure.as_ref(), now).await?;
     if failure.is_some() {
-        return Ok(Action::requeue(context.back_off(&uid)));
+        return Ok(Next::After(context.back_off(&uid)));
     }
     context.succeeded(&uid);
     // Readiness must last a while: nothing but time makes it count.
@@ -70,9 +69,9 @@ pub(super) async fn reconcile(seen: Arc<ReplicaSet>, context: Arc<Context>) -> k
             if seconds > 0
                 && active.iter().any(|p| pods::is_ready(p) && !pods::is_available(p, seconds, now)) =>
         {
-            Ok(Action::requeue(Duration::from_secs(1)))
+            Ok(Next::After(Duration::from_secs(1)))
         }
-        _ => Ok(Action::await_change()),
+        _ => Ok(Next::Never),
     }
 }
 
@@ -93,9 +92,8 @@ fn strays(spec: &ReplicaSetSpec, owned: &[Pod]) -> Vec<String> {
 async fn release(context: &Context, pod: &Pod, uid: &str, namespace: &str) -> kube::Result<()> {
     let owners: Vec<_> = pod.owner_references().iter().filter(|o| o.uid != uid).collect();
     let patch = json!({"metadata": {"uid": pod.uid(), "resourceVersion": pod.resource_version(), "ownerReferences": owners}});
-    let api: Api<Pod> = context.api(namespace);
-    let params = PatchParams { field_manager: Some("workloads".into()), ..PatchParams::default() };
-    api.patch(&pod.name_any(), &params, &Patch::Merge(&patch)).await.map(drop)
+    let api: Objects<Pod> = context.api(namespace);
+    api.merge(&pod.name_any(), &patch).await
 }
 
 /// Makes pods: one, then two, then four, so that what is refused is refused once and not five hundred times.
@@ -110,13 +108,13 @@ async fn create(
     let template = spec.template.clone().unwrap_or_default();
     let mut pod = pods::from_template(&template, namespace, owner);
     pod.metadata.generate_name = Some(format!("{}-", set.name_any()));
-    let api: Api<Pod> = context.api(namespace);
+    let api: Objects<Pod> = context.api(namespace);
     let (mut left, mut batch) = (missing.min(BURST), 1);
     while left > 0 {
         let size = left.min(batch);
         let made: Vec<kube::Result<Pod>> = futures::stream::iter((0..size).map(|_| {
             let (api, pod) = (api.clone(), pod.clone());
-            async move { api.create(&PostParams::default(), &pod).await }
+            async move { api.create(&pod).await }
         }))
         .buffer_unordered(PARALLEL)
         .collect()
@@ -148,12 +146,12 @@ async fn create(
 }
 
 async fn remove(context: &Context, set: &ReplicaSet, surplus: &[&Pod], namespace: &str) -> Option<Failure> {
-    let api: Api<Pod> = context.api(namespace);
+    let api: Objects<Pod> = context.api(namespace);
     let names: Vec<String> = surplus.iter().take(BURST).map(|pod| pod.name_any()).collect();
     let gone: Vec<(String, kube::Result<()>)> = futures::stream::iter(names.into_iter().map(|name| {
         let api = api.clone();
         async move {
-            let deleted = api.delete(&name, &DeleteParams::default()).await.map(drop);
+            let deleted = api.delete(&name).await;
             (name, deleted)
         }
     }))

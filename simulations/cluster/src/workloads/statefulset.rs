@@ -10,12 +10,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, DeleteParams, PostParams};
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
 use serde_json::json;
 
-use super::{Context, pods, said_by, template};
+use super::objects::Objects;
+use super::{Context, Key, Next, pods, said_by, template};
 
 /// Pods that are made at most before what there is is looked at again.
 const BURST: usize = 500;
@@ -50,31 +49,31 @@ struct Shape {
     partition: Option<i32>,
 }
 
-pub(super) async fn reconcile(seen: Arc<StatefulSet>, context: Arc<Context>) -> kube::Result<Action> {
-    let namespace = seen.namespace().unwrap_or_default();
-    let api: Api<StatefulSet> = context.api(&namespace);
-    let Some(set) = api.get_opt(&seen.name_any()).await? else {
-        context.forget(&seen.uid().unwrap_or_default());
-        return Ok(Action::await_change());
+pub(super) async fn reconcile(seen: Key, context: Arc<Context>) -> kube::Result<Next> {
+    let namespace = seen.namespace;
+    let api: Objects<StatefulSet> = context.api(&namespace);
+    let Some(set) = api.get_opt(&seen.name).await? else {
+        context.forget(&seen.uid);
+        return Ok(Next::Never);
     };
-    let Some(spec) = set.spec.clone() else { return Ok(Action::await_change()) };
+    let Some(spec) = set.spec.clone() else { return Ok(Next::Never) };
     if set.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
+        return Ok(Next::Never);
     }
     let uid = set.uid().unwrap_or_default();
     let revision = format!("{}-{}", set.name_any(), template::hash(&spec.template, 0));
     let all: Vec<Pod> = pods::owned(&context, &namespace, &uid).await?;
     let members: Vec<Member> = all.iter().filter_map(|p| member(&set.name_any(), p, &revision)).collect();
-    let now = Timestamp::now();
+    let now = context.clock.now();
     write_status(&context, &set, &spec, &all, &members, &revision, now).await?;
     let plan = plan(&shape(&spec), &members);
-    let pod_api: Api<Pod> = context.api(&namespace);
+    let pod_api: Objects<Pod> = context.api(&namespace);
     for ordinal in plan.create {
         let pod = make_pod(&context, &set, &spec, ordinal, &revision, &namespace).await?;
         let what = format!("create Pod {} in StatefulSet {}", pod.name_any(), set.name_any());
         let made = match pods::unmatched(&spec.selector, pod.labels()) {
             Some(why) => Err(why),
-            None => match pod_api.create(&PostParams::default(), &pod).await {
+            None => match pod_api.create(&pod).await {
                 Ok(_) => Ok(()),
                 Err(kube::Error::Api(status)) => Err(said_by(&status)),
                 Err(error) => return Err(error),
@@ -84,21 +83,21 @@ pub(super) async fn reconcile(seen: Arc<StatefulSet>, context: Arc<Context>) -> 
             Ok(()) => context.note(&set, "SuccessfulCreate", format!("{what} successful")).await,
             Err(why) => {
                 context.warn(&set, "FailedCreate", format!("{what} failed error: {why}")).await;
-                return Ok(Action::requeue(context.back_off(&uid)));
+                return Ok(Next::After(context.back_off(&uid)));
             }
         }
     }
     context.succeeded(&uid);
     for name in plan.delete {
-        pod_api.delete(&name, &DeleteParams::default()).await?;
+        pod_api.delete(&name).await?;
         let note = format!("delete Pod {name} in StatefulSet {} successful", set.name_any());
         context.note(&set, "SuccessfulDelete", note).await;
     }
     let min_ready = spec.min_ready_seconds.unwrap_or(0);
     if all.iter().any(|p| pods::is_ready(p) && !pods::is_available(p, min_ready, now)) {
-        return Ok(Action::requeue(Duration::from_secs(1)));
+        return Ok(Next::After(Duration::from_secs(1)));
     }
-    Ok(Action::await_change())
+    Ok(Next::Never)
 }
 
 fn shape(spec: &StatefulSetSpec) -> Shape {
@@ -216,7 +215,7 @@ async fn ensure_claim(
     name: &str,
     namespace: &str,
 ) -> kube::Result<()> {
-    let api: Api<PersistentVolumeClaim> = context.api(namespace);
+    let api: Objects<PersistentVolumeClaim> = context.api(namespace);
     if api.get_opt(name).await?.is_some() {
         return Ok(());
     }
@@ -233,7 +232,7 @@ async fn ensure_claim(
         spec: template.spec.clone(),
         status: None,
     };
-    api.create(&PostParams::default(), &claim).await.map(drop)
+    api.create(&claim).await.map(drop)
 }
 
 async fn write_status(

@@ -7,9 +7,9 @@
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value, json};
+use simulations_kernel::hash::hash as number;
 
 use crate::api::letters;
-use crate::hash::hash as number;
 
 /// The label by which a ReplicaSet's pods are told from those of other templates.
 pub(super) const HASH_LABEL: &str = "pod-template-hash";

@@ -98,6 +98,9 @@ async fn what_does_not_answer_is_said_with_the_loads_path() {
     // Nobody listens there any more.
     let error = fetch(&mut scenario(&url)).await.unwrap_err();
     assert!(error.contains("cannot be asked"), "{error}");
+    let secret = url.replace("http://", "http://me:hunter2@");
+    let error = fetch(&mut scenario(&secret)).await.unwrap_err();
+    assert!(error.contains(&format!("{url}: cannot be asked")) && !error.contains("hunter2"), "{error}");
 }
 
 proptest::proptest! {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use simulations_load::recorder::Summary;
 use simulations_load::schedule::Stage;
 use simulations_scenario::{Fault, FaultKind, Load, Loaded, REQUEST_TIMEOUT, Scenario};
+use thanos_model::{HttpUrl, http_url};
 
 use super::identity::{digest, inputs};
 use super::{
@@ -27,6 +28,7 @@ impl RunRecord {
     pub fn new(loaded: &Loaded, outcome: &Outcome) -> Self {
         let s = &loaded.scenario;
         let t = &outcome.timeline;
+        let shown = |text: &str| without_secrets(s, text);
         Self {
             format: FORMAT.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,9 +36,9 @@ impl RunRecord {
                 name: s.name.clone(),
                 description: s.description.clone(),
                 file: loaded.file.clone(),
-                text: loaded.text.clone(),
-                set: loaded.set.clone(),
-                effective: loaded.effective.to_string(),
+                text: shown(&loaded.text),
+                set: loaded.set.iter().map(|(path, value)| (path.clone(), shown(value))).collect(),
+                effective: shown(&loaded.effective.to_string()),
                 digest: digest(loaded),
             },
             inputs: inputs(loaded),
@@ -64,6 +66,15 @@ impl RunRecord {
             }),
         }
     }
+}
+
+/// A text of the scenario's whose addresses have lost their passwords: records are shown around.
+fn without_secrets(scenario: &Scenario, text: &str) -> String {
+    let addresses = scenario.load.iter().filter_map(|load| load.series.as_ref()?.url.as_deref());
+    addresses.fold(text.to_owned(), |text, url| {
+        let secrets = HttpUrl::parse(url).map(|url| url.secrets()).unwrap_or_default();
+        if secrets.is_empty() { text } else { text.replace(url, &http_url::without_secrets(url)) }
+    })
 }
 
 /// A mark has its planned time, and is told when it is made.
@@ -248,6 +259,7 @@ pub fn event(at: Duration, event: &Event) -> Option<EventRecord> {
             evidence: s.evidence,
             // JSON has no NaN; a value that is none is none.
             value: s.value.filter(|v| v.is_finite()),
+            newest: s.newest.filter(|v| v.is_finite()),
             value_sufficient: s.value_sufficient,
             desired: s.desired,
             proposal: s.proposal,
@@ -311,6 +323,23 @@ mod tests {
             [(0.0, 5.0), (2.0, 7.5), (3.0, 5.0)]
         );
         assert_eq!(planned(&[]), []);
+    }
+
+    #[test]
+    fn passwords_of_addresses_are_not_kept() {
+        let url = "http://me:hunter2@p:9090/x?token=hunter3";
+        let text = format!(
+            "name: a\nclusters: [east]\nservices: {{web: {{}}}}\nload:\n  name: users\n  to: web\n  series: {{url: \
+             '{url}', query: up, from: 2026-01-01T00:00:00Z, to: 2026-01-01T01:00:00Z, step: 15s}}\n"
+        );
+        let loaded =
+            simulations_scenario::parse("t.yaml", &text, &Default::default(), &|_| Err("no".into())).unwrap();
+        for text in [loaded.text.clone(), loaded.effective.to_string()] {
+            assert!(text.contains("hunter2"));
+            let shown = without_secrets(&loaded.scenario, &text);
+            assert!(shown.contains("http://p:9090/x?token=…") && !shown.contains("hunter"), "{shown}");
+        }
+        assert_eq!(without_secrets(&loaded.scenario, "name: a"), "name: a");
     }
 
     #[test]

@@ -292,6 +292,24 @@ fn a_low_value_that_was_believed_once_was_believed() {
 }
 
 #[test]
+fn what_was_seen_low_and_did_not_count_was_not_believed() {
+    let doubts = "doubts: {policy: east/web-scaler, from: cut, to: cut ended, share: 0.6}";
+    for (value, own, want) in [(200.0, false, true), (200.0, true, false), (100.0, true, false)] {
+        let mut t = trusting(&[]);
+        policy(&mut t, 1, 200.0, true);
+        let state = PolicyState {
+            value: Some(value),
+            newest: Some(100.0),
+            sufficient: Some(own),
+            value_sufficient: Some(own),
+            ..Default::default()
+        };
+        t.push(s(7), Event::Policy { policy: scaler(), state });
+        assert_eq!(held(doubts, &t), want, "{value} {own}");
+    }
+}
+
+#[test]
 fn the_value_is_doubted_by_its_own_evidence_and_not_by_another_metric_s() {
     let doubts = "doubts: {policy: east/web-scaler, from: cut, to: cut ended, share: 0.6}";
     for (own, want) in [(false, true), (true, false)] {

@@ -70,6 +70,7 @@ fn query(series: &Series, asked: &[(&'static str, bool)]) -> Result<(), (&'stati
     let url = series.url.as_deref().unwrap_or_default();
     let uri: Option<http::Uri> = url.parse().ok();
     if !uri.is_some_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some()) {
+        let url = thanos_model::http_url::without_secrets(url);
         return Err((".url", format!("{url:?} is no address; write for example http://prometheus:9090")));
     }
     if series.step.is_none() {

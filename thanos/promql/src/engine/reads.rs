@@ -2,13 +2,14 @@
 
 use thanos_model::TimestampMs;
 
-use super::{Options, Steps};
 use crate::error::QueryError;
 use crate::eval::subquery_grid;
 use crate::plan::expr::{BinaryOp, Expr, Kind, Range};
 use crate::plan::func::{Func, HistogramFn};
 use crate::plan::{At, Extend, Plan};
+use crate::setting::Options;
 use crate::source::SelectHints;
+use crate::steps::Steps;
 
 /// What one selector has to read.
 pub(super) struct Read {

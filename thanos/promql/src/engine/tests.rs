@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use thanos_model::{BucketSpan, FloatHistogram, Labels, Value, stale_nan};
 
 use super::*;
+use crate::error::Stop;
 use crate::parse;
-use crate::source::{OverBudget, SeriesSet, SourceError};
+use crate::source::{OverBudget, Series, SeriesSet, SourceError};
 
 /// Two metrics of floats, one with a gap and a staleness marker, and one of histograms.
 struct Memory;

@@ -281,10 +281,10 @@ pub(crate) fn subquery_grid(
         Some(width) if width >= 0 => width / step_ms + 1,
         _ => 0,
     };
-    if steps > crate::engine::MAX_STEPS {
+    if steps > crate::steps::MAX_STEPS {
         return Err(QueryError::exec(format!(
             "subquery has {steps} steps, more than {}; use a larger step",
-            crate::engine::MAX_STEPS
+            crate::steps::MAX_STEPS
         )));
     }
     Ok(Grid { start_ms, step_ms, steps: steps as usize })

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use thanos_promql_syntax::{MAX_NESTING, MAX_OPERATORS, Query};
+
 use super::*;
 
 fn error(query: &str) -> String {
@@ -47,10 +49,10 @@ fn refuses_with_a_reason() {
 
 #[test]
 fn the_longest_chains_allowed_do_not_overflow_the_stack() {
-    assert!(parse(&format!("1{}", "^1".repeat(guard::MAX_OPERATORS))).is_ok());
-    assert!(parse(&format!("{}up", "-".repeat(guard::MAX_OPERATORS))).is_ok());
+    assert!(parse(&format!("1{}", "^1".repeat(MAX_OPERATORS))).is_ok());
+    assert!(parse(&format!("{}up", "-".repeat(MAX_OPERATORS))).is_ok());
     assert!(parse(&format!("up{}", "[1m:1s]".repeat(2))).is_err());
-    let n = guard::MAX_NESTING;
+    let n = MAX_NESTING;
     assert!(parse(&format!("{}up{}", "topk(1,".repeat(n), ")".repeat(n))).is_ok());
 }
 
@@ -117,7 +119,54 @@ const PIECES: [&str; 60] = [
     "__name__",
 ];
 
+/// Whether the engine takes it as an instant query for numbers.
+fn engine_takes(text: &str) -> bool {
+    let plan = parse(text).and_then(|plan| plan.bound(Steps::instant(0)).map(Cow::into_owned));
+    plan.is_ok_and(|plan| matches!(plan.value_type(), ValueType::Scalar | ValueType::Vector))
+}
+
+fn same_verdict(text: &str) -> Result<(), TestCaseError> {
+    let query = Query::parse(text);
+    prop_assert_eq!(query.is_ok(), engine_takes(text), "{}: {:?} {:?}", text, query.err(), parse(text).err());
+    Ok(())
+}
+
+#[test]
+fn every_function_of_the_grammar_is_known_or_refused_by_name() {
+    for query in ["info(up)", "start_timestamp(up)", "integral(up[5m])"] {
+        assert!(matches!(parse(query), Err(QueryError::Unsupported { .. })), "{query}: {}", error(query));
+        assert!(Query::parse(query).is_err(), "{query}");
+    }
+}
+
+#[test]
+fn a_policy_takes_what_the_engine_takes() {
+    for query in [
+        "sum(rate(http_requests_total{status=~`5\\d\\d`}[1m]))",
+        "rate(x[5m+1m])",
+        "rate(x[5m] anchored)",
+        "anchored + smoothed{anchored=\"x\"} + sum by (smoothed) (x)",
+        "x > 1_000",
+        "x[5m]",
+        "max_over_time(x[step()])",
+        "max_over_time(x[1m+step()])",
+        "x offset (1m-range())",
+        "\"x\"",
+        "x{a=~`[[]`}",
+        "x{a=~\"(\"}",
+        "x{a=~\"\"}",
+        "{a!~\"x\"}",
+    ] {
+        same_verdict(query).unwrap();
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_policy_takes_any_mix_that_the_engine_takes(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..14), space in any::<bool>()) {
+        same_verdict(&pieces.join(if space { " " } else { "" }))?;
+    }
+
     #[test]
     fn no_text_panics(text in "\\PC{0,60}") {
         let _ = parse(&text);

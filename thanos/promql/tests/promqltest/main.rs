@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 mod at_modifier;
 mod check;
 mod histograms;
+mod pinned;
 mod ratchet;
 mod script;
 mod series;
@@ -44,19 +45,28 @@ fn suite() -> PathBuf {
     std::env::var_os("GAUNTLET_CONFORMANCE").map_or_else(default, PathBuf::from).join("promql")
 }
 
-#[test]
-fn promqltest() {
+/// Its files, in order; none where it is absent.
+fn files() -> Vec<PathBuf> {
     let dir = suite();
     if !dir.is_dir() {
         let message = format!("skipped: no PromQL suite at {}; set GAUNTLET_CONFORMANCE", dir.display());
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{message}");
         eprintln!("{message}");
-        return;
+        return Vec::new();
     }
     let mut files: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "test"));
     files.sort();
     assert!(!files.is_empty(), "no .test file in {}", dir.display());
+    files
+}
+
+#[test]
+fn promqltest() {
+    let files = files();
+    if files.is_empty() {
+        return;
+    }
 
     let mut outcomes = BTreeMap::new();
     for file in &files {
@@ -74,6 +84,28 @@ fn promqltest() {
     let passed: usize = outcomes.values().flat_map(BTreeMap::values).filter(|o| o.is_ok()).count();
     eprintln!("{:28} {passed:5} / {total}", "total");
     ratchet::hold(&outcomes);
+}
+
+#[test]
+fn written_for_its_time_every_query_gives_the_same_at_any_other() {
+    let files = files();
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for file in &files {
+        let mut storage = Storage::default();
+        for command in Script::parse(&std::fs::read_to_string(file).unwrap()).unwrap().commands {
+            match command {
+                Command::Clear => storage = Storage::default(),
+                Command::Load(load) => storage.load(load),
+                Command::Eval(eval) if eval.range_step_ms.is_some() => {}
+                Command::Eval(eval) => match pinned::same(&eval, &storage) {
+                    Ok(some) => compared += usize::from(some),
+                    Err(e) => wrong.push(format!("{}:{}: {e}", file.display(), eval.line)),
+                },
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(files.is_empty() || compared > 1500, "only {compared} queries were compared");
 }
 
 /// Each eval's line and what came of it.

@@ -44,9 +44,30 @@ remote_write:
     );
     assert_eq!((slow.scrape_timeout.as_secs(), slow.body_size_limit_bytes), (90, 10 << 20));
     let remote = &config.remotes[0];
-    assert_eq!(remote.proxy_url.as_ref().unwrap().as_str(), "http://127.1.0.9:4140/");
+    assert_eq!(remote.proxy_url.as_ref().unwrap().to_string(), "http://127.1.0.9:4140/");
     assert_eq!((remote.queue.max_shards, remote.queue.max_samples_per_send), (2, 2_000));
     assert_eq!(remote.remote_timeout.as_secs(), 30);
+}
+
+#[test]
+fn passwords_and_tokens_are_not_printed() {
+    let config = parse(
+        "remote_write:\n- url: http://me:hunter2@a/?token=hunter2\n  proxy_url: http://me:hunter2@p\n  headers: \
+         {Authorization: Bearer hunter2}\n",
+    )
+    .unwrap();
+    assert_eq!(config.remotes[0].url.to_string(), "http://a/?token=…");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for yaml in [
+        "remote_write: [{url: 'ftp://me:hunter2@a'}]",
+        "remote_write: [{url: 'http://me:hunter2@${A'}]",
+        "remote_write: [{url: 'http://a', proxy_url: 'http://me:hunter2@a:port'}]",
+        "remote_write:\n- url: http://me:hunter2@a\n  bogus: 1\n",
+        "remote_write:\n- url: http://me:hunter2@a\n  headers: [Bearer hunter2]\n",
+    ] {
+        let error = parse(yaml).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]
@@ -73,7 +94,7 @@ fn what_is_wrong_is_named_in_one_line_with_its_fix() {
         ("global: {external_labels: {a: '${NOPE}'}}".into(), &["external_labels.a", "NOPE"]),
         ("global: {external_labels: {a: '${NOPE'}}".into(), &["external_labels.a", "does not close"]),
         ("remote_write: [{url: 'ftp://a'}]".into(), &["remote_write[0].url", "ftp"]),
-        ("remote_write: [{url: receive}]".into(), &["remote_write[0].url", "not a URL"]),
+        ("remote_write: [{url: receive}]".into(), &["remote_write[0].url", "is not an http(s) URL"]),
         (remote("headers: {Content-Type: a}"), &["remote_write[0].headers", "content-type"]),
         (remote("queue_config: {capacity: 1}"), &["remote_write[0].queue_config.capacity"]),
         (remote("queue_config: {min_shards: 1}"), &["min_shards", "not supported yet"]),

@@ -25,7 +25,8 @@ pub(super) fn expand(text: &str, env: Env<'_>) -> Result<String, String> {
         };
         let (name, tail) = after[1..]
             .split_once(close)
-            .ok_or_else(|| format!("{text:?} opens a variable and does not close it with {close:?}"))?;
+            // Without the text: it may be a password's.
+            .ok_or_else(|| format!("opens a variable with '$' and does not close it with {close:?}"))?;
         let value = env(name).ok_or_else(|| format!("environment variable {name:?} is not set"))?;
         out.push_str(&value);
         rest = tail;

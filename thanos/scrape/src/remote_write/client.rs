@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use reqwest::{StatusCode, Url};
+use thanos_model::{HttpUrl, Scrubber, http_url, secret};
 
 use super::Queued;
 use crate::config::Remote;
@@ -12,8 +13,9 @@ use crate::metrics::RemoteMetrics;
 
 /// Longest pause that a receiver may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-/// How much of an error's body is logged.
-const ERROR_TEXT_BYTES: usize = 256;
+/// How much of an error's body is read, and how much of it is logged.
+const ERROR_BODY_BYTES: usize = 4 << 10;
+const ERROR_TEXT_CHARS: usize = 256;
 
 #[derive(Debug)]
 pub(super) enum SendError {
@@ -26,9 +28,11 @@ pub(super) enum SendError {
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
-    url: Url,
+    url: HttpUrl,
     headers: HeaderMap,
     pub(super) metrics: RemoteMetrics,
+    /// Receivers quote what they were sent.
+    scrubber: Scrubber,
     /// Whether the last request failed: a burst is logged once at its start and once at its end.
     failing: AtomicBool,
 }
@@ -40,16 +44,21 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(remote.queue.max_shards);
         builder = match &remote.proxy_url {
-            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone())?),
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.expose().clone())?),
             // Prometheus too reads HTTP_PROXY only where it is told to.
             None => builder.no_proxy(),
         };
+        let telling = remote.headers.iter().filter(|(name, _)| http_url::is_telling(name.as_str()));
+        let values = telling.filter_map(|(_, value)| value.to_str().ok());
+        let scrubber =
+            Scrubber::new(remote.url.secrets().into_iter().chain(values.flat_map(secret::in_header)));
         let mut headers = remote.headers.clone();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert("X-Prometheus-Remote-Write-Version", HeaderValue::from_static("0.1.0"));
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-        Ok(Self { http: builder.build()?, url: remote.url.clone(), headers, metrics, failing: false.into() })
+        let (http, url) = (builder.build()?, remote.url.clone());
+        Ok(Self { http, url, headers, metrics, scrubber, failing: false.into() })
     }
 
     /// Sends an encoded batch once.
@@ -67,12 +76,17 @@ impl Client {
         self.metrics.samples.inc_by(samples);
         self.metrics.bytes.inc_by(body.len() as u64);
         let started = Instant::now();
-        let sent = self.http.post(self.url.clone()).headers(self.headers.clone()).body(body).send().await;
+        let sent =
+            self.http.post(self.url.expose().clone()).headers(self.headers.clone()).body(body).send().await;
         self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
         let answer = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                return Err(self.retry(samples, None, &format!("{:#}", anyhow::Error::from(error))));
+                return Err(self.retry(
+                    samples,
+                    None,
+                    &format!("{:#}", anyhow::Error::from(error.without_url())),
+                ));
             }
         };
         let status = answer.status();
@@ -86,7 +100,7 @@ impl Client {
             return Ok(());
         }
         let after = retry_after(answer.headers());
-        let text = format!("server answered {status}: {}", start_of_body(answer).await);
+        let text = format!("server answered {status}: {}", start_of_body(answer, &self.scrubber).await);
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             Err(self.retry(samples, after, &text))
         } else {
@@ -126,14 +140,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
-async fn start_of_body(mut answer: reqwest::Response) -> String {
+async fn start_of_body(mut answer: reqwest::Response, scrubber: &Scrubber) -> String {
     let mut text = Vec::new();
-    while text.len() < ERROR_TEXT_BYTES {
+    while text.len() < ERROR_BODY_BYTES {
         match answer.chunk().await {
             Ok(Some(chunk)) => text.extend_from_slice(&chunk),
             Ok(None) | Err(_) => break,
         }
     }
-    text.truncate(ERROR_TEXT_BYTES);
-    String::from_utf8_lossy(&text).trim().replace('\n', " ")
+    text.truncate(ERROR_BODY_BYTES);
+    // Before it is cut: half a secret would not be found.
+    let text = scrubber.scrub(&String::from_utf8_lossy(&text));
+    text.trim().replace('\n', " ").chars().take(ERROR_TEXT_CHARS).collect()
 }

@@ -137,11 +137,37 @@ fn a_decision_that_is_held_while_settling_leaves_the_ring_and_its_time_as_they_a
 }
 
 #[test]
-fn new_members_join_while_a_decision_is_held() {
+fn a_wish_is_kept_while_decisions_are_held_and_dropped_by_the_next_one() {
+    let mut w = world(3);
+    for (wanted, expected) in [
+        (Wanted::Held, None),
+        (Wanted::Replicas(2), Some(2)),
+        (Wanted::Held, Some(2)),
+        (Wanted::Held, Some(2)),
+        (Wanted::Present, None),
+        (Wanted::Held, None),
+        (Wanted::Replicas(2), Some(2)),
+        (Wanted::Replicas(4), None),
+    ] {
+        w.wanted = wanted;
+        assert_eq!(w.step(0).shrinking_to, expected, "{wanted:?}");
+    }
+    // Somebody else lowered the replicas.
+    w.wanted = Wanted::Replicas(2);
+    w.step(0);
+    (w.wanted, w.replicas) = (Wanted::Held, 2);
+    assert_eq!(w.step(0).shrinking_to, None);
+}
+
+#[test]
+fn new_members_join_while_a_decision_is_held_up_to_the_replication_factor() {
     let mut w = world(3);
     w.members.truncate(2);
     w.wanted = Wanted::Held;
     assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]), "nobody made it smaller");
+    let mut w = world(3);
+    (w.members, w.wanted, w.shrinking_to) = (ring(&[0]), Wanted::Held, Some(1));
+    assert_eq!(w.step(1_000).members, ring(&[0, 1]));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
-use kube::runtime::events::{Recorder, Reporter};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -89,9 +88,7 @@ impl Fake {
             }),
             "default",
         );
-        let reporter = Reporter { controller: "workloads".into(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Arc::new(Context { client, recorder, refused: Arc::default() })
+        Arc::new(Context::through(client))
     }
 }
 
@@ -103,8 +100,9 @@ fn set(replicas: u32, selector: Value) -> Value {
 }
 
 /// Reconciles so often, as changes of what it makes would bring about.
-async fn reconciled(fake: Fake, times: usize) -> (Arc<Mutex<Fake>>, Vec<Action>) {
-    let seen: Arc<ReplicaSet> = Arc::new(serde_json::from_value(fake.set.clone()).unwrap());
+async fn reconciled(fake: Fake, times: usize) -> (Arc<Mutex<Fake>>, Vec<Next>) {
+    let seen: ReplicaSet = serde_json::from_value(fake.set.clone()).unwrap();
+    let seen = Key::of(&seen);
     let fake = Arc::new(Mutex::new(fake));
     let context = Fake::context(&fake);
     let mut actions = Vec::new();
@@ -131,10 +129,11 @@ async fn a_refused_pod_is_asked_for_once_and_told() {
         (&condition["type"], &condition["status"], &condition["reason"], &condition["message"]),
         (&json!("ReplicaFailure"), &json!("True"), &json!("FailedCreate"), &json!(REFUSAL))
     );
-    assert_eq!(actions, [Action::requeue(Duration::from_millis(500))]);
+    assert_eq!(actions, [Next::After(Duration::from_millis(500))]);
     // When it is granted, nothing of that is left.
     fake.lock().refuses_after = None;
-    let seen: Arc<ReplicaSet> = Arc::new(serde_json::from_value(fake.lock().set.clone()).unwrap());
+    let seen: ReplicaSet = serde_json::from_value(fake.lock().set.clone()).unwrap();
+    let seen = Key::of(&seen);
     reconcile(seen, Fake::context(&fake)).await.unwrap();
     let fake = fake.lock();
     assert_eq!((fake.pods.len(), &fake.status["conditions"]), (100, &Value::Null));
@@ -148,7 +147,7 @@ async fn what_is_refused_again_and_again_is_asked_for_less_and_less_often() {
     let fake = fake.lock();
     assert_eq!((fake.pods.len(), fake.asked), (3, 3 + 4 + 7));
     let pauses = [500, 1000, 2000, 4000, 8000, 16_000, 16_000, 16_000];
-    assert_eq!(actions, pauses.map(|ms| Action::requeue(Duration::from_millis(ms))));
+    assert_eq!(actions, pauses.map(|ms| Next::After(Duration::from_millis(ms))));
 }
 
 #[tokio::test]
@@ -174,7 +173,8 @@ async fn no_selector_makes_pods_without_end() {
 async fn a_pod_that_somebody_relabels_is_let_go_and_replaced() {
     let (fake, _) = reconciled(Fake { set: set(2, matching()), ..Fake::default() }, 1).await;
     fake.lock().pods[0]["metadata"]["labels"] = json!({"app": "debug"});
-    let seen: Arc<ReplicaSet> = Arc::new(serde_json::from_value(fake.lock().set.clone()).unwrap());
+    let seen: ReplicaSet = serde_json::from_value(fake.lock().set.clone()).unwrap();
+    let seen = Key::of(&seen);
     for _ in 0..3 {
         reconcile(seen.clone(), Fake::context(&fake)).await.unwrap();
     }

@@ -1,0 +1,253 @@
+//! The one query of a metric: its two values and what is known of the samples behind them, told apart by a label.
+//!
+//! ```text
+//!  label_replace(QUERY, "__part__", "now", "", "")
+//!  or label_replace(max by (cluster) (timestamp(SEL offset -30s)), "__part__", "new0", "", "")
+//!  or label_replace(min by (cluster) (timestamp(SEL offset -30s) > LIMIT), "__part__", "old0", "", "")
+//!  or …pods with fresh samples, pods that fell silent, the next selector…
+//!  or label_replace(QUERY @ T, "__part__", "at", "", "")
+//! ```
+//!
+//! Value and ages come from one answer, so from one querier at one moment. Selectors look half a minute ahead, so that
+//! a clock of ours that is behind shows samples from the future, and does not make old ones look fresh.
+
+use thanos_model::{MatchOp, Matcher};
+use thanos_promql_syntax::ast::{Expr, Kind};
+use thanos_promql_syntax::{Context, Pinned, Query, SeriesSelector, ValueType};
+
+/// The label that tells the parts apart.
+pub(crate) const PART: &str = "__part__";
+/// How far ahead of our clock samples are looked for, in milliseconds.
+const AHEAD_MS: i64 = 30_000;
+/// `step()` and `range()` of an instant query.
+const INSTANT: Context = Some((0.0, 0.0));
+/// Most operators of one query; our own querier takes two hundred.
+const MAX_OPERATORS: usize = 150;
+
+/// What a series of an answer is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The value at the evaluation time.
+    Now,
+    /// The value at the settled time.
+    At,
+    /// The newest sample's time, of a selector and a cluster.
+    New(usize),
+    /// The slowest fresh series' newest sample's time.
+    Old(usize),
+    /// How many of the target's pods have fresh samples.
+    Pods(usize),
+    /// How many pods fell silent.
+    Silent(usize),
+}
+
+impl Part {
+    /// What the label says.
+    fn code(self) -> String {
+        match self {
+            Self::Now => "now".to_owned(),
+            Self::At => "at".to_owned(),
+            Self::New(i) => format!("new{i}"),
+            Self::Old(i) => format!("old{i}"),
+            Self::Pods(i) => format!("pod{i}"),
+            Self::Silent(i) => format!("sil{i}"),
+        }
+    }
+
+    /// Reads it again.
+    pub(crate) fn read(code: &str) -> Option<Self> {
+        let of = |kind: &str| code.strip_prefix(kind)?.parse::<usize>().ok();
+        match code {
+            "now" => Some(Self::Now),
+            "at" => Some(Self::At),
+            _ => of("new")
+                .map(Self::New)
+                .or_else(|| of("old").map(Self::Old))
+                .or_else(|| of("pod").map(Self::Pods))
+                .or_else(|| of("sil").map(Self::Silent)),
+        }
+    }
+}
+
+/// What tells clusters and pods apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels<'a> {
+    pub(crate) cluster: &'a str,
+    pub(crate) pod: &'a str,
+    /// Matches the target's pods; `None`: pods are not asked for.
+    pub(crate) pods: Option<&'a str>,
+}
+
+/// A metric's text, built once; a tick fills in its times.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryText {
+    /// All but the settled value; nearly always one query.
+    queries: Vec<Vec<Piece>>,
+    /// The settled value, which goes into the first of them.
+    settled: Pinned,
+    is_scalar: bool,
+}
+
+/// A piece of text, or a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    /// So long before the evaluation, in milliseconds; written in seconds.
+    Before(i64),
+}
+
+impl QueryText {
+    /// For `query`, judged by the samples of `selectors`, which may be `max_age_ms` old.
+    pub(crate) fn new(
+        query: &Query,
+        selectors: &[SeriesSelector],
+        labels: &Labels<'_>,
+        max_age_ms: i64,
+    ) -> Self {
+        let is_scalar = query.value_type() == ValueType::Scalar;
+        let mut queries = Pack::default();
+        // The value stands twice.
+        let operators = thanos_promql_syntax::parse(query.text(), INSTANT).map_or(0, |p| operators(&p.root));
+        let value = [Piece::Text(vector(query.expression(), is_scalar))];
+        queries.add(2 * operators + 1, labelled(&value, Part::Now));
+        for (i, selector) in selectors.iter().enumerate() {
+            for part in evidence(selector, i, labels, max_age_ms) {
+                queries.add(2, part);
+            }
+        }
+        let queries = queries.0.into_iter().map(|(pieces, _)| pieces).collect();
+        Self { queries, settled: query.pinned().clone(), is_scalar }
+    }
+
+    /// How many queries it takes.
+    pub(crate) fn weight(&self) -> u32 {
+        u32::try_from(self.queries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The queries of one evaluation; the settled value is asked for in the first.
+    pub(crate) fn at(&self, now_ms: i64, settled_ms: Option<i64>) -> Vec<String> {
+        let mut queries: Vec<String> = self.queries.iter().map(|pieces| fill(pieces, now_ms)).collect();
+        if let (Some(first), Some(settled_ms)) = (queries.first_mut(), settled_ms) {
+            let value = Piece::Text(vector(&self.settled.at(settled_ms), self.is_scalar));
+            first.push_str("\nor ");
+            first.push_str(&fill(&labelled(&[value], Part::At), now_ms));
+        }
+        queries
+    }
+}
+
+/// Parts, put together to as few queries as there may be.
+#[derive(Default)]
+struct Pack(Vec<(Vec<Piece>, usize)>);
+
+impl Pack {
+    fn add(&mut self, operators: usize, part: Vec<Piece>) {
+        match self.0.last_mut() {
+            Some((pieces, held)) if *held + operators <= MAX_OPERATORS => {
+                pieces.push(Piece::Text("\nor ".to_owned()));
+                pieces.extend(part);
+                *held += operators;
+            }
+            _ => self.0.push((part, operators)),
+        }
+    }
+}
+
+/// A scalar has no labels to write into.
+fn vector(expression: &str, is_scalar: bool) -> String {
+    if is_scalar { format!("vector({expression})") } else { expression.to_owned() }
+}
+
+fn labelled(expression: &[Piece], part: Part) -> Vec<Piece> {
+    let mut pieces = vec![Piece::Text("label_replace(".to_owned())];
+    pieces.extend_from_slice(expression);
+    pieces.push(Piece::Text(format!(", \"{PART}\", \"{}\", \"\", \"\")", part.code())));
+    pieces
+}
+
+fn fill(pieces: &[Piece], now_ms: i64) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Before(ms) => text.push_str(&seconds(now_ms.saturating_sub(*ms))),
+        }
+    }
+    text
+}
+
+fn seconds(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}.{:03}", ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000)
+}
+
+/// The parts that tell of one selector's samples.
+fn evidence(
+    selector: &SeriesSelector,
+    index: usize,
+    labels: &Labels<'_>,
+    max_age_ms: i64,
+) -> Vec<Vec<Piece>> {
+    // What looks at a fixed time sees what there was then.
+    let ahead_ms = if selector.at_ms().is_some() { 0 } else { -AHEAD_MS };
+    let times = |matcher: Option<Matcher>| {
+        let seen = matcher.into_iter().fold(selector.clone(), SeriesSelector::with);
+        format!("timestamp({})", seen.offset(ahead_ms))
+    };
+    let limit = match selector.at_ms() {
+        Some(_) => Piece::Text(seconds(selector.reference_ms(0).saturating_sub(max_age_ms))),
+        None => Piece::Before(selector.offset_ms().saturating_add(max_age_ms)),
+    };
+    let compared =
+        |before: String, after: &str| vec![Piece::Text(before), limit.clone(), Piece::Text(after.to_owned())];
+    let (cluster, pod) = (labels.cluster, labels.pod);
+    let all = times(None);
+    let mut parts = vec![
+        labelled(&[Piece::Text(format!("max by ({cluster}) ({all})"))], Part::New(index)),
+        labelled(&compared(format!("min by ({cluster}) ({all} > "), ")"), Part::Old(index)),
+    ];
+    // Pods of some time before are not those that are ready now.
+    let is_of_now = selector.at_ms().is_none() && selector.offset_ms().abs() <= max_age_ms;
+    let own = labels.pods.and_then(|pods| Matcher::new(pod, MatchOp::Regex, pods).ok());
+    let any = Matcher::new(pod, MatchOp::NotEqual, "").ok();
+    if let (Some(own), true) = (own, is_of_now) {
+        let before = format!("count by ({cluster}) (count by ({cluster}, {pod}) ({} > ", times(Some(own)));
+        parts.push(labelled(&compared(before, "))"), Part::Pods(index)));
+        let before = format!("count by ({cluster}) (max by ({cluster}, {pod}) ({}) <= ", times(any));
+        parts.push(labelled(&compared(before, ")"), Part::Silent(index)));
+    }
+    parts
+}
+
+/// Binary operators, which a querier may have a limit for.
+fn operators(expr: &Expr) -> usize {
+    match &expr.kind {
+        Kind::Selector(..) | Kind::Number(_) | Kind::Text(_) => 0,
+        Kind::Subquery(s) => operators(&s.expr),
+        Kind::Aggregate(a) => a.param.iter().map(operators).sum::<usize>() + operators(&a.expr),
+        Kind::Call(c) => c.args.iter().map(operators).sum(),
+        Kind::Binary(b) => 1 + operators(&b.lhs) + operators(&b.rhs),
+        Kind::Negate(e) => 1 + operators(e),
+    }
+}
+
+/// Whether a gap anywhere in the window makes the value low: it sums or counts samples, or evaluates at many times.
+pub(crate) fn sums_over_window(query: &Query) -> bool {
+    fn sums(expr: &Expr) -> bool {
+        match &expr.kind {
+            Kind::Selector(..) | Kind::Number(_) | Kind::Text(_) => false,
+            Kind::Subquery(_) => true,
+            Kind::Aggregate(a) => a.param.iter().any(sums) || sums(&a.expr),
+            Kind::Call(c) => {
+                let adds = ["sum_over_time", "count_over_time", "changes", "resets", "present_over_time"];
+                adds.contains(&c.name) || c.args.iter().any(sums)
+            }
+            Kind::Binary(b) => sums(&b.lhs) || sums(&b.rhs),
+            Kind::Negate(e) => sums(e),
+        }
+    }
+    thanos_promql_syntax::parse(query.text(), INSTANT).is_ok_and(|parsed| sums(&parsed.root))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What speaks against lowering on an answer: each with its cause, its cure and what it says about samples.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+use crate::observation::FailureKind;
+use crate::reasons;
+
+mod words;
+
+/// One reason not to lower on a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Doubt {
+    /// The policy's metric has no observation.
+    NotObserved,
+    /// The query gave no value.
+    #[serde(rename_all = "camelCase")]
+    Failed {
+        /// What went wrong.
+        kind: FailureKind,
+        /// In the querier's or the client's words.
+        message: String,
+    },
+    /// There is a value, but the samples behind it could not be asked for.
+    EvidenceLost {
+        /// In the client's words.
+        message: String,
+    },
+    /// NaN or infinite.
+    NotFinite,
+    /// Below zero: demand cannot be.
+    Negative,
+    /// No cluster's newest sample is known, and none is expected by name.
+    NoSamples,
+    /// One selector of several sees no samples at all.
+    SelectorEmpty {
+        /// Its text.
+        selector: Name,
+    },
+    /// An expected cluster has no sample in the answer.
+    #[serde(rename_all = "camelCase")]
+    ClusterMissing {
+        /// Which.
+        cluster: Name,
+        /// It is expected because it answered once, not because the policy names it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        remembered: bool,
+    },
+    /// A cluster's newest sample is too old.
+    #[serde(rename_all = "camelCase")]
+    Stale {
+        /// Which.
+        cluster: Name,
+        /// How old, in milliseconds.
+        age_ms: i64,
+        /// How old it might be, in milliseconds.
+        max_age_ms: i64,
+    },
+    /// A cluster's newest sample is from the future: its clock or ours is wrong, so its age says nothing.
+    #[serde(rename_all = "camelCase")]
+    FromTheFuture {
+        /// Which.
+        cluster: Name,
+        /// How far ahead, in milliseconds.
+        ahead_ms: i64,
+    },
+    /// Fewer of the target's pods have fresh samples than have been ready for long enough to have some.
+    #[serde(rename_all = "camelCase")]
+    PodsMissing {
+        /// Where.
+        cluster: Name,
+        /// Pods with fresh samples.
+        fresh: u32,
+        /// Pods that have been ready for `maxAge`.
+        ready: u32,
+    },
+    /// Series of pods stopped without a staleness marker, as when a part of the way of the samples is lost.
+    PodsSilent {
+        /// Where.
+        cluster: Name,
+        /// How many pods.
+        pods: u32,
+    },
+    /// The querier warned that it could not ask or read everything.
+    #[serde(rename_all = "camelCase")]
+    Warned {
+        /// Its first warning.
+        first: String,
+        /// How many there were.
+        count: u64,
+    },
+    /// The querier marked the answer as incomplete.
+    Incomplete {
+        /// In its words.
+        said: String,
+    },
+    /// The query itself was warned of (`PromQL warning:`); its samples are there.
+    Annotated {
+        /// The first warning.
+        first: String,
+    },
+    /// Evaluated where a cluster's samples are not there yet, and there is no settled value.
+    #[serde(rename_all = "camelCase")]
+    Lagging {
+        /// Which cluster.
+        cluster: Name,
+        /// How far its slowest series is behind, in milliseconds.
+        lag_ms: i64,
+        /// How far it might be, in milliseconds.
+        most_ms: i64,
+    },
+    /// A cluster's samples end before the settled time in this answer: another querier gave the one before.
+    #[serde(rename_all = "camelCase")]
+    Unsettled {
+        /// Which cluster.
+        cluster: Name,
+        /// By how much, in milliseconds.
+        behind_ms: i64,
+    },
+    /// The settled time is from long before this answer's samples, as after a controller stood still.
+    #[serde(rename_all = "camelCase")]
+    Outdated {
+        /// How long before, in milliseconds.
+        behind_ms: i64,
+    },
+    /// A `Value` target multiplies the ready replicas, and there are none.
+    NoneReady,
+}
+
+/// What a tick says about a metric's evidence beyond itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Evidence is missing: fallbacks count from it.
+    pub is_missing: bool,
+    /// It cannot be vouched that the samples are there: the blind span goes on.
+    pub is_blind: bool,
+}
+
+impl Doubt {
+    /// What the doubt says beyond its tick.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let (is_missing, is_blind) = match self {
+            // Its samples are judged beside it.
+            Self::Failed {
+                kind: FailureKind::Empty | FailureKind::ManySeries | FailureKind::NotANumber,
+                ..
+            }
+            | Self::NotFinite
+            | Self::Negative => (true, false),
+            Self::NotObserved
+            | Self::Failed { .. }
+            | Self::EvidenceLost { .. }
+            | Self::NoSamples
+            | Self::SelectorEmpty { .. }
+            | Self::ClusterMissing { .. }
+            | Self::Stale { .. }
+            | Self::FromTheFuture { .. }
+            | Self::PodsMissing { .. }
+            | Self::PodsSilent { .. }
+            | Self::Warned { .. }
+            | Self::Incomplete { .. } => (true, true),
+            Self::Annotated { .. }
+            | Self::Lagging { .. }
+            | Self::Unsettled { .. }
+            | Self::Outdated { .. }
+            | Self::NoneReady => (false, false),
+        };
+        Standing { is_missing, is_blind }
+    }
+
+    /// Whether the value is of old samples.
+    #[must_use]
+    pub fn is_of_age(&self) -> bool {
+        matches!(self, Self::Stale { .. } | Self::FromTheFuture { .. })
+    }
+
+    /// The cluster that is doubted, if one is.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Name> {
+        match self {
+            Self::ClusterMissing { cluster, .. }
+            | Self::Stale { cluster, .. }
+            | Self::FromTheFuture { cluster, .. }
+            | Self::PodsMissing { cluster, .. }
+            | Self::PodsSilent { cluster, .. }
+            | Self::Lagging { cluster, .. }
+            | Self::Unsettled { cluster, .. } => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// The condition reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotObserved => reasons::NOT_OBSERVED,
+            Self::Failed { kind: FailureKind::Empty, .. } => reasons::EMPTY_RESULT,
+            Self::Failed { kind: FailureKind::ManySeries, .. } => reasons::MANY_SERIES,
+            Self::Failed { kind: FailureKind::NotANumber, .. } | Self::NotFinite => reasons::NOT_A_NUMBER,
+            Self::Failed { .. } | Self::EvidenceLost { .. } => reasons::QUERY_FAILED,
+            Self::Negative => reasons::NEGATIVE_VALUE,
+            Self::NoSamples | Self::SelectorEmpty { .. } | Self::ClusterMissing { .. } => {
+                reasons::CLUSTERS_MISSING
+            }
+            Self::Stale { .. } | Self::FromTheFuture { .. } => reasons::STALE_SAMPLES,
+            Self::PodsMissing { .. } | Self::PodsSilent { .. } => reasons::PODS_MISSING,
+            Self::Warned { .. } | Self::Incomplete { .. } => reasons::QUERY_WARNINGS,
+            Self::Annotated { .. } => reasons::QUERY_ANNOTATED,
+            Self::Lagging { .. } | Self::Unsettled { .. } | Self::Outdated { .. } => reasons::NOT_SETTLED,
+            Self::NoneReady => reasons::NO_READY_REPLICAS,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a querier said about one metric: two values, and what is known of the samples behind them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+use crate::number::Float;
+
+/// One metric's answer, all of it from one query, so from one querier at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Observation {
+    /// The metric's name in the policy.
+    pub name: Name,
+    /// The value at the evaluation time: the newest, perhaps not whole. It may only raise.
+    pub newest: Reading,
+    /// The value at the settled time, if one was asked for. It may lower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+    /// The samples that the query reads.
+    pub samples: Samples,
+    /// What the querier warned of, infos too if it does not tell them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The querier marked its answer as incomplete, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+}
+
+/// The value at the settled time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settled {
+    /// The settled time, in milliseconds since the epoch ([`crate::History::settled_ms`] before the query).
+    pub at_ms: i64,
+    /// The value there.
+    pub reading: Reading,
+}
+
+/// A metric's value, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Reading {
+    /// What the query returned; NaN, infinite and negative values may be passed as they are.
+    Value(Float),
+    /// The query gave no value.
+    #[serde(rename_all = "camelCase")]
+    Failed {
+        /// What went wrong.
+        kind: FailureKind,
+        /// The cause in the querier's or the client's words.
+        message: String,
+    },
+}
+
+/// Why a query gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// No connection to the querier.
+    Unreachable,
+    /// No answer by the deadline.
+    Timeout,
+    /// The querier does not understand the query.
+    BadQuery,
+    /// The querier could not evaluate the query (5xx, limits).
+    Execution,
+    /// The answer is not the Prometheus HTTP API's.
+    BadResponse,
+    /// No series.
+    Empty,
+    /// More than one series.
+    ManySeries,
+    /// NaN or infinite.
+    NotANumber,
+    /// Anything else.
+    Other,
+}
+
+/// What is known of the samples that a query reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Samples {
+    /// The query reads no series (a constant, a clock), so there is no age and no cluster to judge.
+    Timeless,
+    /// There was no answer about them, in the client's words; which says nothing, as they are collected all the
+    /// same.
+    Unknown(String),
+    /// One entry a series selector, in the query's order.
+    Seen(Vec<SelectorSamples>),
+}
+
+/// The samples that one series selector sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SelectorSamples {
+    /// The selector's text, for sentences; empty if unknown.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub selector: Name,
+    /// It looks at a fixed time (`@`), so its samples do not move on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// One entry a value of the cluster label that was found, each once.
+    pub clusters: Vec<ClusterSamples>,
+}
+
+/// The samples of one cluster that one selector sees. Times are in milliseconds since the epoch, as they count
+/// for the query's evaluation time: a selector's offset is taken off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterSamples {
+    /// The cluster label's value; empty where series have none.
+    pub cluster: Name,
+    /// The newest sample of any series.
+    pub newest_ms: i64,
+    /// The newest sample of the series that is furthest behind, among those that are not older than `maxAge`;
+    /// `None` if all are.
+    pub slowest_ms: Option<i64>,
+    /// The target's pods among the fresh series.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pods: u32,
+    /// Pods of any name whose series stopped without a staleness marker.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub silent_pods: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}

@@ -1,0 +1,255 @@
+//! Whatever happens to the samples, what the true load does not ask for is not done; and what it asks for is.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use autoscaler_core::{EvidenceSpec, Reading};
+use proptest::prelude::*;
+
+use crate::build::NOW_MS;
+use crate::world::{Cut, Lag, Part, REPLICAS, World};
+
+fn span_ms() -> impl Strategy<Value = Range<i64>> {
+    let length_ms = prop_oneof![Just(0), 0..30_000i64, 0..200_000i64];
+    (-60_000..120_000i64, length_ms).prop_map(|(from, length)| from..from + length)
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![Just(Part::Nobody), Just(Part::Shard), Just(Part::West), Just(Part::Both)]
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    let again_ms = proptest::option::weighted(0.2, 0..90_000i64);
+    (span_ms(), part(), any::<bool>(), again_ms).prop_map(|(during, of, marked, again_ms)| Cut {
+        during,
+        of,
+        marked,
+        again_ms,
+    })
+}
+
+fn lag() -> impl Strategy<Value = Lag> {
+    let constant_ms = prop_oneof![Just(0), 0..5_000i64, 0..60_000i64];
+    (constant_ms, span_ms(), 0.0..1.2, part()).prop_map(|(constant_ms, during, a_second, of)| Lag {
+        constant_ms,
+        growing: (during, a_second),
+        of,
+    })
+}
+
+/// Scrape, window, `maxAge`, interval and the user's window: any that make sense together.
+fn quiet() -> impl Strategy<Value = World> {
+    let query = (500..5_000i64).prop_flat_map(|scrape| (Just(scrape), 2 * scrape..60_000));
+    let policy = (500..40_000i64, 500..10_000i64, proptest::option::of(0..20));
+    let jitter = proptest::collection::vec(0..100i64, 1..5);
+    (query, policy, jitter, any::<bool>()).prop_map(
+        |((scrape_ms, window_ms), (max_age_ms, interval_ms, user_window), jitter, named)| World {
+            scrape_ms,
+            window_ms,
+            max_age_ms,
+            interval_ms,
+            user_window,
+            jitter,
+            named,
+            ..World::demo()
+        },
+    )
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let clock_ms = prop_oneof![2 => Just(0), 1 => -900..900i64, 2 => -25_000..25_000i64];
+    let forgetful = prop_oneof![3 => Just(0), 1 => 2..6i64];
+    (quiet(), cut(), lag(), (clock_ms, forgetful), (span_ms(), span_ms())).prop_map(
+        |(world, mut cut, lag, (clock_ms, forgetful), (outage, stall))| World {
+            // Between two cuts there is a whole window, or no query could tell the truth.
+            cut: {
+                let whole_ms = world.window_ms + 4 * world.interval_ms + 2 * world.scrape_ms;
+                cut.again_ms = cut.again_ms.map(|pause| cut.during.end - cut.during.start + whole_ms + pause);
+                cut
+            },
+            lag,
+            clock_ms,
+            forgetful,
+            outage,
+            stall,
+            ..world
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+
+    /// Cuts before they are noticed, while they last, while windows refill; late samples, for ever or later and
+    /// later; wrong clocks; a querier that forgot; hidden by each other, begun before the controller did.
+    #[test]
+    fn nothing_lowers_replicas_under_constant_load(world in world()) {
+        let lowest = world.lowest(world.end());
+        prop_assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+
+    /// Late samples and wrong clocks hide no rise for longer than they are late.
+    #[test]
+    fn a_rise_is_followed(quiet in quiet(), lag_ms in 0..20_000i64, of in part(), clock_ms in -25_000..25_000i64) {
+        let lag_ms = lag_ms.min(quiet.max_age_ms / 2);
+        // Beyond maxAge there is nothing to go by but what is left.
+        let clock_ms = clock_ms.min(quiet.max_age_ms - lag_ms - 3 * quiet.scrape_ms);
+        let rise = 60_000;
+        let lag = Lag { constant_ms: lag_ms, of, ..Lag::none() };
+        let world = World { lag, clock_ms, load: (rise, 1.6), ..quiet };
+        let seen = rise + lag_ms + world.window_ms + 3 * world.scrape_ms + 4 * world.interval_ms;
+        let highest = world.decide(seen + 10 * world.interval_ms).map(|(_, d)| d.desired_replicas).max();
+        prop_assert!(highest.is_some_and(|highest| highest >= 18), "{highest:?} of 20");
+    }
+
+    /// What is late but complete lowers in the end: by how much the wait is short is another test's matter.
+    #[test]
+    fn a_fall_is_followed(quiet in quiet(), lag_ms in 0..20_000i64, of in part(), forgetful in 0..3i64) {
+        let max_age_ms = quiet.max_age_ms.max(4 * quiet.scrape_ms);
+        let lag_ms = lag_ms.min(max_age_ms / 2);
+        let lag = Lag { constant_ms: lag_ms, of, ..Lag::none() };
+        // Lost answers and late ones together may leave no two looks at one window.
+        let (forgetful, jitter) = if forgetful == 0 { (0, quiet.jitter) } else { (forgetful + 1, vec![0]) };
+        let world = World { lag, forgetful, jitter, max_age_ms, load: (60_000, 0.5), ..quiet };
+        let end = 60_000 + 4 * world.window_ms + 2 * lag_ms + 60 * world.interval_ms;
+        let lowest = world.lowest(end);
+        prop_assert!(lowest.is_some_and(|(replicas, _)| (5..=7).contains(&replicas)), "{lowest:?} of 6");
+    }
+}
+
+#[test]
+fn the_model_lies_as_a_querier_would() {
+    let cut = Cut { during: 100_000..145_000, of: Part::West, ..Cut::none() };
+    let world = World { cut, ..World::demo() };
+    let value = |at| match world.value(at, at, true) {
+        Reading::Value(value) => value.get(),
+        Reading::Failed { .. } => f64::NAN,
+    };
+    for (at, expected) in
+        [(99_500, 120.0), (114_600, 90.0), (130_900, 60.0), (160_000, 90.0), (176_000, 120.0)]
+    {
+        assert!((value(at) - expected).abs() < 2.5, "{} at {at}", value(at));
+    }
+    let late = World { lag: Lag { constant_ms: 15_000, of: Part::West, ..Lag::none() }, ..World::demo() };
+    let Reading::Value(now) = late.value(90_000, 90_000, true) else { panic!("no value") };
+    let Reading::Value(settled) = late.value(74_000, 90_000, true) else { panic!("no value") };
+    assert!((now.get() - 91.0).abs() < 2.5 && (settled.get() - 120.0).abs() < 2.5, "{now} {settled}");
+}
+
+/// Doubts and causes of a run, by second.
+fn told(world: &World, end: i64) -> BTreeMap<i64, String> {
+    let words = |(now, decision): (i64, autoscaler_core::Decision)| {
+        let doubt = decision.metrics[0].evidence.doubts().first().map(ToString::to_string);
+        (now / 1000, doubt.unwrap_or_default())
+    };
+    world.decide(end).map(words).collect()
+}
+
+#[test]
+fn a_cut_is_told_while_it_lasts_and_not_longer() {
+    let cut = Cut { during: 200_000..245_000, of: Part::West, ..Cut::none() };
+    let told = told(&World { cut, ..World::demo() }, 300_000);
+    for (second, words) in [
+        (199, ""),
+        (219, ""),
+        (222, "cluster west's newest sample is 22.4s old, more than 20s"),
+        (244, "cluster west's newest sample is 44.4s old, more than 20s"),
+        (247, ""),
+        (290, ""),
+    ] {
+        assert_eq!(told[&second], words, "after {second} s");
+    }
+}
+
+#[test]
+fn a_cut_hidden_by_another_fault_lowers_nothing() {
+    let cut = Cut { during: 200_000..350_000, of: Part::West, ..Cut::none() };
+    let hidden = World { cut, ..World::demo() };
+    for (fault, world) in [
+        ("outage", World { outage: 219_000..360_000, ..hidden.clone() }),
+        ("stall", World { stall: 219_000..360_000, ..hidden }),
+    ] {
+        assert_eq!(world.lowest(600_000).map(|(replicas, _)| replicas), Some(REPLICAS), "{fault}");
+    }
+}
+
+/// Between cuts no window is ever full, so no answer is ever true.
+#[test]
+fn cuts_without_end_lower_nothing() {
+    for (max_age_ms, length_ms, pause_ms) in
+        [(2_000, 35_000, 20_000), (20_000, 22_000, 3_000), (20_000, 28_000, 15_000)]
+    {
+        let during = 200_000..200_000 + length_ms;
+        let again_ms = Some(length_ms + pause_ms);
+        let cut = Cut { during, of: Part::West, marked: false, again_ms };
+        let flapping = World { cut, max_age_ms, ..World::demo() };
+        let lowest = flapping.lowest(1_200_000);
+        assert_eq!(
+            lowest.map(|(replicas, _)| replicas),
+            Some(REPLICAS),
+            "{length_ms} {pause_ms}: {lowest:?}"
+        );
+    }
+}
+
+/// A cluster that lags for ever is read where its samples are, so that it neither lowers falsely nor forbids to.
+#[test]
+fn a_lag_neither_lowers_nor_forbids_to() {
+    let lag = Lag { constant_ms: 15_000, of: Part::West, ..Lag::none() };
+    let world = World { lag, load: (200_000, 0.5), ..World::demo() };
+    let lowered = world.decide(400_000).find(|(_, decision)| decision.desired_replicas < REPLICAS);
+    let (at, _) = lowered.expect("it lowers");
+    assert!((215_000..235_000).contains(&at), "lowered after {at} ms");
+    let lowest = world.lowest(400_000);
+    assert_eq!(lowest.map(|(replicas, _)| replicas), Some(6));
+}
+
+/// Half of west's pods are gone, with markers and without.
+#[test]
+fn half_of_the_pods_missing_is_seen() {
+    for (marked, words) in [
+        (true, "1 of the 2 pods that are ready in cluster west have fresh samples"),
+        (false, "the series of 1 pod in cluster west stopped without a staleness marker"),
+    ] {
+        let cut = Cut { during: 100_000..160_000, of: Part::Shard, marked, again_ms: None };
+        let world = World { cut, ..World::demo() };
+        assert_eq!(told(&world, 150_000)[&140], words);
+        assert_eq!(world.lowest(300_000).map(|(replicas, _)| replicas), Some(REPLICAS));
+    }
+}
+
+/// Who answered is expected, named or not, until told otherwise.
+#[test]
+fn a_cluster_that_answered_is_missed() {
+    let cut = Cut { during: 100_000..900_000, of: Part::West, marked: true, again_ms: None };
+    let world = World { cut, named: false, ..World::demo() };
+    let told = told(&world, 600_000);
+    assert_eq!(told[&99], "");
+    assert_eq!(told[&590], "cluster west has no sample in the answer, where it was before");
+    // Naming those that remain is the cure, from then on.
+    let named = lowered(&world, |second, evidence| {
+        if second >= 200 {
+            evidence.clusters = vec!["east".into()];
+        }
+    });
+    assert!(named.is_some_and(|second| (200..240).contains(&second)), "{named:?}");
+    let forgotten = lowered(&world, |_, evidence| evidence.forget_clusters_ms = Some(120_000));
+    assert!(forgotten.is_some_and(|second| (220..260).contains(&second)), "{forgotten:?}");
+}
+
+/// The second of the first lowering of a run whose policy's evidence is changed as it goes.
+fn lowered(world: &World, change: impl Fn(i64, &mut EvidenceSpec)) -> Option<i64> {
+    let mut run = world.start();
+    (0..600).find(|second| {
+        run.now_ms = NOW_MS + second * 1000;
+        change(*second, &mut run.policy.metrics[0].evidence);
+        run.observations = vec![world.observe(second * 1000, run.history.settled_ms("requests"), 1)];
+        let decision = autoscaler_core::decide(&run);
+        run.history = decision.history;
+        decision.desired_replicas < REPLICAS
+    })
+}

@@ -1,0 +1,261 @@
+//! A world, put together: clusters with their pods, a querier over all of them, and what goes wrong.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use simulations_cluster::{ApiServer, Plane};
+use simulations_kernel::{Clock, Fault, Schedule, Skew, Streams, Trace, shrink, swarm};
+use thanos_telemetry::Shutdown;
+use tokio::time::{Duration, Instant};
+
+use crate::api::{ApiFault, ApiFaults, fault as api};
+use crate::fleet::{Fleet, Scrape};
+use crate::load::Load;
+use crate::metrics::{Cluster, MetricFault, Metrics, fault as metrics};
+use crate::pods::{self, PodFault};
+use crate::querier::Querier;
+
+/// Anything that can go wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WorldFault {
+    /// With the API servers.
+    Api(ApiFault),
+    /// With metrics and the querier.
+    Metric(MetricFault),
+    /// With pods that are made meanwhile.
+    Pod(PodFault),
+    /// With the clock of one on trial.
+    Clock {
+        /// Which of them.
+        actor: usize,
+        /// How far ahead it is, in milliseconds; behind below zero.
+        ahead_ms: i64,
+    },
+}
+
+impl shrink::Kind for WorldFault {
+    fn milder(&self) -> Vec<Self> {
+        match self {
+            Self::Api(fault) => fault.milder().into_iter().map(Self::Api).collect(),
+            Self::Metric(fault) => fault.milder().into_iter().map(Self::Metric).collect(),
+            Self::Pod(fault) => fault.milder().into_iter().map(Self::Pod).collect(),
+            Self::Clock { actor, ahead_ms } if ahead_ms.abs() > 500 => {
+                vec![Self::Clock { actor: *actor, ahead_ms: ahead_ms / 2 }]
+            }
+            Self::Clock { .. } => Vec::new(),
+        }
+    }
+}
+
+/// How many of what a world has, as far as faults have to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Clusters.
+    pub clusters: usize,
+    /// Those on trial.
+    pub actors: usize,
+}
+
+/// All that goes wrong in the world of a seed, of every sort about as much.
+pub fn drawn(streams: &Streams, size: Size, bounds: &swarm::Bounds) -> Schedule<WorldFault> {
+    let api = swarm::schedule(&streams.of("api"), api::SOURCES, &(), bounds).map(WorldFault::Api);
+    let metric = swarm::schedule(&streams.of("metric"), metrics::SOURCES, &size.clusters, bounds)
+        .map(WorldFault::Metric);
+    let pod = swarm::schedule(&streams.of("pod"), pods::SOURCES, &(), bounds).map(WorldFault::Pod);
+    let clock = swarm::schedule(&streams.of("clock"), CLOCKS, &size.actors, bounds);
+    Schedule { faults: [api, metric, pod, clock].into_iter().flat_map(|s| s.faults).collect() }
+}
+
+const CLOCKS: &[swarm::Source<WorldFault, usize>] = &[swarm::Source {
+    name: "actor-clock",
+    draw: |s, actors| WorldFault::Clock {
+        actor: usize::try_from(s.below(*actors as u64)).unwrap_or(0),
+        ahead_ms: s.between(-25_000, 25_000),
+    },
+}];
+
+/// What a world is made of.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Where all that is drawn begins.
+    pub seed: u64,
+    /// Its clusters, in the order in which faults count them.
+    pub clusters: Vec<Member>,
+    /// What goes wrong.
+    pub faults: Schedule<WorldFault>,
+    /// How long the querier takes, in milliseconds.
+    pub query_takes_ms: u64,
+}
+
+/// One cluster.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name, also in the label `cluster`.
+    pub name: String,
+    /// What comes down on it.
+    pub load: Load,
+    /// How its pods are scraped.
+    pub scrape: Scrape,
+    /// Labels of its series, beside `cluster` and `pod`.
+    pub labels: Vec<(String, String)>,
+    /// Where its pods come from.
+    pub pods: Source,
+}
+
+/// Where a cluster's pods come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// From an API server of its own: what is applied there, and what is scaled.
+    Api {
+        /// Applied as the world begins.
+        manifests: String,
+        /// How long a pod takes to be ready: at least, at most, in milliseconds.
+        start_ms: (u64, u64),
+    },
+    /// Always these many, and nobody changes it.
+    Fixed(u32),
+}
+
+/// When every world begins, in milliseconds since the Unix epoch: 2026-01-01T00:00:00Z.
+pub const EPOCH_MS: i64 = 1_767_225_600_000;
+
+/// A world that goes on.
+#[derive(Debug)]
+pub struct World {
+    /// Its randomness.
+    pub streams: Streams,
+    /// The right time.
+    pub clock: Clock,
+    /// What happened so far.
+    pub trace: Trace,
+    /// What is true, and what was scraped of it.
+    pub metrics: Metrics,
+    querier: Querier,
+    servers: Vec<Option<ApiServer>>,
+    api_faults: Arc<Schedule<ApiFault>>,
+    clock_faults: Schedule<(usize, i64)>,
+    begin: Instant,
+    end: Shutdown,
+}
+
+/// What one on trial is given of a world.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// Its name in the trace.
+    pub name: String,
+    /// Its clock, which goes wrong when a fault says so.
+    pub clock: Clock,
+    /// The querier.
+    pub querier: Querier,
+    ways: Vec<Option<ApiFaults>>,
+}
+
+impl Actor {
+    /// A client of a cluster's API server, with all that goes wrong on the way; `None`: it has none.
+    pub fn client(&self, cluster: usize) -> Option<kube::Client> {
+        self.ways.get(cluster)?.as_ref().map(ApiFaults::client)
+    }
+}
+
+impl World {
+    /// Begins a world, within [`crate::run()`]. What it logs goes into the trace.
+    ///
+    /// # Errors
+    /// A manifest is refused.
+    pub fn begin(setup: Setup, trace: Trace) -> Result<Self, String> {
+        let streams = Streams::new(setup.seed);
+        let clock = Clock::starting_at_ms(EPOCH_MS);
+        let end = Shutdown::new();
+        let cluster = |member: &Member| Cluster {
+            name: member.name.clone(),
+            fleet: Fleet::new(
+                member.load.clone(),
+                member.scrape.clone(),
+                streams.of("fleet").seed(&member.name),
+            ),
+            labels: member.labels.clone(),
+        };
+        let clusters = setup.clusters.iter().map(cluster).collect();
+        let metric_faults =
+            setup.faults.only(|f| if let WorldFault::Metric(f) = f { Some(f.clone()) } else { None });
+        let pod_faults =
+            setup.faults.only(|f| if let WorldFault::Pod(f) = f { Some(f.clone()) } else { None });
+        let api_faults =
+            setup.faults.only(|f| if let WorldFault::Api(f) = f { Some(f.clone()) } else { None });
+        let clock_faults = setup.faults.only(|f| match f {
+            WorldFault::Clock { actor, ahead_ms } => Some((*actor, *ahead_ms)),
+            _ => None,
+        });
+        let (pod_faults, api_faults) = (Arc::new(pod_faults), Arc::new(api_faults));
+        let metrics = Metrics::new(clusters, metric_faults, clock.clone());
+        let mut servers = Vec::new();
+        for (index, member) in setup.clusters.iter().enumerate() {
+            match &member.pods {
+                Source::Fixed(count) => {
+                    metrics.fleet(index, |fleet, now| {
+                        for i in 0..*count {
+                            let name = format!("{}-{i}", member.name);
+                            fleet.started(&name, now);
+                            fleet.served(&name, now);
+                        }
+                    });
+                    servers.push(None);
+                }
+                Source::Api { manifests, start_ms } => {
+                    let server = ApiServer::new(streams.of("api").seed(&member.name), 1, clock.clone());
+                    server.apply_yaml(manifests).map_err(|e| format!("{}: {e:#}", member.name))?;
+                    let kubelet = pods::Pods::new(&metrics, index, *start_ms, pod_faults.clone(), &streams);
+                    tokio::spawn(Plane::new(&server, Box::new(kubelet)).run(end.clone()));
+                    servers.push(Some(server));
+                }
+            }
+        }
+        let querier = Querier::new(metrics.clone(), &streams, setup.query_takes_ms);
+        let begin = Instant::now();
+        Ok(Self { streams, clock, trace, metrics, querier, servers, api_faults, clock_faults, begin, end })
+    }
+
+    /// What the `index`th on trial is given.
+    pub fn actor(&self, index: usize) -> Actor {
+        let name = format!("actor-{index}");
+        let skew = Skew::default();
+        let wrong = self.clock_faults.faults.iter().filter(|f| f.kind.0 == index);
+        for Fault { kind: (_, ahead_ms), from_ms, to_ms, .. } in wrong.cloned() {
+            let (skew, begin) = (skew.clone(), self.begin);
+            tokio::spawn(async move {
+                tokio::time::sleep_until(begin + Duration::from_millis(from_ms)).await;
+                skew.set_ms(skew.ms().saturating_add(ahead_ms));
+                tokio::time::sleep_until(begin + Duration::from_millis(to_ms)).await;
+                skew.set_ms(skew.ms().saturating_sub(ahead_ms));
+            });
+        }
+        let way = |server: &Option<ApiServer>| {
+            let server = server.as_ref()?;
+            Some(ApiFaults::new(server, &name, self.api_faults.clone(), &self.streams, &self.trace))
+        };
+        let ways = self.servers.iter().map(way).collect();
+        Actor { clock: self.clock.skewed(&skew), querier: self.querier.clone(), ways, name }
+    }
+
+    /// A cluster's API server, as it is.
+    pub fn server(&self, cluster: usize) -> Option<&ApiServer> {
+        self.servers.get(cluster)?.as_ref()
+    }
+
+    /// Milliseconds since the world began.
+    pub fn now_ms(&self) -> i64 {
+        self.metrics.now_ms()
+    }
+
+    /// Something happened that the digest should go by.
+    pub fn note(&self, what: std::fmt::Arguments<'_>) {
+        self.trace.note(u64::try_from(self.now_ms()).unwrap_or(0), what);
+    }
+
+    /// Ends its clusters.
+    pub fn end(self) {
+        self.end.start();
+        self.servers.iter().flatten().for_each(ApiServer::stop);
+    }
+}
