@@ -46,6 +46,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("autoscaler-hpa", &[]),
     ("autoscaler-keda", &["autoscaler-hpa"]),
     ("autoscaler-pods", &["autoscaler-api", "autoscaler-core", "autoscaler-hpa"]),
+    ("autoscaler-engine", &["autoscaler-api", "autoscaler-core", "autoscaler-schedule", "thanos-model"]),
     ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
@@ -53,6 +54,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "autoscaler-api",
             "autoscaler-core",
+            "autoscaler-engine",
             "autoscaler-import",
             "autoscaler-querier",
             "autoscaler-schedule",
@@ -67,6 +69,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const CORES: &[&str] = &[
     "autoscaler-core",
     "autoscaler-formula",
+    "autoscaler-engine",
     "autoscaler-hpa",
     "autoscaler-keda",
     "autoscaler-pods",

@@ -33,7 +33,7 @@ pub use spec::{
     Mode, PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy,
     ScalingPolicySpec, SelectPolicy,
 };
-pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
+pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
 pub use terms::{FormulaMetric, OnDelete, Pause, Schedule, Zero};
 pub use validation::{Problem, validate};
 

@@ -24,11 +24,11 @@ pub struct DefaultsArgs {
 
 /// What holds where a policy does not say.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Given {
+pub struct Given {
     /// For the decision.
-    pub(crate) defaults: Defaults,
+    pub defaults: Defaults,
     /// Time between evaluations.
-    pub(crate) sync_period: Duration,
+    pub sync_period: Duration,
 }
 
 impl DefaultsArgs {

@@ -9,12 +9,13 @@ use autoscaler_core as core;
 use thanos_promql_syntax::{Query, SeriesSelector};
 
 use crate::defaults::{Given, SYNC_PERIOD_MS};
+use crate::sources::Named;
 use text::{Labels, QueryText};
 
 mod terms;
 pub(crate) mod text;
 
-pub(crate) use terms::SchedulePlan;
+use autoscaler_engine::objects::Scheduled;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Plan {
     /// One per metric, in the policy's order.
     pub metrics: Vec<MetricPlan>,
     /// Bounds at times.
-    pub schedules: Vec<SchedulePlan>,
+    pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingPlan>,
 }
@@ -36,8 +37,8 @@ pub(crate) struct Plan {
 pub(crate) struct MetricPlan {
     /// The metric's name.
     pub name: core::Name,
-    /// Clusters that must answer.
-    pub clusters: Vec<String>,
+    /// The server that is asked; `None`: the controller's own querier.
+    pub source: Option<Named>,
     /// What is asked; the error says why the query makes no sense.
     pub asked: Result<Asked, String>,
     /// Of what form the value is.
@@ -106,13 +107,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The schedules that are in force at `now_ms`.
-    pub(crate) fn in_force(&self, now_ms: i64) -> Vec<core::InForce> {
-        terms::in_force(&self.schedules, now_ms)
-    }
-
-    /// Every metric's queries of one tick, in order; each metric's settled value is for the time that its history
-    /// says.
+    /// Every metric's queries of one evaluation, in order; each metric's settled value is for the time that its
+    /// history says.
+    #[cfg(test)]
     pub(crate) fn queries(&self, now_ms: i64, history: &core::History) -> Vec<Vec<String>> {
         let of = |metric: &MetricPlan| match &metric.asked {
             Ok(asked) => asked.text.at(now_ms, history.settled_ms(&metric.name)),
@@ -151,13 +148,12 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
             Ok(Asked { text, selectors })
         });
-        let (name, clusters) = (core.name.clone(), metric.evidence.clusters.clone());
         let form = match metric.type_ {
             api::MetricType::Pods => Form::Pods { label: metric.evidence.pod_label.clone() },
             _ if is_upstreams => Form::All,
             _ => Form::One,
         };
-        metrics.push(MetricPlan { name, clusters, asked, form });
+        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked, form });
         specs.push(core);
     }
     let ring = match &spec.ring {
