@@ -29,11 +29,11 @@ pub use quantity::Quantity;
 pub use schema::crd_yaml;
 pub use source::{AuthorityValue, BasicAuth, Header, KeyRef, SecretValue, Source, SourceTls};
 pub use spec::{
-    Behavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring, Rules,
-    ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
+    Behavior, FormulaMetric, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring,
+    Rules, ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
 };
 pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
-pub use terms::{FormulaMetric, OnDelete, Pause, Schedule, Zero};
+pub use terms::{OnDelete, Pause, Schedule, Zero};
 pub use validation::{Problem, validate};
 
 /// API group of everything here.
