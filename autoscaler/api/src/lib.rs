@@ -29,12 +29,12 @@ pub use quantity::Quantity;
 pub use schema::crd_yaml;
 pub use source::{AuthorityValue, BasicAuth, Header, KeyRef, SecretValue, Source, SourceTls};
 pub use spec::{
-    Behavior, Compatibility, ContainerResourceMetric, Metric, MetricTarget, MetricTargetType, MetricType,
-    Mode, PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy,
+    Behavior, Compatibility, ContainerResourceMetric, FormulaMetric, Metric, MetricTarget, MetricTargetType,
+    MetricType, Mode, PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy,
     ScalingPolicySpec, SelectPolicy,
 };
 pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
-pub use terms::{FormulaMetric, OnDelete, Pause, Schedule, Zero};
+pub use terms::{OnDelete, Pause, Schedule, Zero};
 pub use validation::{Problem, validate};
 
 /// API group of everything here.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{DURATION_PATTERN, Evidence, Fallback};
-use crate::terms::{FormulaMetric, OnDelete, Pause, Schedule, Zero};
+use crate::terms::{OnDelete, Pause, Schedule, Zero};
 use crate::{Quantity, ScalingPolicyStatus, Source};
 
 /// Scales one workload on PromQL queries, and never down on incomplete evidence.
@@ -317,6 +317,21 @@ pub enum MetricTargetType {
     Value,
     AverageValue,
     Utilization,
+}
+
+/// One number out of several metrics, which asks for replicas like a metric. Its evidence is that of all of them.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormulaMetric {
+    /// CEL over the metrics' names: + - * /, comparisons, && || !, ?:, max, min, has(metrics.NAME). All numbers are
+    /// doubles. A name that is no word is metrics["queue-length"].
+    #[schemars(length(min = 1, max = 1024))]
+    pub expression: String,
+    /// What the number asks for.
+    pub target: MetricTarget,
+    /// Above this the workload is active, which counts where minReplicas is 0; 0 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Quantity>,
 }
 
 /// HPA v2's behavior. A missing direction has the HPA's defaults.

@@ -1,4 +1,4 @@
-//! What a policy says beyond its metrics: to zero and back, schedules, pauses, a formula, what it leaves behind.
+//! What a policy says beyond its metrics: to zero and back, schedules, pauses, what it leaves behind.
 
 #![allow(unreachable_pub, reason = "KubeSchema's derive emits a private copy of each struct, `pub` included")]
 
@@ -6,9 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Quantity;
 use crate::evidence::DURATION_PATTERN;
-use crate::spec::MetricTarget;
 
 /// How the last replica goes, where minReplicas is 0; KEDA's terms.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,21 +84,6 @@ pub struct Pause {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
-}
-
-/// One number out of several metrics, which asks for replicas like a metric. Its evidence is that of all of them.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FormulaMetric {
-    /// CEL over the metrics' names: + - * /, comparisons, && || !, ?:, max, min, has(metrics.NAME). All numbers are
-    /// doubles. A name that is no word is metrics["queue-length"].
-    #[schemars(length(min = 1, max = 1024))]
-    pub expression: String,
-    /// What the number asks for.
-    pub target: MetricTarget,
-    /// Above this the workload is active, which counts where minReplicas is 0; 0 if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub activation: Option<Quantity>,
 }
 
 /// What becomes of the replicas when the policy is deleted.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::FormulaError;
 use crate::evaluate::{Failure, Undefined};
-use crate::parse::{FormulaError, parse};
-use crate::tree::Number;
+use crate::parse::parse;
+use crate::tree::{Mention, Number};
 
 /// A formula that makes sense. Copies share what was understood; equal texts are equal formulas.
 #[derive(Clone)]
@@ -17,15 +18,6 @@ struct Compiled {
     text: String,
     tree: Number,
     metrics: Vec<Mention>,
-}
-
-/// A metric that a formula reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mention {
-    /// Its name.
-    pub name: String,
-    /// Where it is read first, counted in characters from one.
-    pub column: usize,
 }
 
 impl Formula {

@@ -23,14 +23,17 @@
 //!
 //! # Modules in reading order
 //!
-//! [`token`], [`tree`], [`parse`], [`evaluate`], [`formula`].
+//! [`error`], [`token`], [`tree`], [`parse`], [`evaluate`], [`formula`].
 
+mod error;
 mod evaluate;
 mod formula;
 mod parse;
 mod token;
 mod tree;
 
+pub use error::FormulaError;
 pub use evaluate::Undefined;
-pub use formula::{Formula, Mention};
-pub use parse::{DEPTH_MAX, FormulaError, TEXT_MAX};
+pub use formula::Formula;
+pub use parse::{DEPTH_MAX, TEXT_MAX};
+pub use tree::Mention;

@@ -1,8 +1,8 @@
 //! From words and signs to a tree, by CEL's grammar and precedence (cel-spec, `doc/langdef.md`).
 
-use crate::formula::Mention;
+use crate::error::FormulaError;
 use crate::token::{Token, tokens};
-use crate::tree::{Comparison, Join, Number, Operator, Pick, Term, Truth};
+use crate::tree::{Comparison, Join, Mention, Number, Operator, Pick, Term, Truth};
 
 /// Longest formula, in bytes.
 pub const TEXT_MAX: usize = 1024;
@@ -31,22 +31,6 @@ const RESERVED: [&str; 19] = [
     "void",
     "while",
 ];
-
-/// What is wrong with a formula, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("column {column}: {message}")]
-pub struct FormulaError {
-    /// Counted in characters from one.
-    pub column: usize,
-    /// What is wrong there.
-    pub message: String,
-}
-
-impl FormulaError {
-    pub(crate) fn new(column: usize, message: impl Into<String>) -> Self {
-        Self { column, message: message.into() }
-    }
-}
 
 /// A tree, and the metrics that it reads.
 pub(crate) fn parse(text: &str) -> Result<(Number, Vec<Mention>), FormulaError> {

@@ -1,6 +1,6 @@
 //! A text as words and signs, each with its column.
 
-use crate::parse::FormulaError;
+use crate::error::FormulaError;
 
 /// A word or sign.
 #[derive(Clone, Debug, PartialEq)]

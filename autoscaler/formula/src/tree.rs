@@ -63,3 +63,12 @@ pub(crate) enum Term {
     Number(Number),
     Truth(Truth),
 }
+
+/// A metric that a formula reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// Its name.
+    pub name: String,
+    /// Where it is read first, counted in characters from one.
+    pub column: usize,
+}
