@@ -45,6 +45,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("autoscaler-schedule", &[]),
     ("autoscaler-hpa", &[]),
     ("autoscaler-keda", &["autoscaler-hpa"]),
+    ("autoscaler-engine", &["autoscaler-api", "autoscaler-core", "autoscaler-schedule", "thanos-model"]),
     ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
@@ -52,6 +53,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "autoscaler-api",
             "autoscaler-core",
+            "autoscaler-engine",
             "autoscaler-import",
             "autoscaler-querier",
             "autoscaler-schedule",
@@ -66,6 +68,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const CORES: &[&str] = &[
     "autoscaler-core",
     "autoscaler-formula",
+    "autoscaler-engine",
     "autoscaler-hpa",
     "autoscaler-keda",
     "autoscaler-import",

@@ -32,7 +32,7 @@ pub use spec::{
     Behavior, FormulaMetric, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring,
     Rules, ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
 };
-pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
+pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
 pub use terms::{OnDelete, Pause, Schedule, Zero};
 pub use validation::{Problem, validate};
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use autoscaler_core::{Defaults, Float};
+use autoscaler_engine::Config;
 use thanos_telemetry::RunError;
 
 /// Time between evaluations where neither policy nor flags say, in milliseconds.
@@ -61,6 +62,14 @@ impl DefaultsArgs {
             ..Defaults::default()
         };
         Ok(Given { defaults, sync_period: self.sync_period })
+    }
+}
+
+impl Given {
+    /// What the engine is told, for those who read policies.
+    pub(crate) fn of(config: &Config) -> Self {
+        let sync_period = Duration::from_millis(config.sync_period_ms);
+        Self { defaults: config.defaults.clone(), sync_period }
     }
 }
 

@@ -5,16 +5,16 @@ use std::time::Duration;
 use autoscaler_api as api;
 use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec};
 use autoscaler_core as core;
+use autoscaler_engine::objects::Timed;
 
 use thanos_promql_syntax::{Query, SeriesSelector};
 
 use crate::defaults::{Given, SYNC_PERIOD_MS};
+use crate::sources::Named;
 use text::{Labels, QueryText};
 
 mod terms;
 pub(crate) mod text;
-
-pub(crate) use terms::SchedulePlan;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     /// One per metric, in the policy's order.
     pub metrics: Vec<MetricPlan>,
     /// Bounds at times.
-    pub schedules: Vec<SchedulePlan>,
+    pub schedules: Vec<Timed>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingPlan>,
 }
@@ -36,8 +36,8 @@ pub(crate) struct Plan {
 pub(crate) struct MetricPlan {
     /// The metric's name.
     pub name: core::Name,
-    /// Clusters that must answer.
-    pub clusters: Vec<String>,
+    /// The server that is asked; `None`: the controller's own querier.
+    pub source: Option<Named>,
     /// What is asked; the error says why the query makes no sense.
     pub asked: Result<Asked, String>,
 }
@@ -90,13 +90,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The schedules that are in force at `now_ms`.
-    pub(crate) fn in_force(&self, now_ms: i64) -> Vec<core::InForce> {
-        terms::in_force(&self.schedules, now_ms)
-    }
-
-    /// Every metric's queries of one tick, in order; each metric's settled value is for the time that its history
-    /// says.
+    /// Every metric's queries of one evaluation, in order; each metric's settled value is for the time that its
+    /// history says.
+    #[cfg(test)]
     pub(crate) fn queries(&self, now_ms: i64, history: &core::History) -> Vec<Vec<String>> {
         let of = |metric: &MetricPlan| match &metric.asked {
             Ok(asked) => asked.text.at(now_ms, history.settled_ms(&metric.name)),
@@ -125,8 +121,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
             Ok(Asked { text, selectors })
         });
-        let (name, clusters) = (core.name.clone(), metric.evidence.clusters.clone());
-        metrics.push(MetricPlan { name, clusters, asked });
+        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked });
         specs.push(core);
     }
     let ring = match &spec.ring {

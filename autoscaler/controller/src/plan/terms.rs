@@ -3,24 +3,12 @@
 use autoscaler_api as api;
 use autoscaler_api::{Problem, ScalingPolicySpec};
 use autoscaler_core as core;
+use autoscaler_engine::objects::Timed;
 use autoscaler_schedule::Schedule;
 
 use super::duration_ms;
 
-/// A schedule, and what it means while it is in force.
-#[derive(Clone, Debug)]
-pub(crate) struct SchedulePlan {
-    schedule: Schedule,
-    bounds: core::InForce,
-}
-
-/// Those that are in force.
-pub(super) fn in_force(schedules: &[SchedulePlan], now_ms: i64) -> Vec<core::InForce> {
-    let in_force = schedules.iter().filter(|plan| plan.schedule.is_in_force(now_ms));
-    in_force.map(|plan| plan.bounds.clone()).collect()
-}
-
-pub(super) fn schedules(spec: &ScalingPolicySpec) -> Result<Vec<SchedulePlan>, Problem> {
+pub(super) fn schedules(spec: &ScalingPolicySpec) -> Result<Vec<Timed>, Problem> {
     let read = |(i, schedule): (usize, &api::Schedule)| {
         let parsed = Schedule::parse(&schedule.start, &schedule.end, &schedule.time_zone);
         let schedule_of = parsed.map_err(|why| {
@@ -32,7 +20,7 @@ pub(super) fn schedules(spec: &ScalingPolicySpec) -> Result<Vec<SchedulePlan>, P
             min_replicas: schedule.min_replicas,
             max_replicas: schedule.max_replicas,
         };
-        Ok(SchedulePlan { schedule: schedule_of, bounds })
+        Ok(Timed { schedule: schedule_of, bounds })
     };
     spec.schedules.iter().enumerate().map(read).collect()
 }
