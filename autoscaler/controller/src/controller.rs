@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::defaults::Given;
 use crate::lease::{Elector, Fence, Timing};
 use crate::metrics::{Calls, Metrics};
 use crate::querier::Queriers;
