@@ -28,9 +28,9 @@ pub use quantity::Quantity;
 pub use schema::crd_yaml;
 pub use source::{AuthorityValue, BasicAuth, Header, KeyRef, SecretValue, Source, SourceTls};
 pub use spec::{
-    Behavior, Compatibility, ContainerResourceMetric, Metric, MetricTarget, MetricTargetType, MetricType, Mode,
-    PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy, ScalingPolicySpec,
-    SelectPolicy,
+    Behavior, Compatibility, ContainerResourceMetric, Metric, MetricTarget, MetricTargetType, MetricType,
+    Mode, PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy,
+    ScalingPolicySpec, SelectPolicy,
 };
 pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
 pub use validation::{Problem, validate};

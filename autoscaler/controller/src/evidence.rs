@@ -70,9 +70,7 @@ pub(crate) fn observe(
     warn(&mut warnings, answers.iter().flat_map(|answer| &answer.warnings));
     let value = |part, at_ms| match &metric.form {
         Form::One => read(values, part),
-        Form::Pods { label } => {
-            by_pod::pods(&of(values, part).collect::<Vec<_>>(), label, at_ms, question)
-        }
+        Form::Pods { label } => by_pod::pods(&of(values, part).collect::<Vec<_>>(), label, at_ms, question),
         Form::All => by_pod::all(&of(values, part).collect::<Vec<_>>()),
     };
     let settled = |at_ms| Settled { at_ms, reading: value(Part::At, at_ms) };

@@ -87,7 +87,7 @@ impl KindLabels {
             FailureKind::ManySeries => "many_series",
             FailureKind::Empty | FailureKind::NotANumber | FailureKind::MetricsApi | FailureKind::Other => {
                 "other"
-            },
+            }
         };
         Self { kind }
     }

@@ -197,8 +197,9 @@ fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<
 
 /// What is measured, and the field of the metric that has it.
 fn kind(metric: &api::Metric, at: &str) -> Result<(core::MetricKind, &'static str), Problem> {
-    let missing =
-        |field: &str| Problem::new(format!("{at}.{field}"), "is missing", "write which resource, and its target");
+    let missing = |field: &str| {
+        Problem::new(format!("{at}.{field}"), "is missing", "write which resource, and its target")
+    };
     Ok(match metric.type_ {
         api::MetricType::Query => (core::MetricKind::Query, ""),
         api::MetricType::Pods => (core::MetricKind::Pods, ""),
@@ -231,9 +232,7 @@ fn target(target: &api::MetricTarget, at: &str) -> Result<core::Target, Problem>
         api::MetricTargetType::Utilization => {
             let field = format!("{at}.averageUtilization");
             let missing = || Problem::new(field, "is missing", "write for example 70");
-            core::Target::Utilization {
-                average_utilization: target.average_utilization.ok_or_else(missing)?,
-            }
+            core::Target::Utilization { average_utilization: target.average_utilization.ok_or_else(missing)? }
         }
     })
 }
@@ -301,7 +300,11 @@ fn rules(rules: &api::Rules, direction: &str) -> Result<core::Rules, Problem> {
             let field = format!("spec.behavior.{direction}.tolerance");
             let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"0.1\""))?;
             // As upstream makes a float of its quantity: 150m is 150 × 10⁻³, and not the float nearest to 0.15.
-            Some(core::Float::new(if milli % 1000 == 0 { (milli / 1000) as f64 } else { milli as f64 * 1e-3 }))
+            Some(core::Float::new(if milli % 1000 == 0 {
+                (milli / 1000) as f64
+            } else {
+                milli as f64 * 1e-3
+            }))
         }
     };
     let policy = |p: &api::RatePolicy| core::RatePolicy {

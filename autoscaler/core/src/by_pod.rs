@@ -90,8 +90,7 @@ pub(crate) fn ask(
             }
         }
     };
-    let asked =
-        [answer(judgement.settled, settled), answer(judgement.newest, Some(&observation.newest))];
+    let asked = [answer(judgement.settled, settled), answer(judgement.newest, Some(&observation.newest))];
     for doubt in doubts {
         // Both values may be without the same.
         if !judgement.doubts.contains(&doubt) {

@@ -121,7 +121,8 @@ impl<'de> Deserialize<'de> for PodList {
         let resources: Vec<Arc<PodResources>> = resources.into_iter().map(Arc::new).collect();
         let pod = |row: Row| {
             let Some(of) = resources.get(row.resources) else {
-                let message = format!("pod {} has resources {}, which are not there", row.name, row.resources);
+                let message =
+                    format!("pod {} has resources {}, which are not there", row.name, row.resources);
                 return Err(de::Error::custom(message));
             };
             Ok(Pod {
@@ -185,7 +186,8 @@ mod tests {
         let pods = Pods::of((0..MAX_PODS).map(|i| pod(&name(i), 100)).collect());
         let sample = |i| Sample { pod: name(i), value_milli: 1 << 40, at_ms: 1 << 41, window_ms: 15_000 };
         let samples: Vec<Sample> = (0..MAX_PODS).map(sample).collect();
-        let bytes = serde_json::to_vec(&pods).unwrap().len() + 3 * serde_json::to_vec(&samples).unwrap().len();
+        let bytes =
+            serde_json::to_vec(&pods).unwrap().len() + 3 * serde_json::to_vec(&samples).unwrap().len();
         assert!(bytes < crate::record::RECORD_BYTES_MAX, "{bytes}");
     }
 }

@@ -276,9 +276,17 @@ impl Controller {
     pub fn finish(&mut self, pending: Pending, written: Result<(), String>) -> Outputs {
         let write = pending.write();
         let Pending {
-            now_ms, step, behavior, proposal, metrics, mut status, before, mut events, mut error, ..
-        } =
-            pending;
+            now_ms,
+            step,
+            behavior,
+            proposal,
+            metrics,
+            mut status,
+            before,
+            mut events,
+            mut error,
+            ..
+        } = pending;
         let arrive = |status: &mut HpaStatus, current| {
             (status.current_replicas, status.current_metrics) = (current, metrics.clone());
         };

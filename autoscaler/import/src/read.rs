@@ -95,7 +95,11 @@ impl Read {
             for metric in metrics.iter_mut().filter(|metric| metric.fallback.is_some()) {
                 metric.fallback = None;
                 let message = "compatibility: HPA has no fallbacks, as the HPA has none";
-                section.notes.push(Note::lost(metric.field.clone(), message, "import without --compatibility"));
+                section.notes.push(Note::lost(
+                    metric.field.clone(),
+                    message,
+                    "import without --compatibility",
+                ));
             }
         }
         let mut suggested: Vec<Metric> = Vec::new();

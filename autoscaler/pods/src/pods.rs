@@ -148,8 +148,7 @@ fn resources(spec: &PodSpec) -> PodResources {
 
 /// A quantity that cannot be read is not requested, and the decision says of which container.
 fn requests(list: Option<&BTreeMap<String, Quantity>>) -> ResourceList {
-    let milli =
-        |(name, quantity): (&String, &Quantity)| Some((name.clone(), quantity.milli().ok()?));
+    let milli = |(name, quantity): (&String, &Quantity)| Some((name.clone(), quantity.milli().ok()?));
     list.into_iter().flatten().filter_map(milli).collect()
 }
 
@@ -199,7 +198,8 @@ mod tests {
         let mut going = template("web-b");
         going["metadata"]["deletionTimestamp"] = json!("2026-11-30T11:00:00Z");
         let pods = read(json!([going, template("web-a")]));
-        let names: Vec<_> = pods.iter().map(|pod| (pod.name.as_str(), pod.deleting, pod.is_ready())).collect();
+        let names: Vec<_> =
+            pods.iter().map(|pod| (pod.name.as_str(), pod.deleting, pod.is_ready())).collect();
         assert_eq!(names, [("web-a", false, true), ("web-b", true, true)]);
         let pod = &pods[0];
         assert_eq!(pod.start_ms, Some(1_796_032_800_000));
@@ -218,9 +218,11 @@ mod tests {
 
     #[test]
     fn a_pod_that_just_appeared_has_next_to_nothing() {
-        let pods = read(json!([{"metadata": {"name": "new"}, "spec": {"containers": [{"name": "app"}], "initContainers": null}},
+        let pods = read(
+            json!([{"metadata": {"name": "new"}, "spec": {"containers": [{"name": "app"}], "initContainers": null}},
                                {"metadata": {"name": "odd"}, "status": {"phase": "Lost", "conditions": [
-                                   {"type": "Ready", "status": "Unknown"}]}}]));
+                                   {"type": "Ready", "status": "Unknown"}]}}]),
+        );
         assert_eq!((pods[0].phase, pods[0].ready, pods[0].start_ms), (PodPhase::Unknown, None, None));
         let ready = pods[1].ready.unwrap();
         assert_eq!((ready.status, ready.transition_ms), (ConditionStatus::Unknown, ZERO_TIME_MS));

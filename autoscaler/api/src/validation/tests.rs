@@ -202,7 +202,10 @@ fn a_metric_says_exactly_one_thing_to_measure_and_a_target_that_fits() {
     let utilization = json!({"type": "Utilization", "averageUtilization": 70});
     let average = json!({"type": "AverageValue", "averageValue": "1"});
     for (written, expected) in [
-        (json!({"name": "m", "type": "Resource"}), "metrics[0].resource: is missing; write for example {name: cpu"),
+        (
+            json!({"name": "m", "type": "Resource"}),
+            "metrics[0].resource: is missing; write for example {name: cpu",
+        ),
         (
             json!({"name": "m", "type": "ContainerResource", "resource": {"name": "cpu", "target": utilization}}),
             "metrics[0].resource: does not belong to type ContainerResource; remove it, or write type: Resource",
@@ -211,7 +214,10 @@ fn a_metric_says_exactly_one_thing_to_measure_and_a_target_that_fits() {
             json!({"name": "m", "type": "Resource", "query": "x", "resource": {"name": "cpu", "target": utilization}}),
             "metrics[0].query: does not belong to type Resource; remove it, or write type: Query or Pods",
         ),
-        (json!({"name": "m", "query": "x"}), "metrics[0].target: is missing; write for example {type: AverageValue"),
+        (
+            json!({"name": "m", "query": "x"}),
+            "metrics[0].target: is missing; write for example {type: AverageValue",
+        ),
         (json!({"name": "m", "target": average}), "metrics[0].query: is empty; write a PromQL expression"),
         (
             json!({"name": "m", "query": "x", "target": utilization}),
@@ -243,7 +249,8 @@ fn a_metric_says_exactly_one_thing_to_measure_and_a_target_that_fits() {
             "containerResource.container: \"\" names nothing; write for example app",
         ),
     ] {
-        let problems: Vec<String> = validate(&metric(written.clone())).iter().map(ToString::to_string).collect();
+        let problems: Vec<String> =
+            validate(&metric(written.clone())).iter().map(ToString::to_string).collect();
         assert!(problems.iter().any(|p| p.contains(expected)), "{written}: {problems:?}");
     }
 }
@@ -262,7 +269,10 @@ fn what_has_no_effect_is_refused() {
         written[field] = value;
         let problems = validate(&metric(written.clone()));
         assert_eq!(problems.len(), 1, "{written}: {problems:?}");
-        assert!(problems[0].field.contains(field) && problems[0].message.contains("has no effect"), "{problems:?}");
+        assert!(
+            problems[0].field.contains(field) && problems[0].message.contains("has no effect"),
+            "{problems:?}"
+        );
     }
     let fallback = json!({"after": "3m", "replicas": 5});
     let with = policy(|s| {
@@ -271,6 +281,10 @@ fn what_has_no_effect_is_refused() {
     });
     let problems = validate(&with);
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].to_string().starts_with("spec.metrics[0].fallback: has no effect with compatibility: HPA"));
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("spec.metrics[0].fallback: has no effect with compatibility: HPA")
+    );
     assert_eq!(validate(&policy(|s| s["compatibility"] = json!("HPA"))), []);
 }

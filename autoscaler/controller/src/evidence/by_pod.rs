@@ -43,8 +43,12 @@ pub(super) fn pods(series: &[&Series], label: &str, at_ms: i64, question: Questi
             return fail(FailureKind::ManySeries, message);
         }
     }
-    let sample =
-        |(pod, value_milli): (&str, i64)| Sample { pod: pod.to_owned(), value_milli, at_ms, window_ms: WINDOW_MS };
+    let sample = |(pod, value_milli): (&str, i64)| Sample {
+        pod: pod.to_owned(),
+        value_milli,
+        at_ms,
+        window_ms: WINDOW_MS,
+    };
     Reading::Pods(found.into_iter().map(sample).collect())
 }
 

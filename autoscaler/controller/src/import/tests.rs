@@ -14,7 +14,8 @@ spec:
 "#;
 
 fn imported(text: &str, mode: Mode) -> Import {
-    let options = Options { mode, compatibility: None, takeover: true, take_suggestions: true, judge: &judge };
+    let options =
+        Options { mode, compatibility: None, takeover: true, take_suggestions: true, judge: &judge };
     import(&[("in.yaml".to_owned(), text.to_owned())], options).unwrap()
 }
 

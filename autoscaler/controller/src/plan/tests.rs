@@ -87,7 +87,8 @@ fn metrics_of_pods_are_not_asked_of_a_querier_but_for_their_own_query() {
     }))
     .unwrap();
     let plan = Plan::new(&spec, "cluster").unwrap();
-    let kinds: Vec<_> = plan.policy.metrics.iter().map(|metric| (metric.kind.clone(), metric.target)).collect();
+    let kinds: Vec<_> =
+        plan.policy.metrics.iter().map(|metric| (metric.kind.clone(), metric.target)).collect();
     let (resource, container) = ("memory".into(), "app".into());
     assert_eq!(
         kinds,
@@ -104,6 +105,9 @@ fn metrics_of_pods_are_not_asked_of_a_querier_but_for_their_own_query() {
         ]
     );
     assert!(plan.policy.needs_pods());
-    assert_eq!(plan.metrics.iter().map(|metric| metric.asked.is_ok()).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(
+        plan.metrics.iter().map(|metric| metric.asked.is_ok()).collect::<Vec<_>>(),
+        [false, false, true]
+    );
     assert_eq!(plan.metrics[2].form, Form::Pods { label: "instance".into() });
 }

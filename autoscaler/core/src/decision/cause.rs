@@ -47,7 +47,11 @@ impl Decision {
                 format!("{} ({doubt})", verdict.name)
             })
             .collect();
-        if names.is_empty() { Pods::why_unknown(input.pods.as_ref()) } else { format!("no number from {}", names.join(", ")) }
+        if names.is_empty() {
+            Pods::why_unknown(input.pods.as_ref())
+        } else {
+            format!("no number from {}", names.join(", "))
+        }
     }
 
     fn by_metric(&self, input: &Input, index: usize, replicas: i32) -> String {

@@ -122,9 +122,7 @@ impl Decision {
         let mut judged = self.metrics.iter().zip(&input.policy.metrics);
         let is_blocked = judged.any(|(verdict, spec)| verdict.blocks_lowering(spec));
         match (failed, highest.and_then(|(_, index)| self.metrics.get(index))) {
-            (Some(failed), None) => {
-                Condition::inactive(self.failure_reason(input), doubt_sentence(failed))
-            }
+            (Some(failed), None) => Condition::inactive(self.failure_reason(input), doubt_sentence(failed)),
             (Some(failed), Some(_)) if would_lower && is_blocked => {
                 Condition::inactive(self.failure_reason(input), doubt_sentence(failed))
             }

@@ -140,7 +140,10 @@ impl fmt::Display for Doubt {
             }
             Self::NoneReady => f.write_str("no replica is ready for its ratio to multiply"),
             Self::PodsUnmeasured { pod, measured, ready } => {
-                write!(f, "{measured} of the {ready} pods that are ready have a fresh value, and {pod} has none")
+                write!(
+                    f,
+                    "{measured} of the {ready} pods that are ready have a fresh value, and {pod} has none"
+                )
             }
             Self::PodsUnknown { why } => f.write_str(why),
             Self::Unwatched { left_ms } => {

@@ -1,11 +1,11 @@
 //! Upstream's inputs as ours.
 
+use autoscaler_core::Decision;
 use autoscaler_core::{
     Behavior, Compatibility, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricKind,
-    MetricSpec, Name, Observation, Pods, Policy, RateKind, RatePolicy, Reading, Record, Rules, Samples, Scale,
-    SelectPolicy, Target, canonical_json, decide, replay,
+    MetricSpec, Name, Observation, Pods, Policy, RateKind, RatePolicy, Reading, Record, Rules, Samples,
+    Scale, SelectPolicy, Target, canonical_json, decide, replay,
 };
-use autoscaler_core::Decision;
 use autoscaler_hpa::{Answer, HpaSpec, MetricTarget, MetricTargetType, Settings};
 
 /// What one sync reads, by upstream's types.

@@ -93,7 +93,12 @@ pub(crate) fn judge(scenario: &str, run: &str) -> Verdict {
     verdict
 }
 
-fn differences(sync: &lines::Sync, input: &Input, decision: &Decision, metrics: &[MetricSpec]) -> Vec<String> {
+fn differences(
+    sync: &lines::Sync,
+    input: &Input,
+    decision: &Decision,
+    metrics: &[MetricSpec],
+) -> Vec<String> {
     let mut found = Vec::new();
     let mut same = |field: &str, here: String, real: String| {
         if here != real {
@@ -114,7 +119,8 @@ fn differences(sync: &lines::Sync, input: &Input, decision: &Decision, metrics: 
             continue;
         }
         let of_object = metrics.iter().any(|metric| matches!(metric, MetricSpec::Object { .. }));
-        let real = if of_object { reason.replace("FailedGetObject", "FailedGetExternal") } else { reason.clone() };
+        let real =
+            if of_object { reason.replace("FailedGetObject", "FailedGetExternal") } else { reason.clone() };
         let status = status == "True";
         same(kind, format!("{} {}", here.status, here.reason), format!("{status} {real}"));
     }

@@ -16,7 +16,10 @@ fn recorded_runs_of_the_real_controller_are_decided_alike() {
     for (scenario, run) in SCENARIOS.lines().zip(RUNS.lines()) {
         verdict.add(judge(scenario, run));
     }
-    println!("{} decisions, {} writes; not expressed: {:?}", verdict.syncs, verdict.writes, verdict.inexpressible);
+    println!(
+        "{} decisions, {} writes; not expressed: {:?}",
+        verdict.syncs, verdict.writes, verdict.inexpressible
+    );
     assert_eq!(verdict.differences, Vec::<String>::new());
     assert!(verdict.syncs >= 50 && verdict.writes >= 10, "{verdict:?}");
 }
@@ -24,7 +27,11 @@ fn recorded_runs_of_the_real_controller_are_decided_alike() {
 /// A changed word of the real controller is a difference: what is compared can fail.
 #[test]
 fn another_answer_is_a_difference() {
-    let changes = [("\"proposal\":", "\"proposal\":9"), ("\"write\":", "\"write\":9"), ("ReadyForNewScale", "ScaleUpStabilized")];
+    let changes = [
+        ("\"proposal\":", "\"proposal\":9"),
+        ("\"write\":", "\"write\":9"),
+        ("ReadyForNewScale", "ScaleUpStabilized"),
+    ];
     for (from, to) in changes {
         let found = SCENARIOS.lines().zip(RUNS.lines()).any(|(scenario, run)| {
             run.contains(from) && !judge(scenario, &run.replacen(from, to, 1)).differences.is_empty()
@@ -60,7 +67,10 @@ fn the_real_controller_decides_alike() {
         verdict.syncs < syncs
     })
     .expect("the real controller runs");
-    println!("{} decisions, {} writes; not expressed: {:?}", verdict.syncs, verdict.writes, verdict.inexpressible);
+    println!(
+        "{} decisions, {} writes; not expressed: {:?}",
+        verdict.syncs, verdict.writes, verdict.inexpressible
+    );
     assert_eq!(verdict.differences, Vec::<String>::new());
     assert!(verdict.syncs >= syncs && verdict.writes >= syncs / 50, "{verdict:?}");
 }

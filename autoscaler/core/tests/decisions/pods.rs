@@ -134,11 +134,23 @@ fn what_is_missing_of_a_pod_lowers_nothing() {
     let cases: &[(&str, Change, &[&str])] = &[
         ("no sample of a pod", |case| drop(case.samples.remove(2)), &["PodsMissing"]),
         ("an old one", |case| case.samples[1].at_ms = NOW_MS - MAX_AGE_MS - 1, &["PodsMissing"]),
-        ("one from the future", |case| case.samples[1].at_ms = NOW_MS + 1_001, &["StaleSamples", "PodsMissing"]),
-        ("all old", |case| case.samples.iter_mut().for_each(|s| s.at_ms = 0), &["PodsMissing", "PodsUnknown"]),
+        (
+            "one from the future",
+            |case| case.samples[1].at_ms = NOW_MS + 1_001,
+            &["StaleSamples", "PodsMissing"],
+        ),
+        (
+            "all old",
+            |case| case.samples.iter_mut().for_each(|s| s.at_ms = 0),
+            &["PodsMissing", "PodsUnknown"],
+        ),
         ("a negative one", |case| case.samples[0].value_milli = -1, &["NegativeValue"]),
         ("no samples", |case| case.samples.clear(), &["EmptyResult"]),
-        ("nobody's samples", |case| case.samples.iter_mut().for_each(|s| s.pod.push('x')), &["PodsMissing", "PodsUnknown"]),
+        (
+            "nobody's samples",
+            |case| case.samples.iter_mut().for_each(|s| s.pod.push('x')),
+            &["PodsMissing", "PodsUnknown"],
+        ),
         ("no pods", |case| case.pods.clear(), &["PodsUnknown"]),
         ("a pod without requests", |case| case.pods[3].resources = Arc::default(), &["PodsUnknown"]),
         ("nobody ready", |case| case.pods.iter_mut().for_each(not_ready), &["NoReadyReplicas"]),
@@ -176,7 +188,8 @@ fn a_pod_that_is_not_ready_lowers_nothing_by_what_little_it_uses() {
 #[test]
 fn a_pod_that_just_became_ready_is_taken_for_busy_and_is_no_doubt() {
     let mut case = Case::cpu(4, 100);
-    case.pods[3].ready = Some(ReadyCondition { status: ConditionStatus::True, transition_ms: NOW_MS - 5_000 });
+    case.pods[3].ready =
+        Some(ReadyCondition { status: ConditionStatus::True, transition_ms: NOW_MS - 5_000 });
     case.samples.pop();
     let decision = case.decide();
     // (3 × 100m + its whole request) of 4000m is 32 %.
@@ -277,7 +290,8 @@ fn without_a_metrics_api_the_condition_says_what_to_do() {
 fn a_fallback_counts_from_when_values_are_missing() {
     let mut case = Case::cpu(4, 100);
     case.samples.remove(0);
-    case.spec.fallback = Some(Fallback { after_ms: 60_000, replicas: 7, behavior: FallbackBehavior::IfHigher });
+    case.spec.fallback =
+        Some(Fallback { after_ms: 60_000, replicas: 7, behavior: FallbackBehavior::IfHigher });
     let mut input = case.input();
     let first = decided(&input);
     assert_eq!(first.desired_replicas, 4);
@@ -321,8 +335,13 @@ fn asked(case: &Case, newest_milli: i64) -> Input {
     let observation = &mut input.observations[0];
     observation.newest = Reading::Pods((0..4).map(|index| sample(index, newest_milli)).collect());
     observation.settled = Some(Settled { at_ms, reading: Reading::Pods(case.samples.clone()) });
-    let seen =
-        ClusterSamples { cluster: "east".into(), newest_ms: NOW_MS - 1_000, slowest_ms: Some(at_ms), pods: 4, silent_pods: 0 };
+    let seen = ClusterSamples {
+        cluster: "east".into(),
+        newest_ms: NOW_MS - 1_000,
+        slowest_ms: Some(at_ms),
+        pods: 4,
+        silent_pods: 0,
+    };
     observation.samples =
         Samples::Seen(vec![SelectorSamples { selector: "x".into(), pinned: false, clusters: vec![seen] }]);
     input
@@ -330,7 +349,9 @@ fn asked(case: &Case, newest_milli: i64) -> Input {
 
 #[test]
 fn values_of_a_query_by_pod_raise_when_new_and_lower_when_settled() {
-    for (newest, settled, wanted) in [(20_000, 10_000, 8), (1_000, 10_000, 4), (10_000, 5_000, 4), (5_000, 5_000, 2)] {
+    for (newest, settled, wanted) in
+        [(20_000, 10_000, 8), (1_000, 10_000, 4), (10_000, 5_000, 4), (5_000, 5_000, 2)]
+    {
         let case = by_query(newest, settled);
         let decision = decided(&asked(&case, newest));
         assert_eq!((decision.desired_replicas, reasons(&decision)), (wanted, vec![]), "{newest} {settled}");

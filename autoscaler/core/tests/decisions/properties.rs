@@ -1,11 +1,11 @@
 //! What must hold for every input, however absurd.
 
 use autoscaler_core::{
-    Ask, Behavior, BlindSpan, ClusterSamples, Compatibility, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
-    FallbackBehavior, Float, History, Input, KnownCluster, MetricHistory, MetricKind, MetricSpec, Mode, Name,
-    Observation, PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples,
-    Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target, canonical_json, decide,
-    explain, replay,
+    Ask, Behavior, BlindSpan, ClusterSamples, Compatibility, Coverage, Defaults, EvidenceSpec, FailureKind,
+    Fallback, FallbackBehavior, Float, History, Input, KnownCluster, MetricHistory, MetricKind, MetricSpec,
+    Mode, Name, Observation, PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record,
+    Rules, Samples, Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target,
+    canonical_json, decide, explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -131,7 +131,14 @@ fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
     let seen = (reading(), option::of(settled), samples(), 0..3usize, option::of(Just("half".to_owned())));
     (target(), evidence(), option::of(fallback()), seen, 0..3u64).prop_map(
         |(target, evidence, fallback, (newest, settled, samples, warnings, incomplete), revision)| {
-            let spec = MetricSpec { name: Name::default(), revision, kind: MetricKind::Query, target, evidence, fallback };
+            let spec = MetricSpec {
+                name: Name::default(),
+                revision,
+                kind: MetricKind::Query,
+                target,
+                evidence,
+                fallback,
+            };
             let warnings = vec!["w".to_owned(); warnings];
             let name = Name::default();
             (spec, Observation { name, newest, settled, samples, warnings, incomplete })
@@ -225,7 +232,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             metrics: Vec::new(),
             behavior,
             mode,
-                compatibility: Compatibility::None,
+            compatibility: Compatibility::None,
             defaults,
             interval_ms,
         },

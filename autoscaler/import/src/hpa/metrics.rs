@@ -129,8 +129,7 @@ fn external(source: &At<'_>, _: &Workload, found: &mut Found) {
 /// Suggests what a metrics adapter would have asked for a metric of an object or of pods.
 fn suggest(source: &At<'_>, what: &str, asked: Asked, own: Vec<Matcher>, found: &mut Found) {
     let name = asked.name.clone();
-    let message =
-        format!("what the metrics adapter asks for {name} of {what} is in its own configuration");
+    let message = format!("what the metrics adapter asks for {name} of {what} is in its own configuration");
     if !promql::is_metric_name(&name) {
         found.notes.push(Note::lost(source.path(), message, "find an exporter for it, and write its query"));
         return;

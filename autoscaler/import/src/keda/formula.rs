@@ -39,7 +39,9 @@ fn names(spec: &At<'_>, inputs: &[Metric]) -> BTreeMap<String, String> {
     let triggers = spec.field("triggers").map(|t| t.items()).unwrap_or_default();
     let named = triggers.iter().filter_map(|t| Some((t.field("name")?.scalar()?, t.path().to_owned())));
     named
-        .filter_map(|(name, path)| Some((name, inputs.iter().find(|m| m.field == path)?.measure.query()?.to_owned())))
+        .filter_map(|(name, path)| {
+            Some((name, inputs.iter().find(|m| m.field == path)?.measure.query()?.to_owned()))
+        })
         .collect()
 }
 

@@ -353,17 +353,31 @@ fn suggestions_are_comments_until_they_are_taken() {
     assert!(taken.open() > 0 && left.open() > 0);
 }
 
-const EXTERNAL: &str =
-    "  - type: External\n    external: {metric: {name: jobs}, target: {type: AverageValue, averageValue: \"5\"}}\n";
+const EXTERNAL: &str = "  - type: External\n    external: {metric: {name: jobs}, target: {type: AverageValue, averageValue: \"5\"}}\n";
 
 #[test]
 fn metrics_of_resources_carry_over_as_they_are() {
     for (written, name, container, utilization, average) in [
-        ("{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}", "cpu", None, Some(70), None),
-        ("{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 400Mi}}}", "memory", None, None, Some("400Mi")),
+        (
+            "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}",
+            "cpu",
+            None,
+            Some(70),
+            None,
+        ),
+        (
+            "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 400Mi}}}",
+            "memory",
+            None,
+            None,
+            Some("400Mi"),
+        ),
         (
             "{type: ContainerResource, containerResource: {name: cpu, container: app, target: {type: Utilization, averageUtilization: 50}}}",
-            "cpu-app", Some("app"), Some(50), None,
+            "cpu-app",
+            Some("app"),
+            Some(50),
+            None,
         ),
     ] {
         let imported = with(HPA, EXTERNAL, &format!("  - {written}\n"));
@@ -371,7 +385,10 @@ fn metrics_of_resources_carry_over_as_they_are() {
         let metric = &imported.policies[0].spec.metrics[0];
         assert_eq!(metric.name, name);
         let target = metric.held_to().unwrap();
-        assert_eq!((target.average_utilization, &target.average_value), (utilization, &average.map(Quantity::from)));
+        assert_eq!(
+            (target.average_utilization, &target.average_value),
+            (utilization, &average.map(Quantity::from))
+        );
         assert_eq!(metric.container_resource.as_ref().map(|of| of.container.as_str()), container);
         assert!(!metric.has_query());
     }
@@ -386,7 +403,11 @@ fn metrics_of_resources_carry_over_as_they_are() {
     let metrics = &keda.policies[0].spec.metrics;
     assert_eq!(metrics[0].held_to().unwrap().average_utilization, Some(60));
     assert_eq!((metrics[0].fallback.is_some(), metrics[1].fallback.is_some()), (false, true));
-    let odd = with(HPA, EXTERNAL, "  - {type: Resource, resource: {name: 'c p u', target: {type: Utilization, averageUtilization: 70}}}\n");
+    let odd = with(
+        HPA,
+        EXTERNAL,
+        "  - {type: Resource, resource: {name: 'c p u', target: {type: Utilization, averageUtilization: 70}}}\n",
+    );
     assert!(told(&odd).iter().any(|line| line.contains("\"c p u\" names no resource")), "{:?}", told(&odd));
 }
 
@@ -402,7 +423,11 @@ fn whoever_wants_the_hpas_own_answer_asks_for_it() {
     // Which has no fallbacks.
     let keda = read(SCALED_OBJECT, to_the_letter).unwrap();
     assert_eq!(keda.policies[0].spec.metrics[0].fallback, None);
-    assert!(told(&keda).iter().any(|line| line.contains("compatibility: HPA has no fallbacks")), "{:?}", told(&keda));
+    assert!(
+        told(&keda).iter().any(|line| line.contains("compatibility: HPA has no fallbacks")),
+        "{:?}",
+        told(&keda)
+    );
 }
 
 #[test]

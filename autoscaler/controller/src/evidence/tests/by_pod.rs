@@ -48,9 +48,16 @@ fn one_value_a_pod_of_the_own_cluster_at_both_times() {
 #[test]
 fn what_is_not_one_series_a_pod_is_named() {
     for (found, kind, words) in [
-        (vec![series("now", &[("instance", "a")], 1.0)], FailureKind::BadResponse, "{instance=\"a\"} has no label pod"),
         (
-            vec![series("now", &[("pod", "web-a"), ("x", "1")], 1.0), series("now", &[("pod", "web-a"), ("x", "2")], 1.0)],
+            vec![series("now", &[("instance", "a")], 1.0)],
+            FailureKind::BadResponse,
+            "{instance=\"a\"} has no label pod",
+        ),
+        (
+            vec![
+                series("now", &[("pod", "web-a"), ("x", "1")], 1.0),
+                series("now", &[("pod", "web-a"), ("x", "2")], 1.0),
+            ],
             FailureKind::ManySeries,
             "several series of pod web-a; aggregate them",
         ),
