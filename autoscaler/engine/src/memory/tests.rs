@@ -1,6 +1,6 @@
 use autoscaler_core::{
-    Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster, MetricKind,
-    MetricSpec, Mode, Pause, Support,
+    Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster,
+    MetricKind, MetricSpec, Mode, Pause, Support,
 };
 use proptest::prelude::*;
 
@@ -90,6 +90,13 @@ fn what_another_evaluation_could_have_changed_begins_anew() {
     let long_after = restore(&stored, &policy(), 3_000_000).unwrap();
     assert!(long_after.metrics.iter().all(|known| known.missing_since_ms.is_none()));
     assert_eq!(long_after.metrics[0].clusters, before.metrics[0].clusters, "they stay expected");
+}
+
+#[test]
+fn who_was_parked_stays_parked_and_idleness_begins_anew() {
+    let before = History { parked: true, idle_from_ms: Some(7), ..history(&[]) };
+    let after = restore(&store(&before, 0, 2_000).unwrap(), &policy(), 2_100).unwrap();
+    assert_eq!((after.parked, after.idle_from_ms), (true, None));
 }
 
 #[test]
