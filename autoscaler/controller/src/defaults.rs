@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use autoscaler_core::{Defaults, Float};
-use autoscaler_engine::Config;
 use thanos_telemetry::RunError;
 
 /// Time between evaluations where neither policy nor flags say, in milliseconds.
@@ -20,14 +19,14 @@ pub struct DefaultsArgs {
     pub downscale_stabilization: Duration,
     /// Time between evaluations of a policy that names no interval
     #[arg(long, default_value = "15s", value_parser = thanos_model::parse_duration)]
-    pub(crate) sync_period: Duration,
+    pub sync_period: Duration,
 }
 
 /// What holds where a policy does not say.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Given {
+pub struct Given {
     /// For the decision.
-    pub(crate) defaults: Defaults,
+    pub defaults: Defaults,
     /// Time between evaluations.
     pub sync_period: Duration,
 }
@@ -62,14 +61,6 @@ impl DefaultsArgs {
             ..Defaults::default()
         };
         Ok(Given { defaults, sync_period: self.sync_period })
-    }
-}
-
-impl Given {
-    /// What the engine is told, for those who read policies.
-    pub(crate) fn of(config: &Config) -> Self {
-        let sync_period = Duration::from_millis(config.sync_period_ms);
-        Self { defaults: config.defaults.clone(), sync_period }
     }
 }
 

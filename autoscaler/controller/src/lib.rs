@@ -23,7 +23,7 @@
 //!   API; a policy's source is never answered by another server;
 //! - every call has a deadline, and every pause is known beforehand.
 //!
-//! Modules in reading order: `run`, `defaults`, `controller`, `clock`, `driver`, `watches`, `follow`, `policies`, `plan`, `querier`,
+//! Modules in reading order: `run`, `controller`, `clock`, `driver`, `watches`, `follow`, `policies`, `plan`, `querier`,
 //! `sources`, `evidence`, `cluster`, `pods`, `lease`, `records`, `metrics`, `shared`; beside the controller `check`,
 //! `explain` and `import`.
 
@@ -52,7 +52,7 @@ mod watches;
 pub use check::Args as CheckArgs;
 pub use clock::{Clock, SystemClock};
 pub use controller::{Leases, Managed, Outside, Settings, drive};
-pub use defaults::DefaultsArgs;
+pub use defaults::{DefaultsArgs, Given};
 pub use explain::Args as ExplainArgs;
 pub use import::Args as ImportArgs;
 pub use lease::Timing;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use autoscaler_api as api;
 use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec};
 use autoscaler_core as core;
-use autoscaler_engine::objects::Timed;
 
 use thanos_promql_syntax::{Query, SeriesSelector};
 
@@ -15,6 +14,8 @@ use text::{Labels, QueryText};
 
 mod terms;
 pub(crate) mod text;
+
+use autoscaler_engine::objects::Scheduled;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Plan {
     /// One per metric, in the policy's order.
     pub metrics: Vec<MetricPlan>,
     /// Bounds at times.
-    pub schedules: Vec<Timed>,
+    pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingPlan>,
 }

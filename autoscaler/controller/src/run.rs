@@ -132,7 +132,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         records: Arc::new(records),
     };
     let mut registry = Registry::default();
-    let controller = Controller::new(outside, settings(&args, timing, given), &mut registry);
+    let controller = Controller::new(outside, settings(&args, given, timing), &mut registry);
     serve(controller, querier, Exposed::new(registry), listener, ctx.shutdown).await
 }
 
@@ -162,10 +162,11 @@ async fn serve(
     ended.map_err(RunError::Failed)
 }
 
-fn settings(args: &Args, timing: Timing, given: Given) -> Settings {
+fn settings(args: &Args, given: Given, timing: Timing) -> Settings {
     Settings {
-        engine: config_of(args, given),
+        engine: config_of(args),
         cluster_label: args.cluster_label.clone(),
+        given,
         max_series: args.max_series,
         kube_timeout: args.kube_timeout,
         leases: args.leader_elect.then(|| Leases {
@@ -177,7 +178,7 @@ fn settings(args: &Args, timing: Timing, given: Given) -> Settings {
     }
 }
 
-fn config_of(args: &Args, given: Given) -> Config {
+fn config_of(args: &Args) -> Config {
     let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let defaults = Config::default();
     Config {
@@ -187,8 +188,6 @@ fn config_of(args: &Args, given: Given) -> Config {
         status_refresh_ms: ms(args.status_refresh),
         min_interval_ms: ms(args.min_interval),
         max_queries_per_policy: args.max_queries_per_policy,
-        sync_period_ms: ms(given.sync_period),
-        defaults: given.defaults,
         pool: pool::Limits {
             slots: args.query_slots.max(1),
             slots_per_policy: args.query_slots_per_policy.max(1),

@@ -67,8 +67,8 @@ fn policy(n: usize, metrics: usize) -> SeenPolicy {
         kind: kind(),
         target: format!("web-{n}"),
         questions: vec![Question { weight: 1, ..Question::default() }; metrics],
-        schedules: Vec::new(),
         ring: None,
+        schedules: Vec::new(),
     };
     SeenPolicy {
         name: Name { cluster: 0, namespace: format!("team-{}", n % 50), name: format!("web-{n}") },

@@ -1,6 +1,5 @@
 //! What the controller was started with.
 
-use autoscaler_core::Defaults;
 use serde::{Deserialize, Serialize};
 
 use crate::{pool, writer};
@@ -25,10 +24,6 @@ pub struct Config {
     pub min_interval_ms: u64,
     /// Most queries of one policy; policies with more are not evaluated, and told so.
     pub max_queries_per_policy: usize,
-    /// What holds where a policy does not say; whoever reads policies puts it in.
-    pub defaults: Defaults,
-    /// Time between evaluations of a policy that names no interval, in milliseconds; likewise.
-    pub sync_period_ms: u64,
     /// Budgets of queries.
     pub pool: pool::Limits,
     /// Budgets of writes, for each cluster.
@@ -46,8 +41,6 @@ impl Default for Config {
             reread_after_ms: 250,
             min_interval_ms: 100,
             max_queries_per_policy: 32,
-            defaults: Defaults::default(),
-            sync_period_ms: 15_000,
             pool: pool::Limits::default(),
             writer: writer::Limits::default(),
         }

@@ -210,18 +210,18 @@ pub(crate) fn metrics(input: &Input, verdicts: &[Verdict]) -> Vec<MetricStatus> 
 }
 
 /// The formula's number with its evidence, if the policy has one and was decided on.
-pub(crate) fn formula(input: &Input, verdicts: &[Verdict]) -> Option<MetricStatus> {
+pub(crate) fn formula(input: &Input, verdicts: &[Verdict]) -> Option<Box<MetricStatus>> {
     input.policy.formula.as_ref()?;
     let verdict = verdicts.get(input.policy.metrics.len())?;
     let doubts = verdict.evidence.doubts();
-    Some(MetricStatus {
+    Some(Box::new(MetricStatus {
         name: verdict.name.to_string(),
         value: verdict.value.map(|v| v.to_string()),
         sufficient: doubts.is_empty(),
         message: message(doubts),
         proposal: verdict.proposal,
         ..MetricStatus::default()
-    })
+    }))
 }
 
 /// The clusters that the policy names, else those that are remembered.
@@ -253,7 +253,7 @@ pub(crate) fn no_policy() -> autoscaler_core::Policy {
         defaults: autoscaler_core::Defaults::default(),
         interval_ms: 0,
         zero: None,
-        pause: Default::default(),
+        pause: autoscaler_core::Pause::default(),
         formula: None,
     }
 }

@@ -14,7 +14,6 @@
 //! - **what was asked for** is not taken over: the replicas found count as asked for, as at first sight. So do they as
 //!   a recommendation, unless the status is of the latest evaluation that there can have been;
 //! - **fallbacks' clocks** go on, but for those that may lower: their evidence may have been back for a moment;
-//! - **idleness** is counted anew, as the clock is by which it is counted;
 //! - **ready replicas** are counted anew, so that a ratio, which multiplies them, waits for its window as at first
 //!   sight.
 
@@ -60,7 +59,7 @@ pub fn restore(memory: &StatusMemory, policy: &Policy, now_ms: i64) -> Option<Hi
         return None;
     }
     let read: History = serde_json::from_str(&memory.history).ok()?;
-    let mut history = History { ready: Default::default(), support: None, idle_from_ms: None, ..read };
+    let mut history = History { ready: Default::default(), support: None, ..read };
     fit(&mut history);
     let age_ms = now_ms.saturating_sub(memory.at_ms);
     // A clock that was set back does not make a status young.

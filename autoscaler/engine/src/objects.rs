@@ -82,19 +82,28 @@ pub struct Terms {
     pub questions: Vec<Question>,
     /// Bounds at times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub schedules: Vec<Timed>,
+    pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingTerms>,
 }
 
-/// Bounds, and when they are in force.
+/// A schedule, and what it asks for while it is in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Timed {
+pub struct Scheduled {
     /// When.
     pub schedule: Schedule,
-    /// Which.
+    /// What.
     pub bounds: InForce,
+}
+
+impl Terms {
+    /// The schedules that are in force at `now_ms`, in milliseconds since the epoch.
+    #[must_use]
+    pub fn in_force(&self, now_ms: i64) -> Vec<InForce> {
+        let in_force = self.schedules.iter().filter(|one| one.schedule.is_in_force(now_ms));
+        in_force.map(|one| one.bounds.clone()).collect()
+    }
 }
 
 /// How one metric is asked for. The text of the query stays with whoever sends it.

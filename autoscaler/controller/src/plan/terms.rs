@@ -3,12 +3,12 @@
 use autoscaler_api as api;
 use autoscaler_api::{Problem, ScalingPolicySpec};
 use autoscaler_core as core;
-use autoscaler_engine::objects::Timed;
+use autoscaler_engine::objects::Scheduled;
 use autoscaler_schedule::Schedule;
 
 use super::duration_ms;
 
-pub(super) fn schedules(spec: &ScalingPolicySpec) -> Result<Vec<Timed>, Problem> {
+pub(super) fn schedules(spec: &ScalingPolicySpec) -> Result<Vec<Scheduled>, Problem> {
     let read = |(i, schedule): (usize, &api::Schedule)| {
         let parsed = Schedule::parse(&schedule.start, &schedule.end, &schedule.time_zone);
         let schedule_of = parsed.map_err(|why| {
@@ -20,7 +20,7 @@ pub(super) fn schedules(spec: &ScalingPolicySpec) -> Result<Vec<Timed>, Problem>
             min_replicas: schedule.min_replicas,
             max_replicas: schedule.max_replicas,
         };
-        Ok(Timed { schedule: schedule_of, bounds })
+        Ok(Scheduled { schedule: schedule_of, bounds })
     };
     spec.schedules.iter().enumerate().map(read).collect()
 }

@@ -11,7 +11,7 @@ use crate::effect::{self, Became, Decided, Effect, Evaluated};
 use crate::followed::{Followed, Live, Ordered};
 use crate::judge::{self, Judged};
 use crate::memory;
-use crate::objects::{Name, RingTerms, Target, TargetKey, Timed, Watch};
+use crate::objects::{Name, RingTerms, Target, TargetKey, Watch};
 use crate::place::Place;
 use crate::ring::{self, arrange::Wanted};
 use crate::said::{Said, say};
@@ -59,13 +59,10 @@ impl Engine {
 
         let current = target.spec_replicas;
         live.input.now_ms = tick.started.wall_ms;
-        let at_ms = tick.started.wall_ms;
-        let in_force = |timed: &&Timed| timed.schedule.is_in_force(at_ms);
-        let schedules = terms.schedules.iter().filter(in_force).map(|timed| timed.bounds.clone());
-        live.input.schedules = schedules.collect();
         live.input.scale.spec_replicas = current;
         live.input.scale.status_replicas = target.status_replicas;
         live.input.scale.ready_replicas = self.ready(followed, &target);
+        live.input.schedules = terms.in_force(live.input.now_ms);
         live.input.observations = tick.observations.into_iter().flatten().collect();
         if let Some(remembered) = live.remembered.take() {
             let (history, policy) = (&mut live.input.history, &live.input.policy);

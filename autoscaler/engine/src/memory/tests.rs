@@ -1,6 +1,6 @@
 use autoscaler_core::{
     Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster,
-    MetricKind, MetricSpec, Mode, Support,
+    MetricKind, MetricSpec, Mode, Pause, Support,
 };
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn policy() -> Policy {
         defaults: Defaults::default(),
         interval_ms: 1_000,
         zero: None,
-        pause: Default::default(),
+        pause: Pause::default(),
         formula: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use autoscaler_core::{Formula, FormulaSpec, InForce, Pause, Target, Zero};
 use autoscaler_engine::Config;
-use autoscaler_engine::objects::{Question, Terms, Timed};
+use autoscaler_engine::objects::{Question, Scheduled, Terms};
 use autoscaler_schedule::Schedule;
 
 use crate::world::{Ask, World, metric, terms};
@@ -31,7 +31,7 @@ fn all_replay(world: &World) {
 fn a_schedule_begins_and_ends_by_the_wall_clock() {
     // The world begins at 8:00 on a Friday, in UTC.
     let mut w = world(|terms| {
-        terms.schedules = vec![Timed {
+        terms.schedules = vec![Scheduled {
             schedule: Schedule::parse("1 9 * * 5", "3 9 * * *", "Europe/Berlin").unwrap(),
             bounds: InForce { name: "rush".into(), min_replicas: Some(7), max_replicas: None },
         }];

@@ -60,8 +60,8 @@ pub(crate) fn terms(target: &str) -> Terms {
         kind: kind(),
         target: target.into(),
         questions: vec![Question { weight: 1, ..Question::default() }],
-        schedules: Vec::new(),
         ring: None,
+        schedules: Vec::new(),
     }
 }
 

@@ -66,7 +66,7 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             HPA,
             "minReplicas: 2",
             "minReplicas: 0",
-            "not carried over: spec.minReplicas: policies do not scale to zero",
+            "not carried over: spec.minReplicas: 1 is written: a policy's last replica goes by activity",
         ),
         (
             HPA,
