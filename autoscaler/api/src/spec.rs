@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{DURATION_PATTERN, Evidence, Fallback};
+use crate::terms::{OnDelete, Pause, Schedule, Zero};
 use crate::{Quantity, ScalingPolicyStatus, Source};
 
 /// Scales one workload on PromQL queries, and never down on incomplete evidence.
@@ -48,27 +49,59 @@ use crate::{Quantity, ScalingPolicyStatus, Source};
     validation = Rule::new("!has(self.compatibility) || self.metrics.all(m, !has(m.fallback))")
         .message("compatibility: HPA has no fallbacks, as the HPA has none: remove fallback, or compatibility")
         .field_path(".metrics"),
+    validation = Rule::new("!has(self.compatibility) || !has(self.formula) && !has(self.schedules) && !has(self.pause) && !has(self.zero)")
+        .message("compatibility: HPA knows no formula, schedules, pause or zero: remove them, or compatibility")
+        .field_path(".compatibility"),
     validation = Rule::new("!has(self.ring) || self.maxReplicas >= self.ring.replicationFactor")
         .message("maxReplicas must not be below ring.replicationFactor: allow as many replicas as copies of each sample")
-        .field_path(".maxReplicas")
+        .field_path(".maxReplicas"),
+    validation = Rule::new("!has(self.ring) || self.minReplicas >= 1")
+        .message("0 would leave a ring without members: write at least ring.replicationFactor")
+        .field_path(".minReplicas"),
+    validation = Rule::new("!has(self.zero) || self.minReplicas == 0")
+        .message("zero says how the last replica goes: write minReplicas: 0, or remove zero")
+        .field_path(".zero"),
+    validation = Rule::new("!has(self.schedules) || self.schedules.all(s, (!has(s.minReplicas) || s.minReplicas <= self.maxReplicas) && (!has(s.maxReplicas) || s.maxReplicas >= self.minReplicas))")
+        .message("schedules do not go beyond minReplicas and maxReplicas: change the schedule's, or the policy's")
+        .field_path(".schedules"),
+    validation = Rule::new("!has(self.pause) || !has(self.pause.replicas) || (self.pause.replicas <= self.maxReplicas && self.mode != 'Paused')")
+        .message("pause.replicas needs mode Active or Shadow, and is at most maxReplicas: write mode: Active, or change it")
+        .field_path(".pause.replicas"),
+    validation = Rule::new("has(self.formula) || self.metrics.all(m, has(m.target) || has(m.type) && m.type != 'Query')")
+        .message("a metric without a target needs a formula that reads it: write a target, or spec.formula")
+        .field_path(".metrics")
 )]
 pub struct ScalingPolicySpec {
     /// The workload, in the policy's own namespace; anything with a scale subresource.
     pub scale_target_ref: ScaleTargetRef,
-    /// Replicas never go below this.
+    /// Replicas never go below this. 0: the last one goes as `zero` says.
     #[serde(default = "one")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 0))]
     pub min_replicas: i32,
     /// Replicas never go above this.
     #[schemars(range(min = 1))]
     pub max_replicas: i32,
-    /// Evaluation period, 100ms to 1h.
-    #[serde(default = "default_interval")]
+    /// Evaluation period, 100ms to 1h; absent: the controller's, which is 15s unless its flags say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = DURATION_PATTERN), length(max = 32))]
-    pub interval: String,
+    pub interval: Option<String>,
     /// Whether decisions are written.
     #[serde(default)]
     pub mode: Mode,
+    /// What is paused beside mode Paused: one direction, or at a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// How the last replica goes; absent: after five minutes in which nothing was active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero: Option<Zero>,
+    /// Floors and ceilings for times of the day, the week or the year.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub schedules: Vec<Schedule>,
+    /// What becomes of the replicas when the policy is deleted.
+    #[serde(default, skip_serializing_if = "OnDelete::is_keep")]
+    pub on_delete: OnDelete,
     /// Server that the queries go to; absent: the controller's own querier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -80,6 +113,9 @@ pub struct ScalingPolicySpec {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub metrics: Vec<Metric>,
+    /// One number out of several metrics; its proposal counts like a metric's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<FormulaMetric>,
     /// How fast and how far, in each direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<Behavior>,
@@ -123,7 +159,7 @@ pub enum Mode {
 #[x_kube(
     validation = Rule::new("has(self.query) == (!has(self.type) || self.type == 'Query' || self.type == 'Pods')")
         .message("query belongs to types Query and Pods: write it there, and leave it out of other types"),
-    validation = Rule::new("has(self.target) == (!has(self.type) || self.type == 'Query' || self.type == 'Pods')")
+    validation = Rule::new("!has(self.type) || self.type == 'Query' || has(self.target) == (self.type == 'Pods')")
         .message("target stands beside query; that of a resource stands in resource or containerResource"),
     validation = Rule::new("has(self.resource) == (has(self.type) && self.type == 'Resource')")
         .message("resource belongs to type Resource: write both, or neither"),
@@ -153,9 +189,12 @@ pub struct Metric {
     /// Server that this query goes to; absent: the policy's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// What the query's value is held to.
+    /// What one value of the query asks for; absent: nothing, and the formula reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<MetricTarget>,
+    /// Above this the workload is active, which counts where minReplicas is 0; 0 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Quantity>,
     /// What a complete answer is.
     #[serde(default)]
     pub evidence: Evidence,
@@ -280,6 +319,21 @@ pub enum MetricTargetType {
     Utilization,
 }
 
+/// One number out of several metrics, which asks for replicas like a metric. Its evidence is that of all of them.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormulaMetric {
+    /// CEL over the metrics' names: + - * /, comparisons, && || !, ?:, max, min, has(metrics.NAME). All numbers are
+    /// doubles. A name that is no word is metrics["queue-length"].
+    #[schemars(length(min = 1, max = 1024))]
+    pub expression: String,
+    /// What the number asks for.
+    pub target: MetricTarget,
+    /// Above this the workload is active, which counts where minReplicas is 0; 0 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Quantity>,
+}
+
 /// HPA v2's behavior. A missing direction has the HPA's defaults.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -382,10 +436,6 @@ fn is_query(type_: &MetricType) -> bool {
 
 fn one() -> i32 {
     1
-}
-
-fn default_interval() -> String {
-    "15s".into()
 }
 
 fn default_api_version() -> String {

@@ -10,6 +10,7 @@ use crate::{Behavior, Metric, Quantity, Ring, Rules, ScalingPolicy, ScalingPolic
 
 mod metric;
 mod source;
+mod terms;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,13 +42,16 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
     let spec = &policy.spec;
     target(spec, &mut found);
     replicas(spec, &mut found);
-    duration("spec.interval", &spec.interval, 100, 3_600_000, &mut found);
+    if let Some(interval) = &spec.interval {
+        duration("spec.interval", interval, 100, 3_600_000, &mut found);
+    }
     if let Some(s) = &spec.source {
         source::validate(s, "spec.source", &mut found);
     }
     metrics(&spec.metrics, &mut found);
+    terms::validate(spec, &mut found);
     if spec.compatibility.is_some() {
-        no_fallbacks(&spec.metrics, &mut found);
+        upstream_has(spec, &mut found);
     }
     if let Some(behavior) = &spec.behavior {
         behavior_rules(behavior, &mut found);
@@ -77,14 +81,20 @@ fn target(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
 }
 
 fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
-    if spec.min_replicas < 1 {
+    if spec.min_replicas < 0 {
         found.push(Problem::new(
             "spec.minReplicas",
-            format!("{} is below 1", spec.min_replicas),
-            "scaling to zero is not supported yet: write 1 or more",
+            format!("{} is below 0", spec.min_replicas),
+            "write 0 or more",
         ));
     }
-    if spec.max_replicas < spec.min_replicas {
+    if spec.max_replicas < 1 {
+        found.push(Problem::new(
+            "spec.maxReplicas",
+            format!("{} is below 1", spec.max_replicas),
+            "write 1 or more",
+        ));
+    } else if spec.max_replicas < spec.min_replicas {
         found.push(Problem::new(
             "spec.maxReplicas",
             format!("{} is below minReplicas {}", spec.max_replicas, spec.min_replicas),
@@ -120,11 +130,20 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     }
 }
 
-fn no_fallbacks(metrics: &[Metric], found: &mut Vec<Problem>) {
-    for (i, _) in metrics.iter().enumerate().filter(|(_, metric)| metric.fallback.is_some()) {
+/// The HPA's rules have no room for what it does not have.
+fn upstream_has(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
+    let terms = [
+        ("formula", spec.formula.is_some()),
+        ("schedules", !spec.schedules.is_empty()),
+        ("pause", spec.pause.is_some()),
+        ("zero", spec.zero.is_some()),
+    ];
+    let terms = terms.into_iter().filter(|(_, is_there)| *is_there).map(|(field, _)| format!("spec.{field}"));
+    let metrics = spec.metrics.iter().enumerate().filter(|(_, metric)| metric.fallback.is_some());
+    for field in terms.chain(metrics.map(|(i, _)| format!("spec.metrics[{i}].fallback"))) {
         found.push(Problem::new(
-            format!("spec.metrics[{i}].fallback"),
-            "has no effect with compatibility: HPA, which has no fallbacks",
+            field,
+            "has no effect with compatibility: HPA, which knows none",
             "remove it, or compatibility",
         ));
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use thanos_promql_syntax::{Query, SeriesSelector};
 use thanos_telemetry::{RunError, cli};
 
-use crate::querier;
+mod terms;
 
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,8 +118,8 @@ fn document_problems(
     // What the schema found already, it said better.
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
-    found.extend(querier::not_yet(&policy.spec));
     queries(&policy, cluster_label, &mut found, notes);
+    notes.extend(terms::notes(&policy));
     duplicate(&policy, at, targets, &mut found);
     found
 }

@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use autoscaler_api as api;
-use autoscaler_api::{Problem, ScalingPolicySpec};
+use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec};
 use autoscaler_core as core;
 
 use thanos_promql_syntax::{Query, SeriesSelector};
 
+use crate::defaults::{Given, SYNC_PERIOD_MS};
+use crate::sources::Named;
 use text::{Labels, QueryText};
 
+mod terms;
 pub(crate) mod text;
+
+use autoscaler_engine::objects::Scheduled;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub(crate) struct Plan {
     pub interval: Duration,
     /// One per metric, in the policy's order.
     pub metrics: Vec<MetricPlan>,
+    /// Bounds at times.
+    pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingPlan>,
 }
@@ -30,8 +37,8 @@ pub(crate) struct Plan {
 pub(crate) struct MetricPlan {
     /// The metric's name.
     pub name: core::Name,
-    /// Clusters that must answer.
-    pub clusters: Vec<String>,
+    /// The server that is asked; `None`: the controller's own querier.
+    pub source: Option<Named>,
     /// What is asked; the error says why the query makes no sense.
     pub asked: Result<Asked, String>,
     /// Of what form the value is.
@@ -79,8 +86,30 @@ impl Plan {
         build(spec, cluster_label).map_err(|problem| vec![problem])
     }
 
-    /// Every metric's queries of one tick, in order; each metric's settled value is for the time that its history
-    /// says.
+    /// The same for a whole policy, whose initial cool-down counts from its creation, with what holds where it does not
+    /// say.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn of(
+        policy: &ScalingPolicy,
+        cluster_label: &str,
+        given: &Given,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut plan = Self::new(&policy.spec, cluster_label)?;
+        let created_ms = policy.metadata.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
+        plan.policy.zero = terms::zero(&policy.spec, created_ms).map_err(|problem| vec![problem])?;
+        plan.policy.defaults = given.defaults.clone();
+        if policy.spec.interval.is_none() {
+            plan.interval = given.sync_period;
+            plan.policy.interval_ms = i64::try_from(given.sync_period.as_millis()).unwrap_or(i64::MAX);
+        }
+        Ok(plan)
+    }
+
+    /// Every metric's queries of one evaluation, in order; each metric's settled value is for the time that its
+    /// history says.
+    #[cfg(test)]
     pub(crate) fn queries(&self, now_ms: i64, history: &core::History) -> Vec<Vec<String>> {
         let of = |metric: &MetricPlan| match &metric.asked {
             Ok(asked) => asked.text.at(now_ms, history.settled_ms(&metric.name)),
@@ -119,13 +148,12 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
             Ok(Asked { text, selectors })
         });
-        let (name, clusters) = (core.name.clone(), metric.evidence.clusters.clone());
         let form = match metric.type_ {
             api::MetricType::Pods => Form::Pods { label: metric.evidence.pod_label.clone() },
             _ if is_upstreams => Form::All,
             _ => Form::One,
         };
-        metrics.push(MetricPlan { name, clusters, asked, form });
+        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked, form });
         specs.push(core);
     }
     let ring = match &spec.ring {
@@ -134,7 +162,10 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
         }
         None => None,
     };
-    let interval_ms = duration_ms("spec.interval", &spec.interval)?;
+    let interval_ms = match &spec.interval {
+        Some(interval) => duration_ms("spec.interval", interval)?,
+        None => SYNC_PERIOD_MS,
+    };
     Ok(Plan {
         policy: core::Policy {
             min_replicas: spec.min_replicas,
@@ -152,7 +183,11 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             },
             defaults: core::Defaults::default(),
             interval_ms,
+            zero: terms::zero(spec, None)?,
+            pause: terms::pause(spec),
+            formula: terms::formula(spec)?,
         },
+        schedules: terms::schedules(spec)?,
         interval: Duration::from_millis(interval_ms.unsigned_abs()),
         metrics,
         ring,
@@ -182,16 +217,25 @@ fn pods_of(target: &api::ScaleTargetRef) -> String {
 
 fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<core::MetricSpec, Problem> {
     let (kind, inner) = kind(metric, at)?;
-    let Some(held_to) = metric.held_to() else {
-        return Err(Problem::new(format!("{at}{inner}.target"), "is missing", "write what it is held to"));
+    let target = match metric.held_to() {
+        Some(held_to) => target(held_to, &format!("{at}{inner}.target"))?,
+        None if kind == core::MetricKind::Query => core::Target::None,
+        None => {
+            return Err(Problem::new(
+                format!("{at}{inner}.target"),
+                "is missing",
+                "write what it is held to",
+            ));
+        }
     };
     Ok(core::MetricSpec {
         name: metric.name.as_str().into(),
         revision: revision(metric),
         kind,
-        target: target(held_to, &format!("{at}{inner}.target"))?,
+        target,
         evidence: evidence(&metric.evidence, query, &format!("{at}.evidence"))?,
         fallback: metric.fallback.as_ref().map(|f| fallback(f, at)).transpose()?,
+        activation_milli: terms::activation(metric.activation.as_ref(), &format!("{at}.activation"))?,
     })
 }
 

@@ -100,6 +100,12 @@ impl Behavior {
         completed(self.scale_down.as_ref(), &LOWERING)
     }
 
+    /// Whether raising is not forbidden as such.
+    #[must_use]
+    pub fn may_raise(&self) -> bool {
+        self.scale_up.as_ref().and_then(|rules| rules.select_policy) != Some(SelectPolicy::Disabled)
+    }
+
     /// Both directions' rules, filled in. Idempotent.
     #[must_use]
     pub fn with_defaults(&self) -> Self {

@@ -56,6 +56,7 @@ pub(crate) fn decide(input: &Input) -> Decision {
         cause,
         limits,
         metrics,
+        formula: None,
         history,
     }
 }
@@ -63,7 +64,7 @@ pub(crate) fn decide(input: &Input) -> Decision {
 fn cause(input: &Input, pending: &Pending) -> (Cause, Vec<Limit>) {
     let Policy { min_replicas: min, max_replicas: max, .. } = input.policy;
     let current = input.scale.spec_replicas;
-    let bound = |kind, to| vec![Limit { kind, from: current, to, wait: None }];
+    let bound = |kind, to| vec![Limit::new(kind, current, to)];
     if current == 0 && min != 0 {
         return (Cause::Disabled, Vec::new());
     }
@@ -79,10 +80,10 @@ fn cause(input: &Input, pending: &Pending) -> (Cause, Vec<Limit>) {
     let proposed = proposal.replicas.max(0);
     let mut limits = Vec::new();
     if let Some(kind) = kind(normalized.stability).filter(|_| normalized.stabilized != proposed) {
-        limits.push(Limit { kind, from: proposed, to: normalized.stabilized, wait: None });
+        limits.push(Limit::new(kind, proposed, normalized.stabilized));
     }
     if let Some(kind) = kind(normalized.limit).filter(|_| normalized.desired != normalized.stabilized) {
-        limits.push(Limit { kind, from: normalized.stabilized, to: normalized.desired, wait: None });
+        limits.push(Limit::new(kind, normalized.stabilized, normalized.desired));
     }
     (Cause::Metric { index: proposal.metric, replicas: proposed }, limits)
 }
@@ -165,6 +166,7 @@ fn held(input: &Input, history: History, cause: Cause) -> Decision {
         cause,
         limits: Vec::new(),
         metrics: input.policy.metrics.iter().map(verdict).collect(),
+        formula: None,
         history,
     }
 }

@@ -1,5 +1,6 @@
 //! What speaks against lowering on an answer: each with its cause, its cure and what it says about samples.
 
+use autoscaler_formula::Undefined;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
@@ -127,6 +128,13 @@ pub enum Doubt {
     /// A `Value` target multiplies the ready replicas, and there are none; or a metric of pods would lower by the
     /// values of pods of which none is ready.
     NoneReady,
+    /// Of a formula: it has no number.
+    Undefined(Undefined),
+    /// Of a formula: a metric that it reads has insufficient evidence.
+    OfMetric {
+        /// Which.
+        metric: Name,
+    },
     /// Of pods that have been ready for long enough, some have no value, or an old one.
     #[serde(rename_all = "camelCase")]
     PodsUnmeasured {
@@ -190,7 +198,9 @@ impl Doubt {
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
             | Self::Unwatched { .. }
-            | Self::NoneReady => (false, false),
+            | Self::NoneReady
+            | Self::Undefined(_)
+            | Self::OfMetric { .. } => (false, false),
         };
         Standing { is_missing, is_blind }
     }
@@ -241,6 +251,8 @@ impl Doubt {
             | Self::Outdated { .. }
             | Self::Unwatched { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
+            Self::Undefined(_) => reasons::FORMULA_UNDEFINED,
+            Self::OfMetric { .. } => reasons::INSUFFICIENT_EVIDENCE,
         }
     }
 }

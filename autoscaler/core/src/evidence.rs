@@ -37,6 +37,8 @@ pub(crate) struct Moment<'a> {
     /// The target's own cluster; empty if unknown.
     pub(crate) cluster: &'a Name,
     pub(crate) ready: &'a Readiness,
+    /// There are no replicas, so there are no pods to miss, and no ratio multiplies any.
+    pub(crate) at_zero: bool,
 }
 
 impl Moment<'_> {
@@ -54,6 +56,8 @@ pub(crate) struct Judgement {
     pub(crate) settled: Option<Value>,
     /// The same at the evaluation time.
     pub(crate) newest: Option<Value>,
+    /// There is a settled time, so that the value at the evaluation time may not lower.
+    pub(crate) settles: bool,
     /// A value to show where there is none to compute with.
     pub(crate) shown: Option<Float>,
     /// The time of the value that may lower, if samples have one.
@@ -93,6 +97,7 @@ pub(crate) fn judge(
         settled: settled.as_ref().and_then(|(at_ms, value)| {
             value.as_ref().ok().map(|value| Value { value: *value, at_ms: *at_ms })
         }),
+        settles: settled.is_some(),
         reached_ms: None,
         doubts: Vec::new(),
     };
@@ -120,7 +125,7 @@ pub(crate) fn judge(
     }
     // A stale ratio would be multiplied into the replicas that it already raised, again every tick, up to the
     // maximum. A stale average asks for the same number each time and may still raise.
-    if matches!(spec.target, Target::Value { .. }) && doubts.iter().any(Doubt::is_of_age) {
+    if matches!(spec.target, Target::Value { .. }) && !moment.at_zero && doubts.iter().any(Doubt::is_of_age) {
         (judgement.newest, judgement.settled) = (None, None);
     }
     let is_blind = doubts.iter().any(|doubt| doubt.standing().is_blind);

@@ -42,6 +42,16 @@ pub struct History {
     /// What sufficient evidence has asked for lately; `None` before the first decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub support: Option<Support>,
+    /// Since when sufficient evidence shows nothing active, on the clock of [`Support::clock_ms`]; what it lacks for want
+    /// of evidence, that clock lacks too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_from_ms: Option<i64>,
+    /// The replicas are zero because the policy was paused at zero, and not because somebody switched scaling off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
+    /// Since when the formula may not lower, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula_since_ms: Option<i64>,
     /// One entry a metric, in the policy's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<MetricHistory>,
@@ -199,6 +209,7 @@ impl History {
         }
         self.ready.clamp_to(now_ms);
         self.decided_ms = self.decided_ms.map(|at_ms| at_ms.min(now_ms));
+        self.formula_since_ms = self.formula_since_ms.map(|at_ms| at_ms.min(now_ms));
         for known in &mut self.metrics {
             for since_ms in [&mut known.insufficient_since_ms, &mut known.missing_since_ms] {
                 *since_ms = since_ms.map(|since_ms| since_ms.min(now_ms));

@@ -7,6 +7,7 @@ use crate::name::Name;
 use crate::observation::Observation;
 use crate::pods::Pods;
 use crate::policy::Policy;
+use crate::schedule::InForce;
 
 /// Everything that one decision depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct Input {
     pub policy: Policy,
     /// What the target has.
     pub scale: Scale,
+    /// The policy's schedules that are in force at [`Self::now_ms`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<InForce>,
     /// The target's pods, where the policy asks for them ([`Policy::needs_pods`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<Pods>,

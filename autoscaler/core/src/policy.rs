@@ -8,11 +8,17 @@ use crate::number::Float;
 
 mod evidence;
 mod fallback;
+mod formula;
 mod kind;
+mod pause;
+mod zero;
 
 pub use evidence::{DEFAULT_MAX_AGE_MS, EvidenceSpec, PodEvidence};
 pub use fallback::{Fallback, FallbackBehavior};
+pub use formula::FormulaSpec;
 pub use kind::MetricKind;
+pub use pause::Pause;
+pub use zero::Zero;
 
 /// One scaling policy, as far as the decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +42,15 @@ pub struct Policy {
     /// Time between decisions, in milliseconds; 0 if unknown. Time beyond it was not observed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub interval_ms: i64,
+    /// How the last replica goes; `None`: as any other, and no activation counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero: Option<Zero>,
+    /// What is paused, beside [`Mode::Paused`].
+    #[serde(default, skip_serializing_if = "Pause::is_none")]
+    pub pause: Pause,
+    /// One number out of several metrics, which proposes like a metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<FormulaSpec>,
 }
 
 fn is_zero(ms: &i64) -> bool {
@@ -88,9 +103,19 @@ impl Policy {
         if metrics.is_empty() {
             return Some(Problem::NoMetrics);
         }
+        if let Some(replicas) = self.pause.replicas.filter(|replicas| !(0..=*max).contains(replicas)) {
+            return Some(Problem::PauseReplicas { replicas, max: *max });
+        }
+        if let Some(problem) = self.formula.as_ref().and_then(|formula| self.problem_of(formula)) {
+            return Some(problem);
+        }
         metrics.iter().enumerate().find_map(|(index, metric)| {
             let before = metrics.get(..index).unwrap_or_default();
-            if metric.target.milli() <= 0 {
+            if metric.target == Target::None {
+                let is_read =
+                    self.formula.as_ref().is_some_and(|formula| formula.expression.reads(&metric.name));
+                (!is_read).then(|| Problem::NoTarget { metric: metric.name.clone() })
+            } else if metric.target.milli() <= 0 {
                 Some(Problem::Target { metric: metric.name.clone() })
             } else if !metric.kind.takes(metric.target) {
                 Some(Problem::TargetType { metric: metric.name.clone() })
@@ -100,6 +125,19 @@ impl Policy {
                 None
             }
         })
+    }
+}
+
+impl Policy {
+    fn problem_of(&self, formula: &FormulaSpec) -> Option<Problem> {
+        if formula.target.milli() <= 0 {
+            return Some(Problem::FormulaTarget);
+        }
+        let unknown = formula.expression.metrics().iter().find(|mention| {
+            let name = mention.name.as_str();
+            self.metrics.iter().all(|metric| metric.name != *name)
+        });
+        unknown.map(|mention| Problem::FormulaMetric { metric: mention.name.as_str().into() })
     }
 }
 
@@ -135,6 +173,29 @@ pub enum Problem {
     Target {
         /// Which.
         metric: Name,
+    },
+    /// It would say nothing to anybody.
+    #[error("metric {metric} has no target, and the formula does not read it; write either")]
+    NoTarget {
+        /// Which.
+        metric: Name,
+    },
+    /// Nothing to hold the formula's number to.
+    #[error("the formula's target is not above zero; raise it")]
+    FormulaTarget,
+    /// A metric that the policy does not have.
+    #[error("the formula reads {metric}, which is no metric of the policy; add it, or correct the name")]
+    FormulaMetric {
+        /// Which.
+        metric: Name,
+    },
+    /// Paused at a number that cannot be.
+    #[error("pause.replicas is {replicas}; make it 0 to maxReplicas, {max}")]
+    PauseReplicas {
+        /// As written.
+        replicas: i32,
+        /// As written.
+        max: i32,
     },
     /// A kind of metric that cannot be held to such a target.
     #[error(
@@ -266,6 +327,9 @@ pub struct MetricSpec {
     pub evidence: EvidenceSpec,
     /// What to do when complete answers stay away.
     pub fallback: Option<Fallback>,
+    /// Above this the workload is active ([`Zero`]), in thousandths.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub activation_milli: i64,
 }
 
 impl MetricSpec {
@@ -302,13 +366,16 @@ pub enum Target {
         /// Percent, above zero.
         average_utilization: i32,
     },
+    /// Nothing: it proposes nothing, and a formula reads it.
+    None,
 }
 
 impl Target {
-    /// The number to compare with, in thousandths; of a utilization, thousandths of a percent.
+    /// The number to compare with, in thousandths; of a utilization, thousandths of a percent; 0 if there is none.
     #[must_use]
     pub fn milli(self) -> i64 {
         match self {
+            Self::None => 0,
             Self::Value { value_milli: milli } | Self::AverageValue { average_value_milli: milli } => milli,
             Self::Utilization { average_utilization: percent } => i64::from(percent) * 1000,
         }

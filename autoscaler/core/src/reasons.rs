@@ -78,6 +78,19 @@ pub const NOT_SETTLED: &str = "NotSettled";
 /// Ours: a ratio has no ready replicas to multiply.
 pub const NO_READY_REPLICAS: &str = "NoReadyReplicas";
 
+/// Ours: a formula has no number.
+pub const FORMULA_UNDEFINED: &str = "FormulaUndefined";
+/// Ours: the last replica waits for the cool-down.
+pub const COOLING_DOWN: &str = "CoolingDown";
+/// Ours: at zero replicas, no value is above its activation threshold.
+pub const BELOW_ACTIVATION: &str = "BelowActivation";
+/// Ours: raising is paused.
+pub const SCALE_UP_PAUSED: &str = "ScaleUpPaused";
+/// Ours: lowering is paused.
+pub const SCALE_DOWN_PAUSED: &str = "ScaleDownPaused";
+/// Nothing was active for the whole cool-down (KEP-2021 has a condition of this name).
+pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+
 /// A cause, not a condition: the metrics ask for more.
 pub const ABOVE_TARGET: &str = "AboveTarget";
 /// A cause: the metrics ask for what is there.

@@ -74,6 +74,8 @@ fn metric(spec: &MetricSpec) -> autoscaler_hpa::MetricSpec {
             average_utilization: Some(average_utilization),
             ..MetricTarget::default()
         },
+        // Only a formula's metrics have none, and upstream has no formula.
+        Target::None => MetricTarget::default(),
     };
     let named = || MetricIdentifier::from(spec.name.as_str());
     match &spec.kind {

@@ -64,6 +64,16 @@ impl Evidence {
 }
 
 impl Verdict {
+    /// What speaks against it by itself, and not against a metric that a formula reads: that is said there.
+    pub fn own_doubts(&self) -> impl Iterator<Item = &Doubt> {
+        self.evidence.doubts().iter().filter(|doubt| !matches!(doubt, Doubt::OfMetric { .. }))
+    }
+
+    /// Whether it gave no number for want of evidence. One without a target asks for none.
+    pub(crate) fn failed(&self) -> bool {
+        self.proposal.is_none() && self.evidence.is_insufficient()
+    }
+
     /// Whether nothing may be lowered because of it: its evidence is insufficient, and no fallback in force is the
     /// user's word that lowering is right.
     #[must_use]

@@ -46,8 +46,8 @@ pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<N
         Some(at) if at.whole() == Some(0) => {
             notes.push(Note::lost(
                 at.path(),
-                "policies do not scale to zero yet: 1 is written",
-                "keep the HPA where no replicas at all matter",
+                "1 is written: a policy's last replica goes by activity and a cool-down, not by the target alone",
+                "write minReplicas: 0, with metrics[].activation and zero.cooldown",
             ));
             1
         }

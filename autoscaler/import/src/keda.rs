@@ -99,20 +99,24 @@ fn minimum(spec: &At<'_>, notes: &mut Vec<Note>) -> Option<(i32, bool)> {
     if min == 0 {
         notes.push(Note::lost(
             "spec.minReplicaCount",
-            "0 (KEDA's default where there is none): policies do not scale to zero yet, and 1 is written",
-            "keep the ScaledObject where no replicas at all matter",
+            "0 (KEDA's default where there is none): 1 is written until somebody has seen that the queries have a value \
+             without pods",
+            "write minReplicas: 0, with metrics[].activation and zero.cooldown as they are here",
         ));
     }
     if let Some(idle) = &idle {
         let message =
-            format!("{}: policies know no idle replicas yet, so they stay at the minimum", shown(idle));
-        notes.push(Note::lost(idle.path(), message, "lower minReplicas if that is too many"));
+            format!("{}: policies know no idle replicas beside a minimum, so they stay at that", shown(idle));
+        notes.push(Note::lost(idle.path(), message, "write minReplicas: 0 if nothing is needed while idle"));
     }
     let to_zero = min == 0 || idle.is_some();
     for name in ["cooldownPeriod", "initialCooldownPeriod"] {
         let Some(at) = spec.field(name) else { continue };
-        let (message, cure) =
-            ("is about scaling to zero only", "behavior.scaleDown says how fast replicas fall");
+        let (message, cure) = if name == "cooldownPeriod" {
+            ("is about scaling to zero only", "write zero.cooldown beside minReplicas: 0")
+        } else {
+            ("is about scaling to zero only", "write zero.initialCooldown beside minReplicas: 0")
+        };
         notes.push(if to_zero {
             Note::lost(at.path(), message, cure)
         } else {
@@ -162,7 +166,7 @@ fn pauses(object: &At<'_>, behavior: &mut Option<Behavior>, notes: &mut Vec<Note
         notes.push(Note::lost(
             at(annotations::PAUSED_REPLICAS),
             format!("mode Paused holds the replicas that are there and sets none, not {replicas} either"),
-            "set them with kubectl scale",
+            "write pause.replicas in mode Active, or set them with kubectl scale",
         ));
     }
     if on(annotations::PAUSED_IN) {

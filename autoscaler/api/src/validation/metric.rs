@@ -61,6 +61,8 @@ fn query(metric: &Metric, at: &str, found: &mut Vec<Problem>) {
     }
     match &metric.target {
         Some(t) => target(t, &format!("{at}.target"), metric.type_, found),
+        // Without one a query may still be read by a formula, which is judged with that.
+        None if metric.type_ == MetricType::Query => {}
         None => missing(&format!("{at}.target"), "{type: AverageValue, averageValue: \"50\"}", found),
     }
 }
@@ -81,7 +83,8 @@ fn name(field: &str, text: &str, found: &mut Vec<Problem>) {
     }
 }
 
-fn target(target: &MetricTarget, at: &str, type_: MetricType, found: &mut Vec<Problem>) {
+/// Judges what a metric of `type_` is held to.
+pub(super) fn target(target: &MetricTarget, at: &str, type_: MetricType, found: &mut Vec<Problem>) {
     use MetricTargetType as Type;
     let (takes, words): (&[Type], _) = match type_ {
         MetricType::Query => (&[Type::Value, Type::AverageValue], "Value or AverageValue"),

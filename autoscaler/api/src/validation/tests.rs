@@ -25,7 +25,7 @@ fn a_sound_policy_has_no_problems() {
 fn each_contradiction_is_named_with_its_cure() {
     let metric = |spec: &mut Value, key: &str, value: Value| spec["metrics"][0][key] = value;
     let cases: Vec<(&str, ScalingPolicy, &str)> = vec![
-        ("min", policy(|s| s["minReplicas"] = json!(0)), "spec.minReplicas: 0 is below 1; scaling to zero"),
+        ("min", policy(|s| s["minReplicas"] = json!(-1)), "spec.minReplicas: -1 is below 0; write 0 or more"),
         ("max", policy(|s| s["minReplicas"] = json!(5)), "spec.maxReplicas: 4 is below minReplicas 5; raise"),
         (
             "interval",
@@ -141,6 +141,8 @@ fn each_contradiction_is_named_with_its_cure() {
     }
 }
 
+mod terms;
+
 #[test]
 fn metric_names_are_unique() {
     let twice = policy(|s| {
@@ -216,6 +218,10 @@ fn a_metric_says_exactly_one_thing_to_measure_and_a_target_that_fits() {
         ),
         (
             json!({"name": "m", "query": "x"}),
+            "metrics[0].target: is missing, and there is no formula that reads \"m\"",
+        ),
+        (
+            json!({"name": "m", "type": "Pods", "query": "x"}),
             "metrics[0].target: is missing; write for example {type: AverageValue",
         ),
         (json!({"name": "m", "target": average}), "metrics[0].query: is empty; write a PromQL expression"),
@@ -287,4 +293,33 @@ fn what_has_no_effect_is_refused() {
             .starts_with("spec.metrics[0].fallback: has no effect with compatibility: HPA")
     );
     assert_eq!(validate(&policy(|s| s["compatibility"] = json!("HPA"))), []);
+}
+
+#[test]
+fn upstreams_rules_take_no_terms_and_no_formula_reads_pods() {
+    let metrics = json!([{"name": "cpu", "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}]);
+    let target = json!({"type": "AverageValue", "averageValue": "1"});
+    for (terms, expected) in [
+        (
+            json!({"compatibility": "HPA", "pause": {"scaleUp": true}}),
+            "spec.pause: has no effect with compatibility: HPA",
+        ),
+        (
+            json!({"compatibility": "HPA", "minReplicas": 0, "zero": {"cooldown": "1m"}}),
+            "spec.zero: has no effect with compatibility: HPA",
+        ),
+        (
+            json!({"formula": {"expression": "cpu", "target": target}}),
+            "column 1: \"cpu\" is measured by pod and has no one value",
+        ),
+    ] {
+        let mut spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9, "metrics": metrics});
+        for (key, value) in terms.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let policy = ScalingPolicy::new("web", serde_json::from_value(spec).unwrap());
+        let problems: Vec<String> = validate(&policy).iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|p| p.contains(expected)), "{terms}: {problems:?}");
+    }
 }

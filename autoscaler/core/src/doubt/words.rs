@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use autoscaler_formula::Undefined;
+
 use super::Doubt;
 use crate::name::Name;
 use crate::number::seconds;
@@ -29,7 +31,7 @@ impl Doubt {
             },
             Self::EvidenceLost { .. } => "make the query cheaper or the deadline longer",
             Self::NotFinite => "guard the query against division by zero",
-            Self::Negative => "correct the query: demand cannot be negative",
+            Self::Negative => "correct the query or the formula: demand cannot be negative",
             Self::NoSamples => {
                 "check the scrape; if no series is normal, write into evidence.selectors what must be there"
             }
@@ -57,6 +59,11 @@ impl Doubt {
             | Self::Outdated { .. }
             | Self::Unwatched { .. } => "wait for the next evaluation",
             Self::NoneReady => "check why no replica becomes ready",
+            Self::Undefined(Undefined::NoValue { .. }) | Self::OfMetric { .. } => "see that metric",
+            Self::Undefined(Undefined::DivisionByZero) => {
+                "guard the formula, for example requests == 0 ? 0 : errors / requests"
+            }
+            Self::Undefined(Undefined::NotFinite) => "guard the formula against numbers that are too large",
             Self::PodsUnmeasured { .. } => {
                 "check metrics-server and the kubelet of that pod, or the scrape of it, or raise evidence.maxAge"
             }
@@ -139,6 +146,8 @@ impl fmt::Display for Doubt {
                 write!(f, "its settled value is from {} before its newest samples", seconds(*behind_ms))
             }
             Self::NoneReady => f.write_str("no replica is ready for its ratio to multiply"),
+            Self::Undefined(why) => write!(f, "it has no number: {why}"),
+            Self::OfMetric { metric } => write!(f, "the evidence of {metric} is insufficient"),
             Self::PodsUnmeasured { pod, measured, ready } => {
                 write!(
                     f,

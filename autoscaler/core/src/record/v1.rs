@@ -117,7 +117,16 @@ fn upgrade(old: InputV1) -> Input {
         })
         .collect();
     let (policy, scale) = (old.policy, old.scale);
-    Input { now_ms, cluster: Name::default(), policy, scale, pods: None, observations, history }
+    Input {
+        now_ms,
+        cluster: Name::default(),
+        policy,
+        scale,
+        schedules: Vec::new(),
+        pods: None,
+        observations,
+        history,
+    }
 }
 
 fn metric_history(

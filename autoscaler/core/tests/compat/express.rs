@@ -58,7 +58,11 @@ pub(crate) fn input(sync: &Sync<'_>, history: History) -> Result<Input, String> 
                 initial_readiness_delay_ms: settings.initial_readiness_delay_ms,
             },
             interval_ms: 15_000,
+            zero: None,
+            pause: Default::default(),
+            formula: None,
         },
+        schedules: Vec::new(),
         scale: Scale { spec_replicas: sync.scale.0, status_replicas: sync.scale.1, ready_replicas: 0 },
         pods: Some(sync.pods.clone()),
         observations: observations.collect(),
@@ -114,6 +118,7 @@ fn metric(index: usize, spec: &autoscaler_hpa::MetricSpec) -> Result<MetricSpec,
         target,
         evidence: EvidenceSpec::default(),
         fallback: None,
+        activation_milli: 0,
     })
 }
 

@@ -54,6 +54,7 @@ impl Case {
                 target: Target::Utilization { average_utilization: TARGET },
                 evidence: EvidenceSpec { max_age_ms: MAX_AGE_MS, ..EvidenceSpec::default() },
                 fallback: None,
+                activation_milli: 0,
             },
             current: pods as i32,
         }

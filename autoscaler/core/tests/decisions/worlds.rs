@@ -56,7 +56,7 @@ fn quiet() -> impl Strategy<Value = World> {
     )
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub(crate) fn world() -> impl Strategy<Value = World> {
     let clock_ms = prop_oneof![2 => Just(0), 1 => -900..900i64, 2 => -25_000..25_000i64];
     let forgetful = prop_oneof![3 => Just(0), 1 => 2..6i64];
     (quiet(), cut(), lag(), (clock_ms, forgetful), (span_ms(), span_ms())).prop_map(

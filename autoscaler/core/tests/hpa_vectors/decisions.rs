@@ -242,6 +242,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
             },
             evidence: EvidenceSpec::default(),
             fallback: None,
+            activation_milli: 0,
         }
     });
     let observations = case.policy.metrics.iter().zip(&case.metric_calls).enumerate();
@@ -286,12 +287,16 @@ fn input_of(case: &Reconcile) -> Option<Input> {
                 ..Defaults::default()
             },
             interval_ms: 0,
+            zero: None,
+            pause: Default::default(),
+            formula: None,
         },
         scale: Scale {
             spec_replicas: scale.spec_replicas,
             status_replicas: scale.status_replicas,
             ready_replicas: ready_count(&case.pods),
         },
+        schedules: Vec::new(),
         observations: observations.collect(),
         history: History {
             recommendations: case.state.recommendations.as_deref().map(AgedRecommendation::all),

@@ -207,6 +207,9 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         compatibility: Default::default(),
         defaults: Default::default(),
         interval_ms: 0,
+        zero: None,
+        pause: Default::default(),
+        formula: None,
     };
     let mut history = History::default();
     let events = AgedEvent::all(&input.events);

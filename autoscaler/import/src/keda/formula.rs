@@ -27,9 +27,9 @@ pub(super) fn read(modifiers: &At<'_>, spec: &At<'_>, found: &mut Found) {
     found.metrics = resources;
     let path = modifiers.path_of("formula");
     let message =
-        format!("{formula}: policies have no formulas yet, and the triggers in it ask for nothing alone");
+        format!("{formula}: a policy's formulas are CEL's, and the triggers in it ask for nothing alone");
     let suggested = suggestion(modifiers, &formula, &names(spec, &inputs), &path, &mut found.notes);
-    let cure = if suggested.is_some() { "take the suggested query" } else { "write it as one query" };
+    let cure = if suggested.is_some() { "take the suggested query" } else { "write it as spec.formula" };
     found.notes.push(Note::lost(path, message, cure));
     found.suggestions.extend(suggested);
 }

@@ -115,8 +115,8 @@ fn access(trigger: &At<'_>, metadata: &At<'_>, from_zero: bool, notes: &mut Vec<
                 notes.push(Note::lost(path, message, ACCESS));
             }
             Some(Key::Activation) if from_zero => {
-                let message = "is when the workload leaves zero, which policies never go to";
-                notes.push(Note::lost(path, message, "threshold alone decides"));
+                let message = "is when the workload leaves zero, to which this policy does not go";
+                notes.push(Note::lost(path, message, "write the metric's activation beside minReplicas: 0"));
             }
             Some(Key::Activation) => {
                 let message = "is about scaling from zero only, which minReplicaCount rules out";

@@ -105,13 +105,13 @@ fn cron(trigger: &At<'_>, metadata: &At<'_>, found: &mut Found) {
     found.notes.push(Note::lost(
         trigger.path(),
         format!(
-            "at least {} replicas from {} to {} ({}): policies have no schedules yet",
+            "at least {} replicas from {} to {} ({}): a schedule of the policy, which is not a metric",
             word("desiredReplicas"),
             word("start"),
             word("end"),
             word("timezone")
         ),
-        "let a CronJob patch minReplicas, or keep the highest at all times",
+        "write it into spec.schedules, with the same start and end",
     ));
 }
 

@@ -50,7 +50,7 @@ fn a_scaled_object_that_carries_over_whole_leaves_nothing_open() {
     let imported = read(SCALED_OBJECT, options()).unwrap();
     assert_eq!(imported.open(), 0, "{:?}", told(&imported));
     let spec = &imported.policies[0].spec;
-    assert_eq!((spec.min_replicas, spec.max_replicas, spec.interval.as_str()), (2, 9, "15s"));
+    assert_eq!((spec.min_replicas, spec.max_replicas, spec.interval.as_deref()), (2, 9, Some("15s")));
     assert_eq!(spec.mode, Mode::Shadow);
     assert_eq!(spec.scale_target_ref.kind, "Deployment");
     let metric = &spec.metrics[0];
@@ -140,7 +140,7 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             SCALED_OBJECT,
             "minReplicaCount: 2",
             "idleReplicaCount: 0\n  minReplicaCount: 2",
-            "spec.idleReplicaCount: 0: policies know no idle replicas yet",
+            "spec.idleReplicaCount: 0: policies know no idle replicas beside a minimum",
         ),
         (
             SCALED_OBJECT,
@@ -226,7 +226,12 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             "type: datadog",
             "trigger \"datadog\" asks something that is no Prometheus",
         ),
-        (SCALED_OBJECT, "type: prometheus", "type: cron", "policies have no schedules yet"),
+        (
+            SCALED_OBJECT,
+            "type: prometheus",
+            "type: cron",
+            "write it into spec.schedules, with the same start and end",
+        ),
         (
             SCALED_OBJECT,
             "type: prometheus",
