@@ -7,4 +7,5 @@ mod leaders;
 mod rivals;
 mod scaling;
 mod statuses;
+mod usage;
 mod world;
