@@ -46,7 +46,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("autoscaler-hpa", &[]),
     ("autoscaler-keda", &["autoscaler-hpa"]),
     ("autoscaler-pods", &["autoscaler-api", "autoscaler-core", "autoscaler-hpa"]),
-    ("autoscaler-engine", &["autoscaler-api", "autoscaler-core", "autoscaler-schedule", "thanos-model"]),
+    (
+        "autoscaler-engine",
+        &["autoscaler-api", "autoscaler-core", "autoscaler-pods", "autoscaler-schedule", "thanos-model"],
+    ),
     ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
@@ -56,6 +59,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "autoscaler-core",
             "autoscaler-engine",
             "autoscaler-import",
+            "autoscaler-pods",
             "autoscaler-querier",
             "autoscaler-schedule",
             "thanos-model",

@@ -14,6 +14,7 @@ use crate::lease::Fence;
 use crate::metrics::Calls;
 
 mod targets;
+mod usage;
 mod writes;
 
 /// A cluster that this controller scales in.

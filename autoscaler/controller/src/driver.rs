@@ -172,6 +172,15 @@ impl Driver {
                     self.queries.retain(|_, task| !task.is_finished());
                 }
             }
+            Effect::ReadUsage(read) => {
+                let (shared, events) = (self.shared.clone(), self.events.clone());
+                self.asking.spawn(async move {
+                    let Some(cluster) = shared.cluster(read.cluster) else { return };
+                    let deadline = Duration::from_millis(read.deadline_ms);
+                    let usage = cluster.read_usage(&read.namespace, &read.selector, deadline).await;
+                    let _ = events.send(Event::Usage { read: read.id, usage }).await;
+                });
+            }
             Effect::Abandon { query } => {
                 if let Some(task) = self.queries.remove(&query) {
                     task.abort();

@@ -69,7 +69,7 @@ pub(crate) fn observe(
     let mut warnings = Vec::new();
     warn(&mut warnings, answers.iter().flat_map(|answer| &answer.warnings));
     let value = |part, at_ms| match &metric.form {
-        Form::One => read(values, part),
+        Form::One | Form::Usage => read(values, part),
         Form::Pods { label } => by_pod::pods(&of(values, part).collect::<Vec<_>>(), label, at_ms, question),
         Form::All => by_pod::all(&of(values, part).collect::<Vec<_>>()),
     };

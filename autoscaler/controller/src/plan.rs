@@ -57,6 +57,8 @@ pub(crate) enum Form {
     },
     /// Any series, which `compatibility: HPA` sums.
     All,
+    /// What pods use, from `metrics.k8s.io`: no query is sent.
+    Usage,
 }
 
 /// What is asked for a metric.
@@ -150,8 +152,9 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
         });
         let form = match metric.type_ {
             api::MetricType::Pods => Form::Pods { label: metric.evidence.pod_label.clone() },
-            _ if is_upstreams => Form::All,
-            _ => Form::One,
+            api::MetricType::Resource | api::MetricType::ContainerResource => Form::Usage,
+            api::MetricType::Query if is_upstreams => Form::All,
+            api::MetricType::Query => Form::One,
         };
         metrics.push(MetricPlan { name: core.name.clone(), source: None, asked, form });
         specs.push(core);

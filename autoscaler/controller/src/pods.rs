@@ -1,6 +1,7 @@
-//! A Pod, as far as a decision needs one: whether it is ready, and its address. The API server's whole type has
-//! hundreds of others below it, which would all be compiled and parsed; what is not here is skipped unread.
+//! A Pod, as far as a decision needs one: whether it is ready, its address, and what it asks for. The API server's whole
+//! type has hundreds of others below it, which would all be compiled and parsed; what is not here is skipped unread.
 
+use autoscaler_pods::{PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
@@ -12,37 +13,16 @@ use serde::Deserialize;
 pub(crate) struct Pod {
     /// Its name, and whether it is on its way out.
     pub metadata: ObjectMeta,
+    /// What it asks for.
+    pub spec: Option<PodSpec>,
     /// What runs.
     pub status: Option<PodStatus>,
-}
-
-/// What runs.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct PodStatus {
-    /// Its address.
-    #[serde(rename = "podIP")]
-    pub pod_ip: Option<String>,
-    /// Ready among others.
-    pub conditions: Option<Vec<PodCondition>>,
-}
-
-/// One thing that holds or does not.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct PodCondition {
-    /// Its name.
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// True, False or Unknown.
-    pub status: String,
 }
 
 impl Pod {
     /// Whether it says that it is ready; one on its way out may.
     pub(crate) fn is_ready(&self) -> bool {
-        let conditions = self.status.iter().flat_map(|s| s.conditions.iter().flatten());
-        conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+        self.status.as_ref().and_then(PodStatus::ready).is_some_and(|ready| ready.status == "True")
     }
 
     /// Its address, once it has one.
@@ -67,7 +47,7 @@ mod tests {
                 Some("10.0.0.1"),
             ),
             (
-                r#"{"spec": 7, "status": {"conditions": [{"type": "Initialized", "status": "True"}]}}"#,
+                r#"{"spec": {"containers": null, "x": 7}, "status": {"conditions": [{"type": "Initialized", "status": "True"}]}}"#,
                 false,
                 None,
             ),

@@ -9,6 +9,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::{Resource, ResourceExt};
 
 use crate::defaults::Given;
+use crate::plan::Form;
 use crate::plan::Plan;
 use crate::sources::Named;
 
@@ -135,7 +136,7 @@ fn terms(spec: &ScalingPolicySpec, plan: &Plan) -> Terms {
         source: metric.source.as_ref().map(|source| source.id.to_string()).unwrap_or_default(),
         // One slot a query; nearly always there is one.
         weight: metric.asked.as_ref().map_or(1, |asked| asked.text.weight()),
-        unusable: metric.asked.as_ref().err().cloned(),
+        unusable: metric.asked.as_ref().err().filter(|_| metric.form != Form::Usage).cloned(),
     };
     Terms {
         policy: plan.policy.clone(),

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use autoscaler_core::Pods;
 use autoscaler_engine::Event;
 use autoscaler_engine::objects::{ConfigMap, Kind, Name, Pod, TargetKey, Watch};
 use autoscaler_engine::ring::file::ANNOTATION;
@@ -230,21 +231,19 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
     let api: Api<KubePod> = Api::namespaced(cluster.client.clone(), &namespace);
     let chosen = Chosen { labels: Some(selector), ..Chosen::default() };
     let mut words = cluster.follow(api, chosen, "pods");
-    let mut known: BTreeMap<String, Pod> = BTreeMap::new();
-    let mut listing: Option<BTreeMap<String, Pod>> = None;
-    let mut whole = false;
+    let mut known: BTreeMap<String, SeenPod> = BTreeMap::new();
+    let mut listing: Option<BTreeMap<String, SeenPod>> = None;
+    let (mut whole, mut too_many) = (false, false);
     loop {
         match words.next().await {
-            Word::Listing => listing = Some(BTreeMap::new()),
+            Word::Listing => (listing, too_many) = (Some(BTreeMap::new()), false),
             Word::Applied(pod) => {
-                let seen = Pod {
-                    name: pod.name_any(),
-                    ip: pod.ip().map(str::to_owned),
-                    ready: pod.is_ready() && pod.metadata.deletion_timestamp.is_none(),
-                };
+                let name = pod.name_any();
                 let into = listing.as_mut().unwrap_or(&mut known);
-                if into.len() < MAX_PODS || into.contains_key(&seen.name) {
-                    into.insert(seen.name.clone(), seen);
+                if into.len() < MAX_PODS || into.contains_key(&name) {
+                    into.insert(name, SeenPod::of(&pod));
+                } else {
+                    too_many = true;
                 }
             }
             Word::Gone(pod) => drop(known.remove(&pod.name_any())),
@@ -255,11 +254,33 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
             Word::Failed(_) => continue,
         }
         if whole && listing.is_none() {
-            let event = Event::Pods { watch: watch.clone(), pods: known.values().cloned().collect() };
+            let seen = if too_many {
+                // Whoever misses some of them would take their load for gone.
+                Pods::Unknown(format!("the target has more than {MAX_PODS} pods; hold it to a query"))
+            } else {
+                autoscaler_pods::pods(known.values().map(|seen| &seen.measured))
+            };
+            let pods = known.values().map(|seen| seen.pod.clone()).collect();
+            let event = Event::Pods { watch: watch.clone(), pods, seen: Some(seen) };
             if events.send(event).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// A pod as the ring and as metrics of pods look at it.
+struct SeenPod {
+    pod: Pod,
+    measured: autoscaler_core::Pod,
+}
+
+impl SeenPod {
+    fn of(pod: &KubePod) -> Self {
+        let (name, deleting) = (pod.name_any(), pod.metadata.deletion_timestamp.is_some());
+        let measured = autoscaler_pods::pod(&name, deleting, pod.spec.as_ref(), pod.status.as_ref());
+        let pod = Pod { name, ip: pod.ip().map(str::to_owned), ready: pod.is_ready() && !deleting };
+        Self { pod, measured }
     }
 }
 

@@ -291,7 +291,8 @@ fn shrink(samples: &mut [Sample], target: &mut PodTarget<'_>) -> i64 {
         return divisor;
     }
     for sample in samples {
-        sample.value_milli /= divisor;
+        // Up, or a use of just 40 % would be cut to 39.
+        sample.value_milli = sample.value_milli / divisor + i64::from(sample.value_milli % divisor > 0);
     }
     match target {
         PodTarget::Utilization { requests: Ok(requests), .. } => {

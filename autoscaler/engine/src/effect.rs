@@ -4,7 +4,7 @@
 use autoscaler_api::ScalingPolicyStatus;
 use serde::{Deserialize, Serialize};
 
-use crate::objects::{Kind, Name, TargetKey, Watch};
+use crate::objects::{ClusterId, Kind, Name, TargetKey, Watch};
 
 /// One thing that the engine wants done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub enum Effect {
     },
     /// Ask one metric of one policy.
     Query(Query),
+    /// Read what pods use.
+    ReadUsage(ReadUsage),
     /// Nobody waits for this query's answer any more.
     Abandon {
         /// [`Query::id`].
@@ -64,6 +66,22 @@ pub struct Query {
     /// The time that its settled value is for, milliseconds since the Unix epoch; `None`: none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_ms: Option<i64>,
+    /// How long it may take from now on, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// A list of PodMetrics, to be read now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadUsage {
+    /// Comes back with the answer ([`crate::Event::Usage`]).
+    pub id: u64,
+    /// Where.
+    pub cluster: ClusterId,
+    /// In which namespace.
+    pub namespace: String,
+    /// Label selector of the pods.
+    pub selector: String,
     /// How long it may take from now on, in milliseconds.
     pub deadline_ms: u64,
 }

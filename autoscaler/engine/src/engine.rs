@@ -8,6 +8,7 @@
 mod conclude;
 mod telling;
 mod ticks;
+mod used;
 mod watched;
 mod writes;
 
@@ -25,6 +26,7 @@ use crate::rivals::Rivals;
 use crate::shards::{Change, Shard, Shards};
 use crate::targets::Targets;
 use crate::time::Now;
+use crate::usages::Usages;
 use crate::writer::Writer;
 
 use writes::{Key, Sending, Sent};
@@ -97,6 +99,9 @@ pub struct Engine {
     rivals: Rivals,
     shards: Shards,
     pods: BTreeMap<Watch, Vec<Pod>>,
+    /// The same for metrics of pods.
+    seen: BTreeMap<Watch, autoscaler_core::Pods>,
+    usages: Usages,
     /// `None` in it: there is none.
     maps: BTreeMap<Name, Option<ConfigMap>>,
     listed: BTreeMap<ClusterId, Listed>,
@@ -130,6 +135,8 @@ impl Engine {
             rivals: Rivals::default(),
             shards: Shards::default(),
             pods: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            usages: Usages::default(),
             maps: BTreeMap::new(),
             listed: BTreeMap::new(),
             reading: BTreeSet::new(),
@@ -190,7 +197,7 @@ impl Engine {
             Event::Target { key, target } => self.see_target(&key.into(), target),
             Event::Listed { watch, names } => self.listed(&watch, &names),
             Event::WatchFailed { watch, message } => self.watch_failed(&watch, &message),
-            Event::Pods { watch, pods } => self.see_pods(watch, pods),
+            Event::Pods { watch, pods, seen } => self.see_pods(watch, pods, seen),
             Event::ConfigMap { name, map } => self.see_map(name, map),
             Event::HorizontalPodAutoscaler { name, target } => {
                 self.see_autoscaler(&name, target.map(Place::from))
@@ -200,6 +207,7 @@ impl Engine {
             }
             Event::HorizontalPodAutoscalersFailed { cluster } => self.autoscalers_known(cluster),
             Event::Answer { query, observation } => self.answer(query, observation),
+            Event::Usage { read, usage } => self.used(read, usage),
             Event::Done { write, outcome } => self.done(write, outcome),
             Event::Fence { cluster, shard, valid_until_ms } => {
                 let now_ms = self.now.mono_ms;

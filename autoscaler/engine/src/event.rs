@@ -1,6 +1,7 @@
 //! What the engine is told. Plain data: a list of times and events is a whole run.
 
 use autoscaler_core::Observation;
+use autoscaler_pods::PodMetrics;
 use serde::{Deserialize, Serialize};
 
 use crate::objects::{ClusterId, ConfigMap, Name, Pod, SeenPolicy, Target, TargetKey, Watch};
@@ -49,6 +50,9 @@ pub enum Event {
         watch: Watch,
         /// All of them.
         pods: Vec<Pod>,
+        /// The same for metrics of pods.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<autoscaler_core::Pods>,
     },
     /// A ring's ConfigMap is there, changed, or (`None`) gone.
     ConfigMap {
@@ -83,6 +87,13 @@ pub enum Event {
         query: u64,
         /// What it says.
         observation: Observation,
+    },
+    /// What pods use was read, or why not.
+    Usage {
+        /// [`crate::effect::ReadUsage::id`].
+        read: u64,
+        /// All pods of the selector that have been measured.
+        usage: Result<Vec<PodMetrics>, String>,
     },
     /// What became of a write.
     Done {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use autoscaler_api::MetricStatus;
 use autoscaler_api::conditions::types;
 use autoscaler_core::{
-    ConditionType, Decision, Doubt, FailureKind, Float, History, Input, Mode, Observation, Reading, Record,
-    Samples, SelectorSamples, Verdict, Wish, canonical_json, decide,
+    ConditionType, Decision, Doubt, FailureKind, Float, History, Input, MetricKind, Mode, Observation,
+    Reading, Record, Samples, SelectorSamples, Verdict, Wish, canonical_json, decide,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +19,7 @@ use crate::objects::Name;
 use crate::ring::arrange::Wanted;
 use crate::said::Said;
 use crate::text::{CAUSE_MAX, MESSAGE_MAX, WARNING_MAX, clip, some_of};
+use crate::usages::Usage;
 
 /// Most warnings of one metric in a status.
 const WARNINGS_MAX: usize = 2;
@@ -138,6 +139,24 @@ pub(crate) fn failed(kind: FailureKind, message: impl Into<String>) -> Observati
         newest: Reading::Failed { kind, message: message.clone() },
         settled: None,
         samples: Samples::Unknown(message),
+        warnings: Vec::new(),
+        incomplete: None,
+    }
+}
+
+/// What a list of PodMetrics says of a resource metric.
+pub(crate) fn used(usage: Option<&Usage>, kind: &MetricKind) -> Observation {
+    let fail = |message: &str| Reading::Failed { kind: FailureKind::MetricsApi, message: message.to_owned() };
+    let newest = match (usage, kind.resource()) {
+        (Some(Ok(list)), Some((resource, container))) => autoscaler_pods::reading(list, resource, container),
+        (Some(Err(message)), _) => fail(message),
+        (None, _) | (_, None) => fail("it was not read"),
+    };
+    Observation {
+        name: autoscaler_core::Name::default(),
+        newest,
+        settled: None,
+        samples: Samples::Timeless,
         warnings: Vec::new(),
         incomplete: None,
     }

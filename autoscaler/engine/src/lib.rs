@@ -35,7 +35,7 @@
 //! # Modules in reading order
 //!
 //! [`time`], [`objects`], [`event`], [`effect`], [`config`]; [`engine`]; [`due`], [`shards`], [`place`], [`targets`], [`rivals`],
-//! [`pool`], [`ring`], [`writer`]; `followed` with `judge`, `board`, `said`, `told`, [`memory`]; [`hash`], `text`;
+//! [`pool`], [`usages`], [`ring`], [`writer`]; `followed` with `judge`, `board`, `said`, `told`, [`memory`]; [`hash`], `text`;
 //! [`replay`].
 
 mod board;
@@ -60,6 +60,7 @@ pub mod targets;
 mod text;
 pub mod time;
 mod told;
+pub mod usages;
 pub mod writer;
 
 pub use config::Config;

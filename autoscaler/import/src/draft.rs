@@ -139,11 +139,6 @@ pub(crate) fn quantity(at: &At<'_>, notes: &mut Vec<Note>) -> Option<Quantity> {
     found
 }
 
-/// A quantity from thousandths.
-pub(crate) fn milli(milli: i64) -> Quantity {
-    if milli % 1000 == 0 { Quantity((milli / 1000).to_string()) } else { Quantity(format!("{milli}m")) }
-}
-
 /// The scaled workload. `apiVersion` and `kind` may be left out where `defaults` says so.
 pub(crate) fn target(at: &At<'_>, defaults: bool, notes: &mut Vec<Note>) -> Option<ScaleTargetRef> {
     let word = |name: &str| at.field(name).and_then(|f| f.text().map(str::to_owned));

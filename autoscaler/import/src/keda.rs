@@ -41,7 +41,7 @@ mod annotations {
 }
 
 /// Reads one; the notes tell why there is no draft.
-pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<Note>) -> Option<Draft> {
+pub(crate) fn read(object: &At<'_>, notes: &mut Vec<Note>) -> Option<Draft> {
     let Some(spec) = object.field("spec").filter(At::is_mapping) else {
         notes.push(Note::lost("spec", "is missing", "import a ScaledObject with a spec"));
         return None;

@@ -56,7 +56,7 @@ impl Read {
         if named {
             draft = match object.kind {
                 Kind::Hpa => read_hpa(&at, &source, all, &mut notes),
-                Kind::ScaledObject => keda::read(&at, source.namespace.clone(), &mut notes),
+                Kind::ScaledObject => keda::read(&at, &mut notes),
                 Kind::Other(message, cure) => {
                     notes.push(Note::lost("kind", message, cure));
                     None

@@ -6,7 +6,7 @@ use autoscaler_formula::Formula;
 
 use super::metric::target;
 use super::{Problem, duration, quantity, within};
-use crate::{FormulaMetric, MetricType, Mode, OnDelete, ScalingPolicySpec, Schedule};
+use crate::{FormulaMetric, Metric, MetricType, Mode, OnDelete, ScalingPolicySpec, Schedule};
 
 pub(super) fn validate(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     zero(spec, found);
@@ -60,6 +60,15 @@ fn zero(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
             let message = "is of no account, since the metric has no target and asks for nothing by itself";
             found.push(Problem::new(field, message, "write spec.formula.activation"));
         }
+    }
+    let by_pod = |metric: &Metric| metric.type_ != MetricType::Query;
+    if spec.min_replicas == 0 && !spec.metrics.is_empty() && spec.metrics.iter().all(by_pod) {
+        let message = "0 leaves no pods to measure, and every metric is measured by pod";
+        found.push(Problem::new(
+            "spec.minReplicas",
+            message,
+            "add a query for the whole target, or write 1 or more",
+        ));
     }
     if spec.min_replicas == 0 && spec.ring.is_some() {
         let (message, fix) =

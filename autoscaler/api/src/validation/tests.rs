@@ -262,6 +262,25 @@ fn a_metric_says_exactly_one_thing_to_measure_and_a_target_that_fits() {
 }
 
 #[test]
+fn zero_replicas_need_a_metric_that_is_there_without_pods() {
+    let cpu = json!({"name": "cpu", "type": "Resource",
+                     "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}});
+    let to_zero = |metrics: Value| {
+        let policy = policy(|s| {
+            s["minReplicas"] = json!(0);
+            s["metrics"] = metrics;
+            s.as_object_mut().unwrap().remove("ring");
+        });
+        validate(&policy).iter().map(ToString::to_string).collect::<Vec<String>>()
+    };
+    let refused = to_zero(json!([cpu]));
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with("spec.minReplicas: 0 leaves no pods to measure"), "{refused:?}");
+    let queue = json!({"name": "queue", "query": "sum(x)", "target": {"type": "Value", "value": "5"}});
+    assert_eq!(to_zero(json!([cpu, queue])), Vec::<String>::new());
+}
+
+#[test]
 fn what_has_no_effect_is_refused() {
     for (field, value) in [
         ("source", json!({"addresses": ["http://q"]})),

@@ -20,6 +20,7 @@ pub(crate) const STATEFULSETS: &str = "/apis/apps/v1/namespaces/default/stateful
 pub(crate) const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(crate) const POD_METRICS: &str = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
 pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/gauntlet-autoscaler";
 pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
 
@@ -176,7 +177,13 @@ impl Api {
                     object
                 })
                 .collect();
-            let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": inner.version.to_string()}, "items": items});
+            let measures = path.contains("/metrics.k8s.io/");
+            if measures && items.is_empty() {
+                // Nobody serves it.
+                return missing();
+            }
+            let kind = if measures { "PodMetricsList" } else { "List" };
+            let list = json!({"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": inner.version.to_string()}, "items": items});
             return Json(list).into_response();
         }
         missing()

@@ -10,4 +10,5 @@ mod ring;
 mod scaling;
 mod sources;
 mod terms;
+mod usage;
 mod world;

@@ -156,6 +156,7 @@ struct Config {
     scale_up_limit_factor: f64,
     scale_up_limit_minimum: f64,
     downscale_stabilisation_window_seconds: f64,
+    features: BTreeMap<String, bool>,
     #[serde(flatten)]
     periods: Periods,
 }
@@ -167,6 +168,8 @@ impl Config {
             downscale_stabilization_ms: ms(self.downscale_stabilisation_window_seconds),
             scale_up_limit_factor: self.scale_up_limit_factor,
             scale_up_limit_minimum: self.scale_up_limit_minimum,
+            configurable_tolerance: self.features["HPAConfigurableTolerance"],
+            pod_level_resources: self.features["PodLevelResources"],
             ..self.periods.settings()
         }
     }

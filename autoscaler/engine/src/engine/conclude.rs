@@ -1,7 +1,7 @@
 //! From a policy's answers to a decision: what is recorded, ordered and said.
 
 use autoscaler_api::conditions::{reasons, types};
-use autoscaler_core::Mode;
+use autoscaler_core::{Mode, Pods};
 
 use super::ticks::limit_of;
 use super::writes::{Key, Payload, Sending};
@@ -63,6 +63,7 @@ impl Engine {
         live.input.scale.status_replicas = target.status_replicas;
         live.input.scale.ready_replicas = self.ready(followed, &target);
         live.input.schedules = terms.in_force(live.input.now_ms);
+        live.input.pods = terms.policy.needs_pods().then(|| self.seen_of(followed, &target));
         live.input.observations = tick.observations.into_iter().flatten().collect();
         if let Some(remembered) = live.remembered.take() {
             let (history, policy) = (&mut live.input.history, &live.input.policy);
@@ -129,6 +130,16 @@ impl Engine {
             i32::try_from(pods.iter().filter(|p| p.ready).count()).ok()
         };
         target.ready_replicas.or_else(counted).unwrap_or(0)
+    }
+
+    /// The target's pods, for metrics of pods.
+    fn seen_of(&self, followed: &Followed, target: &Target) -> Pods {
+        if target.selector.is_empty() {
+            return Pods::SelectorMissing;
+        }
+        let watch = followed.watches.iter().find(|w| matches!(w, Watch::Pods { .. }));
+        let seen = watch.and_then(|watch| self.seen.get(watch)).cloned();
+        seen.unwrap_or_else(|| Pods::Unknown("the target's pods have not been listed yet".to_owned()))
     }
 
     fn pods_of(&self, followed: &Followed) -> Option<&[crate::objects::Pod]> {

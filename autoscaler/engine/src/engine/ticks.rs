@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use autoscaler_api::conditions::{reasons, types};
-use autoscaler_core::{FailureKind, Mode, Observation, Reading};
+use autoscaler_core::{FailureKind, MetricSpec, Mode, Observation, Reading};
 
 use super::{Engine, Id, Timer, interval_of, is_followable};
 use crate::effect::{Became, Effect, Evaluated, Query};
 use crate::followed::{Followed, Tick};
 use crate::judge;
+use crate::objects::Question;
 use crate::pool::{Ended, Hold};
 use crate::said::Said;
 use crate::targets::Known;
@@ -188,8 +189,15 @@ impl Engine {
         let (Ok(terms), Some(live)) = (&followed.terms, &mut followed.live) else { return };
         let count = terms.questions.len().min(terms.policy.metrics.len());
         live.tick = Some(Tick { started: now, observations: vec![None; count], missing: count });
+        let cluster = followed.name.cluster;
+        let source = |(q, spec): (&Question, &MetricSpec)| match spec.kind.resource() {
+            // A cluster's metrics have slots of their own, as a querier's.
+            Some(_) => format!("metrics.k8s.io {cluster}"),
+            None => q.source.clone(),
+        };
+        let each = terms.questions.iter().zip(&terms.policy.metrics);
         let questions: Vec<(String, u32, Option<String>)> =
-            terms.questions.iter().map(|q| (q.source.clone(), q.weight, q.unusable.clone())).collect();
+            each.map(|(q, spec)| (source((q, spec)), q.weight, q.unusable.clone())).collect();
         for (metric, (source, weight, unusable)) in questions.into_iter().take(count).enumerate() {
             let query = self.next_number();
             self.queries.insert(query, (id, metric));
@@ -216,6 +224,12 @@ impl Engine {
             let (Some(question), Some(tick)) = (terms.questions.get(metric), &live.tick) else { continue };
             let Some(spec) = terms.policy.metrics.get(metric) else { continue };
             let deadline_ms = self.config.query_timeout_ms;
+            // Whoever asks knows better what there was no answer from.
+            let until_ms = self.now.mono_ms.saturating_add(deadline_ms).saturating_add(GRACE_MS);
+            if spec.kind.resource().is_some() {
+                self.ask_usage(id, query, until_ms);
+                continue;
+            }
             self.out.push(Effect::Query(Query {
                 id: query,
                 policy: followed.name.clone(),
@@ -227,9 +241,7 @@ impl Engine {
                 deadline_ms,
             }));
             self.counters.queries = self.counters.queries.saturating_add(1);
-            // Whoever asks knows better what there was no answer from.
-            let most_ms = deadline_ms.saturating_add(GRACE_MS);
-            self.deadlines.push_back((self.now.mono_ms.saturating_add(most_ms), query));
+            self.deadlines.push_back((until_ms, query));
         }
     }
 
@@ -255,12 +267,12 @@ impl Engine {
         self.fail(query, FailureKind::Timeout, &message);
     }
 
-    fn fail(&mut self, query: u64, kind: FailureKind, message: &str) {
+    pub(super) fn fail(&mut self, query: u64, kind: FailureKind, message: &str) {
         self.observed(query, judge::failed(kind, message));
     }
 
     /// An answer, or what stands for one.
-    fn observed(&mut self, query: u64, mut observation: Observation) {
+    pub(super) fn observed(&mut self, query: u64, mut observation: Observation) {
         let Some((id, metric)) = self.queries.remove(&query) else { return };
         let Some(live) = self.live_mut(id) else { return };
         let Some(spec) = live.input.policy.metrics.get(metric) else { return };

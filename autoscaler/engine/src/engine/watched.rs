@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use autoscaler_core::Mode;
+use autoscaler_core::{Mode, Pods};
 
 use super::{AUTOSCALERS_WAIT_MS, Engine, Id, Timer, interval_of, is_followable};
 use crate::due::Grid;
@@ -174,6 +174,7 @@ impl Engine {
             return;
         }
         self.pods.remove(&watch);
+        self.seen.remove(&watch);
         if let Watch::ConfigMap(name) = &watch {
             self.maps.remove(name);
         }
@@ -190,12 +191,12 @@ impl Engine {
         }
     }
 
-    /// Pods are watched for a ring, and where a target's status does not say how many are ready.
+    /// Pods are watched for a ring, for metrics of pods, and where a target's status does not say how many are ready.
     fn watch_pods(&mut self, id: Id) {
         let Some(followed) = self.policies.get_mut(&id) else { return };
         let (Ok(terms), Some((key, _))) = (&followed.terms, &followed.target) else { return };
         let Known::There(target) = self.targets.get(key) else { return };
-        let needed = terms.ring.is_some() || target.ready_replicas.is_none();
+        let needed = terms.ring.is_some() || terms.policy.needs_pods() || target.ready_replicas.is_none();
         let wanted = (needed && !target.selector.is_empty()).then(|| Watch::Pods {
             cluster: key.cluster,
             namespace: key.namespace.clone(),
@@ -255,8 +256,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn see_pods(&mut self, watch: Watch, pods: Vec<Pod>) {
+    pub(super) fn see_pods(&mut self, watch: Watch, pods: Vec<Pod>, seen: Option<Pods>) {
         if self.targets.is_watched(&watch) {
+            if let Some(seen) = seen {
+                self.seen.insert(watch.clone(), seen);
+            }
             self.pods.insert(watch, pods);
         }
     }

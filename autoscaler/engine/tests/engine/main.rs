@@ -8,4 +8,5 @@ mod rivals;
 mod scaling;
 mod statuses;
 mod terms;
+mod usage;
 mod world;

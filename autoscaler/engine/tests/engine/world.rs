@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use autoscaler_api::ScalingPolicyStatus;
 use autoscaler_core::{
     Behavior, ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, MetricSpec, Mode, Observation,
-    Policy, RateKind, RatePolicy, Reading, Rules, Samples, SelectorSamples, Settled,
+    Pods, Policy, RateKind, RatePolicy, Reading, Rules, Samples, SelectorSamples, Settled,
 };
 use autoscaler_engine::effect::{Evaluated, Note, Query, Scaled, What, Write};
 use autoscaler_engine::objects::{
@@ -13,6 +13,7 @@ use autoscaler_engine::objects::{
 };
 use autoscaler_engine::replay::Step;
 use autoscaler_engine::{Config, Effect, Engine, Event, Now, Outcome, Replay};
+use autoscaler_pods::PodMetrics;
 
 /// Where wall time begins.
 pub(crate) const WALL_MS: i64 = 1_800_000_000_000;
@@ -128,6 +129,11 @@ pub(crate) struct World {
     pub(crate) policies: BTreeMap<Name, SeenPolicy>,
     pub(crate) maps: BTreeMap<Name, ConfigMap>,
     pub(crate) pods: Vec<Pod>,
+    /// The same for metrics of pods.
+    pub(crate) seen: Pods,
+    /// What reads of what pods use give; `None`: they hang.
+    pub(crate) usage: Option<Result<Vec<PodMetrics>, String>>,
+    pub(crate) usage_reads: Vec<(u64, String)>,
     pub(crate) asks: BTreeMap<String, Ask>,
     pub(crate) faults: BTreeMap<TargetKey, VecDeque<Fault>>,
     /// How long a watch takes to tell; `None`: it is cut.
@@ -174,6 +180,9 @@ impl World {
             policies: BTreeMap::new(),
             maps: BTreeMap::new(),
             pods: Vec::new(),
+            seen: Pods::of(Vec::new()),
+            usage: None,
+            usage_reads: Vec::new(),
             asks: BTreeMap::new(),
             faults: BTreeMap::new(),
             watch_ms: Some(5),
@@ -356,7 +365,8 @@ impl World {
                     self.later(1, process, event);
                 } else {
                     let pods = self.pods.clone();
-                    self.later(1, process, Event::Pods { watch: watch.clone(), pods });
+                    let seen = Some(self.seen.clone());
+                    self.later(1, process, Event::Pods { watch: watch.clone(), pods, seen });
                 }
                 assert!(self.processes[process].watches.insert(watch), "watched twice");
             }
@@ -367,6 +377,12 @@ impl World {
                 self.later(2, process, Event::Target { key, target });
             }
             Effect::Query(query) => self.ask(process, query),
+            Effect::ReadUsage(read) => {
+                self.usage_reads.push((self.now_ms, read.selector));
+                if let Some(usage) = self.usage.clone() {
+                    self.later(3, process, Event::Usage { read: read.id, usage });
+                }
+            }
             Effect::Abandon { query } => {
                 self.under_way.remove(&(query + 1_000_000_000 * process as u64));
             }
