@@ -41,8 +41,8 @@ pub fn decide(input: &Input) -> Decision {
     history.ready.see(now_ms, input.scale.ready_replicas, ready_since_ms(input));
     let proposals = propose(input, &mut history);
     let support = history.support.get_or_insert_with(|| Support::first_sight(current));
-    support.advance(proposals.step);
-    zero::watch(policy, &mut history, &proposals);
+    let is_apart = support.advance(proposals.step);
+    zero::watch(policy, &mut history, &proposals, is_apart);
     let decided_ms = history.decided_ms.replace(now_ms).unwrap_or(now_ms);
 
     let held = |cause| Outcome { desired: current, cause, limits: Vec::new() };

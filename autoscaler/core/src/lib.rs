@@ -84,7 +84,7 @@
 //! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`schedule`], [`pods`], [`observation`], [`input`];
 //! `decide`; [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `by_pod`, `proposals`, [`verdict`];
 //! [`past`], [`limit`], [`normalize`], [`support`], `zero`, [`history`]; [`decision`], `explain`; `upstream`, `compat`;
-//! [`record`]; [`restore`].
+//! [`record`]; [`mod@restore`].
 
 pub mod behavior;
 mod by_pod;

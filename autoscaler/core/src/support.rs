@@ -71,9 +71,9 @@ impl Support {
     }
 
     /// Advances the clock to the time of a value that may lower. At a tick without one nothing is learned, and
-    /// nothing grows old.
-    pub(crate) fn advance(&mut self, step: Step) {
-        let Some(reached_ms) = step.reached_ms else { return };
+    /// nothing grows old. Says whether nobody looked for so long before that what was is no whole with what is.
+    pub(crate) fn advance(&mut self, step: Step) -> bool {
+        let Some(reached_ms) = step.reached_ms else { return false };
         let before_ms = self.reached_ms.unwrap_or(reached_ms);
         let passed_ms = reached_ms.saturating_sub(before_ms).max(0);
         // At most an interval a decision: what was not looked at makes no ask older.
@@ -94,8 +94,9 @@ impl Support {
         // is asked for now make no whole.
         let apart_ms = step.interval_ms.saturating_mul(APART);
         let is_apart = self.seen_ms.is_some_and(|seen_ms| step.now_ms.saturating_sub(seen_ms) > apart_ms);
+        let is_apart = is_apart && step.interval_ms > 0;
         self.seen_ms = Some(step.now_ms);
-        if is_apart && step.interval_ms > 0 {
+        if is_apart {
             self.asked.truncate(1);
         }
         if let Some(in_force) = self.asked.last_mut() {
@@ -105,6 +106,7 @@ impl Support {
         self.span_ms = step.span_ms.max(self.span_ms.saturating_sub(passed_ms));
         let cutoff_ms = self.clock_ms.saturating_sub(self.span_ms);
         self.asked.retain(|ask| ask.until_ms > cutoff_ms);
+        is_apart
     }
 
     /// Remembers that `replicas` are asked for now.

@@ -3,7 +3,7 @@
 //! ```text
 //!  a value above its activation, sufficient or not ─► active: the clock starts anew; from zero at least one replica
 //!  all at or below it, on sufficient evidence ──────► idle: for as long as the samples' clock ([`crate::support`]) goes on
-//!  neither: doubted, and nothing active ────────────► the clock stands still
+//!  neither: doubted, and nothing active ────────────► the clock stands still, and begins anew if that lasts
 //! ```
 //!
 //! The cool-down is counted by the samples' clock and is never shorter than a gap that could hide in them, so that a
@@ -15,14 +15,20 @@ use crate::policy::{Policy, Zero};
 use crate::proposals::Proposals;
 
 /// Keeps in mind since when nothing is active, where that matters.
-pub(crate) fn watch(policy: &Policy, history: &mut History, proposals: &Proposals) {
+///
+/// After a time in which nobody could look (`is_apart`) it begins anew: something may have been active and gone again.
+pub(crate) fn watch(policy: &Policy, history: &mut History, proposals: &Proposals, is_apart: bool) {
     let Some(support) = history.support.as_ref().filter(|_| policy.zero.is_some()) else {
         history.idle_from_ms = None;
         return;
     };
-    if proposals.active {
+    if proposals.active || is_apart {
         history.idle_from_ms = None;
-    } else if proposals.evident && !proposals.blocked {
+    }
+    if proposals.active {
+        return;
+    }
+    if proposals.evident && !proposals.blocked {
         // The clock may have been begun anew since.
         let from_ms = history.idle_from_ms.unwrap_or(support.clock_ms);
         history.idle_from_ms = Some(from_ms.min(support.clock_ms));
