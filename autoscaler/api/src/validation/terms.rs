@@ -64,7 +64,11 @@ fn zero(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     let by_pod = |metric: &Metric| metric.type_ != MetricType::Query;
     if spec.min_replicas == 0 && !spec.metrics.is_empty() && spec.metrics.iter().all(by_pod) {
         let message = "0 leaves no pods to measure, and every metric is measured by pod";
-        found.push(Problem::new("spec.minReplicas", message, "add a query for the whole target, or write 1 or more"));
+        found.push(Problem::new(
+            "spec.minReplicas",
+            message,
+            "add a query for the whole target, or write 1 or more",
+        ));
     }
     if spec.min_replicas == 0 && spec.ring.is_some() {
         let (message, fix) =
