@@ -31,7 +31,7 @@ pub struct ScalingPolicyStatus {
     pub metrics: Vec<MetricStatus>,
     /// The formula's number with its evidence, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub formula: Option<MetricStatus>,
+    pub formula: Option<Box<MetricStatus>>,
     /// The last decisions that differed from the one before, newest first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub last_decisions: Vec<DecisionSummary>,

@@ -59,8 +59,18 @@ pub fn decide(input: &Input) -> Decision {
     } else {
         history.parked &= current == 0;
         let bounds = Bounds::of(policy, &input.schedules);
-        beyond_bounds(input, &bounds)
-            .unwrap_or_else(|| pause(input, by_metrics(input, &bounds, &proposals, &mut history)))
+        match beyond_bounds(input, &bounds) {
+            Some(outcome) => {
+                // What is asked for meanwhile supports what comes after.
+                if let Some((proposed, _)) = proposals.highest
+                    && !(proposals.blocked && proposed < current)
+                {
+                    history.support.get_or_insert_default().ask(proposed);
+                }
+                outcome
+            }
+            None => pause(input, by_metrics(input, &bounds, &proposals, &mut history)),
+        }
     };
     if outcome.cause == Cause::InsufficientEvidence {
         let passed_ms = now_ms.saturating_sub(decided_ms).max(0);

@@ -74,7 +74,13 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         blocked: false,
         evident: false,
         active: false,
-        step: Step { reached_ms: None, in_gap: false, interval_ms: policy.interval_ms.max(0), span_ms: 0 },
+        step: Step {
+            now_ms: input.now_ms,
+            reached_ms: None,
+            in_gap: false,
+            interval_ms: policy.interval_ms.max(0),
+            span_ms: 0,
+        },
     };
     for (index, (spec, known)) in policy.metrics.iter().zip(&mut history.metrics).enumerate() {
         let in_place = input.observations.get(index).filter(|seen| seen.name == spec.name);

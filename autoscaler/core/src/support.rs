@@ -12,6 +12,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Two looks that are this many decisions apart are not looks at one course of things.
+const APART: i64 = 3;
+
 /// What was asked for lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -25,6 +28,9 @@ pub struct Support {
     pub credit_ms: i64,
     /// How far back asks count, in milliseconds of the clock.
     pub span_ms: i64,
+    /// When there was a value that could lower last, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_ms: Option<i64>,
     /// Oldest first, each lower than the one before: others can no longer matter. The last one is in force.
     pub asked: Vec<Ask>,
 }
@@ -46,6 +52,8 @@ pub struct Ask {
 /// How far the clock goes, and how far back asks count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
+    /// When it is, in milliseconds since the epoch.
+    pub(crate) now_ms: i64,
     /// The time of the value that may lower; `None`: none may at this tick.
     pub(crate) reached_ms: Option<i64>,
     /// The window begins in a gap.
@@ -82,6 +90,14 @@ impl Support {
         for ask in &mut self.asked {
             ask.until_ms = ask.until_ms.min(self.clock_ms);
         }
+        // While nobody looked, a true ask may have come and gone between two gaps: what was asked for before and what
+        // is asked for now make no whole.
+        let apart_ms = step.interval_ms.saturating_mul(APART);
+        let is_apart = self.seen_ms.is_some_and(|seen_ms| step.now_ms.saturating_sub(seen_ms) > apart_ms);
+        self.seen_ms = Some(step.now_ms);
+        if is_apart && step.interval_ms > 0 {
+            self.asked.truncate(1);
+        }
         if let Some(in_force) = self.asked.last_mut() {
             in_force.until_ms = self.clock_ms;
         }
@@ -111,5 +127,6 @@ impl Support {
 
     pub(crate) fn clamp_to(&mut self, now_ms: i64) {
         self.reached_ms = self.reached_ms.map(|reached_ms| reached_ms.min(now_ms));
+        self.seen_ms = self.seen_ms.map(|seen_ms| seen_ms.min(now_ms));
     }
 }

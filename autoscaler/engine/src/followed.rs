@@ -152,6 +152,7 @@ impl Live {
     /// Adds metrics and memory to what the board shows.
     pub(crate) fn status(&self, mut status: ScalingPolicyStatus, now: Now) -> ScalingPolicyStatus {
         status.metrics = judge::metrics(&self.input, &self.verdicts);
+        status.formula = judge::formula(&self.input, &self.verdicts);
         let replicas = self.board.current.or(self.remembered);
         status.memory = replicas.and_then(|r| memory::store(&self.input.history, r, now.wall_ms));
         status

@@ -38,10 +38,11 @@ impl Judged {
     /// Decides.
     pub(crate) fn new(input: &Input) -> Self {
         let decision = decide(input);
+        let is_paused = input.policy.mode == Mode::Paused || input.policy.pause.replicas.is_some();
         let wanted = match (decision.write, decision.wish(input.scale.spec_replicas)) {
             (Some(replicas), _) => Wanted::Replicas(replicas),
             // Who is paused wants what is there; an earlier wish is void.
-            (None, Wish::Hold) if input.policy.mode != Mode::Paused => Wanted::Held,
+            (None, Wish::Hold) if !is_paused => Wanted::Held,
             (None, _) => Wanted::Present,
         };
         let mut limits: Vec<String> =
@@ -110,7 +111,7 @@ impl Judged {
 
     /// Whether the evidence would allow fewer replicas.
     pub(crate) fn is_sufficient(&self) -> bool {
-        !self.decision.metrics.iter().any(|verdict| verdict.evidence.is_insufficient())
+        !self.decision.verdicts().any(|verdict| verdict.evidence.is_insufficient())
     }
 
     /// The record of it.
@@ -122,9 +123,11 @@ impl Judged {
         Some(effect::Record { policy: policy.clone(), digest, json })
     }
 
-    /// What the next decision needs, and the verdicts for the status.
+    /// What the next decision needs, and the verdicts for the status: the metrics', and the formula's after them.
     pub(crate) fn end(self) -> (History, Vec<Verdict>) {
-        (self.decision.history, self.decision.metrics)
+        let mut verdicts = self.decision.metrics;
+        verdicts.extend(self.decision.formula);
+        (self.decision.history, verdicts)
     }
 }
 
@@ -223,6 +226,21 @@ pub(crate) fn metrics(input: &Input, verdicts: &[Verdict]) -> Vec<MetricStatus> 
             })
         })
         .collect()
+}
+
+/// The formula's number with its evidence, if the policy has one and was decided on.
+pub(crate) fn formula(input: &Input, verdicts: &[Verdict]) -> Option<Box<MetricStatus>> {
+    input.policy.formula.as_ref()?;
+    let verdict = verdicts.get(input.policy.metrics.len())?;
+    let doubts = verdict.evidence.doubts();
+    Some(Box::new(MetricStatus {
+        name: verdict.name.to_string(),
+        value: verdict.value.map(|v| v.to_string()),
+        sufficient: doubts.is_empty(),
+        message: message(doubts),
+        proposal: verdict.proposal,
+        ..MetricStatus::default()
+    }))
 }
 
 /// The clusters that the policy names, else those that are remembered.

@@ -38,6 +38,7 @@ pub fn store(history: &History, replicas: i32, now_ms: i64) -> Option<StatusMemo
         decided_ms: history.decided_ms,
         scale_up_events: history.scale_up_events.clone(),
         scale_down_events: history.scale_down_events.clone(),
+        parked: history.parked,
         metrics: history.metrics.clone(),
         ..History::default()
     };

@@ -102,6 +102,7 @@ fn upgrade(old: InputV1) -> Input {
             clock_ms: support.clock_ms,
             reached_ms: support.decided_ms,
             credit_ms: 0,
+            seen_ms: None,
             span_ms: 0,
             asked: support.asked,
         }),

@@ -253,3 +253,45 @@ fn lowered(world: &World, change: impl Fn(i64, &mut EvidenceSpec)) -> Option<i64
         decision.desired_replicas < REPLICAS
     })
 }
+
+/// Two windows refill, and in between, when the value was right, nobody could look.
+#[test]
+fn two_low_times_around_an_outage_do_not_add_up() {
+    let world = World {
+        scrape_ms: 600,
+        window_ms: 25_695,
+        max_age_ms: 20_346,
+        interval_ms: 5_370,
+        cut: Cut { during: 22_232..46_347, of: Part::Both, marked: true, again_ms: Some(104_447) },
+        lag: Lag { constant_ms: 22_276, growing: (96_594..103_564, 0.27), of: Part::Both },
+        clock_ms: -11_192,
+        outage: 83_594..248_379,
+        jitter: vec![9],
+        named: false,
+        ..World::demo()
+    };
+    let lowest = world.lowest(world.end());
+    assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
+}
+
+/// What is asked for while a schedule's floor is entered is remembered when it is left.
+#[test]
+fn what_is_asked_for_below_a_floor_supports_what_comes_after_it() {
+    let world = World {
+        scrape_ms: 3_369,
+        window_ms: 57_159,
+        max_age_ms: 33_275,
+        interval_ms: 9_741,
+        cut: Cut { during: 40_887..52_458, of: Part::Both, marked: true, again_ms: Some(158_441) },
+        clock_ms: 7_203,
+        jitter: vec![25, 17, 48],
+        named: true,
+        ..World::demo()
+    };
+    let lowest = world.lowest_with(world.end(), |run, now| {
+        let floor = (now / 1_000 / 29 % 2 == 0).then_some(16);
+        run.schedules =
+            vec![autoscaler_core::InForce { name: "s".into(), min_replicas: floor, max_replicas: None }];
+    });
+    assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
+}

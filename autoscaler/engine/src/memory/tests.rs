@@ -93,6 +93,13 @@ fn what_another_evaluation_could_have_changed_begins_anew() {
 }
 
 #[test]
+fn who_was_parked_stays_parked_and_idleness_begins_anew() {
+    let before = History { parked: true, idle_from_ms: Some(7), ..history(&[]) };
+    let after = restore(&store(&before, 0, 2_000).unwrap(), &policy(), 2_100).unwrap();
+    assert_eq!((after.parked, after.idle_from_ms), (true, None));
+}
+
+#[test]
 fn a_ratio_s_samples_count_as_unwatched_since_nobody_counted_its_replicas() {
     let stored = store(&history(&[]), 5, 2_000).unwrap();
     let after = restore(&stored, &policy(), 2_100).unwrap();

@@ -7,5 +7,6 @@ mod leaders;
 mod rivals;
 mod scaling;
 mod statuses;
+mod terms;
 mod usage;
 mod world;

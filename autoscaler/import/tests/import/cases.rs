@@ -62,7 +62,12 @@ fn a_scaled_object_that_carries_over_whole_leaves_nothing_open() {
 #[test]
 fn what_does_not_carry_over_is_told_with_its_field() {
     let cases: &[(&str, &str, &str, &str)] = &[
-        (HPA, "minReplicas: 2", "minReplicas: 0", "not carried over: spec.minReplicas: 1 is written"),
+        (
+            HPA,
+            "minReplicas: 2",
+            "minReplicas: 0",
+            "not carried over: spec.minReplicas: 1 is written: a policy's last replica goes by activity",
+        ),
         (
             HPA,
             "minReplicas: 2",
