@@ -72,7 +72,6 @@ impl Pending {
     }
 
     /// What each metric asks for, or why it failed, in the spec's order; empty where metrics were not asked.
-    #[must_use]
     pub fn results(&self) -> &[Result<i32, String>] {
         &self.results
     }

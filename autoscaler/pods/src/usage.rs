@@ -182,7 +182,7 @@ mod tests {
         let many = json!({"items": vec![json!({"metadata": {"name": "a"}}); MAX_PODS + 1]}).to_string();
         let large = vec![b' '; LIST_BYTES_MAX + 1];
         for (body, words) in [
-            (b"404 page not found".as_slice(), "no PodMetricsList: expected value"),
+            (b"404 page not found".as_slice(), "no PodMetricsList: invalid type"),
             (br#"{"kind":"Status","code":503}"#, "no PodMetricsList, but a Status"),
             (many.as_bytes(), "5001 pods, more than 5000"),
             (&large, "more than 33554432"),

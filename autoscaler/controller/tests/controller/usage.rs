@@ -1,5 +1,7 @@
 //! Resource metrics: pods from a watch, what they use from `metrics.k8s.io`.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -49,8 +51,18 @@ async fn cpu_scales_up_and_down_without_a_querier() {
     world.policy("web", cpu);
     let controller = world.controller(&[]);
     world.api.until("8 replicas", |_| (world.replicas(&web()) == 8).then_some(())).await;
-    use_cpu(&world, 2, "10m");
-    world.api.until("1 replica", |_| (world.replicas(&web()) == 1).then_some(())).await;
+    let measures = async {
+        loop {
+            // Each value is of a window that began after the last one.
+            use_cpu(&world, 2, "10m");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let lowered = world.api.until("1 replica", |_| (world.replicas(&web()) == 1).then_some(()));
+    tokio::select! {
+        () = lowered => {}
+        () = measures => {}
+    }
     controller.stop().await;
 }
 

@@ -256,7 +256,16 @@ fn selects(selector: &str, pod: &PodCase) -> bool {
 }
 
 /// Cases that say nothing to a decision, each with the reason.
-const NOT_OURS: &[(&str, &str)] = &[];
+const NOT_OURS: &[(&str, &str)] = &[
+    ("reconcile/TestConditionFailedGetScale", "without a scale nobody is asked to decide"),
+    ("reconcile/TestConditionInvalidSourceType", "a metric of no type"),
+    ("reconcile/TestScaleUpBothMetricsEmpty", "a metric of no type"),
+    ("reconcile/TestScaleUpRCImmediately", "a metric of no type"),
+    (
+        "reconcile/TestConfigurableTolerance/No_scaling_because_the_configurable_tolerance_is_ignored_as_the_feature_gate_is_disabled",
+        "a feature gate of before 1.35",
+    ),
+];
 
 #[test]
 fn whole_syncs() {

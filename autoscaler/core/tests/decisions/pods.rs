@@ -153,7 +153,7 @@ fn what_is_missing_of_a_pod_lowers_nothing() {
             &["PodsMissing", "PodsUnknown"],
         ),
         ("no pods", |case| case.pods.clear(), &["PodsUnknown"]),
-        ("a pod without requests", |case| case.pods[3].resources = Arc::default(), &["PodsUnknown"]),
+        ("a pod without requests", |case| ask_nothing(&mut case.pods[3]), &["PodsUnknown"]),
         ("nobody ready", |case| case.pods.iter_mut().for_each(not_ready), &["NoReadyReplicas"]),
     ];
     for (what, change, expected) in cases {
@@ -165,6 +165,11 @@ fn what_is_missing_of_a_pod_lowers_nothing() {
         let evidence = conditions.iter().find(|c| c.kind.to_string() == "EvidenceSufficient").unwrap();
         assert!(!evidence.status && evidence.message.contains("; "), "{what}: {}", evidence.message);
     }
+}
+
+fn ask_nothing(pod: &mut Pod) {
+    let containers = vec![Container { name: "app".to_owned(), ..Container::default() }];
+    pod.resources = Arc::new(PodResources { containers, ..PodResources::default() });
 }
 
 fn not_ready(pod: &mut Pod) {

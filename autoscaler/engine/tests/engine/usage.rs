@@ -69,10 +69,10 @@ fn two_resources_are_one_read_a_second_and_scale_up_and_down() {
     assert_eq!(w.replicas("web"), 8);
     assert!(w.usage_reads.len() <= 4, "{:?}", w.usage_reads);
     assert!(w.usage_reads.iter().all(|(_, selector)| selector == "app=web"));
-    w.usage = Some(Ok(usage(2, 40, w.now().wall_ms)));
+    w.usage = Some(Ok(usage(2, 20, w.now().wall_ms)));
     w.run(4_000);
-    // 40 % of two pods' requests against 50 %; the evidence is of pods, so no cluster is missed.
-    assert_eq!(w.replicas("web"), 2);
+    // 20 % against 50 %, of the eight that are ready.
+    assert_eq!(w.replicas("web"), 4);
     assert_eq!(w.queries, 0, "no querier was asked");
     for decision in &w.status("web").last_decisions {
         assert!(autoscaler_core::replay(w.records[&decision.digest].as_bytes()).unwrap().identical);
@@ -91,7 +91,8 @@ fn without_answers_the_condition_names_the_cure_and_nobody_else_waits() {
     let said = w.condition("web", "ScalingActive");
     assert!(said.starts_with("False FailedGetResourceMetric"), "{said}");
     w.usage = Some(Err("the API server does not serve it".to_owned()));
-    w.run(8_000);
+    // The read that hangs is over by its deadline, and a status is at most a refresh old.
+    w.run(15_000);
     let said = w.condition("web", "ScalingActive");
     assert!(
         said.contains("the API server does not serve it") && said.contains("install metrics-server"),
