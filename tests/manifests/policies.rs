@@ -170,7 +170,7 @@ const CASES: &[Case] = &[
     ),
     (
         "queue-rabbitmq",
-        "messages",
+        "backlog",
         &[
             (r#"rabbitmq_detailed_queue_messages{vhost="/",queue="jobs"}"#, "70x10"),
             (r#"rabbitmq_detailed_queue_messages{vhost="/",queue="mail"}"#, "5x10"),
@@ -178,16 +178,45 @@ const CASES: &[Case] = &[
         ],
         Some(70.0),
     ),
+    (
+        "queue-rabbitmq",
+        "arrivals",
+        &[
+            (
+                r#"rabbitmq_detailed_queue_messages_published_total{queue_vhost="/",queue="jobs",channel="1"}"#,
+                "0+30x10",
+            ),
+            (
+                r#"rabbitmq_detailed_queue_messages_published_total{queue_vhost="/",queue="jobs",channel="2"}"#,
+                "0+20x10",
+            ),
+            (
+                r#"rabbitmq_detailed_queue_messages_published_total{queue_vhost="/",queue="mail",channel="2"}"#,
+                "0+50x10",
+            ),
+        ],
+        Some(5.0),
+    ),
+    (
+        "queue-kafka",
+        "arrivals",
+        &[
+            (r#"kafka_topic_partition_current_offset{topic="orders",partition="0"}"#, "0+30x10"),
+            (r#"kafka_topic_partition_current_offset{topic="orders",partition="0",pod="other"}"#, "0+30x10"),
+            (r#"kafka_topic_partition_current_offset{topic="orders",partition="1"}"#, "0+20x10"),
+        ],
+        Some(5.0),
+    ),
     // An empty queue is zero; one that nobody shows is nothing.
     (
         "queue-rabbitmq",
-        "messages",
+        "backlog",
         &[(r#"rabbitmq_detailed_queue_messages{vhost="/",queue="jobs"}"#, "0x10")],
         Some(0.0),
     ),
     (
         "queue-rabbitmq",
-        "messages",
+        "backlog",
         &[(r#"rabbitmq_detailed_queue_messages{vhost="/",queue="mail"}"#, "5x10")],
         None,
     ),

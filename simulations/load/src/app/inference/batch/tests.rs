@@ -41,7 +41,7 @@ fn slots_bound_what_runs_and_who_comes_first_is_first() {
 
 #[test]
 fn the_cache_bounds_what_runs_and_the_last_starts_over_where_it_fills() {
-    let mut batch = Batch::new(room(8, 25));
+    let mut batch = Batch::new(room(8, 24));
     for _ in 0..3 {
         batch.submit(work(8, 6)).unwrap();
     }
@@ -50,13 +50,13 @@ fn the_cache_bounds_what_runs_and_the_last_starts_over_where_it_fills() {
         batch.advance();
         batch.admit();
     }
-    // Two of 12 tokens: one more each would be 26.
+    // Two of 12 tokens: the cache is full.
     assert_eq!((counts(&batch), batch.load().preemptions), ((2, 1), 0));
     assert!(batch.load().kv_usage > 0.9);
     batch.advance();
     assert_eq!((counts(&batch), batch.load().preemptions), ((1, 2), 1));
     assert_eq!(batch.advance(), [0]);
-    assert_eq!(batch.admit(), Some(Step { sequences: 1, prefilled: 12 }), "what it had made is read again");
+    assert_eq!(batch.admit(), Some(Step { sequences: 2, prefilled: 20 }), "what it had made is read again, first");
     assert_eq!(batch.submit(work(20, 6)), Err(Rejected::TooLong));
 }
 
