@@ -204,6 +204,7 @@ const CASES: &[Case] = &[
             (r#"kafka_topic_partition_current_offset{topic="orders",partition="0"}"#, "0+30x10"),
             (r#"kafka_topic_partition_current_offset{topic="orders",partition="0",pod="other"}"#, "0+30x10"),
             (r#"kafka_topic_partition_current_offset{topic="orders",partition="1"}"#, "0+20x10"),
+            (PARTITIONS, "2x10"),
         ],
         Some(5.0),
     ),
