@@ -6,7 +6,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use serde_json::Value;
 use thanos_model::{Labels, METRIC_NAME, Sample, parse_duration, stale_nan};
 use thanos_promql::source::{Budget, SelectRequest, Series, SeriesSet, SeriesSource, SourceError};
-use thanos_promql::{Engine, Options, Plan, QueryValue, Steps, parse};
+use thanos_promql::{Engine, Options, Plan, QueryValue, Steps, VectorSample, parse};
 use thanos_telemetry::cli::parse_yaml_documents;
 
 /// One alert of the rule file.
@@ -111,18 +111,34 @@ fn store(test: &Value) -> Store {
     Store(list(&test["input_series"]).iter().map(series).collect())
 }
 
-/// What an alert's expression gives at a time, by labels without the metric's name.
-fn active(rule: &Rule, store: &Store, at_ms: i64) -> BTreeSet<Labels> {
+/// What an expression gives at a time.
+fn evaluate(what: &str, plan: &Plan, store: &Store, at_ms: i64) -> Vec<VectorSample> {
     let engine = Engine::new(Options {
         lookback_delta_ms: 300_000,
         default_subquery_step_ms: 60_000,
         delayed_name_removal: false,
     });
     let budget = Budget::new(1_000_000, 1 << 28);
-    let run = engine.query(&rule.plan, Steps::instant(at_ms), store, budget, &|| None);
-    let result = futures::executor::block_on(run).unwrap_or_else(|e| panic!("{}: {e}", rule.name));
-    let QueryValue::Vector(vector) = result.value else { panic!("{} gives no vector", rule.name) };
+    let run = engine.query(plan, Steps::instant(at_ms), store, budget, &|| None);
+    let result = futures::executor::block_on(run).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let QueryValue::Vector(vector) = result.value else { panic!("{what} gives no vector") };
+    vector
+}
+
+/// What an alert's expression gives at a time, by labels without the metric's name.
+fn active(rule: &Rule, store: &Store, at_ms: i64) -> BTreeSet<Labels> {
+    let vector = evaluate(&rule.name, &rule.plan, store, at_ms);
     vector.into_iter().map(|v| v.labels.without(METRIC_NAME)).collect()
+}
+
+/// What a query gives over series in promtool's notation, a sample each ten seconds, after a hundred of them.
+pub(super) fn values(query: &str, series: &[(&str, &str)]) -> Vec<f64> {
+    const STEP_MS: i64 = 10_000;
+    let series = series
+        .iter()
+        .map(|(name, values)| Series { labels: labels(name), samples: samples(values, STEP_MS) });
+    let vector = evaluate(query, &plan(query), &Store(series.collect()), 10 * STEP_MS);
+    vector.iter().map(|sample| sample.value.as_float().unwrap_or(f64::NAN)).collect()
 }
 
 /// The series ALERTS of an alert at a time, those that fire.

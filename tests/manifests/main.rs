@@ -11,6 +11,8 @@ use thanos_telemetry::cli::parse_yaml_documents;
 mod alerts;
 #[path = "overlays.rs"]
 mod overlays;
+#[path = "policies.rs"]
+mod policies;
 #[path = "queries.rs"]
 mod queries;
 

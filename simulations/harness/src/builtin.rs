@@ -6,15 +6,19 @@ use simulations_scenario::names::nearest;
 use simulations_scenario::{Loaded, parse};
 
 /// Name and text.
-pub const SCENARIOS: [(&str, &str); 15] = [
+pub const SCENARIOS: [(&str, &str); 19] = [
     ("controller-failover", include_str!("../../scenarios/controller-failover.yaml")),
     ("demo", include_str!("../../scenarios/demo.yaml")),
     ("diurnal", include_str!("../../scenarios/diurnal.yaml")),
     ("flash-crowd", include_str!("../../scenarios/flash-crowd.yaml")),
+    ("grpc-service", include_str!("../../scenarios/grpc-service.yaml")),
+    ("http-service", include_str!("../../scenarios/http-service.yaml")),
+    ("inference-server", include_str!("../../scenarios/inference-server.yaml")),
     ("lost-cluster", include_str!("../../scenarios/lost-cluster.yaml")),
     ("noisy-neighbour", include_str!("../../scenarios/noisy-neighbour.yaml")),
     ("policy-comparison", include_str!("../../scenarios/policy-comparison.yaml")),
     ("querier-down", include_str!("../../scenarios/querier-down.yaml")),
+    ("queue-worker", include_str!("../../scenarios/queue-worker.yaml")),
     ("ramp", include_str!("../../scenarios/ramp.yaml")),
     ("receive-ring", include_str!("../../scenarios/receive-ring.yaml")),
     ("saw-tooth", include_str!("../../scenarios/saw-tooth.yaml")),

@@ -92,6 +92,9 @@ impl Setup {
             let hint = nearest(&name, s.services.keys().map(String::as_str)).unwrap_or_default();
             return Err(format!("--calibrate: no service {name:?}{hint}"));
         };
+        if let Some(why) = service.answers_none() {
+            return Err(format!("--calibrate: {name} {why}, and cannot be sent to by itself"));
+        }
         let slo = service.slo.clone();
         let slo =
             slo.ok_or_else(|| format!("--calibrate: give services.{name}.slo, for example p(95)<200"))?;

@@ -18,7 +18,7 @@ const GLOBAL: &str = include_str!("../../scenarios/platform/global.yaml");
 /// A service's Deployment and Service. `$`-names as above; `@`-names are filled in per service.
 const SERVICE: &str = include_str!("../../scenarios/platform/service.yaml");
 
-/// What a service that calls another tells its sidecar.
+/// What a service that asks another tells its sidecar.
 const OUTBOUND: &str = "        - --outbound-listen=$(POD_IP):4140
         - --destination=http://${DESTINATION}:8086
         - --metrics-idle-timeout=5s
@@ -61,37 +61,116 @@ pub(crate) fn all(scenario: &Scenario) -> String {
 
 /// Every service's manifests.
 pub(crate) fn services(scenario: &Scenario) -> String {
-    let all: Vec<String> =
-        scenario.services.iter().map(|(name, s)| service(name, s, scenario.seed)).collect();
+    let all: Vec<String> = scenario.services.iter().map(|(name, s)| service(name, s, scenario)).collect();
     all.join("---\n")
 }
 
-fn service(name: &str, s: &Service, seed: u64) -> String {
-    let mut outbound = "";
-    let (app, arguments) = match &s.calls {
-        Some(upstream) => {
-            outbound = OUTBOUND;
-            let upstream = format!("http://{upstream}.default.svc.cluster.local/");
-            ("front", vec![format!("--upstream={upstream}"), "--proxy=$(POD_IP):4140".to_owned()])
-        }
-        None => {
-            let concurrency = s.concurrency.unwrap_or(CONCURRENCY);
-            let start_up = format_duration(s.start_up.unwrap_or_default());
-            let mut flags = s.service_time.unwrap_or(ServiceTime::fixed(SERVICE_TIME)).flags();
-            flags.push(format!("--concurrency={concurrency}"));
-            flags.push(format!("--start-up={start_up}"));
-            flags.push(format!("--seed={seed}"));
-            // A pod's own, wherever it runs.
-            flags.push("--stream=$(POD_NAME)".to_owned());
-            ("web", flags)
-        }
-    };
-    let arguments: String = arguments.iter().map(|a| format!("        - {a}\n")).collect();
+fn service(name: &str, s: &Service, of: &Scenario) -> String {
+    let App { name: app, flags, asks_others, has_metrics } = app(name, s, of);
+    let flags: String = flags.iter().map(|a| format!("        - {a}\n")).collect();
     SERVICE
         .replace("@NAME", name)
         .replace("@REPLICAS", &s.replicas.to_string())
         .replace("@APP", app)
-        .replace("        - @ARGUMENTS\n", &arguments)
-        .replace("        - @OUTBOUND\n", outbound)
-        .replace("@SEED", &seed.to_string())
+        // What is scraped is found by its port's name.
+        .replace("@PORT", if has_metrics { "metrics" } else { "http" })
+        .replace("        - @ARGUMENTS\n", &flags)
+        .replace("        - @OUTBOUND\n", if asks_others { OUTBOUND } else { "" })
+        .replace("@SEED", &of.seed.to_string())
+}
+
+/// What a service's container runs.
+struct App {
+    name: &'static str,
+    flags: Vec<String>,
+    /// Through the sidecar's outbound side.
+    asks_others: bool,
+    has_metrics: bool,
+}
+
+fn app(service: &str, s: &Service, of: &Scenario) -> App {
+    let through = |flag: &str, upstream: &str| {
+        vec![
+            format!("--{flag}=http://{upstream}.default.svc.cluster.local/"),
+            "--proxy=$(POD_IP):4140".to_owned(),
+        ]
+    };
+    // A pod's own draws, wherever it runs.
+    let draws = [format!("--seed={}", of.seed), "--stream=$(POD_NAME)".to_owned()];
+    let start_up = format!("--start-up={}", format_duration(s.start_up.unwrap_or_default()));
+    let work = || {
+        let mut flags = s.service_time.unwrap_or(ServiceTime::fixed(SERVICE_TIME)).flags();
+        flags.push(format!("--concurrency={}", s.concurrency.unwrap_or(CONCURRENCY)));
+        flags.push(start_up.clone());
+        flags.extend(draws.clone());
+        flags
+    };
+    let app = |name, flags| App { name, flags, asks_others: false, has_metrics: false };
+    if let Some(upstream) = &s.calls {
+        let mut flags = through("upstream", upstream);
+        flags.extend(of.services.get(upstream).filter(|s| s.grpc).map(|_| "--grpc".to_owned()));
+        App { asks_others: true, ..app("front", flags) }
+    } else if let Some(queue) = &s.queue {
+        let within = queue.ack_within.map(|d| format!("--ack-within={}", format_duration(d)));
+        app("queue", within.into_iter().collect())
+    } else if let Some(queue) = &s.drains {
+        App { asks_others: true, ..app("worker", [through("queue", queue), work()].concat()) }
+    } else if let Some(queue) = &s.exports {
+        let flags = [through("queue", queue), vec![format!("--name={queue}")]].concat();
+        App { asks_others: true, has_metrics: true, ..app("exporter", flags) }
+    } else if let Some(inference) = &s.inference {
+        let own = vec![format!("--model={service}"), start_up];
+        let flags = [inference.flags(), own, draws.to_vec()].concat();
+        App { has_metrics: true, ..app("inference", flags) }
+    } else {
+        let mut flags = work();
+        flags.extend(s.grpc.then(|| "--grpc".to_owned()));
+        app("web", flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use clap::Parser;
+    use simulations_load::app::App;
+    use thanos_telemetry::cli::parse_yaml_documents;
+
+    use super::*;
+    use crate::builtin;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(subcommand)]
+        _app: App,
+    }
+
+    #[test]
+    fn every_service_of_every_scenario_runs_a_command_that_the_program_takes() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, _) in builtin::SCENARIOS {
+            let loaded = builtin::load(name, &BTreeMap::new()).unwrap_or_else(|e| panic!("{e}"));
+            let text = services(&loaded.scenario).replace("${DESTINATION}", "127.0.0.1");
+            assert!(!text.contains('@'), "{name}: {text}");
+            let documents: Vec<serde_json::Value> = parse_yaml_documents(&text).unwrap();
+            for document in documents.iter().filter(|d| d["kind"] == "Deployment") {
+                let container = &document["spec"]["template"]["spec"]["containers"][0];
+                let words = |key: &str| -> Vec<String> {
+                    let all = container[key].as_array().unwrap().iter();
+                    let filled =
+                        |word: &str| word.replace("$(POD_IP)", "127.0.0.1").replace("$(POD_NAME)", "a");
+                    all.map(|word| filled(word.as_str().unwrap())).collect()
+                };
+                // `gauntlet app NAME …`; the parser takes its own name first.
+                let line = [&words("command")[1..], &words("args")[..]].concat();
+                Program::try_parse_from(&line).unwrap_or_else(|e| panic!("{name}: {line:?}: {e}"));
+                seen.insert(line[1].clone());
+            }
+        }
+        assert_eq!(
+            seen.into_iter().collect::<Vec<_>>(),
+            ["exporter", "front", "inference", "queue", "web", "worker"]
+        );
+    }
 }

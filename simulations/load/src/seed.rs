@@ -14,6 +14,11 @@ pub(crate) fn seed_of_service_times(seed: u64, stream: &str) -> u64 {
     derive("service times", seed, &[stream])
 }
 
+/// The seed of the lengths of prompts and answers, of a process as above.
+pub(crate) fn seed_of_tokens(seed: u64, stream: &str) -> u64 {
+    derive("tokens", seed, &[stream])
+}
+
 /// SHA-256 of all parts with their lengths, so that no two lists of parts are the same bytes.
 fn derive(purpose: &str, seed: u64, parts: &[&str]) -> u64 {
     let mut hash = Sha256::new();

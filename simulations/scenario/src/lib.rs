@@ -13,7 +13,7 @@
 //!
 //! The JSON Schema of [`Scenario`] is `simulations/scenarios/scenario.schema.json`.
 //!
-//! Modules in reading order: [`scenario`], [`values`], [`service_time`], [`load`], [`fault`], [`platform`],
+//! Modules in reading order: [`scenario`], [`values`], [`service_time`], [`inference`], [`load`], [`fault`], [`platform`],
 //! [`condition`], [`threshold`], [`expectation`], [`counterexample`], [`mod@file`], [`names`].
 
 pub mod condition;
@@ -21,6 +21,7 @@ pub mod counterexample;
 pub mod expectation;
 pub mod fault;
 pub mod file;
+pub mod inference;
 pub mod load;
 pub mod names;
 pub mod platform;
@@ -34,8 +35,9 @@ pub use counterexample::Counterexample;
 pub use expectation::{ContainerPlace, Excuse, Expectation, Place, SloShare};
 pub use fault::{Fault, FaultKind, Lane, Part};
 pub use file::{Input, Loaded, PolicyDocument, parse};
+pub use inference::Inference;
 pub use load::{Load, Loads, Phase, Range, Series};
-pub use scenario::{PolicySource, Scenario, Service};
+pub use scenario::{PolicySource, Queue, Scenario, Service};
 pub use service_time::ServiceTime;
 pub use threshold::{DELAY_ABORT_EVAL, Threshold};
 pub use values::{Percent, Rate};

@@ -11,6 +11,7 @@ use crate::condition::Condition;
 use crate::counterexample::Counterexample;
 use crate::expectation::Expectation;
 use crate::fault::Fault;
+use crate::inference::Inference;
 use crate::load::{Load, Loads};
 use crate::service_time::ServiceTime;
 use crate::threshold::Threshold;
@@ -64,7 +65,8 @@ fn one_replica() -> u16 {
     1
 }
 
-/// A service: it works (`serviceTime`, `concurrency`) or passes requests on (`calls`).
+/// A service: it works (`serviceTime`, `concurrency`), passes requests on (`calls`), holds jobs (`queue`), takes them
+/// from there (`drains`), says how many there are (`exports`), or generates tokens (`inference`).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Service {
@@ -81,6 +83,17 @@ pub struct Service {
     pub start_up: Option<Duration>,
     /// The service that it calls for every request.
     pub calls: Option<String>,
+    /// Answers unary gRPC calls in place of HTTP; who `calls` it, calls so.
+    #[serde(default)]
+    pub grpc: bool,
+    /// Holds jobs: a request is one, and is answered when a worker has done it. Has one replica.
+    pub queue: Option<Queue>,
+    /// The queue that it takes jobs from, which it works on as on requests.
+    pub drains: Option<String>,
+    /// The queue of which it says in RabbitMQ's metrics how many jobs it has.
+    pub exports: Option<String>,
+    /// Generates tokens for many requests at once, and says in its metrics how many run and wait.
+    pub inference: Option<Inference>,
     /// Requests per second that one replica carries within what users accept, as measured beforehand: with it
     /// the demand is known, and the elasticity figures are computed.
     pub sustains_rps: Option<f64>,
@@ -91,6 +104,39 @@ pub struct Service {
 
 fn two() -> u16 {
     2
+}
+
+/// Jobs that wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Queue {
+    /// How long a worker may take over a job before another gets it; 30s unless told.
+    #[serde(default, deserialize_with = "values::optional_duration")]
+    #[schemars(with = "Option<values::DurationText>")]
+    pub ack_within: Option<Duration>,
+}
+
+impl Service {
+    /// What makes it what it is, by the keys that it has; none is a service that works.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        let all = [
+            ("calls", self.calls.is_some()),
+            ("queue", self.queue.is_some()),
+            ("drains", self.drains.is_some()),
+            ("exports", self.exports.is_some()),
+            ("inference", self.inference.is_some()),
+        ];
+        all.into_iter().filter(|(_, there)| *there).map(|(key, _)| key).collect()
+    }
+
+    /// Why it answers no plain requests, if it does not.
+    pub fn answers_none(&self) -> Option<&'static str> {
+        match self.kinds()[..] {
+            ["drains"] => Some("takes jobs from a queue"),
+            ["exports"] => Some("answers only whoever scrapes it"),
+            _ => None,
+        }
+    }
 }
 
 /// Where policies come from: the very YAML that goes to a cluster.
@@ -150,12 +196,13 @@ impl Scenario {
         self.load.iter().map(Load::duration).max().unwrap_or_default()
     }
 
-    /// Whether requests to `entry` make requests to `service`, through `calls`.
+    /// Whether requests to `entry` make requests to `service`, through `calls`, or are jobs that it `drains`.
     pub fn reaches(&self, entry: &str, service: &str) -> bool {
+        let drains = self.services.get(service).and_then(|s| s.drains.as_deref());
         let mut at = Some(entry);
         // As many steps as there are services: a circle, which the check refuses, would have no end.
         for _ in 0..=self.services.len() {
-            if at == Some(service) {
+            if at == Some(service) || at.is_some() && at == drains {
                 return true;
             }
             at = at.and_then(|name| self.services.get(name)?.calls.as_deref());

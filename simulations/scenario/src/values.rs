@@ -49,6 +49,17 @@ pub(crate) enum DistributionText {
     Lognormal,
 }
 
+/// The inference server's own enum, for the schema.
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "camelCase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum NamesText {
+    /// vLLM's.
+    Vllm,
+    /// llama.cpp's.
+    LlamaCpp,
+}
+
 /// `Option<Duration>` as text.
 pub fn optional_duration<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
     Option::<String>::deserialize(d)?

@@ -18,6 +18,9 @@ pub const MAX_SELECTORS: usize = 64;
 /// Furthest that a selector may look away, in milliseconds: 290 years, which its text can say.
 const MAX_OFFSET_MS: u64 = 290 * 365 * 86_400_000;
 
+/// What names begin with that have a colon and no rule behind them: inference servers put their own name before it.
+const SERVERS_WITH_COLONS: [&str; 3] = ["vllm:", "llamacpp:", "sglang:"];
+
 /// `step()` and `range()` of an instant query.
 const INSTANT: crate::Context = Some((0.0, 0.0));
 
@@ -123,11 +126,12 @@ impl Query {
     }
 
     /// Names with a colon, in reading order, each once: by convention recorded by rules, which stamp samples with
-    /// the time of the rule and not of what it read.
+    /// the time of the rule and not of what it read. Not those of servers that put colons into names of their own.
     pub fn recorded(&self) -> Vec<&str> {
+        let of_a_server = |name: &str| SERVERS_WITH_COLONS.iter().any(|server| name.starts_with(server));
         let mut names: Vec<&str> = Vec::new();
         for name in self.selectors.iter().filter_map(SeriesSelector::name) {
-            if name.contains(':') && !names.contains(&name) {
+            if name.contains(':') && !of_a_server(name) && !names.contains(&name) {
                 names.push(name);
             }
         }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use simulations_load::app::{CV_MAX, Distribution};
+use simulations_load::app::{CV_MAX, Distribution, LONGEST_MEANS};
 
 use super::{Input, PolicyDocument, Problem, Read};
 use crate::load::{Load, Loads};
 use crate::names::nearest;
 use crate::platform::{PLATFORM, PROXY};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Service};
 use crate::service_time::ServiceTime;
 
 mod faults;
@@ -161,26 +161,64 @@ impl Checker<'_> {
             if service.sustains_rps.is_some_and(|r| !(r > 0.0 && r.is_finite())) {
                 self.wrong(at("sustainsRps"), "is above 0, and finite");
             }
+            self.kind(name, service);
             let Some(calls) = &service.calls else { continue };
-            self.service(&at("calls"), calls);
-            for (field, there) in [
-                ("serviceTime", service.service_time.is_some()),
-                ("concurrency", service.concurrency.is_some()),
-                ("startUp", service.start_up.is_some()),
-            ] {
-                if there {
-                    self.wrong(
-                        at(field),
-                        "is of a service that works; this one passes requests on (`calls`)",
-                    );
-                }
-            }
             let mut next = Some(calls);
             for _ in 0..s.services.len() {
                 next = next.and_then(|n| s.services.get(n)?.calls.as_ref());
             }
             if next.is_some() {
                 self.wrong(at("calls"), "the calls go round in a circle");
+            }
+        }
+    }
+
+    /// Keys that go together, and names of services of the right kind.
+    fn kind(&mut self, name: &str, service: &Service) {
+        let at = |field: &str| format!("services.{name}.{field}");
+        let kinds = service.kinds();
+        if let [first, second, ..] = kinds[..] {
+            self.wrong(at(second), format!("is of another kind of service than `{first}`: keep one"));
+        }
+        let works = kinds.is_empty() || kinds == ["drains"];
+        let starts = works || kinds == ["inference"];
+        let unfit = [
+            ("serviceTime", service.service_time.is_some() && !works, "works on requests or jobs"),
+            ("concurrency", service.concurrency.is_some() && !works, "works on requests or jobs"),
+            ("startUp", service.start_up.is_some() && !starts, "works, or generates tokens"),
+            ("grpc", service.grpc && !kinds.is_empty(), "works on requests"),
+        ];
+        for (field, _, of) in unfit.into_iter().filter(|(_, is_unfit, _)| *is_unfit) {
+            let kind = kinds.first().copied().unwrap_or_default();
+            self.wrong(at(field), format!("is of a service that {of}; this one has `{kind}`"));
+        }
+        if let Some(calls) = &service.calls {
+            self.service(&at("calls"), calls);
+            if let Some(why) = self.scenario.services.get(calls).and_then(Service::answers_none) {
+                self.wrong(at("calls"), format!("{calls} {why}"));
+            }
+        }
+        for (field, queue) in [("drains", &service.drains), ("exports", &service.exports)] {
+            let Some(queue) = queue else { continue };
+            let queues = self.scenario.services.iter().filter(|(_, s)| s.queue.is_some());
+            self.known(&at(field), "service with a queue", queue, queues.map(|(name, _)| name.as_str()));
+        }
+        if service.queue.is_some() {
+            if service.replicas != 1 {
+                self.wrong(at("replicas"), "is 1: one replica holds all jobs of a queue");
+            }
+            if !self.scenario.services.values().any(|s| s.drains.as_deref() == Some(name)) {
+                self.wrong(at("queue"), format!("no service `drains` {name}: no job would ever be done"));
+            }
+        }
+        if let Some(inference) = &service.inference {
+            let longest = inference.prompt_tokens.saturating_add(inference.output_tokens);
+            let longest = longest.saturating_mul(LONGEST_MEANS);
+            if inference.slots == 0 || inference.prompt_tokens == 0 || inference.output_tokens == 0 {
+                self.wrong(at("inference"), "slots, promptTokens and outputTokens are at least 1");
+            } else if inference.kv_tokens < longest {
+                let message = format!("is {longest} or more: the longest request has so many tokens");
+                self.wrong(at("inference.kvTokens"), message);
             }
         }
     }
@@ -213,6 +251,11 @@ impl Checker<'_> {
 
     fn load(&mut self, path: &str, load: &Load) {
         self.service(&format!("{path}.to"), &load.to);
+        let grpc = "answers gRPC: send to a service that `calls` it";
+        let unfit = |s: &Service| s.answers_none().or(s.grpc.then_some(grpc));
+        if let Some(why) = self.scenario.services.get(&load.to).and_then(unfit) {
+            self.wrong(format!("{path}.to"), format!("{} {why}", load.to));
+        }
         for (i, cluster) in load.clusters.iter().flatten().enumerate() {
             self.cluster(&format!("{path}.clusters[{i}]"), cluster);
         }

@@ -305,6 +305,67 @@ fn arrivals_and_service_times_have_forms_and_bounds() {
     }
 }
 
+/// A queue with its worker and exporter, an inference server, and a gRPC service behind the front.
+const KINDS: &str = "\
+name: kinds
+clusters: [east]
+services:
+  jobs: {replicas: 1, queue: {}}
+  worker: {drains: jobs, serviceTime: 200ms, startUp: 3s}
+  exporter: {exports: jobs}
+  llm: {inference: {slots: 4}, startUp: 20s}
+  greeter: {grpc: true}
+  front: {calls: greeter}
+load:
+- {name: a, to: jobs, stages: [{name: rush, for: 10s, rate: 5}]}
+- {name: b, to: front, stages: [{name: calls, for: 10s, rate: 5}]}
+expect:
+- reaches: {workload: east/worker, atLeast: 3, after: rush, within: 5s}
+";
+
+#[test]
+fn kinds_of_services_name_what_is_there_and_do_not_mix() {
+    let loaded = parse("kinds.yaml", KINDS, &BTreeMap::new(), &read).unwrap_or_else(|e| panic!("{e}"));
+    let s = &loaded.scenario;
+    assert!(s.reaches("jobs", "worker"), "a job is what its worker does");
+    assert!(s.reaches("front", "greeter") && !s.reaches("jobs", "exporter") && !s.reaches("front", "worker"));
+    assert_eq!(s.services["llm"].inference.unwrap().flags()[..2], ["--names=vllm", "--slots=4"]);
+    for (good, bad, want) in [
+        ("drains: jobs", "drains: job", "services.worker.drains: no service with a queue \"job\", only jobs"),
+        ("exports: jobs", "exports: llm", "services.exporter.exports: no service with a queue \"llm\""),
+        ("replicas: 1, queue", "queue", "services.jobs.replicas: is 1: one replica holds all jobs"),
+        ("drains: jobs, ", "", "services.jobs.queue: no service `drains` jobs"),
+        ("queue: {}", "queue: {}, serviceTime: 1s", "services.jobs.serviceTime: is of a service that works"),
+        (
+            "exports: jobs",
+            "exports: jobs, startUp: 1s",
+            "services.exporter.startUp: is of a service that works",
+        ),
+        ("slots: 4}", "slots: 4}, calls: front", "services.llm.inference: is of another kind of service"),
+        ("slots: 4}", "slots: 4}, grpc: true", "services.llm.grpc: is of a service that works on requests"),
+        (
+            "slots: 4",
+            "slots: 0",
+            "services.llm.inference: slots, promptTokens and outputTokens are at least 1",
+        ),
+        ("slots: 4", "kvTokens: 1919", "services.llm.inference.kvTokens: is 1920 or more"),
+        ("slots: 4", "names: tgi", "unknown variant"),
+        ("calls: greeter", "calls: worker", "services.front.calls: worker takes jobs from a queue"),
+        ("to: front", "to: greeter", "load[1].to: greeter answers gRPC: send to a service that `calls` it"),
+        ("to: front", "to: exporter", "load[1].to: exporter answers only whoever scrapes it"),
+    ] {
+        assert!(KINDS.contains(good), "{good}");
+        let text = KINDS.replace(good, bad);
+        let error = parse("kinds.yaml", &text, &BTreeMap::new(), &read).unwrap_err();
+        assert!(error.contains(want), "{bad}: {want:?} is not in: {error}");
+    }
+    let policy = "policies:\n- inline: {apiVersion: autoscaling.gauntlet.dev/v1alpha1, kind: ScalingPolicy, metadata: \
+                  {name: j}, spec: {scaleTargetRef: {kind: Deployment, name: jobs}, maxReplicas: 3, metrics: [{name: m, \
+                  query: sum(a), target: {type: Value, value: \"1\"}}]}}\n";
+    let error = parse("kinds.yaml", &format!("{KINDS}{policy}"), &BTreeMap::new(), &read).unwrap_err();
+    assert!(error.contains("one replica holds all jobs of jobs: scale what `drains` it"), "{error}");
+}
+
 #[test]
 fn all_problems_are_told_at_once() {
     let text = GOOD.replace("to: front", "to: a").replace("calls: web", "calls: b");

@@ -128,6 +128,9 @@ fn what_a_value_can_do_without_is_told_apart() {
 fn recorded_series_are_known_by_their_colon() {
     let query = Query::parse("job:rps:rate5m + sum(a) / job:rps:rate5m + {__name__=\"b:c\"}").unwrap();
     assert_eq!(query.recorded(), ["job:rps:rate5m", "b:c"]);
+    let query =
+        Query::parse("sum(vllm:num_requests_waiting) + sum(llamacpp:requests_deferred) + vllms:x").unwrap();
+    assert_eq!(query.recorded(), ["vllms:x"], "inference servers name their own metrics so");
     assert_eq!(query.value_type(), ValueType::Vector);
     assert_eq!(Query::parse("1 + time()").unwrap().value_type(), ValueType::Scalar);
 }

@@ -129,6 +129,10 @@ impl Checker<'_> {
         }
         let replicas = s.services.get(&target).map_or(RING_REPLICAS, |s| s.replicas);
         let most = policy.spec.max_replicas;
+        if most > 1 && s.services.get(&target).is_some_and(|s| s.queue.is_some()) {
+            let at = format!("{path}.spec.scaleTargetRef.name");
+            self.wrong(at, format!("one replica holds all jobs of {target}: scale what `drains` it"));
+        }
         if i32::from(replicas) > most {
             let at = format!("{path}.spec.maxReplicas");
             let message = format!(
