@@ -41,7 +41,7 @@ mod shared;
 mod status;
 mod tick;
 
-pub use check::Args as CheckArgs;
+pub use check::{Args as CheckArgs, Judged, judge_document};
 pub use explain::Args as ExplainArgs;
 pub use import::Args as ImportArgs;
 pub use run::Args as RunArgs;
