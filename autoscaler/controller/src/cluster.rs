@@ -187,7 +187,9 @@ impl Cluster {
         let mut fields = serde_json::to_value(status).unwrap_or_default();
         if let Some(fields) = fields.as_object_mut() {
             // A merge patch removes only what is null.
-            for optional in ["lastScaleTime", "desiredReplicas", "ring", "metrics", "lastDecisions"] {
+            for optional in
+                ["lastScaleTime", "lastEvaluationTime", "desiredReplicas", "ring", "metrics", "lastDecisions"]
+            {
                 fields.entry(optional).or_insert(serde_json::Value::Null);
             }
         }

@@ -172,6 +172,7 @@ pub(crate) fn is_due(
 /// A status without what drifts with every sample.
 fn material(status: &ScalingPolicyStatus) -> ScalingPolicyStatus {
     let mut status = status.clone();
+    status.last_evaluation_time = None;
     for metric in &mut status.metrics {
         (metric.value, metric.newest, metric.age) = (None, None, None);
         (metric.message, metric.proposal) = (None, None);

@@ -180,6 +180,7 @@ impl Tick<'_> {
         status.current_replicas = Some(write.filter(|_| written).unwrap_or(current));
         status.desired_replicas = Some(decision.desired_replicas);
         status.metrics = status::metrics(&plan.metrics, &input, &decision);
+        status.last_evaluation_time = Timestamp::from_millisecond(input.now_ms).ok().map(Time);
         let failed_again = !news && !written && state.unanswered.is_none();
         if failed_again && let Some(digest) = &digest {
             self.shared.records.discard(digest);

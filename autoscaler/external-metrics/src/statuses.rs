@@ -45,7 +45,7 @@ impl Statuses {
     }
 
     /// It is gone.
-    pub fn drop(&mut self, namespace: &str, name: &str) {
+    pub fn remove(&mut self, namespace: &str, name: &str) {
         if let Some(policies) = self.policies.get_mut(namespace) {
             policies.remove(name);
             if policies.is_empty() {

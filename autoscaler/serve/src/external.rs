@@ -102,7 +102,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         match &change {
             Change::All(all) => statuses.all(all),
             Change::Put(policy) => statuses.put(policy),
-            Change::Gone { namespace, name } => statuses.drop(namespace, name),
+            Change::Gone { namespace, name } => statuses.remove(namespace, name),
         }
         told.send_replace(opened.load().is_some());
     }));

@@ -31,7 +31,7 @@ mod webhook;
 pub use external::Args as ExternalMetricsArgs;
 pub use webhook::Args as WebhookArgs;
 
-use thanos_telemetry::{Context, RunError, Running};
+use thanos_telemetry::{Context, Running};
 
 /// What `gauntlet autoscaler` can do beside the controller.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -45,7 +45,7 @@ pub enum Command {
 /// Does it.
 ///
 /// # Errors
-/// [`RunError::Config`] names a wrong flag, or who holds a port; anything else is a bug or a broken host.
+/// [`RunError::Config`](thanos_telemetry::RunError::Config) names a wrong flag, or who holds a port; anything else is a bug or a broken host.
 pub fn run(command: Command, ctx: Context) -> Running {
     match command {
         Command::Webhook(args) => Box::pin(webhook::run(*args, ctx)),

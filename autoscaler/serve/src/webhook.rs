@@ -72,7 +72,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         match &change {
             Change::All(all) => known.all_policies(all),
             Change::Put(policy) => known.put_policy(policy),
-            Change::Gone { namespace, name } => known.drop_policy(namespace, name),
+            Change::Gone { namespace, name } => known.remove_policy(namespace, name),
         }
         told.send_replace(known.is_complete());
     }));
@@ -85,7 +85,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         match &change {
             Change::All(all) => known.all_hpas(all),
             Change::Put(hpa) => known.put_hpa(hpa),
-            Change::Gone { namespace, name } => known.drop_hpa(namespace, name),
+            Change::Gone { namespace, name } => known.remove_hpa(namespace, name),
         }
         complete.send_replace(known.is_complete());
     }));

@@ -32,8 +32,8 @@ impl Known {
     }
 
     /// It is gone.
-    pub fn drop_policy(&mut self, namespace: &str, name: &str) {
-        self.policies.drop(&(namespace.to_owned(), name.to_owned()));
+    pub fn remove_policy(&mut self, namespace: &str, name: &str) {
+        self.policies.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// An HPA is there, or changed.
@@ -42,8 +42,8 @@ impl Known {
     }
 
     /// It is gone.
-    pub fn drop_hpa(&mut self, namespace: &str, name: &str) {
-        self.hpas.drop(&(namespace.to_owned(), name.to_owned()));
+    pub fn remove_hpa(&mut self, namespace: &str, name: &str) {
+        self.hpas.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// These are all policies that there are.
@@ -103,7 +103,7 @@ fn name(object: &Value) -> Name {
 
 impl Kept {
     fn put(&mut self, name: Name, scaler: Scaler) {
-        self.drop(&name);
+        self.remove(&name);
         if let Some(target) = &scaler.target {
             let names = self.by_target.entry((name.0.clone(), target.clone())).or_default();
             names.push(name.1.clone());
@@ -117,7 +117,7 @@ impl Kept {
         self.by_name.insert(name, scaler);
     }
 
-    fn drop(&mut self, name: &Name) {
+    fn remove(&mut self, name: &Name) {
         let Some(old) = self.by_name.remove(name) else { return };
         if let Some(target) = old.target {
             forget(&mut self.by_target, (name.0.clone(), target), &name.1);
@@ -162,8 +162,8 @@ mod tests {
         known.put_policy(&policy("b", "front", "Active"));
         assert!(known.rivals("shop", "new", &web).is_empty());
         known.put_policy(&policy("b", "web", "Active"));
-        known.drop_policy("shop", "b");
-        known.drop_policy("shop", "never was");
+        known.remove_policy("shop", "b");
+        known.remove_policy("shop", "never was");
         assert!(known.rivals("shop", "new", &web).is_empty());
         assert_eq!(known.missing(), Some("HorizontalPodAutoscalers are"));
         known.all_hpas(std::iter::empty());

@@ -103,9 +103,9 @@ fn policies_are_found_by_their_metrics() {
     other["metadata"]["name"] = json!("api");
     statuses.put(&other);
     assert_eq!(statuses.policies_with("shop", "requests"), ["api", "web"]);
-    statuses.drop("shop", "api");
+    statuses.remove("shop", "api");
     assert_eq!(statuses.policies_with("shop", "requests"), ["web"]);
-    statuses.drop("shop", "web");
+    statuses.remove("shop", "web");
     assert!(statuses.policies.is_empty());
 }
 

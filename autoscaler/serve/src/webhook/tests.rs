@@ -9,7 +9,7 @@ fn policy(name: &str) -> Value {
         "metadata": {"namespace": "shop", "name": name},
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-            "minReplicas": 1, "maxReplicas": 10,
+            "minReplicas": 1, "maxReplicas": 10, "interval": "15s",
             "metrics": [{
                 "name": "requests", "query": "sum(rate(request_total[1m]))",
                 "target": {"type": "AverageValue", "averageValue": "50"},
