@@ -100,12 +100,12 @@ pub fn render(uid: &str, verdict: &Verdict) -> Value {
     json!({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response})
 }
 
-/// At most so many characters of `text`.
+/// At most so many characters of `text`. The dots are plain: warnings become HTTP headers.
 pub(crate) fn clip(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();
     }
-    text.chars().take(chars.saturating_sub(1)).chain(['…']).collect()
+    text.chars().take(chars.saturating_sub(3)).chain("...".chars()).collect()
 }
 
 #[cfg(test)]
