@@ -13,7 +13,7 @@ use thanos_promql_syntax::ast::{Expr, Kind};
 use thanos_promql_syntax::{Query, SeriesSelector, parse};
 use thanos_telemetry::{RunError, cli};
 
-use crate::querier;
+mod terms;
 
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
@@ -160,14 +160,22 @@ fn judged(
     // What the schema found already, it said better.
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
-    found.extend(querier::not_yet(&policy.spec));
     queries(&policy, cluster_label, &mut found, notes);
+    notes.extend(terms::notes(&policy));
     (found, Some(policy))
 }
 
 fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
     for (i, metric) in policy.spec.metrics.iter().enumerate() {
         let at = format!("spec.metrics[{i}]");
+        if !metric.has_query() {
+            notes.push(Problem::new(
+                at,
+                "is read from metrics.k8s.io, which this cannot see",
+                "look with kubectl top pods; no pods there means no metrics-server, and pods need requests for a Utilization",
+            ));
+            continue;
+        }
         let query = match Query::parse(&metric.query) {
             Ok(query) => query,
             Err(_) if metric.query.trim().is_empty() => continue,

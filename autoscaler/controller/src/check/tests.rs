@@ -34,12 +34,14 @@ fn a_sound_policy_beside_other_documents_passes() {
 }
 
 #[test]
-fn a_source_that_the_controller_would_refuse_is_a_problem() {
-    let text =
-        SOUND.replace("  mode: Active", "  source: {addresses: [\"http://other:9090\"]}\n  mode: Active");
-    let report = report(&[&text]);
-    assert_eq!(report.problems.len(), 1, "{report:?}");
-    assert!(report.problems[0].contains("spec.source: is not supported yet"), "{report:?}");
+fn a_source_is_judged_with_the_rest() {
+    let with = |source: &str| {
+        report(&[&SOUND.replace("  mode: Active", &format!("  source: {source}\n  mode: Active"))]).problems
+    };
+    let sound = with("{addresses: [\"http://other:9090\"], bearerToken: {secretRef: {name: a, key: b}}}");
+    assert_eq!(sound, Vec::<String>::new());
+    let told = with("{addresses: [\"http://me:hunter2@other:9090\"]}");
+    assert!(told[0].contains("spec.source.addresses[0]") && !told[0].contains("hunter2"), "{told:?}");
 }
 
 #[test]
@@ -186,5 +188,61 @@ fn garbage_is_a_problem_never_a_panic() {
         "---\n---\n",
     ] {
         assert!(!report(&[text]).problems.is_empty(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_would_never_come_back_from_zero_is_noted() {
+    let zero = SOUND.replacen("minReplicas: 2", "minReplicas: 0", 1);
+    let query = |text: &str| {
+        let start = zero.find("query:").unwrap();
+        let end = start + zero[start..].find('\n').unwrap();
+        format!("{}query: '{text}'{}", &zero[..start], &zero[end..])
+    };
+    for (text, expected) in [
+        ("sum(rate(requests{deployment=\"web\"}[30s]))", true),
+        ("sum(rate(requests{pod=~\"web-.*\"}[30s]))", true),
+        ("sum(queue_length{queue=\"web\"})", false),
+        ("sum(rate(requests{deployment=\"web\"}[30s])) + sum(queue_length)", false),
+        ("sum(rate(requests{deployment=\"gateway\"}[30s]))", false),
+    ] {
+        let report = report(&[&query(text)]);
+        assert_eq!(report.problems, [""; 0], "{text}");
+        let noted = report.notes.iter().any(|note| {
+            note.contains(
+                "spec.minReplicas: 0, and every query reads series of web's own pods: at zero there are none",
+            )
+        });
+        assert_eq!(noted, expected, "{text}: {:?}", report.notes);
+    }
+}
+
+#[test]
+fn terms_are_judged_with_field_and_cure() {
+    for (terms, expected) in [
+        (
+            "schedules: [{name: s, start: '0 8 * *', end: '0 9 * * *', minReplicas: 3}]",
+            "spec.schedules[0].start: it has 4 fields",
+        ),
+        (
+            "schedules: [{name: s, timeZone: Nowhere, start: '0 8 * * *', end: '0 9 * * *', minReplicas: 3}]",
+            "spec.schedules[0].timeZone: \"Nowhere\" is unknown",
+        ),
+        (
+            "formula: {expression: requests +, target: {type: AverageValue, averageValue: 50}}",
+            "spec.formula.expression: column 11: here stands the end",
+        ),
+        (
+            "formula: {expression: other, target: {type: AverageValue, averageValue: 50}}",
+            "spec.formula.expression: column 1: there is no metric \"other\"",
+        ),
+        ("pause: {replicas: 99}", "spec.pause.replicas: 99 is out of range; write a number from 0 to 40"),
+        ("zero: {cooldown: 5m}", "spec.zero: says how the last replica goes, but minReplicas is 2"),
+        ("onDelete: Reset", "spec.onDelete: \"Reset\" is unknown; write one of Keep, Restore"),
+    ] {
+        let problems =
+            report(&[&SOUND.replacen("maxReplicas: 40", &format!("maxReplicas: 40\n  {terms}"), 1)]).problems;
+        assert!(problems.iter().any(|p| p.contains(expected)), "{terms}: {problems:?}");
+        assert!(problems.len() == 1, "{terms}: {problems:?}");
     }
 }

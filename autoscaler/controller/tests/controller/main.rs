@@ -8,4 +8,6 @@ mod leadership;
 mod querier;
 mod ring;
 mod scaling;
+mod sources;
+mod terms;
 mod world;
