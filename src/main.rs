@@ -21,9 +21,9 @@ enum Part {
     Demo(simulations_harness::command::DemoArgs),
     /// Run a scenario file and judge it
     Run(simulations_harness::command::Args),
-    /// The controller that evaluates ScalingPolicies
+    /// The controller that evaluates ScalingPolicies, and what the API server asks about them
     #[command(subcommand)]
-    Autoscaler(autoscaler_controller::Command),
+    Autoscaler(Autoscaler),
     /// The service mesh
     #[command(subcommand)]
     Proxy(Proxy),
@@ -44,6 +44,14 @@ enum Part {
     /// What a cluster's node starts beside programs of pods
     #[command(subcommand, hide = true)]
     Node(simulations_cluster::Helper),
+}
+
+#[derive(Debug, Subcommand)]
+enum Autoscaler {
+    #[command(flatten)]
+    Controller(autoscaler_controller::Command),
+    #[command(flatten)]
+    Serve(autoscaler_serve::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,7 +88,10 @@ impl Part {
         match self {
             Self::Demo(args) => simulations_harness::command::demo(args, ctx).await,
             Self::Run(args) => simulations_harness::command::run(args, ctx).await,
-            Self::Autoscaler(command) => autoscaler_controller::run(command, ctx).await,
+            Self::Autoscaler(Autoscaler::Controller(command)) => {
+                autoscaler_controller::run(command, ctx).await
+            }
+            Self::Autoscaler(Autoscaler::Serve(command)) => autoscaler_serve::run(command, ctx).await,
             Self::Proxy(Proxy::Sidecar(args)) => proxy_dataplane::run(args, ctx).await,
             Self::Proxy(Proxy::Control(args)) => proxy_control::run(args, ctx).await,
             Self::Thanos(Thanos::Scrape(args)) => thanos_scrape::run(args, ctx).await,

@@ -15,6 +15,8 @@ mod overlays;
 mod policies;
 #[path = "queries.rs"]
 mod queries;
+#[path = "servers.rs"]
+mod servers;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -74,7 +76,8 @@ fn accepts(line: &[String]) -> Result<(), String> {
     let words: Vec<&str> = line.iter().map(String::as_str).collect();
     let (command, rest) = match words[..] {
         ["gauntlet", "autoscaler", ..] => {
-            (autoscaler_controller::Command::augment_subcommands(Command::new("autoscaler")), 1)
+            let command = autoscaler_controller::Command::augment_subcommands(Command::new("autoscaler"));
+            (autoscaler_serve::Command::augment_subcommands(command), 1)
         }
         ["gauntlet", "proxy", "sidecar", ..] => (proxy_dataplane::Args::augment_args(Command::new("x")), 2),
         ["gauntlet", "proxy", "control", ..] => (proxy_control::Args::augment_args(Command::new("x")), 2),

@@ -67,6 +67,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "thanos-telemetry",
         ],
     ),
+    ("autoscaler-certs", &["thanos-model"]),
+    ("autoscaler-webhook", &["autoscaler-api"]),
+    ("autoscaler-external-metrics", &["autoscaler-api", "thanos-model"]),
+    (
+        "autoscaler-serve",
+        &[
+            "autoscaler-api",
+            "autoscaler-certs",
+            "autoscaler-controller",
+            "autoscaler-external-metrics",
+            "autoscaler-webhook",
+            "thanos-model",
+            "thanos-telemetry",
+        ],
+    ),
 ];
 
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
@@ -74,11 +89,13 @@ const CORES: &[&str] = &[
     "autoscaler-core",
     "autoscaler-formula",
     "autoscaler-engine",
+    "autoscaler-external-metrics",
     "autoscaler-hpa",
     "autoscaler-keda",
     "autoscaler-pods",
     "autoscaler-import",
     "autoscaler-schedule",
+    "autoscaler-webhook",
     "proxy-core",
     "simulations-judge",
     "simulations-scenario",

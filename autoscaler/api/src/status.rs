@@ -23,6 +23,9 @@ pub struct ScalingPolicyStatus {
     /// When replicas were last written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scale_time: Option<Time>,
+    /// When the metrics below were last evaluated; written with the status, so up to a refresh old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evaluation_time: Option<Time>,
     /// AbleToScale, ScalingActive, ScalingLimited and EvidenceSufficient; RingSettled where there is a ring.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

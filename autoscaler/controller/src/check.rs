@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use autoscaler_api::{GROUP, Metric, Mode, Problem, ScalingPolicy, VERSION, schema, validate};
 use serde_json::Value;
-use thanos_promql_syntax::{Query, SeriesSelector};
+use thanos_promql_syntax::ast::{Expr, Kind};
+use thanos_promql_syntax::{Query, SeriesSelector, parse};
 use thanos_telemetry::{RunError, cli};
 
 mod terms;
@@ -49,6 +50,19 @@ pub(crate) fn run(args: &Args) -> Result<(), RunError> {
 
 /// Ranges beyond this make lowering wait for longer than most people expect, in milliseconds.
 const LONG_WINDOW_MS: i64 = 3_600_000;
+
+/// Functions that say what time it is, where they are given no series.
+const CLOCKS: [&str; 9] = [
+    "time",
+    "minute",
+    "hour",
+    "day_of_week",
+    "day_of_month",
+    "day_of_year",
+    "days_in_month",
+    "month",
+    "year",
+];
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -92,6 +106,22 @@ fn judge(files: &[(String, String)], cluster_label: &str) -> Report {
     report
 }
 
+/// What one document says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// What is wrong, in the order of the fields.
+    pub problems: Vec<Problem>,
+    /// What is sound, but does not do what it says.
+    pub notes: Vec<Problem>,
+}
+
+/// Judges one document as `gauntlet autoscaler check` does, for whoever has more documents than files.
+pub fn judge_document(document: &Value, cluster_label: &str) -> Judged {
+    let mut notes = Vec::new();
+    let (problems, _) = judged(document, cluster_label, &mut notes);
+    Judged { problems, notes }
+}
+
 fn document_problems(
     document: &Value,
     cluster_label: &str,
@@ -99,6 +129,18 @@ fn document_problems(
     targets: &mut BTreeMap<TargetKey, String>,
     notes: &mut Vec<Problem>,
 ) -> Vec<Problem> {
+    let (mut found, policy) = judged(document, cluster_label, notes);
+    if let Some(policy) = policy {
+        duplicate(&policy, at, targets, &mut found);
+    }
+    found
+}
+
+fn judged(
+    document: &Value,
+    cluster_label: &str,
+    notes: &mut Vec<Problem>,
+) -> (Vec<Problem>, Option<ScalingPolicy>) {
     let mut found = Vec::new();
     let version = format!("{GROUP}/{VERSION}");
     if document["apiVersion"] != version.as_str() {
@@ -111,17 +153,16 @@ fn document_problems(
         // The schema has named the field, or names nothing and the reader must.
         Err(e) if found.is_empty() => {
             found.push(Problem::new("spec", e.to_string(), "correct the field"));
-            return found;
+            return (found, None);
         }
-        Err(_) => return found,
+        Err(_) => return (found, None),
     };
     // What the schema found already, it said better.
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
     queries(&policy, cluster_label, &mut found, notes);
     notes.extend(terms::notes(&policy));
-    duplicate(&policy, at, targets, &mut found);
-    found
+    (found, Some(policy))
 }
 
 fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
@@ -143,6 +184,11 @@ fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>
                 continue;
             }
         };
+        if query.selectors().is_empty() && !tells_the_time(&query) {
+            let fix = "name series, for example sum(rate(request_total[1m])); a constant is what minReplicas is for";
+            let message = "reads no series, so its value never changes";
+            found.push(Problem::new(format!("{at}.query"), message, fix));
+        }
         let mut named = Vec::new();
         for (n, text) in metric.evidence.selectors.iter().enumerate() {
             match SeriesSelector::parse(text) {
@@ -164,6 +210,21 @@ fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>
             }
         }
     }
+}
+
+/// Whether a query that reads no series has another value at another time: a schedule in PromQL.
+fn tells_the_time(query: &Query) -> bool {
+    fn tells(expr: &Expr) -> bool {
+        match &expr.kind {
+            Kind::Selector(..) | Kind::Number(_) | Kind::Text(_) => false,
+            Kind::Subquery(s) => tells(&s.expr),
+            Kind::Aggregate(a) => a.param.iter().any(tells) || tells(&a.expr),
+            Kind::Call(c) => CLOCKS.contains(&c.name) || c.args.iter().any(tells),
+            Kind::Binary(b) => tells(&b.lhs) || tells(&b.rhs),
+            Kind::Negate(e) => tells(e),
+        }
+    }
+    parse(query.text(), Some((0.0, 0.0))).is_ok_and(|parsed| tells(&parsed.root))
 }
 
 /// What only the user can say of the evidence, and a range that makes every lowering wait.

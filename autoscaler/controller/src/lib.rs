@@ -49,7 +49,7 @@ mod shared;
 mod sources;
 mod watches;
 
-pub use check::Args as CheckArgs;
+pub use check::{Args as CheckArgs, Judged, judge_document};
 pub use clock::{Clock, SystemClock};
 pub use controller::{Leases, Managed, Outside, Settings, drive};
 pub use defaults::{DefaultsArgs, Given};

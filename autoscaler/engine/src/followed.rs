@@ -2,6 +2,7 @@
 
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
 use autoscaler_core::{History, Input, Observation, Scale, Verdict};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::board::Board;
 use crate::due::Grid;
@@ -11,7 +12,7 @@ use crate::memory;
 use crate::objects::{Name, SeenPolicy, Terms, Watch};
 use crate::place::Place;
 use crate::ring;
-use crate::time::Now;
+use crate::time::{Now, timestamp};
 use crate::told::Told;
 
 /// The first evaluations come within this time, however long the interval is.
@@ -153,6 +154,9 @@ impl Live {
     pub(crate) fn status(&self, mut status: ScalingPolicyStatus, now: Now) -> ScalingPolicyStatus {
         status.metrics = judge::metrics(&self.input, &self.verdicts);
         status.formula = judge::formula(&self.input, &self.verdicts);
+        // Whoever reads them elsewhere has to know how old they are.
+        status.last_evaluation_time =
+            (!status.metrics.is_empty()).then(|| Time(timestamp(self.input.now_ms)));
         let replicas = self.board.current.or(self.remembered);
         status.memory = replicas.and_then(|r| memory::store(&self.input.history, r, now.wall_ms));
         status

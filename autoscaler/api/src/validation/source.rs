@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thanos_model::{HttpUrl, http_url};
 
 use super::Problem;
-use crate::Source;
+use crate::source::{KeyRef, Source};
 
 /// Headers whose values belong into Secrets.
 const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
@@ -51,6 +51,24 @@ pub(super) fn validate(source: &Source, at: &str, found: &mut Vec<Problem>) {
         problem("tenant", "is not one line of text".into(), "write the tenant's name");
     }
     headers(source, &mut problem);
+    for (field, reference) in references(source) {
+        if !is_name(&reference.name) {
+            let message = format!("{:?} names no object", reference.name);
+            problem(
+                &format!("{field}.name"),
+                message,
+                "write lower-case letters, digits, '-' and '.', for example mimir",
+            );
+        }
+        if !is_key(&reference.key) {
+            let message = format!("{:?} is no key of an object's data", reference.key);
+            problem(
+                &format!("{field}.key"),
+                message,
+                "write letters, digits, '-', '_' and '.', for example token",
+            );
+        }
+    }
     if let Some(basic) = &source.basic_auth {
         if basic.username.is_some() == basic.username_from.is_some() {
             problem(
@@ -113,6 +131,46 @@ fn url(text: &str, field: &str, problem: &mut impl FnMut(&str, String, &str)) {
         }
         Ok(_) => {}
     }
+}
+
+/// Every key of a Secret or ConfigMap that a source names, with its field.
+fn references(source: &Source) -> Vec<(String, &KeyRef)> {
+    let tls = source.tls.as_ref();
+    let basic = source.basic_auth.as_ref();
+    let secrets = [
+        ("bearerToken", source.bearer_token.as_ref()),
+        ("basicAuth.usernameFrom", basic.and_then(|b| b.username_from.as_ref())),
+        ("basicAuth.password", basic.map(|b| &b.password)),
+        ("tls.certificate", tls.and_then(|t| t.certificate.as_ref())),
+        ("tls.key", tls.and_then(|t| t.key.as_ref())),
+    ];
+    let headers = source.headers.iter().enumerate();
+    let headers =
+        headers.filter_map(|(i, h)| Some((format!("headers[{i}].valueFrom"), h.value_from.as_ref()?)));
+    let secrets =
+        secrets.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))).chain(headers);
+    let ca = tls.and_then(|t| t.ca.as_ref());
+    let ca = [
+        ("tls.ca.secretRef", ca.and_then(|c| c.secret_ref.as_ref())),
+        ("tls.ca.configMapRef", ca.and_then(|c| c.config_map_ref.as_ref())),
+    ];
+    secrets
+        .map(|(field, value)| (format!("{field}.secretRef"), &value.secret_ref))
+        .chain(ca.into_iter().filter_map(|(field, key)| Some((field.to_owned(), key?))))
+        .collect()
+}
+
+/// RFC 1123's subdomain, as every object's name is (apimachinery `IsDNS1123Subdomain`).
+fn is_name(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = |l: &str| !l.is_empty() && l.chars().all(inner) && !l.starts_with('-') && !l.ends_with('-');
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// A key of a Secret's or ConfigMap's data (apimachinery `IsConfigMapKey`).
+fn is_key(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=253).contains(&text.len()) && text.chars().all(word) && text != "." && !text.starts_with("..")
 }
 
 fn headers(source: &Source, problem: &mut impl FnMut(&str, String, &str)) {
@@ -229,6 +287,18 @@ mod tests {
             (
                 json!({"bearerToken": secret("s"), "basicAuth": {"username": "a", "password": secret("s")}}),
                 "basicAuth: is there beside bearerToken; keep one",
+            ),
+            (
+                json!({"bearerToken": {"secretRef": {"name": "My_Secret", "key": "token"}}}),
+                "bearerToken.secretRef.name: \"My_Secret\" names no object; write lower-case",
+            ),
+            (
+                json!({"headers": [{"name": "a", "valueFrom": {"secretRef": {"name": "s", "key": "a/b"}}}]}),
+                "headers[0].valueFrom.secretRef.key: \"a/b\" is no key of an object's data; write",
+            ),
+            (
+                json!({"tls": {"ca": {"configMapRef": {"name": "-ca", "key": "k"}}}}),
+                "tls.ca.configMapRef.name: \"-ca\" names no object",
             ),
             (json!({"tls": {"ca": {}}}), "tls.ca: needs one of secretRef and configMapRef"),
             (json!({"tls": {"key": secret("s")}}), "tls: has one of certificate and key; give both"),

@@ -45,6 +45,29 @@ fn a_source_is_judged_with_the_rest() {
 }
 
 #[test]
+fn a_query_that_reads_nothing_is_a_problem_unless_it_tells_the_time() {
+    let query = "sum(rate(request_total{deployment=\"web\",direction=\"inbound\"}[30s]))";
+    for (changed, constant) in [
+        ("vector(3)", true),
+        ("1 + 2", true),
+        ("scalar(vector(1)) * -2", true),
+        ("time() / 3600", false),
+        ("vector(5) and (hour() > 8)", false),
+        ("sum(up)", false),
+        ("vector(0) + on() sum(up)", false),
+    ] {
+        let text = SOUND.replace(query, changed).replace(", clusters: [east, west]", "");
+        let problems = report(&[&text]).problems;
+        let expected = constant.then(|| {
+            "f0.yaml:1/spec.metrics[0].query: reads no series, so its value never changes; name series, for example \
+             sum(rate(request_total[1m])); a constant is what minReplicas is for"
+                .to_owned()
+        });
+        assert_eq!(problems, Vec::from_iter(expected), "{changed}");
+    }
+}
+
+#[test]
 fn what_only_the_user_can_say_is_noted_and_passes() {
     let query = "sum(rate(request_total{deployment=\"web\",direction=\"inbound\"}[30s]))";
     let noted = |changed: &str, evidence: &str| {

@@ -88,6 +88,7 @@ impl Cluster {
                 "currentReplicas",
                 "desiredReplicas",
                 "lastScaleTime",
+                "lastEvaluationTime",
                 "conditions",
                 "metrics",
                 "lastDecisions",

@@ -31,6 +31,7 @@ async fn load_scales_up_and_down_and_every_decision_is_recorded() {
     assert_eq!(status["metrics"][0]["clustersAnswered"], json!(["east", "west"]));
     assert_eq!(status["metrics"][0]["sufficient"], true);
     assert!(status["lastScaleTime"].is_string());
+    assert!(status["lastEvaluationTime"].is_string());
     for decision in status["lastDecisions"].as_array().unwrap() {
         let record = world.dir.path().join(format!("records/{}.json", decision["digest"].as_str().unwrap()));
         assert!(replay(&std::fs::read(record).unwrap()).unwrap().identical);

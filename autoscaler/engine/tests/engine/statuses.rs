@@ -36,6 +36,19 @@ fn what_matters_is_written_within_a_second_and_what_drifts_once_in_a_refresh() {
 }
 
 #[test]
+fn a_status_says_when_its_metrics_were_evaluated() {
+    let mut w = world();
+    w.asks.insert("web".into(), Ask::Value(100.0, 10));
+    w.run(10_000);
+    let evaluated = |w: &World| w.status("web").last_evaluation_time.as_ref().map(|t| t.0.as_millisecond());
+    let first = evaluated(&w).unwrap();
+    w.run(10_000);
+    let second = evaluated(&w).unwrap();
+    assert!((second - first - 10_000).abs() <= 6_000, "{first} {second}");
+    assert!(!w.status("web").metrics.is_empty());
+}
+
+#[test]
 fn a_policy_at_a_tenth_of_a_second_writes_at_most_one_status_a_second() {
     let mut w = world();
     let mut quick = terms("web");

@@ -4,6 +4,7 @@
 
 mod manifests;
 mod scaling;
+mod serving;
 mod subject;
 mod suite;
 
@@ -118,4 +119,22 @@ async fn a_real_api_server_goes_away_and_comes_back() {
 async fn a_leader_on_a_real_control_plane_is_killed() {
     let Some((_turn, dir, binaries)) = turn().await else { return };
     scaling::hand_over(dir.path(), binaries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_api_server_asks_the_webhook() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    serving::policies_are_judged(dir.path(), binaries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_renewed_under_a_real_api_server() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    serving::replicas_take_turns_unnoticed(dir.path(), binaries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_real_hpa_follows_our_metrics_and_holds_when_they_are_in_doubt() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    serving::an_hpa_follows_and_holds(dir.path(), binaries).await;
 }

@@ -28,6 +28,24 @@ fn run(kubeconfig: &Path, home: &Path, args: &[&str]) -> Result<String, String> 
     if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
 }
 
+/// An overlay as somebody would write it, with what the API server calls. kustomize takes no absolute paths.
+fn with_servers(home: &Path) -> String {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests")).canonicalize().unwrap();
+    let folder = home.canonicalize().unwrap().join("overlay");
+    std::fs::create_dir_all(&folder).unwrap();
+    let up = "../".repeat(folder.components().count() - 1);
+    let at = |path: &str| format!("{up}{}/{path}", root.strip_prefix("/").unwrap().display());
+    let text = format!(
+        "namespace: gauntlet-system\nresources: [{}]\ncomponents: [{}, {}]\n\
+         configMapGenerator: [{{name: cluster, literals: [CLUSTER=default]}}]\n",
+        at("base"),
+        at("components/webhook"),
+        at("components/external-metrics"),
+    );
+    std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    folder.display().to_string()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_api_server_takes_every_overlay() {
     let Some(binaries) = Binaries::find() else { return };
@@ -49,6 +67,16 @@ async fn a_real_api_server_takes_every_overlay() {
             assert!(told.contains("deployment.apps/query "), "{overlay}: {told}");
             assert!(told.contains("deployment.apps/query-local "), "{overlay}: {told}");
         }
+    }
+    let servers = with_servers(home);
+    let told = run(&kubeconfig, home, &[&apply[..], &["--dry-run=server", "-k", &servers]].concat()).unwrap();
+    for expected in [
+        "deployment.apps/webhook ",
+        "deployment.apps/external-metrics ",
+        "validatingwebhookconfiguration.admissionregistration.k8s.io/gauntlet-autoscaler ",
+        "apiservice.apiregistration.k8s.io/v1beta1.external.metrics.k8s.io ",
+    ] {
+        assert!(told.contains(expected), "{told}");
     }
     // What is wrong is refused here, or the above says nothing.
     let wrong = home.join("wrong.yaml");
