@@ -90,8 +90,8 @@ fn watched(input: &mut Input) {
 /// Decides, and holds the decision to its record.
 fn decided(input: &Input) -> Decision {
     let decision = decide(input);
-    let record = canonical_json(&Record::new(input.clone(), decision.clone())).unwrap();
-    let replayed = replay(&record).unwrap();
+    let record = canonical_json(&Record::new(input.clone(), decision.clone())).expect("JSON");
+    let replayed = replay(&record).expect("a record");
     assert!(replayed.identical && replayed.input == *input, "its record replays otherwise");
     decision
 }
