@@ -24,7 +24,7 @@ pub(crate) fn input(sync: &Sync<'_>, history: History) -> Result<Input, String> 
     let metrics: Vec<MetricSpec> =
         specs.iter().enumerate().map(|(i, spec)| metric(i, spec)).collect::<Result<_, _>>()?;
     if specs.iter().zip(sync.answers).any(|(spec, answer)| is_beyond(spec, answer)) {
-        return Err("an object's average beyond 32 bits, which upstream takes for the minimum".to_owned());
+        return Err("an object's average that is negative or beyond 32 bits, which upstream takes otherwise than a query's".to_owned());
     }
     let observed = metrics.iter().zip(sync.answers);
     let observations = observed.map(|(spec, answer)| Observation {
@@ -122,11 +122,13 @@ fn metric(index: usize, spec: &autoscaler_hpa::MetricSpec) -> Result<MetricSpec,
     })
 }
 
-/// An average that does not fit: of objects it becomes negative, of external metrics it is capped.
+/// An average that does not fit: of objects it becomes negative and stays it, of external metrics it is the most.
 fn is_beyond(spec: &autoscaler_hpa::MetricSpec, answer: &Answer) -> bool {
     let autoscaler_hpa::MetricSpec::Object { target, .. } = spec else { return false };
     match (target.average_value_milli, answer) {
-        (Some(average), Answer::Object(milli)) => *milli as f64 / average as f64 > f64::from(i32::MAX),
+        (Some(average), Answer::Object(milli)) => {
+            *milli < 0 || *milli as f64 / average as f64 > f64::from(i32::MAX)
+        }
         _ => false,
     }
 }
