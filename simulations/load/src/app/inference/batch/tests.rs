@@ -56,7 +56,11 @@ fn the_cache_bounds_what_runs_and_the_last_starts_over_where_it_fills() {
     batch.advance();
     assert_eq!((counts(&batch), batch.load().preemptions), ((1, 2), 1));
     assert_eq!(batch.advance(), [0]);
-    assert_eq!(batch.admit(), Some(Step { sequences: 2, prefilled: 20 }), "what it had made is read again, first");
+    assert_eq!(
+        batch.admit(),
+        Some(Step { sequences: 2, prefilled: 20 }),
+        "what it had made is read again, first"
+    );
     assert_eq!(batch.submit(work(20, 6)), Err(Rejected::TooLong));
 }
 
