@@ -131,13 +131,13 @@ fn active(rule: &Rule, store: &Store, at_ms: i64) -> BTreeSet<Labels> {
     vector.into_iter().map(|v| v.labels.without(METRIC_NAME)).collect()
 }
 
-/// What a query gives over series in promtool's notation, a sample each ten seconds, after a hundred of them.
+/// What a query gives over series in promtool's notation, a sample each ten seconds, after twenty of them.
 pub(super) fn values(query: &str, series: &[(&str, &str)]) -> Vec<f64> {
     const STEP_MS: i64 = 10_000;
     let series = series
         .iter()
         .map(|(name, values)| Series { labels: labels(name), samples: samples(values, STEP_MS) });
-    let vector = evaluate(query, &plan(query), &Store(series.collect()), 10 * STEP_MS);
+    let vector = evaluate(query, &plan(query), &Store(series.collect()), 20 * STEP_MS);
     vector.iter().map(|sample| sample.value.as_float().unwrap_or(f64::NAN)).collect()
 }
 
