@@ -35,6 +35,9 @@ struct Args {
     /// What goes wrong instead of what the seed says: a schedule as --shrink prints it
     #[arg(long)]
     faults: Option<String>,
+    /// Print the broken laws of those who promise nothing as well
+    #[arg(long)]
+    tell: bool,
     /// Print all that happens in the world of the first seed
     #[arg(long)]
     trace: bool,
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
             |seed| trial(seed).run(contestant, &Trace::new()),
             |outcome| {
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                if must_keep(contestant, outcome) {
+                if must_keep(contestant, outcome) || args.tell && !outcome.broken.is_empty() {
                     tell(&args, contestant, outcome);
                 }
                 if done % 100 == 0 {

@@ -70,10 +70,12 @@ impl ApiFaults {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The same way, of which changes of replicas are noted as a cluster's. For one that nobody uses yet.
+    /// The same way in a world that began at a time, of which changes of replicas are noted as a cluster's. For one that
+    /// nobody uses yet.
     #[must_use]
-    pub fn noted(mut self, cluster: usize, journal: &Journal) -> Self {
+    pub(crate) fn noted(mut self, begin: Instant, cluster: usize, journal: &Journal) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.begin = begin;
             shared.journal = (cluster, journal.clone());
         }
         self

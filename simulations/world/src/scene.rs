@@ -2,11 +2,13 @@
 //! asked of whoever scales it, and what goes wrong.
 //!
 //! ```text
-//!  0 ───────────── load comes and goes ─────────────► load stands ───────────────────► end
-//!       faults: any of API, metrics, pods, actors ────────────► over    ten minutes
+//!  0 ─► metrics fill windows ─► begin ─── load comes and goes ───► load stands ───────────────────► end
+//!                                    faults: API, metrics, pods, actors ─────► over    ten minutes
 //! ```
 //!
 //! Everybody who is put into the scene of a seed meets the same load, the same faults and the same luck.
+
+use std::time::Duration;
 
 use simulations_kernel::{Fault, Schedule, Stream, Streams, Trace, swarm};
 use thanos_telemetry::Shutdown;
@@ -27,6 +29,9 @@ pub const LEASE: &str = "autoscaler";
 pub const ACTORS: usize = 2;
 /// An hour, in milliseconds: how long scenes last unless somebody says otherwise.
 pub const HOUR_MS: i64 = 3_600_000;
+
+/// Whoever scales comes this long after the pods, in milliseconds: when every window is full of samples.
+pub const BEGIN_MS: i64 = 180_000;
 
 /// At the end nothing goes wrong for so long, in milliseconds, or for half of a shorter scene.
 const CALM_MS: i64 = 600_000;
@@ -157,11 +162,13 @@ impl Scene {
             let world =
                 World::begin(self.setup.clone(), trace.clone()).expect("a scene's manifests are sound");
             let end = Shutdown::new();
+            tokio::time::sleep(Duration::from_millis(BEGIN_MS.unsigned_abs())).await;
             begin(&world, &end);
-            let lasts = u64::try_from(self.lasts_ms).unwrap_or(0);
-            tokio::time::sleep(std::time::Duration::from_millis(lasts)).await;
+            let left = u64::try_from(self.lasts_ms - BEGIN_MS).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(left)).await;
             let scaled = world.journal.all();
-            let tally = self.truth.tally(&world.metrics, 0, self.task.replicas, &scaled, self.lasts_ms);
+            let during = BEGIN_MS..self.lasts_ms;
+            let tally = self.truth.tally(&world.metrics, 0, self.task.replicas, &scaled, during);
             let suits = self.truth.suits(&world.metrics, self.lasts_ms);
             let ordered = scaled.last().map_or(self.task.replicas, |s| s.to);
             end.start();
@@ -196,10 +203,10 @@ fn home_load(s: &mut Stream, stands_from_ms: i64) -> Load {
 }
 
 fn troubles(streams: &Streams, over_ms: i64, clusters: usize) -> Schedule<WorldFault> {
-    let over_ms = over_ms.unsigned_abs();
+    let (first_ms, over_ms) = (BEGIN_MS.unsigned_abs() + 30_000, over_ms.unsigned_abs());
     let mean = &mut streams.of("scene").stream("mean");
     let bounds = swarm::Bounds {
-        begin_ms: 60_000.min(over_ms / 10)..=over_ms * 9 / 10,
+        begin_ms: first_ms..=first_ms.max(over_ms * 9 / 10),
         over_ms,
         count: 0..=4,
         mean_ms: mean.pick(&[20_000, 120_000, 400_000]).copied().unwrap_or(120_000),

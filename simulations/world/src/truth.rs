@@ -8,6 +8,8 @@
 //!
 //! The judge knows no metrics: what anybody was told is no excuse.
 
+use std::ops::Range;
+
 use crate::metrics::Metrics;
 use crate::scaled::Scaled;
 
@@ -99,19 +101,19 @@ impl Truth {
         (scaled.to < scaled.from && scaled.to < needed).then(|| Unsafe { scaled: scaled.clone(), needed })
     }
 
-    /// Judges a world that lasted so long, by the pods of one of its clusters and the changes of their replicas, which
-    /// were `initial` as it began.
+    /// Judges a part of a world, in milliseconds since it began, by the pods of one of its clusters and the changes of their replicas, which
+    /// were `initial` before.
     pub fn tally(
         &self,
         metrics: &Metrics,
         cluster: usize,
         initial: i32,
         scaled: &[Scaled],
-        lasts_ms: i64,
+        during: Range<i64>,
     ) -> Tally {
         let mut tally = Tally::default();
-        let (mut ordered, mut since_ms, mut replica_ms) = (initial, 0, 0);
-        let end = [(lasts_ms, None)];
+        let (mut ordered, mut since_ms, mut replica_ms) = (initial, during.start, 0);
+        let end = [(during.end, None)];
         let changes = scaled.iter().filter(|s| s.cluster == cluster).map(|s| (s.at_ms, Some(s)));
         for (at_ms, change) in changes.chain(end) {
             replica_ms += i64::from(ordered) * (at_ms - since_ms);
@@ -126,7 +128,7 @@ impl Truth {
         let served: Vec<(i64, u32)> = metrics.fleet(cluster, |fleet, _| fleet.served_by().collect());
         let mut served = served.into_iter().peekable();
         let mut ready = 0;
-        for at_ms in (0..lasts_ms).step_by(STEP_MS as usize) {
+        for at_ms in during.step_by(STEP_MS as usize) {
             while let Some((_, now)) = served.next_if(|(from_ms, _)| *from_ms <= at_ms) {
                 ready = now;
             }
@@ -170,14 +172,14 @@ mod tests {
             }
             assert_eq!(truth.judge(&metrics, &change(99_000, 5, 6)), None, "a raise");
             let scaled = [change(60_000, 10, 8), change(160_000, 8, 4), change(180_000, 4, 5)];
-            let tally = truth.tally(&metrics, 0, 10, &scaled, 240_000);
+            let tally = truth.tally(&metrics, 0, 10, &scaled, 0..240_000);
             assert_eq!((tally.lowered, tally.raised, tally.unsafe_lowerings.len()), (2, 1, 1));
             let minutes = 10.0 * 1.0 + 8.0 * (100.0 / 60.0) + 4.0 * (20.0 / 60.0) + 5.0;
             assert!((tally.replica_hours - minutes / 60.0).abs() < 1e-9, "{}", tally.replica_hours);
             // Eight serve 1000, and all the more 400.
             assert_eq!(tally.violated_s, 0);
             let strict = Truth { capacity: 124.0, ..truth };
-            assert_eq!(strict.tally(&metrics, 0, 10, &scaled, 240_000).violated_s, 100);
+            assert_eq!(strict.tally(&metrics, 0, 10, &scaled, 0..240_000).violated_s, 100);
         });
     }
 }

@@ -307,7 +307,7 @@ impl World {
         let way = |(cluster, server): (usize, &Option<ApiServer>)| {
             let server = server.as_ref()?;
             let way = ApiFaults::new(server, &name, self.api_faults.clone(), &self.streams, &self.trace);
-            Some(way.noted(cluster, &self.journal))
+            Some(way.noted(self.begin, cluster, &self.journal))
         };
         let ways = self.servers.iter().enumerate().map(way).collect();
         Actor { clock: self.clock.skewed(&skew), querier: self.querier.clone(), ways, name }
