@@ -40,6 +40,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("autoscaler-core", &[]),
     ("autoscaler-hpa", &[]),
     ("autoscaler-keda", &["autoscaler-hpa"]),
+    ("autoscaler-engine", &["autoscaler-api", "autoscaler-core", "thanos-model"]),
     ("autoscaler-querier", &["autoscaler-core", "thanos-model", "thanos-telemetry"]),
     ("autoscaler-import", &["autoscaler-api", "thanos-model"]),
     (
@@ -47,6 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "autoscaler-api",
             "autoscaler-core",
+            "autoscaler-engine",
             "autoscaler-import",
             "autoscaler-querier",
             "thanos-model",
@@ -59,6 +61,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Pure crates, which neither await nor do I/O: what they may not depend on.
 const CORES: &[&str] = &[
     "autoscaler-core",
+    "autoscaler-engine",
     "autoscaler-hpa",
     "autoscaler-keda",
     "autoscaler-import",

@@ -11,6 +11,8 @@ pub mod types {
     pub const SCALING_LIMITED: &str = "ScalingLimited";
     /// Ours: whether every metric's evidence is complete; if not, replicas do not go down.
     pub const EVIDENCE_SUFFICIENT: &str = "EvidenceSufficient";
+    /// Ours: whether the policy keeps within the controller's own limits; there only if it does not.
+    pub const WITHIN_LIMITS: &str = "WithinLimits";
     /// Ours: whether the hashring and the replicas agree.
     pub const RING_SETTLED: &str = "RingSettled";
 }
@@ -25,10 +27,19 @@ pub mod reasons {
     pub const SUCCEEDED_RESCALE: &str = "SucceededRescale";
     /// Ours: the target changed between reading and writing; the next evaluation decides anew.
     pub const SCALE_CONFLICT: &str = "ScaleConflict";
-    /// Ours: several active policies name the same target; none of them writes.
+    /// Ours: several active policies, or a HorizontalPodAutoscaler beside one, scale the same target, or several
+    /// policies the same ring; no policy of them writes.
     pub const AMBIGUOUS_TARGET: &str = "AmbiguousTarget";
     /// Ours: the spec contradicts itself or names what does not exist.
     pub const INVALID_POLICY: &str = "InvalidPolicy";
+    /// Ours: a write ended without an answer; what is there now tells.
+    pub const SCALE_UNANSWERED: &str = "ScaleUnanswered";
+    /// Ours: the API server has no time for a write; it is tried again.
+    pub const SCALE_DELAYED: &str = "ScaleDelayed";
+    /// Ours: the interval is below the controller's shortest.
+    pub const INTERVAL_TOO_SHORT: &str = "IntervalTooShort";
+    /// Ours: the policy has more queries than the controller allows one.
+    pub const TOO_MANY_QUERIES: &str = "TooManyQueries";
     /// Ours: this process no longer holds the Lease.
     pub const NOT_LEADER: &str = "NotLeader";
     /// Ours: ring and replicas agree.

@@ -31,7 +31,7 @@ pub use spec::{
     Behavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring, Rules,
     ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
 };
-pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus};
+pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
 pub use validation::{Problem, validate};
 
 /// API group of everything here.

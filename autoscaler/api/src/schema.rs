@@ -6,6 +6,7 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::CustomResourceExt;
 use serde_json::{Map, Value};
+use thanos_model::http_url::without_secrets;
 
 use crate::{Problem, ScalingPolicy};
 
@@ -182,7 +183,9 @@ fn string(schema: &Value, text: &str, at: &str, found: &mut Vec<Problem>) {
     if let Some(pattern) = schema["pattern"].as_str()
         && regex::Regex::new(pattern).is_ok_and(|r| !r.is_match(text))
     {
-        let shown: String = text.chars().take(60).collect();
+        // An address may carry a password.
+        let shown = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
+        let shown: String = shown.chars().take(60).collect();
         found.push(Problem::new(
             at,
             format!("{shown:?} has the wrong form"),

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Most decisions that the status keeps, newest first.
+/// Most decisions that the status keeps, newest first; of those that were written as many again.
 pub const MAX_DECISIONS: usize = 10;
 
 /// What was seen and decided.
@@ -32,9 +32,29 @@ pub struct ScalingPolicyStatus {
     /// The last decisions that differed from the one before, newest first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub last_decisions: Vec<DecisionSummary>,
+    /// The last decisions that were written, newest first, at most ten: others do not push them out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub last_scales: Vec<DecisionSummary>,
     /// The hashring, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingStatus>,
+    /// What another leader needs to go on from here; not for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<StatusMemory>,
+}
+
+/// What another leader needs to go on: rates, windows, since when evidence is insufficient.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StatusMemory {
+    /// Form of `history`; one that is not known is not read.
+    pub version: i64,
+    /// When it was true, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Replicas that the target asked for then.
+    pub replicas: i32,
+    /// The decision's history, as JSON.
+    pub history: String,
 }
 
 /// One metric's value with its evidence.

@@ -12,8 +12,6 @@ use serde_json::Value;
 use thanos_promql_syntax::{Query, SeriesSelector};
 use thanos_telemetry::{RunError, cli};
 
-use crate::querier;
-
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -118,7 +116,6 @@ fn document_problems(
     // What the schema found already, it said better.
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
-    found.extend(querier::not_yet(&policy.spec));
     queries(&policy, cluster_label, &mut found, notes);
     duplicate(&policy, at, targets, &mut found);
     found

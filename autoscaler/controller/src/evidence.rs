@@ -79,13 +79,26 @@ pub(crate) fn observe(
     }
 }
 
-fn failed(metric: &MetricPlan, question: Question<'_>, e: &QueryError) -> Observation {
+/// A metric that was not asked for, or not answered.
+pub(crate) fn failed(metric: &MetricPlan, question: Question<'_>, e: &QueryError) -> Observation {
     let reading = || Reading::Failed { kind: e.kind, message: clip(&e.message) };
     Observation {
         name: metric.name.clone(),
         newest: reading(),
         settled: question.settled_ms.map(|at_ms| Settled { at_ms, reading: reading() }),
         samples: Samples::Unknown(clip(&e.message)),
+        warnings: Vec::new(),
+        incomplete: None,
+    }
+}
+
+/// A metric that nobody knows any more.
+pub(crate) fn nothing(message: &str) -> Observation {
+    Observation {
+        name: Name::default(),
+        newest: Reading::Failed { kind: FailureKind::Other, message: message.to_owned() },
+        settled: None,
+        samples: Samples::Unknown(message.to_owned()),
         warnings: Vec::new(),
         incomplete: None,
     }

@@ -15,18 +15,17 @@
 
 mod elector;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use parking_lot::RwLock;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use elector::Elector;
 
 /// How long things take. `retry < renew < lease`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
+pub struct Timing {
     /// How long a lease is respected after its last renewal.
     pub lease: Duration,
     /// How long the holder believes in it without a successful renewal.
@@ -43,13 +42,19 @@ impl Timing {
 }
 
 /// Whether writes are allowed right now. Cheap to clone and to ask.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Fence(Arc<RwLock<Option<Instant>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Fence(watch::Sender<Option<Instant>>);
+
+impl Default for Fence {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
 
 impl Fence {
     /// Time that is left to write in; `None` if there is none.
     pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
-        let left = (*self.0.read())?.saturating_duration_since(now);
+        let left = (*self.0.borrow())?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
@@ -60,7 +65,12 @@ impl Fence {
 
     /// Opens it until then, or closes it.
     pub(crate) fn set(&self, until: Option<Instant>) {
-        *self.0.write() = until;
+        self.0.send_replace(until);
+    }
+
+    /// Tells each time when it is opened, kept open or closed; that it ran out is not told.
+    pub(crate) fn changes(&self) -> watch::Receiver<Option<Instant>> {
+        self.0.subscribe()
     }
 }
 

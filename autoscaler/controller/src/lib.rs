@@ -1,30 +1,40 @@
-//! The controller: one tick per policy from evidence to the scale subresource.
+//! The controller: the engine's edges. Watches, leases and answers go in; queries, writes and records come out.
 //!
 //! ```text
-//!  ScalingPolicies ─ watch ─► scheduler ─ one batch ─► Prometheus HTTP API
-//!                                │ answers
-//!                                ▼
-//!           tick: evidence ─► autoscaler-core decides ─► record ─► ring ─► PUT /scale ─► status, events
-//!                                                                    ▲
-//!  Lease ─► fence ───────────────────────────────────────────────────┘ nothing is written without it
+//!  policies, targets, HPAs, pods, rings ─ watch ─┐                  ┌─► Querier ─► evidence ─────────────┐
+//!  Lease ─► fence ───────────────────────────────┼─► autoscaler-engine ─► record ─► PUT /scale, ring,    │
+//!                                                │        ▲         │               status, events       │
+//!                                                └────────┼─────────┴──── outcomes ◄──────┘              │
+//!                                                         └──────────────── observations ◄───────────────┘
 //! ```
 //!
-//! Invariants:
-//! - one place writes `/scale` (`cluster`), fenced by the Lease, with the resourceVersion that was decided on;
-//! - every value comes with its evidence, in the same answer;
-//! - what goes wrong with one policy, query or cluster stays there, becomes a condition with cause and cure,
-//!   and changes no replicas;
-//! - metrics are reached through the Prometheus HTTP API alone.
+//! # To run one
 //!
-//! Modules in reading order: `run`, `policies`, `plan`, `scheduler`, `schedule`,
-//! `querier`, `evidence`, `tick`, `ring`, `cluster`, `pods`, `status`, `events`, `lease`, `records`, `metrics`,
-//! `shared`; beside the controller `check`, `explain` and `import`.
+//! [`drive()`] is all of it, without a socket, a file, a clock or chance of its own; what it uses is in [`Outside`]:
+//! clients of API servers, [`Queriers`], a [`Clock`], and [`Keep`] for records. `gauntlet autoscaler run` makes these
+//! of flags, files and sockets; a simulated world makes them of itself and runs it in virtual time.
+//!
+//! # Invariants
+//!
+//! - what is decided, when, and what may be sent is the engine's; here is only how;
+//! - one place writes (`cluster`): fenced by the Lease, `/scale` with the version that was decided on;
+//! - every value comes with its evidence, in the same answer;
+//! - metrics are reached through [`Querier`](autoscaler_querier::Querier) alone, which for us is the Prometheus HTTP
+//!   API; a policy's source is never answered by another server;
+//! - every call has a deadline, and every pause is known beforehand.
+//!
+//! Modules in reading order: `run`, `controller`, `clock`, `driver`, `watches`, `follow`, `policies`, `plan`, `querier`,
+//! `sources`, `evidence`, `cluster`, `pods`, `lease`, `records`, `metrics`, `shared`; beside the controller `check`,
+//! `explain` and `import`.
 
 mod check;
+mod clock;
 mod cluster;
-mod events;
+mod controller;
+mod driver;
 mod evidence;
 mod explain;
+mod follow;
 mod import;
 mod lease;
 mod metrics;
@@ -33,17 +43,19 @@ mod pods;
 mod policies;
 mod querier;
 mod records;
-mod ring;
 mod run;
-mod schedule;
-mod scheduler;
 mod shared;
-mod status;
-mod tick;
+mod sources;
+mod watches;
 
 pub use check::Args as CheckArgs;
+pub use clock::{Clock, SystemClock};
+pub use controller::{Leases, Managed, Outside, Settings, drive};
 pub use explain::Args as ExplainArgs;
 pub use import::Args as ImportArgs;
+pub use lease::Timing;
+pub use querier::Queriers;
+pub use records::{Keep, KeepNothing};
 pub use run::Args as RunArgs;
 
 use thanos_telemetry::{Context, RunError, Running};

@@ -10,7 +10,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod calls;
 mod decisions;
+mod exposed;
+
+pub(crate) use calls::Calls;
+pub(crate) use exposed::Exposed;
 
 use decisions::Decisions;
 
@@ -115,11 +120,15 @@ pub(crate) struct Metrics {
     pub target_info: Family<TargetLabels, Gauge>,
     pub evidence_age: Family<MetricLabels, Float>,
     pub status_writes: Counter,
+    pub queries_dropped: Counter,
+    pub late_answers: Counter,
+    pub events_dropped: Counter,
+    pub calls: Calls,
     pub latest: Decisions,
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry, calls: Calls) -> Self {
         let this = Self {
             decisions: Family::default(),
             evaluation: Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
@@ -135,6 +144,10 @@ impl Metrics {
             target_info: Family::default(),
             evidence_age: Family::default(),
             status_writes: Counter::default(),
+            queries_dropped: Counter::default(),
+            late_answers: Counter::default(),
+            events_dropped: Counter::default(),
+            calls,
             latest: Decisions::default(),
         };
         let r = registry.sub_registry_with_prefix("gauntlet_autoscaler");
@@ -147,10 +160,21 @@ impl Metrics {
         );
         r.register(
             "missed_ticks",
-            "Evaluations left out because the one before was not done",
+            "Evaluations left out because the one before was not done, or the controller had no time",
             this.missed_ticks.clone(),
         );
-        r.register("queries", "Distinct queries sent", this.queries.clone());
+        r.register("queries", "Metrics of policies asked for", this.queries.clone());
+        r.register(
+            "queries_dropped",
+            "Metrics that were not asked for, since there was no slot within the interval",
+            this.queries_dropped.clone(),
+        );
+        r.register("late_answers", "Answers that came after their deadline", this.late_answers.clone());
+        r.register(
+            "events_dropped",
+            "Events that were not published, since too many waited",
+            this.events_dropped.clone(),
+        );
         r.register("query_errors", "Queries without an answer, by kind", this.query_errors.clone());
         for kind in QUERY_ERROR_KINDS.map(KindLabels::of) {
             // At 0 from the start: a rate cannot see the increment that a series begins with.
@@ -178,6 +202,7 @@ impl Metrics {
             this.evidence_age.clone(),
         );
         r.register("status_writes", "Status patches sent", this.status_writes.clone());
+        this.calls.register(r);
         this.latest.register(r);
         this
     }
@@ -222,7 +247,7 @@ mod tests {
     #[test]
     fn names_carry_the_prefix_and_what_is_gone_is_not_shown() {
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry, Calls::default());
         let labels =
             PolicyLabels { cluster: "east".into(), namespace: "default".into(), policy: "web".into() };
         metrics.desired.get_or_create(&labels).set(3);

@@ -8,6 +8,7 @@ use autoscaler_core as core;
 
 use thanos_promql_syntax::{Query, SeriesSelector};
 
+use crate::sources::Named;
 use text::{Labels, QueryText};
 
 pub(crate) mod text;
@@ -30,8 +31,8 @@ pub(crate) struct Plan {
 pub(crate) struct MetricPlan {
     /// The metric's name.
     pub name: core::Name,
-    /// Clusters that must answer.
-    pub clusters: Vec<String>,
+    /// The server that is asked; `None`: the controller's own querier.
+    pub source: Option<Named>,
     /// What is asked; the error says why the query makes no sense.
     pub asked: Result<Asked, String>,
 }
@@ -63,8 +64,9 @@ impl Plan {
         build(spec, cluster_label).map_err(|problem| vec![problem])
     }
 
-    /// Every metric's queries of one tick, in order; each metric's settled value is for the time that its history
-    /// says.
+    /// Every metric's queries of one evaluation, in order; each metric's settled value is for the time that its
+    /// history says.
+    #[cfg(test)]
     pub(crate) fn queries(&self, now_ms: i64, history: &core::History) -> Vec<Vec<String>> {
         let of = |metric: &MetricPlan| match &metric.asked {
             Ok(asked) => asked.text.at(now_ms, history.settled_ms(&metric.name)),
@@ -93,8 +95,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
             Ok(Asked { text, selectors })
         });
-        let (name, clusters) = (core.name.clone(), metric.evidence.clusters.clone());
-        metrics.push(MetricPlan { name, clusters, asked });
+        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked });
         specs.push(core);
     }
     let ring = match &spec.ring {

@@ -1,210 +1,148 @@
-//! The policies of one cluster, followed by a watch.
-//!
-//! While the API server is away the last known policies stay: a policy is not gone because nobody could say
-//! that it is there.
+//! A policy as a watch sees it, understood: what the engine follows, and the queries that are sent for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, validate};
-use backon::ExponentialBuilder;
-use futures::StreamExt;
-use k8s_openapi::api::core::v1::ObjectReference;
+use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, validate};
+use autoscaler_engine::objects::{Kind, Name, Question, RingTerms, SeenPolicy, Terms};
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use kube::{Resource, ResourceExt};
 
 use crate::plan::Plan;
-use crate::querier;
-
-/// How long one watch lasts; a new one begins where it ended.
-const WATCH_S: u32 = 30;
-/// Pauses while the API server is away; kube's own go up to 30 s, in which a policy may change unseen.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_LONGEST: Duration = Duration::from_secs(2);
-/// How long an API server may say nothing; above [`WATCH_S`], or quiet policies would be a fault.
-pub(crate) const SILENCE: Duration = Duration::from_secs(45);
-
-/// Namespace and name.
-pub(crate) type Name = (String, String);
-/// All policies of a cluster.
-pub(crate) type Snapshot = Arc<BTreeMap<Name, Arc<Policy>>>;
-
-/// A policy as read.
-#[derive(Debug)]
-pub(crate) struct Policy {
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-    pub generation: Option<i64>,
-    /// For events.
-    pub reference: ObjectReference,
-    /// As the API server has it, to tell a change.
-    raw: serde_json::Value,
-    /// As written; `None` if it could not be read at all.
-    pub spec: Option<ScalingPolicySpec>,
-    /// As understood, or everything that is wrong.
-    pub plan: Result<Plan, Vec<Problem>>,
-    /// As last seen.
-    status: Mutex<serde_json::Value>,
-}
-
-impl Policy {
-    /// The status as last seen, which another leader may have written.
-    pub(crate) fn status(&self) -> ScalingPolicyStatus {
-        // One that another version wrote is no reason not to scale.
-        serde_json::from_value(self.status.lock().clone()).unwrap_or_default()
-    }
-
-    fn read(object: &DynamicObject, cluster_label: &str) -> Self {
-        let mut reference = object.object_ref(&resource());
-        // Events are found by them, and a list leaves them out.
-        reference.api_version = Some(ScalingPolicy::api_version(&()).into_owned());
-        reference.kind = Some(ScalingPolicy::kind(&()).into_owned());
-        let meta = object.metadata.clone();
-        let raw = object.data["spec"].clone();
-        let (spec, plan) = match serde_json::from_value::<ScalingPolicySpec>(raw.clone()) {
-            Ok(spec) => {
-                let policy = ScalingPolicy { metadata: meta.clone(), spec, status: None };
-                let mut problems = validate(&policy);
-                problems.extend(querier::not_yet(&policy.spec));
-                let plan =
-                    if problems.is_empty() { Plan::new(&policy.spec, cluster_label) } else { Err(problems) };
-                (Some(policy.spec), plan)
-            }
-            Err(e) => {
-                let cure = "apply a policy that the CRD's schema accepts";
-                (None, Err(vec![Problem::new("spec", e.to_string(), cure)]))
-            }
-        };
-        Self {
-            namespace: meta.namespace.unwrap_or_else(|| "default".into()),
-            name: meta.name.unwrap_or_default(),
-            uid: meta.uid.unwrap_or_default(),
-            generation: meta.generation,
-            reference,
-            raw,
-            spec,
-            plan,
-            status: Mutex::new(object.data["status"].clone()),
-        }
-    }
-
-    /// Group, kind and name of the target: the version does not make another workload of it.
-    fn target(&self) -> Option<(&str, &str, &str)> {
-        let target = &self.spec.as_ref()?.scale_target_ref;
-        let group = target.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        Some((group, &target.kind, &target.name))
-    }
-}
+use crate::sources::Named;
 
 /// Objects are watched untyped: one that does not read as a ScalingPolicy must not end the watch of all.
 pub(crate) fn resource() -> ApiResource {
     ApiResource::erase::<ScalingPolicy>(&())
 }
 
-/// Names of the other active policies with the same target. Shadow and Paused policies write nothing, so they
-/// may stand beside an active one.
-pub(crate) fn rivals(policy: &Policy, all: &BTreeMap<Name, Arc<Policy>>) -> Vec<String> {
-    let active = |p: &Policy| p.spec.as_ref().is_some_and(|s| s.mode == autoscaler_api::Mode::Active);
-    if !active(policy) {
-        return Vec::new();
-    }
-    let rival = |p: &&Arc<Policy>| {
-        p.namespace == policy.namespace
-            && p.name != policy.name
-            && active(p)
-            && p.target().is_some()
-            && p.target() == policy.target()
-    };
-    all.values().filter(rival).map(|p| p.name.clone()).collect()
+/// What was understood of policies, by name. One whose spec is as before keeps it: our own writes to its status come
+/// back here.
+#[derive(Debug, Default)]
+pub(crate) struct Understood(BTreeMap<Name, Known>);
+
+#[derive(Debug)]
+struct Known {
+    uid: String,
+    generation: Option<i64>,
+    /// As the API server has it, to tell a change.
+    raw: serde_json::Value,
+    terms: Result<Terms, String>,
+    plan: Option<Arc<Plan>>,
 }
 
-/// Doubling pauses, started over by every success.
-fn pauses() -> watcher::ExponentialBackoff {
-    let pauses = ExponentialBuilder::default().with_min_delay(PAUSE_FIRST).with_max_delay(PAUSE_LONGEST);
-    pauses.without_max_times().into()
-}
-
-/// Follows the policies until the task is dropped. `None` is published until the first list is complete.
-pub(crate) async fn follow(
-    cluster: String,
-    client: Client,
-    cluster_label: String,
-    publish: watch::Sender<Option<Snapshot>>,
-) {
-    let api: Api<DynamicObject> = Api::all_with(client, &resource());
-    let mut events =
-        std::pin::pin!(watcher(api, watcher::Config::default().timeout(WATCH_S)).backoff(pauses()));
-    let mut known: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
-    let mut listing: BTreeMap<Name, Arc<Policy>> = BTreeMap::new();
-    let mut failing = false;
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                if !failing {
-                    tracing::warn!(cluster, %error, "policies cannot be watched; going on with those known");
-                }
-                failing = true;
-                continue;
-            }
+impl Understood {
+    /// Reads an object; `None`: it is on its way out.
+    pub(crate) fn read(
+        &mut self,
+        cluster: u16,
+        object: &DynamicObject,
+        cluster_label: &str,
+    ) -> Option<(SeenPolicy, Option<Arc<Plan>>)> {
+        let name = name_of(cluster, object);
+        if object.metadata.deletion_timestamp.is_some() {
+            self.0.remove(&name);
+            return None;
+        }
+        let raw = &object.data["spec"];
+        let same = |known: &Known| {
+            Some(&known.uid) == object.metadata.uid.as_ref()
+                && known.generation == object.metadata.generation
+                && known.raw == *raw
         };
-        if failing {
-            failing = false;
-            tracing::info!(cluster, "policies are watched again");
+        if !self.0.get(&name).is_some_and(same) {
+            let plan = plan(&name, object, cluster_label);
+            let known = Known {
+                uid: object.metadata.uid.clone().unwrap_or_default(),
+                generation: object.metadata.generation,
+                raw: raw.clone(),
+                terms: plan.as_ref().map(|(spec, plan)| terms(spec, plan)).map_err(|problems| {
+                    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                    texts.join("; ")
+                }),
+                plan: plan.ok().map(|(_, plan)| Arc::new(plan)),
+            };
+            self.0.insert(name.clone(), known);
         }
-        match event {
-            watcher::Event::Init => {
-                listing.clear();
-                continue;
-            }
-            watcher::Event::InitApply(object) => {
-                take(&mut listing, &known, object, &cluster_label);
-                continue;
-            }
-            watcher::Event::InitDone => known = std::mem::take(&mut listing),
-            watcher::Event::Apply(object) => {
-                let before = known.clone();
-                if !take(&mut known, &before, object, &cluster_label) {
-                    continue;
-                }
-            }
-            watcher::Event::Delete(object) => {
-                known.remove(&(object.namespace().unwrap_or_default(), object.name_any()));
-            }
+        let known = self.0.get(&name)?;
+        let seen = SeenPolicy {
+            name,
+            uid: known.uid.clone(),
+            generation: known.generation,
+            terms: known.terms.clone(),
+            // One that another version wrote is no reason not to scale.
+            status: serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
+        };
+        Some((seen, known.plan.clone()))
+    }
+
+    /// A policy is gone.
+    pub(crate) fn forget(&mut self, name: &Name) {
+        self.0.remove(name);
+    }
+
+    /// There are only these; gives the others.
+    pub(crate) fn keep(&mut self, there: &[Name]) -> Vec<Name> {
+        let there: std::collections::BTreeSet<&Name> = there.iter().collect();
+        let gone: Vec<Name> = self.0.keys().filter(|name| !there.contains(name)).cloned().collect();
+        for name in &gone {
+            self.0.remove(name);
         }
-        publish.send_replace(Some(Arc::new(known.clone())));
+        gone
     }
 }
 
-/// Takes an object in; says whether that changed anything but its status. One whose spec is as before keeps
-/// what was understood of it: our own writes to its status come back here.
-fn take(
-    into: &mut BTreeMap<Name, Arc<Policy>>,
-    before: &BTreeMap<Name, Arc<Policy>>,
-    object: DynamicObject,
-    cluster_label: &str,
-) -> bool {
-    let key = (object.namespace().unwrap_or_default(), object.name_any());
-    if object.metadata.deletion_timestamp.is_some() {
-        return into.remove(&key).is_some();
+/// Where an object is.
+pub(crate) fn name_of(cluster: u16, object: &DynamicObject) -> Name {
+    Name {
+        cluster,
+        namespace: object.namespace().unwrap_or_else(|| "default".into()),
+        name: object.name_any(),
     }
-    let old = before.get(&key).filter(|old| {
-        Some(&old.uid) == object.metadata.uid.as_ref()
-            && old.generation == object.metadata.generation
-            && old.raw == object.data["spec"]
-    });
-    let known = old.cloned();
-    let changed = known.is_none();
-    let policy = known.unwrap_or_else(|| Arc::new(Policy::read(&object, cluster_label)));
-    *policy.status.lock() = object.data["status"].clone();
-    into.insert(key, policy);
-    changed
+}
+
+/// How a policy is referred to in events.
+pub(crate) fn api_version() -> String {
+    ScalingPolicy::api_version(&()).into_owned()
+}
+
+fn plan(
+    name: &Name,
+    object: &DynamicObject,
+    cluster_label: &str,
+) -> Result<(ScalingPolicySpec, Plan), Vec<Problem>> {
+    let spec = serde_json::from_value::<ScalingPolicySpec>(object.data["spec"].clone()).map_err(|e| {
+        vec![Problem::new("spec", e.to_string(), "apply a policy that the CRD's schema accepts")]
+    })?;
+    let policy = ScalingPolicy { metadata: object.metadata.clone(), spec, status: None };
+    let problems = validate(&policy);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut plan = Plan::new(&policy.spec, cluster_label)?;
+    for (at, metric) in plan.metrics.iter_mut().enumerate() {
+        metric.source = Named::of(name, &policy.spec, at);
+    }
+    Ok((policy.spec, plan))
+}
+
+fn terms(spec: &ScalingPolicySpec, plan: &Plan) -> Terms {
+    let target = &spec.scale_target_ref;
+    let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
+    let question = |metric: &crate::plan::MetricPlan| Question {
+        source: metric.source.as_ref().map(|source| source.id.to_string()).unwrap_or_default(),
+        // One slot a query; nearly always there is one.
+        weight: metric.asked.as_ref().map_or(1, |asked| asked.text.weight()),
+        unusable: metric.asked.as_ref().err().cloned(),
+    };
+    Terms {
+        policy: plan.policy.clone(),
+        interval_ms: u64::try_from(plan.interval.as_millis()).unwrap_or(u64::MAX),
+        kind: Kind { group: group.to_owned(), version: version.to_owned(), kind: target.kind.clone() },
+        target: target.name.clone(),
+        questions: plan.metrics.iter().map(question).collect(),
+        ring: plan.ring.as_ref().map(|r| RingTerms { spec: r.spec.clone(), settle_ms: r.settle_ms }),
+    }
 }
 
 #[cfg(test)]

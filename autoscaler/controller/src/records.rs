@@ -3,14 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use autoscaler_core::{Decision, Input, Record, canonical_json};
+use autoscaler_engine::effect::Record;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
+
+/// Whoever keeps decisions.
+pub trait Keep: Send + Sync {
+    /// Keeps one, under its digest, before it is acted on.
+    fn keep(&self, record: &Record);
+
+    /// What was kept came to nothing, as one before it did.
+    fn discard(&self, digest: &str);
+}
+
+/// Keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeepNothing;
+
+impl Keep for KeepNothing {
+    fn keep(&self, _: &Record) {}
+
+    fn discard(&self, _: &str) {}
+}
 
 /// Where records go.
 #[derive(Debug)]
 pub(crate) struct Records {
-    /// `None` computes digests only.
+    /// `None` keeps nothing.
     dir: Option<PathBuf>,
     /// Most files.
     max_files: usize,
@@ -43,33 +61,6 @@ impl Records {
         Ok(Self { dir: dir.map(Path::to_owned), max_files: max_files.max(1), files })
     }
 
-    /// Keeps a decision; gives its digest.
-    pub(crate) fn keep(&self, input: &Input, decision: &Decision) -> String {
-        let record = Record::new(input.clone(), decision.clone());
-        let bytes = match canonical_json(&record) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::error!(%error, "a decision could not be recorded");
-                return String::new();
-            }
-        };
-        let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        if let Some(dir) = &self.dir
-            && let Err(error) = self.write(&dir.join(format!("{digest}.json")), &bytes)
-        {
-            tracing::warn!(%error, dir = %dir.display(), "a decision record could not be written");
-        }
-        digest
-    }
-
-    /// Removes what was kept of a decision that came to nothing, as one before it did.
-    pub(crate) fn discard(&self, digest: &str) {
-        let Some(dir) = &self.dir else { return };
-        let path = dir.join(format!("{digest}.json"));
-        self.files.lock().retain(|f| *f != path);
-        let _ = std::fs::remove_file(path);
-    }
-
     /// Small files on a local disk, seldom: not worth a thread of their own.
     fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let partial = path.with_extension("partial");
@@ -86,6 +77,24 @@ impl Records {
     }
 }
 
+impl Keep for Records {
+    fn keep(&self, record: &Record) {
+        let Record { digest, json, .. } = record;
+        if let Some(dir) = &self.dir
+            && let Err(error) = self.write(&dir.join(format!("{digest}.json")), json.as_bytes())
+        {
+            tracing::warn!(%error, dir = %dir.display(), "a decision record could not be written");
+        }
+    }
+
+    fn discard(&self, digest: &str) {
+        let Some(dir) = &self.dir else { return };
+        let path = dir.join(format!("{digest}.json"));
+        self.files.lock().retain(|f| *f != path);
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// The extension of a file that this module wrote; anybody else's is not ours to remove.
 fn ours(path: &Path) -> Option<&str> {
     let stem = path.file_stem()?.to_str()?;
@@ -95,46 +104,26 @@ fn ours(path: &Path) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use autoscaler_core::{Defaults, History, Mode, Policy, Scale, decide, replay};
-
     use super::*;
 
-    fn input(now_ms: i64) -> Input {
-        Input {
-            now_ms,
-            cluster: Default::default(),
-            policy: Policy {
-                min_replicas: 2,
-                max_replicas: 4,
-                metrics: Vec::new(),
-                behavior: None,
-                mode: Mode::Active,
-                defaults: Defaults::default(),
-                interval_ms: 0,
-            },
-            scale: Scale { spec_replicas: 1, status_replicas: 1, ready_replicas: 1 },
-            observations: Vec::new(),
-            history: History::default(),
-        }
+    /// Stores something under a digest made of `n`.
+    fn keep(records: &Records, n: u32) -> String {
+        let digest = format!("{n:064x}");
+        let record = Record { policy: Default::default(), digest: digest.clone(), json: "{}".into() };
+        records.keep(&record);
+        digest
     }
 
     #[test]
-    fn records_replay_are_named_by_their_content_and_are_bounded() {
+    fn records_are_named_by_their_digest_and_are_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::open(Some(dir.path()), 3).unwrap();
-        let digests: Vec<String> = (0..5).map(|t| records.keep(&input(t), &decide(&input(t)))).collect();
-        let path = dir.path().join(format!("{}.json", digests[4]));
-        let bytes = std::fs::read(path).unwrap();
-        assert!(replay(&bytes).unwrap().identical);
+        let digests: Vec<String> = (0..5).map(|n| keep(&records, n)).collect();
+        assert_eq!(std::fs::read(dir.path().join(format!("{}.json", digests[4]))).unwrap(), b"{}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
-        assert_eq!(
-            records.keep(&input(4), &decide(&input(4))),
-            digests[4],
-            "the same content, the same name"
-        );
         // A new process goes on counting.
         let records = Records::open(Some(dir.path()), 2).unwrap();
-        records.keep(&input(9), &decide(&input(9)));
+        keep(&records, 9);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
@@ -146,11 +135,11 @@ mod tests {
         std::fs::write(&partial, "{").unwrap();
         let records = Records::open(Some(dir.path()), 1).unwrap();
         for t in 0..3 {
-            records.keep(&input(t), &decide(&input(t)));
+            keep(&records, t);
         }
         assert!(other.exists());
         assert!(!partial.exists(), "left by a process that was killed");
-        records.discard(&records.keep(&input(9), &decide(&input(9))));
+        records.discard(&keep(&records, 9));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

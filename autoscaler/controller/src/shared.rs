@@ -1,37 +1,95 @@
-//! What every evaluation uses.
+//! What everything around the engine uses.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use autoscaler_engine::objects::Name;
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
-use crate::querier::Slots;
-use crate::records::Records;
+use crate::plan::Plan;
+use crate::querier::Queriers;
+use crate::records::Keep;
+use crate::sources::Sources;
 
-/// What every evaluation uses.
+/// Tells the engine; whoever has too much to tell waits.
+pub(crate) type Events = mpsc::Sender<autoscaler_engine::Event>;
+
+/// What everything around the engine uses.
 pub(crate) struct Shared {
     /// The managed clusters, in the order of the flags.
     pub clusters: Vec<Cluster>,
     /// Answers queries.
-    pub querier: Slots,
-    /// Deadline of one query.
-    pub query_timeout: Duration,
-    /// Longest that values and ages in a status may lag.
-    pub status_refresh: Duration,
+    pub queriers: Arc<dyn Queriers>,
+    /// The servers that policies name.
+    pub sources: Sources,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
     /// The label that tells clusters apart in the metrics.
     pub cluster_label: String,
     /// Where decisions are kept.
-    pub records: Records,
+    pub records: Arc<dyn Keep>,
     /// Own metrics.
     pub metrics: Metrics,
-    /// When the process started.
+    /// Where the engine's steady time begins.
     pub started: Instant,
+    /// The queries of each policy's latest generation.
+    pub plans: Plans,
 }
 
 impl Shared {
     /// Milliseconds since the process started, by a clock that nobody sets.
-    pub(crate) fn steady_ms(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+    pub(crate) fn steady_ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment that is so many milliseconds after the process started.
+    pub(crate) fn moment(&self, steady_ms: u64) -> Instant {
+        let far = self.started + Duration::from_secs(100 * 365 * 24 * 3600);
+        self.started.checked_add(Duration::from_millis(steady_ms)).map_or(far, |at| at.min(far))
+    }
+
+    /// A cluster by its number.
+    pub(crate) fn cluster(&self, id: u16) -> Option<&Cluster> {
+        self.clusters.get(usize::from(id))
+    }
+
+    /// A policy is gone.
+    pub(crate) fn forget(&self, name: &Name) {
+        self.plans.set(name, None, None);
+        self.sources.follow(name, std::iter::empty());
+    }
+
+    /// A cluster's name.
+    pub(crate) fn name(&self, id: u16) -> &str {
+        self.cluster(id).map_or("", |c| c.name.as_str())
+    }
+}
+
+/// The queries of policies that can be followed, as watches last saw them.
+#[derive(Debug, Default)]
+pub(crate) struct Plans(RwLock<BTreeMap<Name, Generation>>);
+
+/// A generation and its queries.
+type Generation = (Option<i64>, Arc<Plan>);
+
+impl Plans {
+    /// This generation's queries are these.
+    pub(crate) fn set(&self, name: &Name, generation: Option<i64>, plan: Option<Arc<Plan>>) {
+        match plan {
+            Some(plan) => drop(self.0.write().insert(name.clone(), (generation, plan))),
+            None => drop(self.0.write().remove(name)),
+        }
+    }
+
+    /// The queries of that generation; `None` if there is another one by now.
+    pub(crate) fn get(&self, name: &Name, generation: Option<i64>) -> Option<Arc<Plan>> {
+        let plans = self.0.read();
+        plans.get(name).filter(|(of, _)| *of == generation).map(|(_, plan)| plan.clone())
     }
 }

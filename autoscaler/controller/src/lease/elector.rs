@@ -1,14 +1,17 @@
 //! Keeps one cluster's lease: reads, takes, renews, and gives it back at the end.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use thanos_telemetry::Shutdown;
 use tokio::time::{Instant, timeout};
 
 use super::{Election, Fence, Step, Timing};
+use crate::clock::{Clock, timestamp};
+use crate::metrics::Calls;
 
 /// The task that keeps one lease.
 pub(crate) struct Elector {
@@ -26,6 +29,10 @@ pub(crate) struct Elector {
     pub timing: Timing,
     /// What it opens.
     pub fence: Fence,
+    /// What is counted of calls.
+    pub calls: Calls,
+    /// What the lease is dated by.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Elector {
@@ -58,8 +65,9 @@ impl Elector {
                 tracing::info!(cluster = self.cluster, identity = self.identity, "{now}");
             }
             tokio::select! {
-                () = tokio::time::sleep(self.timing.retry) => {}
+                biased;
                 () = stop.started() => {}
+                () = tokio::time::sleep(self.timing.retry) => {}
             }
         }
         let held = self.fence.holds(Instant::now());
@@ -77,7 +85,7 @@ impl Elector {
 
     /// One look and, if due, one write.
     async fn attempt(&self, api: &Api<Lease>, election: &mut Election) -> Result<(), kube::Error> {
-        let current = api.get_opt(&self.name).await?;
+        let current = self.call("get", api.get_opt(&self.name)).await?;
         let step = election.observe(current.as_ref(), Instant::now());
         if step == Step::Wait {
             // Lost to somebody else, or never had.
@@ -88,8 +96,8 @@ impl Elector {
         let next = self.next(current.as_ref(), &step);
         let params = PostParams::default();
         let written = match current {
-            None => api.create(&params, &next).await,
-            Some(_) => api.replace(&self.name, &params, &next).await,
+            None => self.call("create", api.create(&params, &next)).await,
+            Some(_) => self.call("update", api.replace(&self.name, &params, &next)).await,
         };
         match written {
             Ok(_) => self.fence.set(Some(election.valid_until(sent))),
@@ -100,8 +108,24 @@ impl Elector {
         Ok(())
     }
 
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> kube::Result<T> {
+        let began = Instant::now();
+        let done = call.await;
+        let code = match &done {
+            Ok(_) => 200,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(_) => 0,
+        };
+        self.calls.count(&self.cluster, verb, "leases", code, began.elapsed());
+        done
+    }
+
     fn next(&self, current: Option<&Lease>, step: &Step) -> Lease {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(timestamp(self.clock.wall_ms()));
         let old = current.and_then(|l| l.spec.clone()).unwrap_or_default();
         let acquired = *step == Step::Acquire;
         let changed_hands = acquired && old.holder_identity.as_deref().is_some_and(|h| !h.is_empty());
@@ -137,7 +161,7 @@ impl Elector {
         }
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
-        spec.renew_time = Some(MicroTime(Timestamp::now()));
+        spec.renew_time = Some(MicroTime(timestamp(self.clock.wall_ms())));
         api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use autoscaler_core::{Decision, Input};
+use autoscaler_engine::effect::{Decided, Scaled};
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -59,27 +59,36 @@ impl Decisions {
     }
 
     /// The latest decision; the one before is shown no more.
-    pub(crate) fn decided(&self, policy: &PolicyLabels, decision: &Decision, input: &Input) {
-        let w = write_labels(policy, decision, input);
+    pub(crate) fn decided(&self, policy: &PolicyLabels, decided: &Decided) {
         let info = InfoLabels {
-            cluster: w.cluster,
-            namespace: w.namespace,
-            policy: w.policy,
-            cause: w.cause,
-            limited_by: w.limited_by,
-            evidence: decision.evidence_code().to_owned(),
+            cluster: policy.cluster.clone(),
+            namespace: policy.namespace.clone(),
+            policy: policy.policy.clone(),
+            cause: decided.cause.clone(),
+            limited_by: decided.limited_by.clone(),
+            evidence: decided.evidence.clone(),
         };
         let mut own = self.own.lock();
         let own = own.entry(policy.clone()).or_default();
-        if let Some(before) = own.info.replace(info.clone()).filter(|before| *before != info) {
+        let before = own.info.replace(info.clone());
+        if before.as_ref() == Some(&info) {
+            return;
+        }
+        if let Some(before) = before {
             self.info.remove(&before);
         }
         self.info.get_or_create(&info).set(1);
     }
 
-    /// A write by this decision.
-    pub(crate) fn written(&self, policy: &PolicyLabels, decision: &Decision, input: &Input) {
-        let labels = write_labels(policy, decision, input);
+    /// A write of replicas.
+    pub(crate) fn written(&self, policy: &PolicyLabels, scaled: &Scaled) {
+        let labels = WriteLabels {
+            cluster: policy.cluster.clone(),
+            namespace: policy.namespace.clone(),
+            policy: policy.policy.clone(),
+            cause: scaled.cause.clone(),
+            limited_by: scaled.limited_by.clone(),
+        };
         self.writes.get_or_create(&labels).inc();
         self.own.lock().entry(policy.clone()).or_default().writes.insert(labels);
     }
@@ -95,44 +104,24 @@ impl Decisions {
     }
 }
 
-fn write_labels(policy: &PolicyLabels, decision: &Decision, input: &Input) -> WriteLabels {
-    WriteLabels {
-        cluster: policy.cluster.clone(),
-        namespace: policy.namespace.clone(),
-        policy: policy.policy.clone(),
-        cause: decision.cause_code(input).to_owned(),
-        limited_by: decision.limited_by().map(|kind| kind.to_string()).unwrap_or_default(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use autoscaler_core::{Input, Policy, Scale, decide};
+    use autoscaler_engine::effect::Ended;
 
     use super::*;
 
-    fn input(replicas: i32, max_replicas: i32) -> Input {
-        Input {
-            now_ms: 0,
-            cluster: Default::default(),
-            policy: Policy {
-                min_replicas: 1,
-                max_replicas,
-                metrics: vec![autoscaler_core::MetricSpec {
-                    name: "m".into(),
-                    revision: 0,
-                    target: autoscaler_core::Target::Value { value_milli: 1000 },
-                    evidence: Default::default(),
-                    fallback: None,
-                }],
-                behavior: None,
-                mode: Default::default(),
-                defaults: Default::default(),
-                interval_ms: 0,
-            },
-            scale: Scale { spec_replicas: replicas, status_replicas: replicas, ready_replicas: replicas },
-            observations: vec![],
-            history: Default::default(),
+    fn decided(limited_by: &str) -> Decided {
+        Decided {
+            kind: Default::default(),
+            target: String::new(),
+            current: 12,
+            desired: 9,
+            cause: "TooManyReplicas".into(),
+            limited_by: limited_by.into(),
+            evidence: "NotObserved".into(),
+            sufficient: false,
+            ages_ms: Vec::new(),
+            ring_version: None,
         }
     }
 
@@ -148,13 +137,17 @@ mod tests {
         };
         let policy =
             PolicyLabels { cluster: "east".into(), namespace: "default".into(), policy: "web".into() };
-        for input in [input(2, 9), input(12, 9)] {
-            let decision = decide(&input);
-            decisions.decided(&policy, &decision, &input);
-            if decision.write.is_some() {
-                decisions.written(&policy, &decision, &input);
-            }
-        }
+        decisions.decided(&policy, &decided("ScaleUpLimit"));
+        decisions.decided(&policy, &decided("TooManyReplicas"));
+        let scaled = Scaled {
+            policy: Default::default(),
+            from: 12,
+            to: 9,
+            ended: Ended::Written,
+            cause: "TooManyReplicas".into(),
+            limited_by: "TooManyReplicas".into(),
+        };
+        decisions.written(&policy, &scaled);
         let own = "cluster=\"east\",namespace=\"default\",policy=\"web\",cause=\"TooManyReplicas\",\
                    limited_by=\"TooManyReplicas\"";
         assert_eq!(

@@ -119,7 +119,12 @@ impl QueryText {
         Self { queries, settled: query.pinned().clone(), is_scalar }
     }
 
-    /// The queries of one tick; the settled value is asked for in the first.
+    /// How many queries it takes.
+    pub(crate) fn weight(&self) -> u32 {
+        u32::try_from(self.queries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The queries of one evaluation; the settled value is asked for in the first.
     pub(crate) fn at(&self, now_ms: i64, settled_ms: Option<i64>) -> Vec<String> {
         let mut queries: Vec<String> = self.queries.iter().map(|pieces| fill(pieces, now_ms)).collect();
         if let (Some(first), Some(settled_ms)) = (queries.first_mut(), settled_ms) {

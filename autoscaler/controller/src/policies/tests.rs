@@ -1,3 +1,4 @@
+use autoscaler_api::ScalingPolicyStatus;
 use serde_json::{Value, json};
 
 use super::*;
@@ -19,91 +20,94 @@ fn spec(target: &str, mode: &str) -> Value {
     })
 }
 
-fn snapshot(objects: Vec<DynamicObject>) -> BTreeMap<Name, Arc<Policy>> {
-    let mut into = BTreeMap::new();
-    for object in objects {
-        take(&mut into, &BTreeMap::new(), object, "cluster");
-    }
-    into
+fn read(object: &DynamicObject) -> (SeenPolicy, Option<Arc<Plan>>) {
+    Understood::default().read(0, object, "cluster").unwrap()
 }
 
 #[test]
-fn active_policies_with_one_target_are_rivals() {
-    let beta = {
-        let mut beta = spec("web", "Active");
-        beta["scaleTargetRef"]["apiVersion"] = json!("apps/v1beta2");
-        beta
+fn what_a_spec_means_to_the_engine() {
+    let (seen, plan) = read(&object("a", spec("web", "Shadow")));
+    let terms = seen.terms.unwrap();
+    assert_eq!((terms.target.as_str(), terms.interval_ms), ("web", 15_000));
+    assert_eq!((terms.kind.group.as_str(), terms.kind.version.as_str()), ("apps", "v1"));
+    assert_eq!(terms.questions, [Question { weight: 1, ..Question::default() }], "one query a metric");
+    assert!(plan.is_some());
+}
+
+#[test]
+fn metrics_are_asked_of_their_own_source_else_of_the_policy_s() {
+    let source = |host: &str| json!({"addresses": [format!("http://{host}")]});
+    let mut several = spec("web", "Active");
+    let metric = several["metrics"][0].clone();
+    let of = |name: &str, host: Option<&str>| {
+        let mut metric = metric.clone();
+        metric["name"] = json!(name);
+        if let Some(host) = host {
+            metric["source"] = source(host);
+        }
+        metric
     };
-    let all = snapshot(vec![
-        object("a", spec("web", "Active")),
-        object("b", beta),
-        object("c", spec("web", "Shadow")),
-        object("d", spec("other", "Active")),
-        object("e", spec("web", "Paused")),
-    ]);
-    let names = |name: &str| rivals(&all[&("default".into(), name.into())], &all);
-    assert_eq!(names("a"), ["b"]);
-    assert_eq!(names("b"), ["a"]);
-    assert!(names("c").is_empty() && names("d").is_empty() && names("e").is_empty());
+    several["metrics"] = json!([of("a", None), of("b", Some("own")), of("c", None)]);
+    let asked = |spec: &Value, namespace: &str| -> Vec<String> {
+        let mut object = object("a", spec.clone());
+        object.metadata.namespace = Some(namespace.into());
+        read(&object).0.terms.unwrap().questions.into_iter().map(|q| q.source).collect()
+    };
+    let [a, b, c] = <[String; 3]>::try_from(asked(&several, "default")).unwrap();
+    assert_eq!((a.as_str(), c.as_str()), ("", ""), "the controller's own");
+    several["source"] = source("policy");
+    let [d, e, f] = <[String; 3]>::try_from(asked(&several, "default")).unwrap();
+    assert_eq!((&b, &d), (&e, &f));
+    assert!(b != d && !b.is_empty() && !d.is_empty());
+    assert_ne!(asked(&several, "other")[0], d, "its Secrets are others");
+    let (_, plan) = read(&object("a", several));
+    let at: Vec<String> = plan.unwrap().metrics.iter().map(|m| m.source.clone().unwrap().at).collect();
+    assert_eq!(at, ["spec.source", "spec.metrics[1].source", "spec.source"]);
 }
 
 #[test]
 fn an_object_that_cannot_be_read_is_known_with_its_problem() {
     let mut broken = spec("web", "Active");
     broken["maxReplicas"] = json!("many");
-    let all = snapshot(vec![object("a", broken), object("b", spec("web", "Active"))]);
-    let problems = all[&("default".into(), "a".into())].plan.clone().unwrap_err();
-    assert!(problems[0].message.contains("many"), "{problems:?}");
-    assert!(all[&("default".into(), "b".into())].plan.is_ok());
+    let (seen, plan) = read(&object("a", broken));
+    assert!(seen.terms.unwrap_err().contains("many"));
+    assert!(plan.is_none());
+}
+
+#[test]
+fn a_query_that_is_no_promql_is_not_sent() {
+    let mut broken = spec("web", "Active");
+    broken["metrics"][0]["query"] = json!("sum(up");
+    let (seen, _) = read(&object("a", broken));
+    assert!(seen.terms.unwrap().questions[0].unusable.is_some());
 }
 
 #[test]
 fn a_status_of_another_make_is_forgotten_not_fatal() {
     let mut object = object("a", spec("web", "Active"));
     object.data["status"] = json!({"metrics": null, "conditions": 7});
-    let all = snapshot(vec![object]);
-    let policy = &all[&("default".into(), "a".into())];
-    assert!(policy.plan.is_ok());
-    assert_eq!(policy.status(), ScalingPolicyStatus::default());
+    let (seen, _) = read(&object);
+    assert!(seen.terms.is_ok());
+    assert_eq!(*seen.status, ScalingPolicyStatus::default());
 }
 
 #[test]
-fn a_change_of_status_alone_is_no_change() {
-    let before = snapshot(vec![object("a", spec("web", "Active"))]);
-    let mut after = before.clone();
+fn a_change_of_status_alone_keeps_what_was_understood() {
+    let mut understood = Understood::default();
+    let (_, before) = understood.read(0, &object("a", spec("web", "Active")), "cluster").unwrap();
     let mut same = object("a", spec("web", "Active"));
     same.data["status"] = json!({"currentReplicas": 3});
-    assert!(!take(&mut after, &before, same, "cluster"), "not published");
-    let key = ("default".to_owned(), "a".to_owned());
-    assert!(Arc::ptr_eq(&before[&key], &after[&key]));
-    assert_eq!(
-        after[&key].status().current_replicas,
-        Some(3),
-        "a new leader goes on from the last leader's status"
-    );
-    assert!(take(&mut after, &before, object("a", spec("web", "Paused")), "cluster"));
-    assert!(!Arc::ptr_eq(&before[&key], &after[&key]));
+    let (seen, after) = understood.read(0, &same, "cluster").unwrap();
+    assert!(Arc::ptr_eq(&before.clone().unwrap(), &after.unwrap()));
+    assert_eq!(seen.status.current_replicas, Some(3));
+    let (_, after) = understood.read(0, &object("a", spec("web", "Paused")), "cluster").unwrap();
+    assert!(!Arc::ptr_eq(&before.unwrap(), &after.unwrap()));
 }
 
 #[test]
-fn what_a_leader_writes_is_what_the_next_one_reads() {
-    let at = k8s_openapi::jiff::Timestamp::from_second(1_800_000_000).unwrap();
-    let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at);
-    let mut status = ScalingPolicyStatus { last_scale_time: Some(time.clone()), ..Default::default() };
-    let said = crate::status::Said::new("AbleToScale", true, "ReadyForNewScale", "");
-    crate::status::say(&mut status.conditions, vec![said], Some(1), at);
-    status.last_decisions.push(autoscaler_api::DecisionSummary {
-        time,
-        from: 2,
-        to: 8,
-        written: true,
-        cause: "requests".into(),
-        limits: Vec::new(),
-        digest: "d".into(),
-    });
-    status.metrics.push(autoscaler_api::MetricStatus { name: "m".into(), ..Default::default() });
-    let mut object = object("a", spec("web", "Active"));
-    object.data["status"] = serde_json::to_value(&status).unwrap();
-    let all = snapshot(vec![object]);
-    assert_eq!(all[&("default".into(), "a".into())].status(), status);
+fn a_policy_on_its_way_out_is_gone() {
+    let mut leaving = object("a", spec("web", "Active"));
+    let at = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
+    leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
+    assert!(Understood::default().read(0, &leaving, "cluster").is_none());
 }

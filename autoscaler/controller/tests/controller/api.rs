@@ -1,4 +1,4 @@
-//! Just enough of a Kubernetes API server: objects by path, resourceVersions, conflicts, one watch.
+//! Just enough of a Kubernetes API server: objects by path, resourceVersions, conflicts, watches.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, watch};
 
 pub(crate) const POLICIES: &str =
     "/apis/autoscaling.gauntlet.dev/v1alpha1/namespaces/default/scalingpolicies";
 pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 pub(crate) const STATEFULSETS: &str = "/apis/apps/v1/namespaces/default/statefulsets";
 pub(crate) const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/gauntlet-autoscaler";
 pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
@@ -39,8 +40,10 @@ struct Inner {
     writes: Vec<Write>,
     reads: BTreeMap<String, u64>,
     hook: Option<Hook>,
-    /// Scales are served without a resourceVersion.
+    /// Workloads are served without a resourceVersion.
     versionless: bool,
+    /// What watches tell: version, path, event.
+    log: Vec<(u64, String, Value)>,
 }
 
 /// The server.
@@ -48,7 +51,8 @@ struct Inner {
 pub(crate) struct Api {
     inner: Arc<Mutex<Inner>>,
     changed: Arc<Notify>,
-    policies: broadcast::Sender<Value>,
+    /// The length of the log.
+    logged: watch::Sender<usize>,
     pub(crate) url: String,
 }
 
@@ -56,8 +60,8 @@ impl Api {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (policies, _) = broadcast::channel(1024);
-        let api = Self { inner: Arc::default(), changed: Arc::default(), policies, url };
+        let logged = watch::Sender::new(0);
+        let api = Self { inner: Arc::default(), changed: Arc::default(), logged, url };
         let router = Router::new().fallback(handle).with_state(api.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         api
@@ -76,10 +80,10 @@ impl Api {
 
     pub(crate) fn delete(&self, path: &str) {
         let mut inner = self.inner.lock();
-        let object = inner.objects.remove(path).unwrap();
-        if path.starts_with(POLICIES) {
-            let _ = self.policies.send(json!({"type": "DELETED", "object": object}));
-        }
+        let mut object = inner.objects.remove(path).unwrap();
+        inner.version += 1;
+        object["metadata"]["resourceVersion"] = json!(inner.version.to_string());
+        self.log(&mut inner, path, json!({"type": "DELETED", "object": object}));
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
@@ -142,35 +146,35 @@ impl Api {
         inner.version += 1;
         object["metadata"]["resourceVersion"] = json!(inner.version.to_string());
         inner.objects.insert(path.to_owned(), object.clone());
-        if path.starts_with(POLICIES) {
-            let _ = self.policies.send(json!({"type": kind, "object": object}));
-        }
+        self.log(inner, path, json!({"type": kind, "object": object}));
         self.changed.notify_waiters();
         object
     }
 
-    fn read(&self, path: &str) -> Response {
+    fn log(&self, inner: &mut Inner, path: &str, event: Value) {
+        inner.log.push((inner.version, path.to_owned(), event));
+        self.logged.send_replace(inner.log.len());
+    }
+
+    fn read(&self, path: &str, query: &str) -> Response {
         let mut inner = self.inner.lock();
         *inner.reads.entry(path.to_owned()).or_default() += 1;
         self.changed.notify_waiters();
-        if let Some(owner) = path.strip_suffix("/scale") {
-            let Some(mut scale) = inner.objects.get(owner).map(scale) else { return missing() };
-            if inner.versionless {
-                scale["metadata"]["resourceVersion"] = Value::Null;
-            }
-            return Json(scale).into_response();
-        }
         if let Some(object) = inner.objects.get(path) {
             return Json(object).into_response();
         }
-        let collection = path == "/apis/autoscaling.gauntlet.dev/v1alpha1/scalingpolicies";
-        let prefix = if collection { format!("{POLICIES}/") } else { format!("{path}/") };
-        if collection || path == PODS {
-            let items: Vec<&Value> = inner
-                .objects
-                .range(prefix.clone()..)
-                .take_while(|(p, _)| p.starts_with(&prefix))
-                .map(|(_, o)| o)
+        if let Some(prefix) = collection(path) {
+            let found = inner.objects.range(prefix.clone()..).take_while(|(p, _)| p.starts_with(&prefix));
+            let versionless = inner.versionless && path.contains("/apps/");
+            let items: Vec<Value> = found
+                .filter(|(p, _)| is_asked_for(p, query))
+                .map(|(_, o)| {
+                    let mut object = o.clone();
+                    if versionless {
+                        object["metadata"]["resourceVersion"] = Value::Null;
+                    }
+                    object
+                })
                 .collect();
             let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": inner.version.to_string()}, "items": items});
             return Json(list).into_response();
@@ -187,6 +191,9 @@ impl Api {
         }
         if *method == Method::POST {
             let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+            if inner.objects.contains_key(&path) {
+                return refuse(StatusCode::CONFLICT, "it exists already");
+            }
             return Json(self.store(&mut inner, &path, body, "ADDED")).into_response();
         }
         let owner = path.strip_suffix("/scale").or_else(|| path.strip_suffix("/status")).unwrap_or(path);
@@ -203,6 +210,8 @@ impl Api {
             // A merge patch removes what is null.
             status.as_object_mut().unwrap().retain(|_, v| !v.is_null());
             object["status"] = status;
+        } else if *method == Method::PATCH {
+            merge(&mut object, &body);
         } else {
             object = body;
         }
@@ -210,13 +219,81 @@ impl Api {
         Json(if path.ends_with("/scale") { scale(&stored) } else { stored }).into_response()
     }
 
-    fn watch(&self) -> Response {
-        let events = self.policies.subscribe();
-        let lines = futures::stream::unfold(events, |mut events| async move {
-            let event = events.recv().await.ok()?;
-            Some((Ok::<_, std::io::Error>(format!("{event}\n")), events))
-        });
+    /// What changed since a version, and goes on changing.
+    fn watch(&self, path: &str, query: &str) -> Response {
+        let Some(prefix) = collection(path) else { return missing() };
+        let since: u64 = parameter(query, "resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
+        let (api, logged, query) = (self.clone(), self.logged.subscribe(), query.to_owned());
+        let next = (api, logged, query, prefix, 0_usize);
+        let lines =
+            futures::stream::unfold(next, move |(api, mut logged, query, prefix, mut at)| async move {
+                loop {
+                    let found = {
+                        let inner = api.inner.lock();
+                        let is_new = |(version, p, _): &&(u64, String, Value)| {
+                            *version > since && p.starts_with(&prefix) && is_asked_for(p, &query)
+                        };
+                        let found = inner.log.iter().enumerate().skip(at).find(|(_, e)| is_new(e));
+                        let found = found.map(|(i, (_, _, event))| (i + 1, event.to_string()));
+                        at = found.as_ref().map_or(inner.log.len(), |(next, _)| *next);
+                        found
+                    };
+                    if let Some((_, event)) = found {
+                        let line = Ok::<_, std::io::Error>(format!("{event}\n"));
+                        return Some((line, (api, logged, query, prefix, at)));
+                    }
+                    logged.changed().await.ok()?;
+                }
+            });
         Body::from_stream(lines).into_response()
+    }
+}
+
+/// Where the objects of a collection are; a namespace that is not named is the only one there is.
+fn collection(path: &str) -> Option<String> {
+    let (parent, plural) = path.rsplit_once('/')?;
+    let known = [
+        "scalingpolicies",
+        "deployments",
+        "statefulsets",
+        "configmaps",
+        "secrets",
+        "pods",
+        "horizontalpodautoscalers",
+    ];
+    if !known.contains(&plural) {
+        return None;
+    }
+    Some(if parent.ends_with("/namespaces/default") {
+        format!("{path}/")
+    } else {
+        format!("{parent}/namespaces/default/{plural}/")
+    })
+}
+
+fn parameter(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|p| p.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+}
+
+/// By a field selector, which names an object.
+fn is_asked_for(path: &str, query: &str) -> bool {
+    let Some(selector) = parameter(query, "fieldSelector") else { return true };
+    let name = selector.trim_start_matches("metadata.name").trim_start_matches("%3D").trim_start_matches('=');
+    path.rsplit('/').next() == Some(name)
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *into = patch.clone();
+        return;
+    };
+    for (key, value) in fields {
+        if value.is_null() {
+            into.as_object_mut().map(|o| o.remove(key));
+        } else {
+            merge(&mut into[key], value);
+        }
     }
 }
 
@@ -224,8 +301,9 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     if parts.method == Method::GET {
-        let watches = parts.uri.query().is_some_and(|q| q.contains("watch=true"));
-        return if watches { api.watch() } else { api.read(&path) };
+        let query = parts.uri.query().unwrap_or_default();
+        let watches = query.contains("watch=true");
+        return if watches { api.watch(&path, query) } else { api.read(&path, query) };
     }
     let bytes = to_bytes(body, 1 << 20).await.unwrap();
     api.write(&parts.method, &path, serde_json::from_slice(&bytes).unwrap())

@@ -46,7 +46,7 @@ async fn a_leader_that_loses_its_lease_stops_writing() {
     world.deployment("web", 2);
     world.policy("web", |_| {});
     let controller = world.controller(&[]);
-    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    world.several_evaluations("web").await;
     world.api.put(LEASE, held_by("usurper"));
     let looks = world.api.reads_of(LEASE);
     world.api.until("a look at the lease", |api| (api.reads_of(LEASE) >= looks + 2).then_some(())).await;
@@ -74,7 +74,7 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
         .await;
     let scaled = world.last_scale_time().await;
     let second = world.controller(&[]);
-    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    world.several_evaluations("web").await;
     let holder = world.api.get(LEASE).unwrap()["spec"]["holderIdentity"].clone();
     first.crash().await;
     world
@@ -84,12 +84,38 @@ async fn of_two_controllers_one_acts_and_the_other_takes_over_after_a_crash() {
             (now != holder && now != "").then_some(())
         })
         .await;
-    world.several_evaluations(&format!("{DEPLOYMENTS}/web")).await;
+    world.several_evaluations("web").await;
     assert_eq!(world.last_scale_time().await, scaled, "the second goes on from the first's last status");
     world.querier.say(Say::Value(500.0));
     world
         .api
         .until("10 replicas", |_| (world.replicas(&format!("{DEPLOYMENTS}/web")) == 10).then_some(()))
         .await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn with_several_shards_each_policy_has_one_writer() {
+    let world = World::new(Say::Value(400.0)).await;
+    for n in 0..6 {
+        world.deployment(&format!("web-{n}"), 2);
+        world.policy(&format!("p{n}"), |spec| spec["scaleTargetRef"]["name"] = json!(format!("web-{n}")));
+    }
+    let flags = ["--shards", "3"];
+    let (first, second) = (world.controller(&flags), world.controller(&flags));
+    let all = |replicas: i64| {
+        let target = |n: i32| world.replicas(&format!("{DEPLOYMENTS}/web-{n}"));
+        (0..6).all(|n| target(n) == replicas).then_some(())
+    };
+    world.api.until("8 replicas each", |_| all(8)).await;
+    for n in 0..6 {
+        let scale = format!("{DEPLOYMENTS}/web-{n}/scale");
+        let writes = world.api.writes_to(&scale);
+        assert_eq!(writes.len(), 1, "by one of them, once: {writes:#?}");
+    }
+    assert!((0..3).all(|shard| world.api.get(&format!("{LEASE}-{shard}")).is_some()));
+    first.crash().await;
+    world.querier.say(Say::Value(500.0));
+    world.api.until("10 replicas each", |_| all(10)).await;
     second.stop().await;
 }

@@ -8,4 +8,5 @@ mod leadership;
 mod querier;
 mod ring;
 mod scaling;
+mod sources;
 mod world;

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::Response;
+use axum::http::{HeaderMap, Response};
 use axum::routing::post;
 use parking_lot::Mutex;
 
@@ -36,6 +36,8 @@ struct Inner {
     /// Clusters that have samples, with their age in seconds.
     clusters: Mutex<Vec<(&'static str, f64)>>,
     values_asked: AtomicU64,
+    /// The header of the last question.
+    authorization: Mutex<Option<String>>,
 }
 
 #[derive(Clone)]
@@ -50,7 +52,12 @@ impl Querier {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let clusters = Mutex::new(vec![("east", 0.1), ("west", 0.1)]);
-        let inner = Arc::new(Inner { say: Mutex::new(say), clusters, values_asked: AtomicU64::new(0) });
+        let inner = Arc::new(Inner {
+            say: Mutex::new(say),
+            clusters,
+            values_asked: AtomicU64::new(0),
+            authorization: Mutex::new(None),
+        });
         let router = Router::new().route("/api/v1/query", post(answer)).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { inner, url }
@@ -64,13 +71,20 @@ impl Querier {
         *self.inner.clusters.lock() = clusters.to_vec();
     }
 
+    /// What the last question was authorized by.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.inner.authorization.lock().clone()
+    }
+
     /// How often a value was asked for.
     pub(crate) fn asked(&self) -> u64 {
         self.inner.values_asked.load(Ordering::SeqCst)
     }
 }
 
-async fn answer(State(inner): State<Arc<Inner>>, form: String) -> Response<Body> {
+async fn answer(State(inner): State<Arc<Inner>>, headers: HeaderMap, form: String) -> Response<Body> {
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok());
+    *inner.authorization.lock() = authorization.map(str::to_owned);
     let query = field(&form, "query");
     let parts = parts(&query);
     let one = |value: &str| -> Vec<String> {

@@ -27,7 +27,8 @@ async fn world(replicas: i32) -> World {
     let world = World::new(Say::Value(f64::from(replicas) * 50.0)).await;
     let object = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {},
-        "spec": {"replicas": replicas, "podManagementPolicy": "Parallel"},
+        "spec": {"replicas": replicas, "podManagementPolicy": "Parallel",
+                 "selector": {"matchLabels": {"app": "receive"}}},
         "status": {"replicas": replicas, "readyReplicas": replicas},
     });
     world.api.put(&receive(), object);
@@ -61,7 +62,7 @@ async fn the_ring_grows_with_ready_members_and_shrinks_before_the_replicas() {
     world.querier.say(Say::Value(150.0));
     world.api.until("3 replicas", |_| (world.replicas(&receive()) == 3).then_some(())).await;
     pod(&world, 2, false);
-    world.several_evaluations(&receive()).await;
+    world.several_evaluations("receive").await;
     assert_eq!(members(&world.api), Some(addresses(2)), "not ready, not a member");
     pod(&world, 2, true);
     world.api.until("3 members", |api| members(api).filter(|m| *m == addresses(3))).await;
@@ -74,7 +75,7 @@ async fn the_ring_grows_with_ready_members_and_shrinks_before_the_replicas() {
 
     // One is wanted; the replication factor is two.
     world.api.until_condition("receive", "RingSettled", "True RingAtReplicationFactor").await;
-    world.several_evaluations(&receive()).await;
+    world.several_evaluations("receive").await;
     assert_eq!(world.replicas(&receive()), 2);
     let notes =
         world.api.get(&map()).unwrap()["metadata"]["annotations"]["autoscaling.gauntlet.dev/ring"].clone();
@@ -91,7 +92,7 @@ async fn replicas_wait_while_a_member_that_stays_is_not_ready() {
     world.querier.say(Say::Value(10.0));
     let said = world.api.until_condition("receive", "RingSettled", "False RingHeld: 2 replicas wait").await;
     assert!(said.contains("127.1.0.0:10901 is not ready"), "{said}");
-    world.several_evaluations(&receive()).await;
+    world.several_evaluations("receive").await;
     assert_eq!((world.replicas(&receive()), members(&world.api)), (3, Some(addresses(3))));
     pod(&world, 0, true);
     world.api.until("2 replicas", |_| (world.replicas(&receive()) == 2).then_some(())).await;
@@ -108,7 +109,7 @@ async fn a_ring_file_that_is_garbage_is_left_alone_and_nothing_falls() {
     let controller = world.controller(&[]);
     let said = world.api.until_condition("receive", "RingSettled", "False RingUnavailable").await;
     assert!(said.contains("delete the key to start a new ring"), "{said}");
-    world.several_evaluations(&receive()).await;
+    world.several_evaluations("receive").await;
     assert_eq!(world.api.order(), Vec::<String>::new());
     // It does not keep replicas from rising.
     world.querier.say(Say::Value(200.0));

@@ -151,19 +151,51 @@ async fn a_scale_without_a_version_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_policy_that_comes_back_waits_for_the_evaluation_under_way() {
+async fn a_policy_that_comes_back_does_not_act_on_what_was_asked_for_the_one_before() {
     let world = World::new(Say::Hang).await;
     world.deployment("web", 2);
     world.policy("web", |_| {});
-    let controller = world.controller(&["--query-timeout", "2s"]);
-    // Values are asked for while the API server is quiet, but it is looked at for the lease.
+    let controller = world.controller(&["--query-timeout", "19s"]);
     world.api.until("a question", |_| (world.querier.asked() == 1).then_some(())).await;
-    let asked = std::time::Instant::now();
     world.api.delete(&format!("{POLICIES}/web"));
     world.several_looks().await;
+    world.querier.say(Say::Value(400.0));
     world.policy("web", |_| {});
-    world.api.until("the next question", |_| (world.querier.asked() == 2).then_some(())).await;
-    assert!(asked.elapsed().as_millis() >= 1_500, "two evaluations at once, {:?} apart", asked.elapsed());
+    world.api.until("8 replicas", |_| (world.replicas(&web()) == 8).then_some(())).await;
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn an_autoscaler_on_the_same_target_holds_the_policy_until_it_goes() {
+    let world = World::new(Say::Value(400.0)).await;
+    world.deployment("web", 2);
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let hpa = json!({"metadata": {}, "spec": {"scaleTargetRef": target, "maxReplicas": 3}});
+    let path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/web-hpa";
+    world.api.put(path, hpa);
+    world.policy("web", |_| {});
+    let controller = world.controller(&[]);
+    let said = world.api.until_condition("web", "AbleToScale", "False AmbiguousTarget").await;
+    assert!(said.contains("HorizontalPodAutoscaler web-hpa"), "{said}");
+    world.several_evaluations("web").await;
+    let before = world.api.order();
+    world.api.delete(path);
+    world.api.until("8 replicas", |_| (world.replicas(&web()) == 8).then_some(())).await;
+    assert!(before.len() <= 1, "{before:?}");
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_an_evaluation() {
+    let world = World::new(Say::Value(400.0)).await;
+    world.deployment("web", 2);
+    world.policy("web", |_| {});
+    let controller = world.controller(&[]);
+    world.api.until("8 replicas", |_| (world.replicas(&web()) == 8).then_some(())).await;
+    let asked = world.querier.asked();
+    world.several_evaluations("web").await;
+    assert!(world.querier.asked() > asked + 5);
+    assert_eq!(world.api.reads_of(&web()) + world.api.reads_of(&format!("{}/scale", web())), 0);
     controller.stop().await;
 }
 
@@ -196,7 +228,7 @@ async fn shadow_and_paused_policies_write_nothing() {
             api.get(&format!("{POLICIES}/web"))?["status"]["desiredReplicas"].as_i64()
         };
         world.api.until(mode, |api| desires(api).filter(|d| *d == desired)).await;
-        world.several_evaluations(&web()).await;
+        world.several_evaluations("web").await;
         assert_eq!(world.api.order(), Vec::<String>::new(), "{mode}");
         controller.stop().await;
     }

@@ -106,7 +106,7 @@ impl World {
     pub(crate) fn deployment(&self, name: &str, replicas: i32) {
         let object = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {},
-            "spec": {"replicas": replicas}, "status": {"replicas": replicas, "readyReplicas": replicas},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}}, "status": {"replicas": replicas, "readyReplicas": replicas},
         });
         self.api.put(&format!("{DEPLOYMENTS}/{name}"), object);
     }
@@ -152,10 +152,12 @@ impl World {
         self.api.until("more looks", |api| (api.reads_of(LEASE) >= before + 6).then_some(())).await;
     }
 
-    /// Waits until the controller has evaluated several times more.
-    pub(crate) async fn several_evaluations(&self, path: &str) {
-        let scale = format!("{path}/scale");
-        let before = self.api.reads_of(&scale);
-        self.api.until("more evaluations", |api| (api.reads_of(&scale) >= before + 4).then_some(())).await;
+    /// Waits until the controller has evaluated a policy several times more, as its status says.
+    pub(crate) async fn several_evaluations(&self, policy: &str) {
+        let status = format!("{POLICIES}/{policy}/status");
+        let before = self.api.writes_to(&status).len();
+        self.api
+            .until("more evaluations", |api| (api.writes_to(&status).len() >= before + 2).then_some(()))
+            .await;
     }
 }

@@ -1,49 +1,17 @@
-//! The Receive ring: who is in it, and when replicas may fall. A pure function of what is there.
-//!
-//! ```text
-//!  pods, ring as it is, replicas wanted ─► plan ─► ring as it should be, replicas that may be written
-//! ```
-//!
-//! Invariants:
-//! - ring first, replicas second: a pod that is still in the ring is never removed by a scale-down;
-//! - neither ring nor replicas go below the replication factor;
-//! - the ring shrinks for a scale-down only while every member that stays is ready;
-//! - a member that stops being ready stays for [`GRACE_MS`]: a restart moves no series, and replication covers
-//!   the gap. After that it leaves, if enough others remain.
-
-pub(crate) mod file;
-pub(crate) mod reconcile;
+//! Who is in the ring, and when replicas may fall.
 
 use std::collections::BTreeMap;
 
 use autoscaler_api::conditions::reasons;
 
+use super::{Member, Pod};
+
 /// How long a member that is not ready keeps its place, in milliseconds.
-pub(crate) const GRACE_MS: i64 = 30_000;
-
-/// A pod of the StatefulSet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pod {
-    /// The number in its name.
-    pub ordinal: u32,
-    /// `IP:port`; `None` before it has an IP.
-    pub address: Option<String>,
-    /// Ready and not on its way out.
-    pub ready: bool,
-}
-
-/// A member of the ring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    /// Its pod's ordinal; `None` if the file names an address that belongs to no pod we know.
-    pub ordinal: Option<u32>,
-    /// As in the file.
-    pub address: String,
-}
+pub const GRACE_MS: i64 = 30_000;
 
 /// What is there.
 #[derive(Clone, Debug)]
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     /// A steady clock, that of `unready_since_ms`.
     pub now_ms: i64,
     /// Copies of each sample.
@@ -63,19 +31,32 @@ pub(crate) struct View<'a> {
     pub unready_since_ms: &'a BTreeMap<String, i64>,
     /// The StatefulSet's replicas.
     pub replicas: i32,
-    /// What the decision wants written, if anything.
-    pub wanted: Option<i32>,
-    /// Fewer replicas that were wanted before decisions were held: who left for them stays out.
-    pub leaving_for: Option<i32>,
+    /// What the decision wants.
+    pub wanted: Wanted,
+    /// For how many replicas the ring was made smaller, while they wait ([`Next::shrinking_to`]).
+    pub shrinking_to: Option<i32>,
+}
+
+/// What a decision wants of the replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing is known that would speak for or against: the ring stays as it is, a smaller one included.
+    Held,
+    /// What is there: a ring that was made smaller grows back.
+    Present,
+    /// So many.
+    Replicas(i32),
 }
 
 /// What should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Next {
+pub struct Next {
     /// The ring, by ordinal.
     pub members: Vec<Member>,
     /// For the next view.
     pub unready_since_ms: BTreeMap<String, i64>,
+    /// For the next view.
+    pub shrinking_to: Option<i32>,
     /// Replicas that may be written once the ring stands.
     pub write: Option<i32>,
     /// Whether ring and replicas agree.
@@ -87,19 +68,29 @@ pub(crate) struct Next {
 }
 
 /// Decides on the ring.
-pub(crate) fn plan(view: &View<'_>) -> Next {
+#[must_use]
+pub fn arrange(view: &View<'_>) -> Next {
     let factor = i32::try_from(view.replication_factor).unwrap_or(i32::MAX);
-    let wanted = view.wanted.map(|w| w.max(factor)).filter(|w| *w != view.replicas);
-    let clamped = view.wanted.is_some_and(|w| w < factor);
+    let asked = match view.wanted {
+        Wanted::Replicas(replicas) => Some(replicas),
+        Wanted::Held | Wanted::Present => None,
+    };
+    let wanted = asked.map(|w| w.max(factor)).filter(|w| *w != view.replicas);
+    let clamped = asked.is_some_and(|w| w < factor);
+    let shrinking_to = match view.wanted {
+        Wanted::Held => view.shrinking_to.filter(|to| *to < view.replicas),
+        Wanted::Present | Wanted::Replicas(_) => wanted.filter(|w| *w < view.replicas),
+    };
     // Ordinals from here on are leaving.
     let limit = view.replicas.min(wanted.unwrap_or(view.replicas)).max(factor).unsigned_abs();
-    // And these may not come back: moving series there and away again for an answer that got lost serves nobody.
-    let joins = view.leaving_for.map_or(limit, |replicas| limit.min(replicas.max(factor).unsigned_abs()));
 
     if view.members.is_empty() {
         return bootstrap(view, limit, wanted);
     }
     let (mut members, unready_since_ms) = carry_over(view);
+    // Whoever left for a lowering that is held does not come back for that: moving series there and away again for an
+    // answer that got lost serves nobody.
+    let joins = shrinking_to.map_or(limit, |to| limit.min(to.max(factor).unsigned_abs()));
     for pod in view.pods.iter().filter(|p| p.ready && p.ordinal < joins) {
         if let Some(address) = &pod.address
             && !members.iter().any(|m| m.ordinal == Some(pod.ordinal))
@@ -150,9 +141,16 @@ pub(crate) fn plan(view: &View<'_>) -> Next {
             reasons::RING_AT_REPLICATION_FACTOR,
             format!("fewer replicas than the replication factor, {factor}, were wanted"),
         ),
+        (None, _) if shrinking_to.is_some() => {
+            let (n, to) = (members.len(), shrinking_to.unwrap_or_default());
+            let message = format!(
+                "the ring keeps its {n} members: {to} replicas were wanted, which waits for evidence"
+            );
+            (None, false, reasons::RING_HELD, message)
+        }
         (wanted, _) => in_sync(&members, not_ready.as_deref(), wanted, view),
     };
-    Next { members, unready_since_ms, write, settled, reason, message }
+    Next { members, unready_since_ms, shrinking_to, write, settled, reason, message }
 }
 
 fn in_sync(
@@ -168,11 +166,7 @@ fn in_sync(
             (wanted, false, reasons::RING_HELD, message)
         }
         None if i64::try_from(n).unwrap_or(i64::MAX) < i64::from(view.replicas) => {
-            let others = match view.leaving_for {
-                Some(replicas) => format!("{replicas} replicas were wanted, which waits for evidence"),
-                None => "the others join when ready".to_owned(),
-            };
-            let message = format!("{n} of {} pods are members; {others}", view.replicas);
+            let message = format!("{n} of {} pods are members; the others join when ready", view.replicas);
             (wanted, false, reasons::RING_SETTLING, message)
         }
         None => (wanted, true, reasons::RING_IN_SYNC, format!("{n} members, all ready")),
@@ -198,6 +192,7 @@ fn bootstrap(view: &View<'_>, limit: u32, wanted: Option<i32>) -> Next {
         return Next {
             members: Vec::new(),
             unready_since_ms: BTreeMap::new(),
+            shrinking_to: None,
             write,
             settled: false,
             reason: reasons::RING_UNAVAILABLE,
@@ -206,7 +201,8 @@ fn bootstrap(view: &View<'_>, limit: u32, wanted: Option<i32>) -> Next {
     }
     let message = format!("first ring of {} members", members.len());
     let unready_since_ms = BTreeMap::new();
-    Next { members, unready_since_ms, write, settled: false, reason: reasons::RING_SETTLING, message }
+    let reason = reasons::RING_SETTLING;
+    Next { members, unready_since_ms, shrinking_to: None, write, settled: false, reason, message }
 }
 
 /// The members that were, at their pods' present addresses, and since when they have not been ready.
@@ -247,7 +243,9 @@ fn evict_overdue(view: &View<'_>, members: &mut Vec<Member>, unready: &BTreeMap<
     }
 }
 
-fn addresses(members: &[Member]) -> Vec<&str> {
+/// Their addresses.
+#[must_use]
+pub fn addresses(members: &[Member]) -> Vec<&str> {
     members.iter().map(|m| m.address.as_str()).collect()
 }
 

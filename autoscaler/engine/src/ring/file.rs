@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use autoscaler_api::Ring;
-use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Member, Pod};
+use crate::objects::ConfigMap;
 
 /// Holds [`Notes`].
-pub(crate) const ANNOTATION: &str = "autoscaling.gauntlet.dev/ring";
+pub const ANNOTATION: &str = "autoscaling.gauntlet.dev/ring";
 
 /// Largest file that is read; a ConfigMap may have 1 MiB.
 const MAX_BYTES: usize = 1 << 20;
@@ -46,7 +46,7 @@ enum Endpoint {
 
 /// The ring as a ConfigMap has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Current {
+pub struct Current {
     /// Counts every change; 0 if nobody counted.
     pub version: i64,
     /// In the file's order.
@@ -57,14 +57,10 @@ pub(crate) struct Current {
 ///
 /// # Errors
 /// The file is not Thanos' format; deleting the key starts a new ring.
-pub(crate) fn read(map: &ConfigMap, ring: &Ring, pods: &[Pod], target: &str) -> Result<Current, String> {
-    let notes: Notes = map
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|a| serde_json::from_str(a.get(ANNOTATION)?).ok())
-        .unwrap_or_default();
-    let Some(text) = map.data.as_ref().and_then(|d| d.get(&ring.key)).filter(|t| !t.trim().is_empty()) else {
+pub fn read(map: &ConfigMap, ring: &Ring, pods: &[Pod], target: &str) -> Result<Current, String> {
+    let notes: Notes =
+        map.notes.as_ref().and_then(|notes| serde_json::from_str(notes).ok()).unwrap_or_default();
+    let Some(text) = map.data.get(&ring.key).filter(|t| !t.trim().is_empty()) else {
         return Ok(Current { version: notes.version, members: Vec::new() });
     };
     if text.len() > MAX_BYTES {
@@ -92,29 +88,36 @@ pub(crate) fn read(map: &ConfigMap, ring: &Ring, pods: &[Pod], target: &str) -> 
     Ok(Current { version: notes.version, members })
 }
 
-/// Puts the ring into the ConfigMap; other keys, and other hashrings of the file, stay.
-pub(crate) fn write(
-    map: &mut ConfigMap,
-    ring: &Ring,
-    version: i64,
-    members: &[Member],
-) -> Result<(), String> {
-    let data = map.data.get_or_insert_default();
-    let mut rings: Vec<Value> =
-        data.get(&ring.key).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let at = rings.iter().position(|r| r["hashring"] == ring.hashring.as_str()).unwrap_or_else(|| {
-        rings.push(json!({ "hashring": ring.hashring }));
-        rings.len() - 1
-    });
-    rings[at]["endpoints"] = members.iter().map(|m| m.address.as_str()).collect();
-    rings[at]["algorithm"] = json!("ketama");
-    let text = serde_json::to_string_pretty(&rings).map_err(|e| e.to_string())?;
-    data.insert(ring.key.clone(), text);
-    let notes = Notes {
-        version,
-        members: members.iter().filter_map(|m| Some((m.ordinal?, m.address.clone()))).collect(),
-    };
-    let notes = serde_json::to_string(&notes).map_err(|e| e.to_string())?;
-    map.metadata.annotations.get_or_insert_default().insert(ANNOTATION.into(), notes);
-    Ok(())
+/// The key's text with the ring in it; other hashrings of the file stay.
+///
+/// # Errors
+/// Serde's, which these types do not have.
+pub fn write(map: Option<&ConfigMap>, ring: &Ring, members: &[Member]) -> Result<String, String> {
+    let old = map.and_then(|m| m.data.get(&ring.key));
+    let mut rings: Vec<Value> = old.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let endpoints: Value = members.iter().map(|m| m.address.as_str()).collect();
+    match rings
+        .iter_mut()
+        .filter_map(Value::as_object_mut)
+        .find(|r| r.get("hashring").and_then(Value::as_str).unwrap_or_default() == ring.hashring)
+    {
+        Some(ours) => {
+            ours.insert("endpoints".into(), endpoints);
+            ours.insert("algorithm".into(), json!("ketama"));
+        }
+        None => {
+            rings.push(json!({ "hashring": ring.hashring, "endpoints": endpoints, "algorithm": "ketama" }))
+        }
+    }
+    serde_json::to_string_pretty(&rings).map_err(|e| e.to_string())
 }
+
+/// The text of [`ANNOTATION`].
+#[must_use]
+pub fn notes(version: i64, members: &[Member]) -> String {
+    let members = members.iter().filter_map(|m| Some((m.ordinal?, m.address.clone()))).collect();
+    serde_json::to_string(&Notes { version, members }).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ struct World {
     unready: BTreeMap<String, i64>,
     factor: u32,
     replicas: i32,
-    wanted: Option<i32>,
-    leaving_for: Option<i32>,
+    wanted: Wanted,
+    shrinking_to: Option<i32>,
     unchanged_ms: i64,
     now_ms: i64,
     ordered: bool,
@@ -34,8 +34,8 @@ fn world(n: u32) -> World {
         unready: BTreeMap::new(),
         factor: 2,
         replicas: n as i32,
-        wanted: None,
-        leaving_for: None,
+        wanted: Wanted::Present,
+        shrinking_to: None,
         unchanged_ms: 0,
         now_ms: 1_000_000,
         ordered: false,
@@ -44,7 +44,7 @@ fn world(n: u32) -> World {
 
 impl World {
     fn plan(&self) -> Next {
-        plan(&View {
+        arrange(&View {
             now_ms: self.now_ms,
             replication_factor: self.factor,
             settle_ms: 10_000,
@@ -55,7 +55,7 @@ impl World {
             unready_since_ms: &self.unready,
             replicas: self.replicas,
             wanted: self.wanted,
-            leaving_for: self.leaving_for,
+            shrinking_to: self.shrinking_to,
         })
     }
 
@@ -65,6 +65,7 @@ impl World {
         let changed = addresses(&next.members) != addresses(&self.members);
         self.members.clone_from(&next.members);
         self.unready.clone_from(&next.unready_since_ms);
+        self.shrinking_to = next.shrinking_to;
         self.unchanged_ms = if changed { passed_ms } else { self.unchanged_ms + passed_ms };
         self.now_ms += passed_ms;
         next
@@ -80,9 +81,9 @@ fn nothing_to_do_is_in_sync() {
 #[test]
 fn replicas_rise_at_once_and_members_join_when_ready() {
     let mut w = world(2);
-    w.wanted = Some(3);
+    w.wanted = Wanted::Replicas(3);
     assert_eq!(w.step(1000).write, Some(3));
-    (w.replicas, w.wanted) = (3, None);
+    (w.replicas, w.wanted) = (3, Wanted::Present);
     w.pods.push(pod(2, false));
     let waiting = w.step(1000);
     assert_eq!((waiting.members, waiting.settled), (ring(&[0, 1]), false));
@@ -93,7 +94,7 @@ fn replicas_rise_at_once_and_members_join_when_ready() {
 #[test]
 fn the_ring_shrinks_first_and_replicas_follow_after_settling() {
     let mut w = world(4);
-    w.wanted = Some(2);
+    w.wanted = Wanted::Replicas(2);
     let first = w.step(9_000);
     assert_eq!((first.members, first.write, first.reason), (ring(&[0, 1]), None, reasons::RING_SETTLING));
     let second = w.step(1_000);
@@ -104,45 +105,91 @@ fn the_ring_shrinks_first_and_replicas_follow_after_settling() {
 #[test]
 fn a_change_of_mind_while_settling_brings_the_members_back() {
     let mut w = world(3);
-    w.wanted = Some(2);
+    w.wanted = Wanted::Replicas(2);
     assert_eq!(w.step(5_000).members, ring(&[0, 1]));
-    w.wanted = None;
+    w.wanted = Wanted::Present;
     assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]));
-    w.wanted = Some(2);
+    w.wanted = Wanted::Replicas(2);
     assert_eq!(w.step(9_000).write, None, "settles anew");
 }
 
 #[test]
-fn a_held_decision_brings_no_member_back_and_takes_none_away() {
+fn a_decision_that_is_held_while_settling_leaves_the_ring_and_its_time_as_they_are() {
     let mut w = world(3);
-    w.wanted = Some(2);
+    w.wanted = Wanted::Replicas(2);
     assert_eq!(w.step(5_000).members, ring(&[0, 1]));
-    // Held: the wish from before is remembered, and nothing is wanted.
-    (w.wanted, w.leaving_for) = (None, Some(2));
-    let next = w.step(1_000);
-    assert_eq!((next.members, next.write), (ring(&[0, 1]), None));
-    // Evidence is back: it settles from where it was.
-    (w.wanted, w.leaving_for) = (Some(2), Some(2));
-    assert_eq!(w.step(4_000).write, None, "6 s of 10");
-    assert_eq!(w.step(0).write, Some(2));
-    // What had not left yet does not leave for a held decision, and never below the factor.
-    let mut whole = world(3);
-    whole.leaving_for = Some(1);
-    assert_eq!(whole.step(1_000).members, ring(&[0, 1, 2]));
-    let mut factor = world(3);
-    (factor.members, factor.leaving_for) = (ring(&[0]), Some(1));
-    assert_eq!(factor.step(1_000).members, ring(&[0, 1]));
+    w.wanted = Wanted::Held;
+    for _ in 0..4 {
+        let held = w.step(1_000);
+        assert_eq!((held.members, held.write, held.reason), (ring(&[0, 1]), None, reasons::RING_HELD));
+    }
+    w.wanted = Wanted::Replicas(2);
+    assert_eq!(w.step(1_000).write, None, "9 s of 10 s");
+    assert_eq!(w.step(0).write, Some(2), "time that was held counts");
+    // Held first, then content with what is there: the members come back.
+    let mut w = world(3);
+    w.wanted = Wanted::Replicas(2);
+    w.step(5_000);
+    w.wanted = Wanted::Held;
+    w.step(1_000);
+    w.wanted = Wanted::Present;
+    assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]));
+}
+
+#[test]
+fn a_wish_is_kept_while_decisions_are_held_and_dropped_by_the_next_one() {
+    let mut w = world(3);
+    for (wanted, expected) in [
+        (Wanted::Held, None),
+        (Wanted::Replicas(2), Some(2)),
+        (Wanted::Held, Some(2)),
+        (Wanted::Held, Some(2)),
+        (Wanted::Present, None),
+        (Wanted::Held, None),
+        (Wanted::Replicas(2), Some(2)),
+        (Wanted::Replicas(4), None),
+    ] {
+        w.wanted = wanted;
+        assert_eq!(w.step(0).shrinking_to, expected, "{wanted:?}");
+    }
+    // Somebody else lowered the replicas.
+    w.wanted = Wanted::Replicas(2);
+    w.step(0);
+    (w.wanted, w.replicas) = (Wanted::Held, 2);
+    assert_eq!(w.step(0).shrinking_to, None);
+}
+
+#[test]
+fn new_members_join_while_a_decision_is_held_up_to_the_replication_factor() {
+    let mut w = world(3);
+    w.members.truncate(2);
+    w.wanted = Wanted::Held;
+    assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]), "nobody made it smaller");
+    let mut w = world(3);
+    (w.members, w.wanted, w.shrinking_to) = (ring(&[0]), Wanted::Held, Some(1));
+    assert_eq!(w.step(1_000).members, ring(&[0, 1]));
+}
+
+#[test]
+fn a_held_decision_shrinks_nothing() {
+    let mut w = world(3);
+    w.pods[0].ready = false;
+    w.wanted = Wanted::Replicas(2);
+    assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]), "a member that stays is not ready");
+    w.pods[0].ready = true;
+    w.wanted = Wanted::Held;
+    assert_eq!(w.step(1_000).members, ring(&[0, 1, 2]));
 }
 
 #[test]
 fn nothing_goes_below_the_replication_factor() {
     let mut w = world(3);
-    w.wanted = Some(1);
+    w.wanted = Wanted::Replicas(1);
     w.step(10_000);
     let next = w.step(0);
     assert_eq!((next.members, next.write), (ring(&[0, 1]), Some(2)));
     let mut at_factor = world(2);
-    at_factor.wanted = Some(1);
+    at_factor.wanted = Wanted::Replicas(1);
     let next = at_factor.plan();
     assert_eq!((next.write, next.reason), (None, reasons::RING_AT_REPLICATION_FACTOR));
     assert_eq!(next.members, ring(&[0, 1]));
@@ -152,13 +199,13 @@ fn nothing_goes_below_the_replication_factor() {
 fn the_ring_does_not_shrink_while_a_member_that_stays_is_not_ready() {
     let mut w = world(3);
     w.pods[0].ready = false;
-    w.wanted = Some(2);
+    w.wanted = Wanted::Replicas(2);
     let next = w.step(1000);
     assert_eq!((next.members, next.write, next.reason), (ring(&[0, 1, 2]), None, reasons::RING_HELD));
     assert!(next.message.contains("127.1.0.0:10901 is not ready"), "{}", next.message);
     // Nor do replicas fall when a member fails while the ring settles.
     let mut w = world(3);
-    w.wanted = Some(2);
+    w.wanted = Wanted::Replicas(2);
     w.step(20_000);
     w.pods[1].ready = false;
     assert_eq!(w.step(0).write, None);
@@ -234,58 +281,4 @@ fn an_address_that_belongs_to_nobody_leaves_once_enough_others_are_there() {
     let mut alone = world(2);
     alone.members = vec![Member { ordinal: None, address: "10.0.0.1:10901".into() }];
     assert_eq!(alone.step(1000).members, ring(&[0, 1]));
-}
-
-mod file {
-    use k8s_openapi::api::core::v1::ConfigMap;
-
-    use super::super::file::{read, write};
-    use super::*;
-
-    fn spec() -> autoscaler_api::Ring {
-        serde_json::from_value(serde_json::json!({"configMap": "ring"})).unwrap()
-    }
-
-    fn map(text: &str) -> ConfigMap {
-        ConfigMap { data: Some([("hashrings.json".into(), text.into())].into()), ..ConfigMap::default() }
-    }
-
-    #[test]
-    fn what_is_written_reads_back_and_is_thanos_format() {
-        let mut map = ConfigMap::default();
-        write(&mut map, &spec(), 7, &ring(&[0, 1])).unwrap();
-        let current = read(&map, &spec(), &[], "receive").unwrap();
-        assert_eq!((current.version, current.members), (7, ring(&[0, 1])));
-        let file: serde_json::Value = serde_json::from_str(&map.data.unwrap()["hashrings.json"]).unwrap();
-        let expected = serde_json::json!([{
-            "hashring": "default", "endpoints": [address(0), address(1)], "algorithm": "ketama"
-        }]);
-        assert_eq!(file, expected);
-    }
-
-    #[test]
-    fn a_file_by_somebody_else_is_adopted() {
-        let map = map(r#"[{"hashring": "other", "endpoints": ["x:1"], "tenants": ["t"]},
-                          {"hashring": "default", "endpoints": ["receive-3.receive:10901", {"address": "127.1.0.1:10901", "az": "a"}, "9.9.9.9:1"]}]"#);
-        let current = read(&map, &spec(), &[pod(1, true)], "receive").unwrap();
-        let ordinals: Vec<Option<u32>> = current.members.iter().map(|m| m.ordinal).collect();
-        assert_eq!(ordinals, [Some(3), Some(1), None]);
-        let mut map = map;
-        write(&mut map, &spec(), 1, &ring(&[0])).unwrap();
-        let text = &map.data.unwrap()["hashrings.json"];
-        assert!(text.contains("\"x:1\"") && text.contains("\"t\""), "other hashrings stay: {text}");
-    }
-
-    #[test]
-    fn nothing_is_no_ring_and_garbage_is_an_error() {
-        assert_eq!(read(&ConfigMap::default(), &spec(), &[], "r").unwrap().members, []);
-        assert_eq!(read(&map(" "), &spec(), &[], "r").unwrap().members, []);
-        for garbage in ["{", "{}", "[1]", "[{\"endpoints\": [1]}]"] {
-            assert!(
-                read(&map(garbage), &spec(), &[], "r").unwrap_err().contains("delete the key"),
-                "{garbage}"
-            );
-        }
-        assert!(read(&map(&"x".repeat(2 << 20)), &spec(), &[], "r").unwrap_err().contains("over the limit"));
-    }
 }

@@ -1,0 +1,201 @@
+//! What watches see, as plain data: policies, targets, pods, rings, and the watches themselves.
+
+use std::collections::BTreeMap;
+
+use autoscaler_api::{Ring, ScalingPolicyStatus};
+use autoscaler_core::Policy;
+use serde::{Deserialize, Serialize};
+
+/// A managed cluster, by its place in a list that the executors have.
+pub type ClusterId = u16;
+
+/// An object of a namespace in a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Name {
+    /// Where.
+    pub cluster: ClusterId,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Something that can be scaled. The API version does not make another workload of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetKey {
+    /// Where.
+    pub cluster: ClusterId,
+    /// Its namespace, which is its policy's.
+    pub namespace: String,
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A kind of object in one version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kind {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// API version without the group.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+}
+
+/// A policy as a watch sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenPolicy {
+    /// Where it is, and what it is called.
+    pub name: Name,
+    /// Tells it from another of the same name, and says to which shard it belongs.
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: Option<i64>,
+    /// What its spec means, or everything that is wrong with it.
+    pub terms: Result<Terms, String>,
+    /// As last written by whoever led.
+    pub status: Box<ScalingPolicyStatus>,
+}
+
+/// What a spec means to the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// For the decision.
+    pub policy: Policy,
+    /// Time between evaluations, in milliseconds, as asked for.
+    pub interval_ms: u64,
+    /// The target's kind.
+    pub kind: Kind,
+    /// The target's name.
+    pub target: String,
+    /// One question a metric, in the order of [`Policy::metrics`].
+    pub questions: Vec<Question>,
+    /// The Receive ring, if the target has one.
+    pub ring: Option<RingTerms>,
+}
+
+/// How one metric is asked for. The text of the query stays with whoever sends it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// The querier that answers; each has slots of its own.
+    pub source: String,
+    /// How many slots the query takes; at least one.
+    pub weight: u32,
+    /// Why there is no query to send; the metric then fails without being asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
+}
+
+/// A ring's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RingTerms {
+    /// As written.
+    pub spec: Ring,
+    /// How long members may take to learn of a smaller ring, in milliseconds.
+    pub settle_ms: i64,
+}
+
+/// A scaled workload as a watch sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Its UID.
+    pub uid: String,
+    /// The version that a write must meet.
+    pub resource_version: String,
+    /// `scale.spec.replicas`.
+    pub spec_replicas: i32,
+    /// `scale.status.replicas`, surge included.
+    pub status_replicas: i32,
+    /// Ready replicas; `None` where its status does not say, so that pods must be counted.
+    pub ready_replicas: Option<i32>,
+    /// `scale.status.selector`, which finds its pods.
+    pub selector: String,
+    /// Whether its pods start one after the other.
+    pub ordered_start: bool,
+}
+
+/// A pod as a watch sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its address, once it has one.
+    pub ip: Option<String>,
+    /// Ready, and not on its way out.
+    pub ready: bool,
+}
+
+/// A ring's ConfigMap as a watch sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMap {
+    /// The version that a write must meet.
+    pub resource_version: String,
+    /// Its data.
+    pub data: BTreeMap<String, String>,
+    /// What this controller noted beside it ([`crate::ring::file::ANNOTATION`]).
+    pub notes: Option<String>,
+}
+
+/// What an executor keeps watching. Policies and HorizontalPodAutoscalers are watched in every cluster anyway.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Watch {
+    /// Targets of one kind in one namespace.
+    Targets {
+        /// Where.
+        cluster: ClusterId,
+        /// In which namespace.
+        namespace: String,
+        /// Of which kind.
+        kind: Kind,
+    },
+    /// Pods that a selector finds.
+    Pods {
+        /// Where.
+        cluster: ClusterId,
+        /// In which namespace.
+        namespace: String,
+        /// Label selector.
+        selector: String,
+    },
+    /// One ConfigMap.
+    ConfigMap(Name),
+}
+
+/// Newer, for versions that can be compared: since Kubernetes 1.35 they are numbers that grow. What cannot be
+/// compared counts as newer, for it was seen later.
+#[must_use]
+pub fn is_newer(version: &str, than: &str) -> bool {
+    match (version.parse::<u128>(), than.parse::<u128>()) {
+        (Ok(version), Ok(than)) => version > than,
+        _ => version != than,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers_where_they_are_numbers() {
+        for (version, than, newer) in
+            [("10", "9", true), ("9", "10", false), ("9", "9", false), ("b", "a", true), ("a", "a", false)]
+        {
+            assert_eq!(is_newer(version, than), newer, "{version} {than}");
+        }
+    }
+}
