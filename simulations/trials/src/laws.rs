@@ -19,7 +19,10 @@ pub fn broken(scene: &Scene, life: &Life) -> Vec<String> {
 
 /// What must hold of those who have a lease, beside all else.
 pub fn one_writer(life: &Life) -> Vec<String> {
-    let stranger = |s: &&Scaled| s.holder.as_ref() != Some(&s.actor);
+    // The identity of a holder is its process and the cluster.
+    let is_it =
+        |s: &Scaled, holder: &str| holder.strip_prefix(&s.actor).is_some_and(|rest| rest.starts_with('_'));
+    let stranger = |s: &&Scaled| !s.holder.as_deref().is_some_and(|holder| is_it(s, holder));
     let told = |s: &Scaled| {
         let holder = s.holder.as_deref().unwrap_or("nobody");
         format!(

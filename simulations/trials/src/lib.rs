@@ -9,8 +9,9 @@
 //! - everybody meets the same worlds, and is judged by the same truth;
 //! - a trial is its seed: on any number of threads, in any order, each comes to the same.
 //!
-//! Modules in reading order: [`contestant`], [`laws`], [`trial`], [`sweep`](mod@sweep), [`sums`].
+//! Modules in reading order: [`autoscaler`], [`contestant`], [`laws`], [`trial`], [`sweep`](mod@sweep), [`sums`].
 
+pub mod autoscaler;
 pub mod contestant;
 pub mod laws;
 pub mod sums;

@@ -4,6 +4,7 @@ use simulations_kernel::shrink::shrink;
 use simulations_kernel::{Schedule, Trace};
 use simulations_world::{Life, Scene, Trouble, WorldFault};
 
+use crate::autoscaler::Notes;
 use crate::contestant::Contestant;
 use crate::laws;
 
@@ -48,9 +49,14 @@ impl Trial {
 
     /// Lives through it.
     pub fn run(&self, contestant: Contestant, trace: &Trace) -> Outcome {
-        let scene = self.scene();
-        let life = scene.live(trace, |world, _| contestant.begin(&scene, world));
-        let broken = laws::broken(&scene, &life);
+        let (mut scene, notes) = (self.scene(), Notes::default());
+        contestant.prepare(&mut scene);
+        let life = scene.live(trace, |world, _| contestant.begin(&scene, world, &notes));
+        let mut broken = laws::broken(&scene, &life);
+        broken.extend(notes.all());
+        if contestant == Contestant::Autoscaler {
+            broken.extend(laws::one_writer(&life));
+        }
         Outcome { seed: self.seed, life, broken, digest: trace.digest() }
     }
 

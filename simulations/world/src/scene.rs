@@ -64,6 +64,8 @@ pub struct Task {
     pub window_ms: i64,
     /// Names of the clusters, the one with the Deployment first.
     pub clusters: Vec<String>,
+    /// Whether these names may be told to whoever scales; one in three has to find out by itself.
+    pub names_clusters: bool,
     /// How old samples may be, in milliseconds.
     pub max_age_ms: i64,
     /// How often to evaluate, in milliseconds, where that can be said.
@@ -141,6 +143,7 @@ impl Scene {
             query: format!("sum(rate(request_total{{deployment=\"{DEPLOYMENT}\"}}[{}s]))", window_ms / 1000),
             window_ms,
             clusters,
+            names_clusters: !streams.stream("names").chance(0.33),
             max_age_ms,
             interval_ms,
             replicas,
