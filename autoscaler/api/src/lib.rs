@@ -12,7 +12,7 @@
 //! - the types read whatever the schema admits, so that a watch never chokes on one object; judging is
 //!   [`validate`]'s work.
 //!
-//! Modules in reading order: [`spec`], [`evidence`], [`source`], [`status`], [`conditions`], [`quantity`], [`validation`], [`schema`].
+//! Modules in reading order: [`spec`], [`evidence`], [`terms`], [`source`], [`status`], [`conditions`], [`quantity`], [`validation`], [`schema`].
 
 pub mod conditions;
 pub mod evidence;
@@ -21,6 +21,7 @@ pub mod schema;
 pub mod source;
 pub mod spec;
 pub mod status;
+pub mod terms;
 pub mod validation;
 
 pub use evidence::{EmptyMeans, Evidence, Fallback, FallbackBehavior, PodEvidence};
@@ -28,10 +29,12 @@ pub use quantity::Quantity;
 pub use schema::crd_yaml;
 pub use source::{AuthorityValue, BasicAuth, Header, KeyRef, SecretValue, Source, SourceTls};
 pub use spec::{
-    Behavior, Metric, MetricTarget, MetricTargetType, Mode, PolicyType, RatePolicy, Ring, Rules,
-    ScaleTargetRef, ScalingPolicy, ScalingPolicySpec, SelectPolicy,
+    Behavior, Compatibility, ContainerResourceMetric, FormulaMetric, Metric, MetricTarget, MetricTargetType,
+    MetricType, Mode, PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy,
+    ScalingPolicySpec, SelectPolicy,
 };
 pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
+pub use terms::{OnDelete, Pause, Schedule, Zero};
 pub use validation::{Problem, validate};
 
 /// API group of everything here.

@@ -29,6 +29,9 @@ pub struct ScalingPolicyStatus {
     /// Each metric's value with its evidence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<MetricStatus>,
+    /// The formula's number with its evidence, where the policy has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula: Option<MetricStatus>,
     /// The last decisions that differed from the one before, newest first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub last_decisions: Vec<DecisionSummary>,

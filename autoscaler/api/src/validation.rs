@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::{Behavior, Metric, MetricTargetType, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
+use crate::{Behavior, Metric, Quantity, Ring, Rules, ScalingPolicy, ScalingPolicySpec};
 
+mod metric;
 mod source;
+mod terms;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,11 +42,17 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
     let spec = &policy.spec;
     target(spec, &mut found);
     replicas(spec, &mut found);
-    duration("spec.interval", &spec.interval, 100, 3_600_000, &mut found);
+    if let Some(interval) = &spec.interval {
+        duration("spec.interval", interval, 100, 3_600_000, &mut found);
+    }
     if let Some(s) = &spec.source {
         source::validate(s, "spec.source", &mut found);
     }
     metrics(&spec.metrics, &mut found);
+    terms::validate(spec, &mut found);
+    if spec.compatibility.is_some() {
+        upstream_has(spec, &mut found);
+    }
     if let Some(behavior) = &spec.behavior {
         behavior_rules(behavior, &mut found);
     }
@@ -73,14 +81,20 @@ fn target(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
 }
 
 fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
-    if spec.min_replicas < 1 {
+    if spec.min_replicas < 0 {
         found.push(Problem::new(
             "spec.minReplicas",
-            format!("{} is below 1", spec.min_replicas),
-            "scaling to zero is not supported yet: write 1 or more",
+            format!("{} is below 0", spec.min_replicas),
+            "write 0 or more",
         ));
     }
-    if spec.max_replicas < spec.min_replicas {
+    if spec.max_replicas < 1 {
+        found.push(Problem::new(
+            "spec.maxReplicas",
+            format!("{} is below 1", spec.max_replicas),
+            "write 1 or more",
+        ));
+    } else if spec.max_replicas < spec.min_replicas {
         found.push(Problem::new(
             "spec.maxReplicas",
             format!("{} is below minReplicas {}", spec.max_replicas, spec.min_replicas),
@@ -91,7 +105,7 @@ fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
 
 fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     if metrics.is_empty() {
-        found.push(Problem::new("spec.metrics", "is empty", "name at least one metric with a query"));
+        found.push(Problem::new("spec.metrics", "is empty", "name at least one metric"));
     }
     let mut names = BTreeSet::new();
     for (i, metric) in metrics.iter().enumerate() {
@@ -100,13 +114,7 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
             let message = format!("{:?} is empty or used twice", metric.name);
             found.push(Problem::new(format!("{at}.name"), message, "give each metric its own name"));
         }
-        if metric.query.trim().is_empty() {
-            found.push(Problem::new(format!("{at}.query"), "is empty", "write a PromQL expression"));
-        }
-        if let Some(s) = &metric.source {
-            source::validate(s, &format!("{at}.source"), found);
-        }
-        metric_target(metric, &at, found);
+        metric::validate(metric, &at, found);
         evidence(metric, &at, found);
         if let Some(fallback) = &metric.fallback {
             duration(&format!("{at}.fallback.after"), &fallback.after, 1, 86_400_000, found);
@@ -122,23 +130,22 @@ fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     }
 }
 
-fn metric_target(metric: &Metric, at: &str, found: &mut Vec<Problem>) {
-    let target = &metric.target;
-    let (field, wanted, other) = match target.type_ {
-        MetricTargetType::Value => ("value", &target.value, &target.average_value),
-        MetricTargetType::AverageValue => ("averageValue", &target.average_value, &target.value),
-    };
-    if other.is_some() {
-        let message = format!("has both value and averageValue, but its type is {:?}", target.type_);
-        found.push(Problem::new(format!("{at}.target"), message, format!("keep {field} only")));
-    }
-    match wanted {
-        None => found.push(Problem::new(
-            format!("{at}.target.{field}"),
-            format!("is missing for type {:?}", target.type_),
-            "write for example \"50\"",
-        )),
-        Some(q) => quantity(&format!("{at}.target.{field}"), q, 1, i64::MAX, "above zero", found),
+/// The HPA's rules have no room for what it does not have.
+fn upstream_has(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
+    let terms = [
+        ("formula", spec.formula.is_some()),
+        ("schedules", !spec.schedules.is_empty()),
+        ("pause", spec.pause.is_some()),
+        ("zero", spec.zero.is_some()),
+    ];
+    let terms = terms.into_iter().filter(|(_, is_there)| *is_there).map(|(field, _)| format!("spec.{field}"));
+    let metrics = spec.metrics.iter().enumerate().filter(|(_, metric)| metric.fallback.is_some());
+    for field in terms.chain(metrics.map(|(i, _)| format!("spec.metrics[{i}].fallback"))) {
+        found.push(Problem::new(
+            field,
+            "has no effect with compatibility: HPA, which knows none",
+            "remove it, or compatibility",
+        ));
     }
 }
 

@@ -12,6 +12,8 @@ use serde_json::Value;
 use thanos_promql_syntax::{Query, SeriesSelector};
 use thanos_telemetry::{RunError, cli};
 
+mod terms;
+
 /// Flags of `gauntlet autoscaler check`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -117,6 +119,7 @@ fn document_problems(
     let known: Vec<String> = found.iter().map(|p| p.field.clone()).collect();
     found.extend(validate(&policy).into_iter().filter(|p| !known.contains(&p.field)));
     queries(&policy, cluster_label, &mut found, notes);
+    notes.extend(terms::notes(&policy));
     duplicate(&policy, at, targets, &mut found);
     found
 }
@@ -124,6 +127,14 @@ fn document_problems(
 fn queries(policy: &ScalingPolicy, cluster_label: &str, found: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
     for (i, metric) in policy.spec.metrics.iter().enumerate() {
         let at = format!("spec.metrics[{i}]");
+        if !metric.has_query() {
+            notes.push(Problem::new(
+                at,
+                "is read from metrics.k8s.io, which this cannot see",
+                "look with kubectl top pods; no pods there means no metrics-server, and pods need requests for a Utilization",
+            ));
+            continue;
+        }
         let query = match Query::parse(&metric.query) {
             Ok(query) => query,
             Err(_) if metric.query.trim().is_empty() => continue,

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::defaults::Given;
 use crate::cluster::Cluster;
 use crate::lease::{Elector, Fence, Timing};
 use crate::metrics::{Calls, Metrics};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub engine: Config,
     /// The label that tells clusters apart in the metrics.
     pub cluster_label: String,
+    /// What holds where a policy does not say.
+    pub given: Given,
     /// Most series that one answer of a policy's own source may have.
     pub max_series: usize,
     /// Deadline of one call to an API server.
@@ -107,6 +110,7 @@ impl Controller {
             queriers: outside.queriers,
             clock: outside.clock,
             cluster_label: settings.cluster_label.clone(),
+            given: settings.given.clone(),
             records: outside.records,
             metrics: metrics.clone(),
             started: Instant::now(),

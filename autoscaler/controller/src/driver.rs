@@ -227,8 +227,12 @@ async fn ask(shared: &Shared, query: &Query) -> Observation {
     let Some(metric) = plan.as_ref().and_then(|p| p.metrics.get(query.metric)) else {
         return evidence::nothing("the policy changed before it was asked");
     };
-    let question =
-        Question { now_ms: query.at_ms, settled_ms: query.settled_ms, cluster_label: &shared.cluster_label };
+    let question = Question {
+        now_ms: query.at_ms,
+        settled_ms: query.settled_ms,
+        cluster_label: &shared.cluster_label,
+        cluster: shared.cluster(query.policy.cluster).map_or("", |cluster| &cluster.name),
+    };
     let outcomes = match outcomes(shared, metric, question, until).await {
         Ok(outcomes) => outcomes,
         Err(e) => {

@@ -8,8 +8,10 @@ use autoscaler_core::{
 use thanos_promql_syntax::SeriesSelector;
 
 use crate::plan::text::{PART, Part};
-use crate::plan::{Asked, MetricPlan};
+use crate::plan::{Asked, Form, MetricPlan};
 use crate::querier::{Answer, Outcome, QueryError, Series};
+
+mod by_pod;
 
 /// Most warnings of one metric that are kept.
 const MAX_WARNINGS: usize = 8;
@@ -24,6 +26,8 @@ pub(crate) struct Question<'a> {
     pub(crate) now_ms: i64,
     pub(crate) settled_ms: Option<i64>,
     pub(crate) cluster_label: &'a str,
+    /// What the target's own cluster is called there; empty if unknown.
+    pub(crate) cluster: &'a str,
 }
 
 /// What the querier said about one metric. `outcomes` are those of the metric's queries, in order; `None` is one that
@@ -64,10 +68,15 @@ pub(crate) fn observe(
     };
     let mut warnings = Vec::new();
     warn(&mut warnings, answers.iter().flat_map(|answer| &answer.warnings));
-    let settled = |at_ms| Settled { at_ms, reading: read(values, Part::At) };
+    let value = |part, at_ms| match &metric.form {
+        Form::One => read(values, part),
+        Form::Pods { label } => by_pod::pods(&of(values, part).collect::<Vec<_>>(), label, at_ms, question),
+        Form::All => by_pod::all(&of(values, part).collect::<Vec<_>>()),
+    };
+    let settled = |at_ms| Settled { at_ms, reading: value(Part::At, at_ms) };
     Observation {
         name: metric.name.clone(),
-        newest: read(values, Part::Now),
+        newest: value(Part::Now, question.now_ms),
         settled: question.settled_ms.map(settled),
         samples: match lost {
             _ if asked.selectors.is_empty() => Samples::Timeless,

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use autoscaler_api::Mode;
+use autoscaler_api::{Compatibility, Mode};
 use autoscaler_import::{Import, Options, QueryFacts, import};
 use thanos_promql_syntax::Query;
 use thanos_telemetry::{RunError, cli};
@@ -23,7 +23,10 @@ pub struct Args {
     /// Mode of the policies: Shadow, Active or Paused
     #[arg(long, default_value = "Shadow", value_parser = mode)]
     pub mode: Mode,
-    /// Make suggested queries metrics of the policies, for example those for CPU and memory
+    /// HPA: decide to the letter as the HPA does, which takes values as they are, however old or incomplete
+    #[arg(long, value_parser = compatibility)]
+    pub compatibility: Option<Compatibility>,
+    /// Make suggested queries metrics of the policies, for example those of an HPA's Pods metrics
     #[arg(long)]
     pub take_suggestions: bool,
     /// Tell the steps of taking over without a jump, as comments
@@ -43,6 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<(), RunError> {
     }
     let options = Options {
         mode: args.mode,
+        compatibility: args.compatibility,
         takeover: args.takeover,
         take_suggestions: args.take_suggestions,
         judge: &judge,
@@ -95,6 +99,10 @@ fn mode(text: &str) -> Result<Mode, String> {
         "Paused" => Ok(Mode::Paused),
         _ => Err("write Shadow, Active or Paused".to_owned()),
     }
+}
+
+fn compatibility(text: &str) -> Result<Compatibility, String> {
+    if text == "HPA" { Ok(Compatibility::Hpa) } else { Err("write HPA, or leave it out".to_owned()) }
 }
 
 #[cfg(test)]

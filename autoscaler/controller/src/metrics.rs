@@ -90,7 +90,9 @@ impl KindLabels {
             FailureKind::Execution => "execution",
             FailureKind::BadResponse => "bad_response",
             FailureKind::ManySeries => "many_series",
-            FailureKind::Empty | FailureKind::NotANumber | FailureKind::Other => "other",
+            FailureKind::Empty | FailureKind::NotANumber | FailureKind::MetricsApi | FailureKind::Other => {
+                "other"
+            }
         };
         Self { kind }
     }

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use autoscaler_api as api;
-use autoscaler_api::{Problem, ScalingPolicySpec};
+use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec};
 use autoscaler_core as core;
 
 use thanos_promql_syntax::{Query, SeriesSelector};
 
+use crate::defaults::{Given, SYNC_PERIOD_MS};
 use crate::sources::Named;
 use text::{Labels, QueryText};
 
+mod terms;
 pub(crate) mod text;
+
+use autoscaler_engine::objects::Scheduled;
 
 /// A policy, understood.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub(crate) struct Plan {
     pub interval: Duration,
     /// One per metric, in the policy's order.
     pub metrics: Vec<MetricPlan>,
+    /// Bounds at times.
+    pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingPlan>,
 }
@@ -35,6 +41,22 @@ pub(crate) struct MetricPlan {
     pub source: Option<Named>,
     /// What is asked; the error says why the query makes no sense.
     pub asked: Result<Asked, String>,
+    /// Of what form the value is.
+    pub form: Form,
+}
+
+/// Of what form a query's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One series.
+    One,
+    /// One series a pod.
+    Pods {
+        /// The label that tells pods apart.
+        label: String,
+    },
+    /// Any series, which `compatibility: HPA` sums.
+    All,
 }
 
 /// What is asked for a metric.
@@ -64,6 +86,27 @@ impl Plan {
         build(spec, cluster_label).map_err(|problem| vec![problem])
     }
 
+    /// The same for a whole policy, whose initial cool-down counts from its creation, with what holds where it does not
+    /// say.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn of(
+        policy: &ScalingPolicy,
+        cluster_label: &str,
+        given: &Given,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut plan = Self::new(&policy.spec, cluster_label)?;
+        let created_ms = policy.metadata.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
+        plan.policy.zero = terms::zero(&policy.spec, created_ms).map_err(|problem| vec![problem])?;
+        plan.policy.defaults = given.defaults.clone();
+        if policy.spec.interval.is_none() {
+            plan.interval = given.sync_period;
+            plan.policy.interval_ms = i64::try_from(given.sync_period.as_millis()).unwrap_or(i64::MAX);
+        }
+        Ok(plan)
+    }
+
     /// Every metric's queries of one evaluation, in order; each metric's settled value is for the time that its
     /// history says.
     #[cfg(test)]
@@ -81,8 +124,18 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
     let mut specs = Vec::with_capacity(spec.metrics.len());
     for (i, metric) in spec.metrics.iter().enumerate() {
         let at = format!("spec.metrics[{i}]");
-        let query = Query::parse(&metric.query).map_err(|e| e.to_string());
-        let selectors = query.as_ref().map_err(String::clone).and_then(|query| selectors(metric, query));
+        let is_upstreams = spec.compatibility == Some(api::Compatibility::Hpa);
+        let query = if metric.has_query() {
+            Query::parse(&metric.query).map_err(|e| e.to_string())
+        } else {
+            Err("resources are not asked of a querier".to_owned())
+        };
+        let selectors = match &query {
+            // Upstream knows nothing of samples.
+            Ok(_) if is_upstreams => Ok(Vec::new()),
+            Ok(query) => selectors(metric, query),
+            Err(why) => Err(why.clone()),
+        };
         let core = metric_spec(metric, query.as_ref().ok(), &at)?;
         let pods = match metric.evidence.pods {
             api::PodEvidence::Auto => Some(pods_of(&spec.scale_target_ref)),
@@ -95,7 +148,12 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
             Ok(Asked { text, selectors })
         });
-        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked });
+        let form = match metric.type_ {
+            api::MetricType::Pods => Form::Pods { label: metric.evidence.pod_label.clone() },
+            _ if is_upstreams => Form::All,
+            _ => Form::One,
+        };
+        metrics.push(MetricPlan { name: core.name.clone(), source: None, asked, form });
         specs.push(core);
     }
     let ring = match &spec.ring {
@@ -104,7 +162,10 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
         }
         None => None,
     };
-    let interval_ms = duration_ms("spec.interval", &spec.interval)?;
+    let interval_ms = match &spec.interval {
+        Some(interval) => duration_ms("spec.interval", interval)?,
+        None => SYNC_PERIOD_MS,
+    };
     Ok(Plan {
         policy: core::Policy {
             min_replicas: spec.min_replicas,
@@ -116,9 +177,17 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
                 api::Mode::Shadow => core::Mode::Shadow,
                 api::Mode::Paused => core::Mode::Paused,
             },
+            compatibility: match spec.compatibility {
+                Some(api::Compatibility::Hpa) => core::Compatibility::Hpa,
+                None => core::Compatibility::None,
+            },
             defaults: core::Defaults::default(),
             interval_ms,
+            zero: terms::zero(spec, None)?,
+            pause: terms::pause(spec),
+            formula: terms::formula(spec)?,
         },
+        schedules: terms::schedules(spec)?,
         interval: Duration::from_millis(interval_ms.unsigned_abs()),
         metrics,
         ring,
@@ -147,24 +216,68 @@ fn pods_of(target: &api::ScaleTargetRef) -> String {
 }
 
 fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<core::MetricSpec, Problem> {
-    let (field, quantity) = match metric.target.type_ {
-        api::MetricTargetType::Value => ("value", &metric.target.value),
-        api::MetricTargetType::AverageValue => ("averageValue", &metric.target.average_value),
+    let (kind, inner) = kind(metric, at)?;
+    let target = match metric.held_to() {
+        Some(held_to) => target(held_to, &format!("{at}{inner}.target"))?,
+        None if kind == core::MetricKind::Query => core::Target::None,
+        None => {
+            return Err(Problem::new(
+                format!("{at}{inner}.target"),
+                "is missing",
+                "write what it is held to",
+            ));
+        }
     };
-    let field = format!("{at}.target.{field}");
-    let Some(quantity) = quantity else {
-        return Err(Problem::new(field, "is missing", "write for example \"50\""));
-    };
-    let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"50\""))?;
     Ok(core::MetricSpec {
         name: metric.name.as_str().into(),
         revision: revision(metric),
-        target: match metric.target.type_ {
-            api::MetricTargetType::Value => core::Target::Value { value_milli: milli },
-            api::MetricTargetType::AverageValue => core::Target::AverageValue { average_value_milli: milli },
-        },
+        kind,
+        target,
         evidence: evidence(&metric.evidence, query, &format!("{at}.evidence"))?,
         fallback: metric.fallback.as_ref().map(|f| fallback(f, at)).transpose()?,
+        activation_milli: terms::activation(metric.activation.as_ref(), &format!("{at}.activation"))?,
+    })
+}
+
+/// What is measured, and the field of the metric that has it.
+fn kind(metric: &api::Metric, at: &str) -> Result<(core::MetricKind, &'static str), Problem> {
+    let missing = |field: &str| {
+        Problem::new(format!("{at}.{field}"), "is missing", "write which resource, and its target")
+    };
+    Ok(match metric.type_ {
+        api::MetricType::Query => (core::MetricKind::Query, ""),
+        api::MetricType::Pods => (core::MetricKind::Pods, ""),
+        api::MetricType::Resource => {
+            let of = metric.resource.as_ref().ok_or_else(|| missing("resource"))?;
+            (core::MetricKind::Resource { resource: of.name.as_str().into() }, ".resource")
+        }
+        api::MetricType::ContainerResource => {
+            let of = metric.container_resource.as_ref().ok_or_else(|| missing("containerResource"))?;
+            let (resource, container) = (of.name.as_str().into(), of.container.as_str().into());
+            (core::MetricKind::ContainerResource { resource, container }, ".containerResource")
+        }
+    })
+}
+
+fn target(target: &api::MetricTarget, at: &str) -> Result<core::Target, Problem> {
+    let milli = |field: &str, quantity: Option<&api::Quantity>| {
+        let cure = "write for example \"50\"";
+        let field = format!("{at}.{field}");
+        let quantity = quantity.ok_or_else(|| Problem::new(field.as_str(), "is missing", cure))?;
+        quantity.milli().map_err(|e| Problem::new(field, e, cure))
+    };
+    Ok(match target.type_ {
+        api::MetricTargetType::Value => {
+            core::Target::Value { value_milli: milli("value", target.value.as_ref())? }
+        }
+        api::MetricTargetType::AverageValue => core::Target::AverageValue {
+            average_value_milli: milli("averageValue", target.average_value.as_ref())?,
+        },
+        api::MetricTargetType::Utilization => {
+            let field = format!("{at}.averageUtilization");
+            let missing = || Problem::new(field, "is missing", "write for example 70");
+            core::Target::Utilization { average_utilization: target.average_utilization.ok_or_else(missing)? }
+        }
     })
 }
 
@@ -230,7 +343,12 @@ fn rules(rules: &api::Rules, direction: &str) -> Result<core::Rules, Problem> {
         Some(quantity) => {
             let field = format!("spec.behavior.{direction}.tolerance");
             let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"0.1\""))?;
-            Some(core::Float::new(milli as f64 / 1000.0))
+            // As upstream makes a float of its quantity: 150m is 150 × 10⁻³, and not the float nearest to 0.15.
+            Some(core::Float::new(if milli % 1000 == 0 {
+                (milli / 1000) as f64
+            } else {
+                milli as f64 * 1e-3
+            }))
         }
     };
     let policy = |p: &api::RatePolicy| core::RatePolicy {

@@ -8,6 +8,7 @@ use autoscaler_engine::objects::{Kind, Name, Question, RingTerms, SeenPolicy, Te
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Resource, ResourceExt};
 
+use crate::defaults::Given;
 use crate::plan::Plan;
 use crate::sources::Named;
 
@@ -37,7 +38,7 @@ impl Understood {
         &mut self,
         cluster: u16,
         object: &DynamicObject,
-        cluster_label: &str,
+        (cluster_label, given): (&str, &Given),
     ) -> Option<(SeenPolicy, Option<Arc<Plan>>)> {
         let name = name_of(cluster, object);
         if object.metadata.deletion_timestamp.is_some() {
@@ -51,7 +52,7 @@ impl Understood {
                 && known.raw == *raw
         };
         if !self.0.get(&name).is_some_and(same) {
-            let plan = plan(&name, object, cluster_label);
+            let plan = plan(&name, object, cluster_label, given);
             let known = Known {
                 uid: object.metadata.uid.clone().unwrap_or_default(),
                 generation: object.metadata.generation,
@@ -110,6 +111,7 @@ fn plan(
     name: &Name,
     object: &DynamicObject,
     cluster_label: &str,
+    given: &Given,
 ) -> Result<(ScalingPolicySpec, Plan), Vec<Problem>> {
     let spec = serde_json::from_value::<ScalingPolicySpec>(object.data["spec"].clone()).map_err(|e| {
         vec![Problem::new("spec", e.to_string(), "apply a policy that the CRD's schema accepts")]
@@ -119,7 +121,7 @@ fn plan(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let mut plan = Plan::new(&policy.spec, cluster_label)?;
+    let mut plan = Plan::of(&policy, cluster_label, given)?;
     for (at, metric) in plan.metrics.iter_mut().enumerate() {
         metric.source = Named::of(name, &policy.spec, at);
     }
@@ -141,6 +143,7 @@ fn terms(spec: &ScalingPolicySpec, plan: &Plan) -> Terms {
         kind: Kind { group: group.to_owned(), version: version.to_owned(), kind: target.kind.clone() },
         target: target.name.clone(),
         questions: plan.metrics.iter().map(question).collect(),
+        schedules: plan.schedules.clone(),
         ring: plan.ring.as_ref().map(|r| RingTerms { spec: r.spec.clone(), settle_ms: r.settle_ms }),
     }
 }

@@ -15,6 +15,7 @@ use thanos_telemetry::{Context, Metrics as Exposed, RunError, Shutdown};
 
 use crate::clock::SystemClock;
 use crate::controller::{Controller, Leases, Managed, Outside, Settings};
+use crate::defaults::{DefaultsArgs, Given};
 use crate::follow::SILENCE;
 use crate::lease::Timing;
 use crate::querier::Servers;
@@ -57,6 +58,9 @@ pub struct Args {
     /// Label that tells clusters apart in the metrics
     #[arg(long, default_value = "cluster")]
     pub cluster_label: String,
+    /// What holds where a policy does not say.
+    #[command(flatten)]
+    pub defaults: DefaultsArgs,
     /// Namespace of the Lease in each managed cluster
     #[arg(long, default_value = "default")]
     pub namespace: String,
@@ -105,6 +109,7 @@ pub struct Args {
 pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let timing = timing(&args)?;
     label(&args.cluster_label)?;
+    let given = args.defaults.given()?;
     if args.query_timeout.is_zero() {
         return Err(RunError::Config("--query-timeout 0: must be above zero, for example 3s".into()));
     }
@@ -127,7 +132,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
         records: Arc::new(records),
     };
     let mut registry = Registry::default();
-    let controller = Controller::new(outside, settings(&args, timing), &mut registry);
+    let controller = Controller::new(outside, settings(&args, given, timing), &mut registry);
     serve(controller, querier, Exposed::new(registry), listener, ctx.shutdown).await
 }
 
@@ -157,10 +162,11 @@ async fn serve(
     ended.map_err(RunError::Failed)
 }
 
-fn settings(args: &Args, timing: Timing) -> Settings {
+fn settings(args: &Args, given: Given, timing: Timing) -> Settings {
     Settings {
         engine: config_of(args),
         cluster_label: args.cluster_label.clone(),
+        given,
         max_series: args.max_series,
         kube_timeout: args.kube_timeout,
         leases: args.leader_elect.then(|| Leases {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::defaults::Given;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::querier::Queriers;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The label that tells clusters apart in the metrics.
     pub cluster_label: String,
+    /// What holds where a policy does not say.
+    pub given: Given,
     /// Where decisions are kept.
     pub records: Arc<dyn Keep>,
     /// Own metrics.

@@ -88,7 +88,7 @@ pub(crate) async fn policies(shared: Arc<Shared>, events: Events, id: u16, liste
             }
             Word::Applied(object) => {
                 let name = name_of(id, &object);
-                match understood.read(id, &object, &shared.cluster_label) {
+                match understood.read(id, &object, (&shared.cluster_label, &shared.given)) {
                     Some((seen, plan)) => {
                         let metrics = plan.iter().flat_map(|plan| &plan.metrics);
                         shared.sources.follow(&name, metrics.filter_map(|metric| metric.source.as_ref()));

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use autoscaler_hpa::behavior as hpa;
 use serde::{Deserialize, Serialize};
 
 use crate::number::Float;
@@ -99,10 +100,44 @@ impl Behavior {
         completed(self.scale_down.as_ref(), &LOWERING)
     }
 
+    /// Whether raising is not forbidden as such.
+    #[must_use]
+    pub fn may_raise(&self) -> bool {
+        self.scale_up.as_ref().and_then(|rules| rules.select_policy) != Some(SelectPolicy::Disabled)
+    }
+
     /// Both directions' rules, filled in. Idempotent.
     #[must_use]
     pub fn with_defaults(&self) -> Self {
         Self { scale_up: Some(self.raising().into_owned()), scale_down: Some(self.lowering().into_owned()) }
+    }
+}
+
+impl Behavior {
+    /// As upstream's controller has it.
+    pub(crate) fn of_hpa(&self) -> hpa::Behavior {
+        let rate = |rate: &RatePolicy| hpa::HpaScalingPolicy {
+            kind: match rate.kind {
+                RateKind::Pods => hpa::PolicyType::Pods,
+                RateKind::Percent => hpa::PolicyType::Percent,
+            },
+            value: rate.value,
+            period_seconds: rate.period_seconds,
+        };
+        let rules = |rules: &Rules| hpa::HpaScalingRules {
+            stabilization_window_seconds: rules.stabilization_window_seconds,
+            select_policy: rules.select_policy.map(|select| match select {
+                SelectPolicy::Max => hpa::SelectPolicy::Max,
+                SelectPolicy::Min => hpa::SelectPolicy::Min,
+                SelectPolicy::Disabled => hpa::SelectPolicy::Disabled,
+            }),
+            policies: rules.policies.as_ref().map(|rates| rates.iter().map(rate).collect()),
+            tolerance: rules.tolerance.map(Float::get),
+        };
+        hpa::Behavior {
+            scale_up: self.scale_up.as_ref().map(rules),
+            scale_down: self.scale_down.as_ref().map(rules),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The order in which things are decided.
 
+use crate::behavior::Behavior;
+use crate::compat;
 use crate::coverage::BlindSpan;
 use crate::decision::{Cause, Decision};
 use crate::history::History;
@@ -10,9 +12,11 @@ use crate::normalize::{
     stabilize_with_behavior,
 };
 use crate::past::Recommendation;
-use crate::policy::{Mode, Policy};
-use crate::proposals::{Proposals, propose};
+use crate::policy::{Compatibility, Mode, Policy};
+use crate::proposals::{By, Proposals, propose};
+use crate::schedule::Bounds;
 use crate::support::Support;
+use crate::zero;
 
 /// Upstream's sync period, in seconds: how often its limit on raises without behaviour applies.
 const SYNC_PERIOD_S: i32 = 15;
@@ -20,6 +24,9 @@ const SYNC_PERIOD_S: i32 = 15;
 /// Decides. Total: any input gives a decision, and the same input gives the same one.
 #[must_use]
 pub fn decide(input: &Input) -> Decision {
+    if input.policy.compatibility == Compatibility::Hpa {
+        return compat::decide(input);
+    }
     let current = input.scale.spec_replicas;
     let policy = &input.policy;
     let mut history = input.history.clone();
@@ -35,20 +42,25 @@ pub fn decide(input: &Input) -> Decision {
     let proposals = propose(input, &mut history);
     let support = history.support.get_or_insert_with(|| Support::first_sight(current));
     support.advance(proposals.step);
+    zero::watch(policy, &mut history, &proposals);
     let decided_ms = history.decided_ms.replace(now_ms).unwrap_or(now_ms);
 
     let held = |cause| Outcome { desired: current, cause, limits: Vec::new() };
     let outcome = if let Some(problem) = policy.problem() {
         held(Cause::Invalid(problem))
-    } else if policy.mode == Mode::Paused {
+    } else if policy.mode == Mode::Paused || policy.pause.replicas.is_some() {
         (history.recommendations, history.support, history.held_ms) = (None, None, 0);
-        held(Cause::Paused)
-    } else if current == 0 && policy.min_replicas != 0 {
+        history.idle_from_ms = None;
+        let at = policy.pause.replicas.filter(|_| policy.mode != Mode::Paused);
+        history.parked |= at == Some(0);
+        Outcome { desired: at.unwrap_or(current), ..held(Cause::Paused) }
+    } else if current == 0 && policy.min_replicas != 0 && !history.parked {
         held(Cause::Disabled)
-    } else if let Some(outcome) = beyond_bounds(input) {
-        outcome
     } else {
-        by_metrics(input, &proposals, &mut history)
+        history.parked &= current == 0;
+        let bounds = Bounds::of(policy, &input.schedules);
+        beyond_bounds(input, &bounds)
+            .unwrap_or_else(|| pause(input, by_metrics(input, &bounds, &proposals, &mut history)))
     };
     if outcome.cause == Cause::InsufficientEvidence {
         let passed_ms = now_ms.saturating_sub(decided_ms).max(0);
@@ -64,6 +76,7 @@ pub fn decide(input: &Input) -> Decision {
         cause: outcome.cause,
         limits: outcome.limits,
         metrics: proposals.verdicts,
+        formula: proposals.formula,
         history,
     }
 }
@@ -86,45 +99,103 @@ fn ready_since_ms(input: &Input) -> i64 {
 }
 
 /// Bounds are the user's word, not evidence: they hold at once, whatever metrics, windows and rates say.
-fn beyond_bounds(input: &Input) -> Option<Outcome> {
-    let Policy { min_replicas: min, max_replicas: max, .. } = input.policy;
-    let current = input.scale.spec_replicas;
-    let (desired, kind, cause) = if current > max {
-        (max, LimitKind::TooManyReplicas, Cause::AboveMaximum)
-    } else if current < min {
-        (min, LimitKind::TooFewReplicas, Cause::BelowMinimum)
+///
+/// A paused direction is not gone in for a schedule's sake; the policy's own bounds it is.
+fn beyond_bounds(input: &Input, bounds: &Bounds) -> Option<Outcome> {
+    let (policy, current) = (&input.policy, input.scale.spec_replicas);
+    let (desired, by, kind, cause) = if current > bounds.max {
+        // A schedule's ceiling is left; the policy's own may be beyond it.
+        let ceiling = if policy.pause.scale_down { policy.max_replicas } else { bounds.max };
+        let by = bounds.max_by.clone().filter(|_| !policy.pause.scale_down);
+        (current.min(ceiling), by, LimitKind::TooManyReplicas, Cause::AboveMaximum)
+    } else if current < bounds.min {
+        let floor = if policy.pause.scale_up { policy.min_replicas } else { bounds.min };
+        let by = bounds.min_by.clone().filter(|_| !policy.pause.scale_up);
+        (current.max(floor), by, LimitKind::TooFewReplicas, Cause::BelowMinimum)
     } else {
         return None;
     };
-    let limits = vec![Limit { kind, from: current, to: desired, wait: None }];
+    if desired == current {
+        return None;
+    }
+    let limits = vec![Limit { schedule: by, ..Limit::new(kind, current, desired) }];
     Some(Outcome { desired, cause, limits })
 }
 
-fn by_metrics(input: &Input, proposals: &Proposals, history: &mut History) -> Outcome {
+/// Leaves alone what is paused.
+fn pause(input: &Input, mut outcome: Outcome) -> Outcome {
+    let (pause, current, desired) = (input.policy.pause, input.scale.spec_replicas, outcome.desired);
+    let kind = if desired > current && pause.scale_up {
+        LimitKind::ScaleUpPaused
+    } else if desired < current && pause.scale_down {
+        LimitKind::ScaleDownPaused
+    } else {
+        return outcome;
+    };
+    outcome.limits.push(Limit::new(kind, desired, current));
+    outcome.desired = current;
+    outcome
+}
+
+fn by_metrics(input: &Input, bounds: &Bounds, proposals: &Proposals, history: &mut History) -> Outcome {
     let current = input.scale.spec_replicas;
     let held = |from: Option<i32>| {
-        let kind = LimitKind::InsufficientEvidence;
-        let limits = from.map(|from| Limit { kind, from, to: current, wait: None }).into_iter().collect();
+        let limits = from.map(|from| Limit::new(LimitKind::InsufficientEvidence, from, current));
+        let limits = limits.into_iter().collect();
         Outcome { desired: current, cause: Cause::InsufficientEvidence, limits }
     };
-    let Some((proposed, index)) = proposals.highest else { return held(None) };
+    let way = zero::way(&input.policy, bounds.min);
+    let Some((proposed, by)) = proposals.highest else { return held(None) };
+    let cause = |replicas| match by {
+        By::Metric(index) => Cause::Metric { index, replicas },
+        By::Formula => Cause::Formula { replicas },
+    };
+    if way.is_some() && current == 0 && !proposals.active {
+        // What is there is below its threshold, so nothing is asked for; and nothing is remembered of it.
+        let limit = Limit::new(LimitKind::BelowActivation, proposed, 0);
+        let limits = Some(limit).filter(|_| proposed > 0).into_iter().collect();
+        return Outcome { desired: 0, cause: cause(proposed), limits };
+    }
     if proposals.blocked && proposed < current {
         return held(Some(proposed));
     }
-    let (desired, limits) = normalize(input, proposed, proposals, history);
+    let wait = way.map(|zero| zero::cooling(zero, history, input.now_ms));
+    let is_cool = wait.is_some_and(|wait| wait.left_ms <= 0) && !proposals.blocked && !proposals.active;
+    let (proposed, cause) = match (is_cool && current > 0, way.is_some() && current == 0) {
+        (true, _) => (0, Cause::Idle),
+        // Active: one at least, whatever windows and rates leave of it.
+        (_, true) => (proposed.max(1), cause(proposed.max(1))),
+        _ => (proposed, cause(proposed)),
+    };
+    let raises = input.policy.behavior.as_ref().is_none_or(Behavior::may_raise);
+    let floor = match way {
+        Some(_) if !is_cool && (current > 0 || raises) => bounds.max.min(1),
+        _ => bounds.min,
+    };
+    let within = Bounds { min: floor, ..bounds.clone() };
+    let (mut desired, mut limits) = normalize(input, proposed, &within, proposals, history);
+    if let Some(wait) = wait.filter(|_| floor > bounds.min && current > 0)
+        && let Some(limit) = limits.iter_mut().find(|limit| limit.kind == LimitKind::TooFewReplicas)
+    {
+        (limit.kind, limit.wait) = (LimitKind::CoolingDown, Some(wait));
+    }
     // Windows and rates cannot lower what was not proposed to be lowered; the rule does not lean on that.
-    let desired = if proposals.blocked { desired.max(current) } else { desired };
-    Outcome { desired, cause: Cause::Metric { index, replicas: proposed }, limits }
+    if proposals.blocked {
+        desired = desired.max(current);
+    }
+    Outcome { desired, cause, limits }
 }
 
 /// Stabilization, support, rates, bounds.
 fn normalize(
     input: &Input,
     proposed: i32,
+    bounds: &Bounds,
     proposals: &Proposals,
     history: &mut History,
 ) -> (i32, Vec<Limit>) {
-    let Policy { min_replicas: min, max_replicas: max, defaults, behavior, .. } = &input.policy;
+    let Policy { defaults, behavior, .. } = &input.policy;
+    let Bounds { min, max, .. } = bounds;
     let current = input.scale.spec_replicas;
     let (down_ms, up_ms) = input.policy.stabilization_ms();
     let clock = history.clock(input.now_ms);
@@ -164,9 +235,16 @@ fn normalize(
     };
     let mut limits = Vec::new();
     if stabilized != proposed {
-        limits.push(Limit { kind: stabilized_by, from: proposed, to: stabilized, wait });
+        limits.push(Limit { wait, ..Limit::new(stabilized_by, proposed, stabilized) });
     }
-    limits.extend(limited_by.map(|kind| Limit { kind, from: stabilized, to: desired, wait: None }));
+    limits.extend(limited_by.map(|kind| Limit {
+        schedule: match kind {
+            LimitKind::TooFewReplicas => bounds.min_by.clone(),
+            LimitKind::TooManyReplicas => bounds.max_by.clone(),
+            _ => None,
+        },
+        ..Limit::new(kind, stabilized, desired)
+    }));
     // Both limits keep the bounds for every replica count within them; this says so for all inputs.
     (desired.max(*min).min(*max), limits)
 }

@@ -29,6 +29,9 @@ pub struct Decision {
     pub limits: Vec<Limit>,
     /// One per metric, in the policy's order.
     pub metrics: Vec<Verdict>,
+    /// What the formula said, if the policy has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<Verdict>,
     /// For the next decision. After a successful write call [`History::record_written`] on it.
     pub history: History,
 }
@@ -49,6 +52,8 @@ pub enum Cause {
     BelowMinimum,
     /// Held: no metric may be counted, or one without sufficient evidence forbids lowering.
     InsufficientEvidence,
+    /// With `compatibility: HPA`: metrics say nothing, or one failed and the others would lower.
+    MetricsFailed,
     /// A metric asked for the most.
     Metric {
         /// Its index in the policy.
@@ -56,6 +61,13 @@ pub enum Cause {
         /// What it asked for.
         replicas: i32,
     },
+    /// The formula asked for the most.
+    Formula {
+        /// What it asked for.
+        replicas: i32,
+    },
+    /// Nothing was active for the whole cool-down, so nothing is needed.
+    Idle,
 }
 
 /// What a decision wishes for, before anybody else has a say.
@@ -74,24 +86,28 @@ impl Decision {
     #[must_use]
     pub fn wish(&self, current: i32) -> Wish {
         match self.cause {
-            Cause::Metric { .. } | Cause::AboveMaximum | Cause::BelowMinimum
-                if self.desired_replicas != current =>
-            {
-                Wish::Change(self.desired_replicas)
+            Cause::Invalid(_) | Cause::Disabled | Cause::InsufficientEvidence | Cause::MetricsFailed => {
+                Wish::Hold
             }
-            Cause::Metric { .. } => Wish::Keep,
-            _ => Wish::Hold,
+            _ if self.desired_replicas != current => Wish::Change(self.desired_replicas),
+            Cause::Metric { .. } | Cause::Formula { .. } | Cause::Idle => Wish::Keep,
+            Cause::Paused | Cause::AboveMaximum | Cause::BelowMinimum => Wish::Hold,
         }
     }
 
-    /// The highest of what was counted, and the index of the first metric that it came from.
+    /// The metrics' verdicts, and the formula's after them.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.metrics.iter().chain(&self.formula)
+    }
+
+    /// The highest of what was counted, and the first that it came from.
     #[must_use]
-    pub fn highest(&self) -> Option<(i32, usize)> {
-        let counted = self.metrics.iter().enumerate().filter_map(|(index, v)| Some((v.counted?, index)));
+    pub fn highest(&self) -> Option<(i32, &Verdict)> {
+        let counted = self.verdicts().filter_map(|verdict| Some((verdict.counted?, verdict)));
         counted.reduce(|highest, next| if next.0 > highest.0 { next } else { highest })
     }
 
-    /// The limit by windows and support, and the one by rates and bounds.
+    /// The limit by windows and support, and the last one by rates, bounds and pauses.
     fn steps(&self) -> (Option<&Limit>, Option<&Limit>) {
         let is_window = |limit: &&Limit| {
             matches!(
@@ -99,6 +115,6 @@ impl Decision {
                 LimitKind::ScaleUpStabilized | LimitKind::ScaleDownStabilized | LimitKind::EvidenceTooShort
             )
         };
-        (self.limits.iter().find(is_window), self.limits.iter().find(|limit| !is_window(limit)))
+        (self.limits.iter().find(is_window), self.limits.iter().rfind(|limit| !is_window(limit)))
     }
 }

@@ -1,5 +1,6 @@
 //! What speaks against lowering on an answer: each with its cause, its cure and what it says about samples.
 
+use autoscaler_formula::Undefined;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
@@ -124,8 +125,37 @@ pub enum Doubt {
         /// How long before, in milliseconds.
         behind_ms: i64,
     },
-    /// A `Value` target multiplies the ready replicas, and there are none.
+    /// A `Value` target multiplies the ready replicas, and there are none; or a metric of pods would lower by the
+    /// values of pods of which none is ready.
     NoneReady,
+    /// Of a formula: it has no number.
+    Undefined(Undefined),
+    /// Of a formula: a metric that it reads has insufficient evidence.
+    OfMetric {
+        /// Which.
+        metric: Name,
+    },
+    /// Of pods that have been ready for long enough, some have no value, or an old one.
+    #[serde(rename_all = "camelCase")]
+    PodsUnmeasured {
+        /// The first of them.
+        pod: Name,
+        /// Pods that have been ready for `maxAge` and have a value that is not older.
+        measured: u32,
+        /// Pods that have been ready for `maxAge`.
+        ready: u32,
+    },
+    /// Pods began to be measured before it was known how many were ready: more may have shared the load.
+    #[serde(rename_all = "camelCase")]
+    Unwatched {
+        /// By how much, in milliseconds.
+        left_ms: i64,
+    },
+    /// The pods themselves could not be looked at, or allow no computation.
+    PodsUnknown {
+        /// Why.
+        why: String,
+    },
 }
 
 /// What a tick says about a metric's evidence beyond itself.
@@ -148,6 +178,8 @@ impl Doubt {
                 ..
             }
             | Self::NotFinite
+            | Self::PodsUnmeasured { .. }
+            | Self::PodsUnknown { .. }
             | Self::Negative => (true, false),
             Self::NotObserved
             | Self::Failed { .. }
@@ -165,7 +197,10 @@ impl Doubt {
             | Self::Lagging { .. }
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
-            | Self::NoneReady => (false, false),
+            | Self::Unwatched { .. }
+            | Self::NoneReady
+            | Self::Undefined(_)
+            | Self::OfMetric { .. } => (false, false),
         };
         Standing { is_missing, is_blind }
     }
@@ -205,11 +240,19 @@ impl Doubt {
                 reasons::CLUSTERS_MISSING
             }
             Self::Stale { .. } | Self::FromTheFuture { .. } => reasons::STALE_SAMPLES,
-            Self::PodsMissing { .. } | Self::PodsSilent { .. } => reasons::PODS_MISSING,
+            Self::PodsMissing { .. } | Self::PodsSilent { .. } | Self::PodsUnmeasured { .. } => {
+                reasons::PODS_MISSING
+            }
+            Self::PodsUnknown { .. } => reasons::PODS_UNKNOWN,
             Self::Warned { .. } | Self::Incomplete { .. } => reasons::QUERY_WARNINGS,
             Self::Annotated { .. } => reasons::QUERY_ANNOTATED,
-            Self::Lagging { .. } | Self::Unsettled { .. } | Self::Outdated { .. } => reasons::NOT_SETTLED,
+            Self::Lagging { .. }
+            | Self::Unsettled { .. }
+            | Self::Outdated { .. }
+            | Self::Unwatched { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
+            Self::Undefined(_) => reasons::FORMULA_UNDEFINED,
+            Self::OfMetric { .. } => reasons::INSUFFICIENT_EVIDENCE,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::history::MetricHistory;
 use crate::name::Name;
 use crate::number::Float;
 use crate::observation::{FailureKind, Observation, Reading, Samples};
+use crate::pods::Sample;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
 use samples::{expect, look, vouch};
@@ -36,6 +37,8 @@ pub(crate) struct Moment<'a> {
     /// The target's own cluster; empty if unknown.
     pub(crate) cluster: &'a Name,
     pub(crate) ready: &'a Readiness,
+    /// There are no replicas, so there are no pods to miss, and no ratio multiplies any.
+    pub(crate) at_zero: bool,
 }
 
 impl Moment<'_> {
@@ -53,6 +56,8 @@ pub(crate) struct Judgement {
     pub(crate) settled: Option<Value>,
     /// The same at the evaluation time.
     pub(crate) newest: Option<Value>,
+    /// There is a settled time, so that the value at the evaluation time may not lower.
+    pub(crate) settles: bool,
     /// A value to show where there is none to compute with.
     pub(crate) shown: Option<Float>,
     /// The time of the value that may lower, if samples have one.
@@ -92,6 +97,7 @@ pub(crate) fn judge(
         settled: settled.as_ref().and_then(|(at_ms, value)| {
             value.as_ref().ok().map(|value| Value { value: *value, at_ms: *at_ms })
         }),
+        settles: settled.is_some(),
         reached_ms: None,
         doubts: Vec::new(),
     };
@@ -119,7 +125,7 @@ pub(crate) fn judge(
     }
     // A stale ratio would be multiplied into the replicas that it already raised, again every tick, up to the
     // maximum. A stale average asks for the same number each time and may still raise.
-    if matches!(spec.target, Target::Value { .. }) && doubts.iter().any(Doubt::is_of_age) {
+    if matches!(spec.target, Target::Value { .. }) && !moment.at_zero && doubts.iter().any(Doubt::is_of_age) {
         (judgement.newest, judgement.settled) = (None, None);
     }
     let is_blind = doubts.iter().any(|doubt| doubt.standing().is_blind);
@@ -135,16 +141,47 @@ fn read(reading: &Reading, spec: &MetricSpec) -> Result<f64, Doubt> {
     match reading {
         Reading::Failed { kind: FailureKind::Empty, .. } if spec.evidence.empty_is_zero => Ok(0.0),
         Reading::Failed { kind, message } => Err(Doubt::Failed { kind: *kind, message: message.clone() }),
-        Reading::Value(value) if !value.get().is_finite() => Err(Doubt::NotFinite),
-        Reading::Value(value) if value.get() < 0.0 => Err(Doubt::Negative),
-        Reading::Value(value) => Ok(value.get()),
+        Reading::Pods(samples) if spec.kind.is_by_pod() => of_pods(samples),
+        Reading::Value(value) if !spec.kind.is_by_pod() => finite(value.get()),
+        Reading::Value(_) => unexpected("it returned one value, and not one for each pod"),
+        Reading::Pods(_) => unexpected("it returned one value for each pod, and not one"),
+        Reading::Series(values) => {
+            let message = format!("the query returned {} series", values.len());
+            Err(Doubt::Failed { kind: FailureKind::ManySeries, message })
+        }
+    }
+}
+
+/// An answer of another form than what was asked for.
+fn unexpected(words: &str) -> Result<f64, Doubt> {
+    Err(Doubt::Failed { kind: FailureKind::BadResponse, message: words.to_owned() })
+}
+
+/// Values by pod, which are judged one by one later: their sum, for want of one value.
+fn of_pods(samples: &[Sample]) -> Result<f64, Doubt> {
+    if samples.is_empty() {
+        return Err(Doubt::Failed { kind: FailureKind::Empty, message: String::new() });
+    }
+    if samples.iter().any(|sample| sample.value_milli < 0) {
+        return Err(Doubt::Negative);
+    }
+    Ok(samples.iter().map(|sample| sample.value_milli as f64 / 1000.0).sum())
+}
+
+fn finite(value: f64) -> Result<f64, Doubt> {
+    if !value.is_finite() {
+        Err(Doubt::NotFinite)
+    } else if value < 0.0 {
+        Err(Doubt::Negative)
+    } else {
+        Ok(value)
     }
 }
 
 fn shown(observation: &Observation) -> Option<Float> {
     let value = |reading: &Reading| match reading {
         Reading::Value(value) => Some(*value),
-        Reading::Failed { .. } => None,
+        Reading::Pods(_) | Reading::Series(_) | Reading::Failed { .. } => None,
     };
     observation.settled.as_ref().and_then(|s| value(&s.reading)).or_else(|| value(&observation.newest))
 }

@@ -1,6 +1,7 @@
 //! What one decision hands to the next: recommendations, written changes, ready replicas, what evidence supported,
 //! and of each metric whose samples are expected and until when they were vouched for.
 
+use autoscaler_hpa::state as hpa;
 use serde::{Deserialize, Serialize};
 
 use crate::behavior::Behavior;
@@ -8,7 +9,7 @@ use crate::coverage::Coverage;
 use crate::name::Name;
 use crate::normalize::{Clock, store_scale_event};
 use crate::past::{Recommendation, ScaleEvent};
-use crate::policy::{MetricSpec, Policy};
+use crate::policy::{Compatibility, MetricSpec, Policy};
 use crate::readiness::Readiness;
 use crate::support::Support;
 
@@ -41,6 +42,16 @@ pub struct History {
     /// What sufficient evidence has asked for lately; `None` before the first decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub support: Option<Support>,
+    /// Since when sufficient evidence shows nothing active, on the clock of [`Support::clock_ms`]; what it lacks for want
+    /// of evidence, that clock lacks too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_from_ms: Option<i64>,
+    /// The replicas are zero because the policy was paused at zero, and not because somebody switched scaling off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
+    /// Since when the formula may not lower, in milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula_since_ms: Option<i64>,
     /// One entry a metric, in the policy's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<MetricHistory>,
@@ -123,6 +134,13 @@ impl History {
     /// Remembers a change that was written to the target, for the rate policies. A write that failed is not
     /// reported, so it uses up no rate.
     pub fn record_written(&mut self, policy: &Policy, now_ms: i64, from: i32, to: i32) {
+        if policy.compatibility == Compatibility::Hpa {
+            let mut state = self.state();
+            let behavior = policy.behavior.as_ref().map(|behavior| behavior.of_hpa().complete());
+            autoscaler_hpa::rates::written(&mut state, behavior.as_ref(), from, to, now_ms);
+            self.take_state(state);
+            return;
+        }
         // Without behaviour one raise counts for as long as the API's default policies look back.
         let default = Behavior::default();
         let behavior = policy.behavior.as_ref().unwrap_or(&default);
@@ -133,6 +151,25 @@ impl History {
         };
         let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
         store_scale_event(events, &rules, now_ms, change);
+    }
+
+    /// What upstream's controller remembers.
+    pub(crate) fn state(&self) -> hpa::State {
+        let events = |events: &[ScaleEvent]| events.iter().copied().map(hpa::ScaleEvent::from).collect();
+        let recommendations = self.recommendations.as_ref();
+        hpa::State {
+            recommendations: recommendations.map(|all| all.iter().copied().map(Into::into).collect()),
+            scale_up_events: events(&self.scale_up_events),
+            scale_down_events: events(&self.scale_down_events),
+        }
+    }
+
+    /// Remembers the same instead of what was remembered.
+    pub(crate) fn take_state(&mut self, state: hpa::State) {
+        let events = |events: Vec<hpa::ScaleEvent>| events.into_iter().map(Into::into).collect();
+        self.recommendations = state.recommendations.map(|all| all.into_iter().map(Into::into).collect());
+        self.scale_up_events = events(state.scale_up_events);
+        self.scale_down_events = events(state.scale_down_events);
     }
 
     /// One entry a metric of `policy`, in its order; what is known of others is forgotten.
@@ -172,6 +209,7 @@ impl History {
         }
         self.ready.clamp_to(now_ms);
         self.decided_ms = self.decided_ms.map(|at_ms| at_ms.min(now_ms));
+        self.formula_since_ms = self.formula_since_ms.map(|at_ms| at_ms.min(now_ms));
         for known in &mut self.metrics {
             for since_ms in [&mut known.insufficient_since_ms, &mut known.missing_since_ms] {
                 *since_ms = since_ms.map(|since_ms| since_ms.min(now_ms));

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::history::History;
 use crate::name::Name;
 use crate::observation::Observation;
+use crate::pods::Pods;
 use crate::policy::Policy;
+use crate::schedule::InForce;
 
 /// Everything that one decision depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,12 @@ pub struct Input {
     pub policy: Policy,
     /// What the target has.
     pub scale: Scale,
+    /// The policy's schedules that are in force at [`Self::now_ms`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<InForce>,
+    /// The target's pods, where the policy asks for them ([`Policy::needs_pods`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Pods>,
     /// What the querier said, in any order; found by name.
     pub observations: Vec<Observation>,
     /// What the previous decision handed on ([`crate::Decision::history`]), plus

@@ -18,7 +18,8 @@
 //!   clock, no I/O, no randomness, no hash order; floats are compared and stored by their bits.
 //! - Replicas within the bounds are never lowered while any metric's evidence is insufficient, except by a
 //!   fallback that the user wrote down and that may ([`FallbackBehavior::may_lower`]).
-//! - What is written is within `minReplicas..=maxReplicas`.
+//! - What is written is within `minReplicas..=maxReplicas`, but for a policy that is paused at fewer.
+//! - The last replica goes only after sufficient evidence has shown nothing active for the whole cool-down.
 //! - Everything that a decision depends on is in its [`Input`]; what the next one needs is in
 //!   [`Decision::history`].
 //!
@@ -28,9 +29,9 @@
 //!    sample before was watched: a restarted controller lowers nothing for one stabilization window, nor before
 //!    the query's window has passed its start. Rate history is lost, as it is upstream.
 //! 2. **What is not for metrics to say.** A policy that contradicts itself ([`Policy::problem`]) and a paused
-//!    one change nothing; zero replicas with `minReplicas` above zero mean that somebody switched scaling off;
-//!    replicas beyond the bounds go to the bound at once, past metrics, windows and rates, for bounds are the
-//!    user's word and not evidence.
+//!    one change nothing, or go to the replicas that it is paused at; zero replicas with `minReplicas` above zero mean
+//!    that somebody switched scaling off; replicas beyond the bounds, which schedules in force narrow ([`schedule`]), go
+//!    to the bound at once, past metrics, windows and rates, for bounds are the user's word and not evidence.
 //! 3. **Evidence.** An answer has two values: one at the evaluation time, which may only raise, and one at the
 //!    settled time ([`History::settled_ms`]), up to which every expected cluster's samples had arrived; that one may
 //!    lower. Sufficient is: one series, finite, not negative, nothing warned of, every expected cluster (and of
@@ -39,7 +40,8 @@
 //! 4. **Proposals.** `AverageValue`: `⌈value ÷ target⌉`, unless `value ÷ (target × status.replicas)` is within
 //!    tolerance. `Value`: `⌈value ÷ target × ready⌉`, unless the ratio is within tolerance, with the replicas that
 //!    were ready on average while it was measured. The highest wins. Insufficient metrics are counted only where
-//!    they raise, or through their [`Fallback`] once it is due; fallbacks count time in which evidence is missing.
+//!    they raise, or through their [`Fallback`] once it is due; fallbacks count time in which evidence is missing. A
+//!    [`FormulaSpec`] proposes like a metric, from both values of all metrics that it reads, whose evidence is its own.
 //! 5. **Holding.** If an insufficient metric forbids lowering and the highest proposal would lower, or there is
 //!    none, replicas stay ([`Wish::Hold`], which is not to wish for what is there).
 //! 6. **Support.** Replicas fall only to what sufficient evidence has asked for throughout the longest time for
@@ -47,6 +49,9 @@
 //!    ([`support`]). Static fallbacks wait for it only while a metric beside them has sufficient evidence.
 //! 7. **Stabilization and rates** as upstream, with and without `behavior` ([`normalize`]); time spent holding
 //!    for want of evidence makes no recommendation older.
+//! 8. **The last replica and the first** (`zero`), where [`Policy::zero`] is set and no bound is above zero: from zero
+//!    only, and at once, where a value is above its activation threshold; to zero only after the cool-down.
+//! 9. **A paused direction** ([`Pause`]) is not gone in.
 //!
 //! The reasons are in `docs/decisions/001` and `004`.
 //!
@@ -70,13 +75,20 @@
 //! - what is dated after now, because a clock was set back, counts as now;
 //! - a value above zero is at least one thousandth, so that a trickle does not scale to zero.
 //!
+//! Metrics of pods (Resource, ContainerResource, Pods) are counted as upstream does, with pods that have no value
+//! filled in against the direction; what is safer beyond that stands in `by_pod`. With `compatibility: HPA`
+//! ([`Compatibility::Hpa`]) the whole decision is upstream's to the letter (`compat`), and none of the above holds.
+//!
 //! # Modules in reading order
 //!
-//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`observation`], [`input`]; `decide`;
-//! [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `proposals`, [`verdict`]; [`past`], [`limit`],
-//! [`normalize`], [`support`], [`history`]; [`decision`], `explain`; [`record`].
+//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`schedule`], [`pods`], [`observation`], [`input`];
+//! `decide`; [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `by_pod`, `proposals`, [`verdict`];
+//! [`past`], [`limit`], [`normalize`], [`support`], `zero`, [`history`]; [`decision`], `explain`; `upstream`, `compat`;
+//! [`record`]; [`restore`].
 
 pub mod behavior;
+mod by_pod;
+mod compat;
 pub mod coverage;
 mod decide;
 pub mod decision;
@@ -91,15 +103,21 @@ pub mod normalize;
 pub mod number;
 pub mod observation;
 pub mod past;
+pub mod pods;
 pub mod policy;
 mod proposals;
 pub mod readiness;
 pub mod reasons;
 pub mod record;
 pub mod replicas;
+pub mod restore;
+pub mod schedule;
 pub mod support;
+mod upstream;
 pub mod verdict;
+mod zero;
 
+pub use autoscaler_formula::{Formula, FormulaError, Undefined};
 pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
 pub use coverage::{BlindSpan, Coverage, Window};
 pub use decide::decide;
@@ -113,11 +131,14 @@ pub use name::Name;
 pub use number::Float;
 pub use observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled};
 pub use past::{Recommendation, ScaleEvent};
+pub use pods::{MAX_PODS, Pod, PodList, Pods, Sample};
 pub use policy::{
-    DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, MetricSpec, Mode, PodEvidence,
-    Policy, Problem, Target,
+    Compatibility, DEFAULT_MAX_AGE_MS, Defaults, EvidenceSpec, Fallback, FallbackBehavior, FormulaSpec,
+    MetricKind, MetricSpec, Mode, Pause, PodEvidence, Policy, Problem, Target, Zero,
 };
 pub use readiness::{Readiness, Ready};
 pub use record::{Older, Record, RecordError, Recorded, Replay, canonical_json, replay};
+pub use restore::restore;
+pub use schedule::{Bounds, InForce};
 pub use support::{Ask, Support};
 pub use verdict::{Evidence, Verdict};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::Name;
 use crate::reasons;
 
 /// Something that kept the result from being the plain maximum of the proposals.
@@ -16,7 +17,10 @@ pub struct Limit {
     pub from: i32,
     /// Replicas after it.
     pub to: i32,
-    /// Of [`LimitKind::EvidenceTooShort`]: for how long, and why.
+    /// The schedule whose bound it is; `None`: the policy's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Name>,
+    /// Of [`LimitKind::EvidenceTooShort`] and [`LimitKind::CoolingDown`]: for how long, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
 }
@@ -40,6 +44,8 @@ pub enum WaitReason {
     Gap,
     /// A gap as long as the longest blind span could hide in the window.
     BlindSpan,
+    /// Nothing was active for less than the cool-down.
+    CoolDown,
 }
 
 /// Which limit.
@@ -61,6 +67,21 @@ pub enum LimitKind {
     TooManyReplicas,
     /// `minReplicas`.
     TooFewReplicas,
+    /// The last replica waits for the cool-down.
+    CoolingDown,
+    /// At zero: nothing is above its activation threshold.
+    BelowActivation,
+    /// Raising is paused.
+    ScaleUpPaused,
+    /// Lowering is paused.
+    ScaleDownPaused,
+}
+
+impl Limit {
+    /// One that is the policy's own and waits for nothing.
+    pub(crate) fn new(kind: LimitKind, from: i32, to: i32) -> Self {
+        Self { kind, from, to, schedule: None, wait: None }
+    }
 }
 
 impl LimitKind {
@@ -75,6 +96,10 @@ impl LimitKind {
             Self::ScaleDownLimit => reasons::SCALE_DOWN_LIMIT,
             Self::TooManyReplicas => reasons::TOO_MANY_REPLICAS,
             Self::TooFewReplicas => reasons::TOO_FEW_REPLICAS,
+            Self::CoolingDown => reasons::COOLING_DOWN,
+            Self::BelowActivation => reasons::BELOW_ACTIVATION,
+            Self::ScaleUpPaused => reasons::SCALE_UP_PAUSED,
+            Self::ScaleDownPaused => reasons::SCALE_DOWN_PAUSED,
         }
     }
 
@@ -100,6 +125,10 @@ impl LimitKind {
             }
             Self::TooManyReplicas => "the desired replica count is more than the maximum replica count",
             Self::TooFewReplicas => "the desired replica count is less than the minimum replica count",
+            Self::CoolingDown => "the last replica stays until nothing was active for the whole cool-down",
+            Self::BelowActivation => "at zero replicas no value is above its activation threshold",
+            Self::ScaleUpPaused => "raising is paused by the policy",
+            Self::ScaleDownPaused => "lowering is paused by the policy",
         }
     }
 }
@@ -116,6 +145,7 @@ impl fmt::Display for WaitReason {
             Self::FirstSight => "the window before the first decision was not watched",
             Self::Gap => "the query's window begins in a gap of its samples",
             Self::BlindSpan => "a gap between two looks at the samples would show only now",
+            Self::CoolDown => "the cool-down counts while evidence is sufficient and nothing is active",
         })
     }
 }

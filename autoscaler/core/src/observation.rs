@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 use crate::number::Float;
+use crate::pods::Sample;
 
 /// One metric's answer, all of it from one query, so from one querier at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub struct Settled {
 pub enum Reading {
     /// What the query returned; NaN, infinite and negative values may be passed as they are.
     Value(Float),
+    /// One value a pod, for metrics of pods. A pod whose value is no finite number is left out.
+    Pods(Vec<Sample>),
+    /// Every series' value in thousandths, in an order that stays: for `compatibility: HPA`, which sums them.
+    Series(Vec<i64>),
     /// The query gave no value.
     #[serde(rename_all = "camelCase")]
     Failed {
@@ -71,6 +76,8 @@ pub enum FailureKind {
     ManySeries,
     /// NaN or infinite.
     NotANumber,
+    /// `metrics.k8s.io` is not served, or did not answer.
+    MetricsApi,
     /// Anything else.
     Other,
 }

@@ -1,5 +1,6 @@
 //! What decisions remember of themselves: what was proposed, what was written.
 
+use autoscaler_hpa::state as hpa;
 use serde::{Deserialize, Serialize};
 
 /// One remembered proposal.
@@ -36,6 +37,30 @@ pub struct ScaleEvent {
     /// Older than the longest period, so its slot may be used again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outdated: bool,
+}
+
+impl From<Recommendation> for hpa::Recommendation {
+    fn from(rec: Recommendation) -> Self {
+        Self { replicas: rec.replicas, at_ms: rec.at_ms }
+    }
+}
+
+impl From<hpa::Recommendation> for Recommendation {
+    fn from(rec: hpa::Recommendation) -> Self {
+        Self { replicas: rec.replicas, at_ms: rec.at_ms, held_ms: 0 }
+    }
+}
+
+impl From<ScaleEvent> for hpa::ScaleEvent {
+    fn from(event: ScaleEvent) -> Self {
+        Self { change: event.change, at_ms: event.at_ms, outdated: event.outdated }
+    }
+}
+
+impl From<hpa::ScaleEvent> for ScaleEvent {
+    fn from(event: hpa::ScaleEvent) -> Self {
+        Self { change: event.change, at_ms: event.at_ms, outdated: event.outdated }
+    }
 }
 
 fn is_zero(ms: &i64) -> bool {

@@ -74,6 +74,14 @@ impl Readiness {
         within.map(|(ready, _)| ready.replicas).min().unwrap_or(0).max(0)
     }
 
+    /// The most since `from_ms`, as far as it is known; zero if nothing was ever seen.
+    #[must_use]
+    pub fn most_since(&self, from_ms: i64) -> i32 {
+        let ends = self.0.iter().skip(1).map(|next| next.since_ms).chain([i64::MAX]);
+        let within = self.0.iter().zip(ends).filter(|(_, end_ms)| *end_ms > from_ms);
+        within.map(|(ready, _)| ready.replicas).max().unwrap_or(0).max(0)
+    }
+
     /// What is dated after `now_ms` happened now.
     pub(crate) fn clamp_to(&mut self, now_ms: i64) {
         for ready in &mut self.0 {
@@ -89,7 +97,7 @@ mod tests {
     #[test]
     fn averages_and_fewest_follow_the_changes() {
         let mut ready = Readiness::default();
-        assert_eq!((ready.average(0, 10), ready.least_since(0)), (0.0, 0));
+        assert_eq!((ready.average(0, 10), ready.least_since(0), ready.most_since(0)), (0.0, 0, 0));
         for (at, replicas) in [(100, 4), (110, 4), (200, 8), (300, 6)] {
             ready.see(at, replicas, 0);
         }
@@ -106,8 +114,10 @@ mod tests {
         ] {
             assert!((ready.average(from, to) - average).abs() < 1e-9, "{from}..{to}");
         }
-        for (from, least) in [(99, 4), (100, 4), (200, 6), (199, 4), (1_000, 6)] {
-            assert_eq!(ready.least_since(from), least, "{from}");
+        for (from, least, most) in
+            [(99, 4, 8), (100, 4, 8), (200, 6, 8), (199, 4, 8), (299, 6, 8), (300, 6, 6), (1_000, 6, 6)]
+        {
+            assert_eq!((ready.least_since(from), ready.most_since(from)), (least, most), "{from}");
         }
         ready.see(1_000, 7, 500);
         assert_eq!(ready.changes().first(), Some(&Ready { since_ms: 300, replicas: 6 }));

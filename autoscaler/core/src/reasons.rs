@@ -18,6 +18,16 @@ pub const VALID_METRIC_FOUND: &str = "ValidMetricFound";
 pub const SCALING_DISABLED: &str = "ScalingDisabled";
 /// No metric gave a number, or one that did not kept the others from lowering.
 pub const FAILED_GET_EXTERNAL_METRIC: &str = "FailedGetExternalMetric";
+/// The same of a resource metric.
+pub const FAILED_GET_RESOURCE_METRIC: &str = "FailedGetResourceMetric";
+/// The same of a resource metric of one container.
+pub const FAILED_GET_CONTAINER_RESOURCE_METRIC: &str = "FailedGetContainerResourceMetric";
+/// The same of a metric of pods.
+pub const FAILED_GET_PODS_METRIC: &str = "FailedGetPodsMetric";
+/// The target's scale has no selector, or one that cannot be read.
+pub const INVALID_SELECTOR: &str = "InvalidSelector";
+/// Several autoscalers select the same pods.
+pub const AMBIGUOUS_SELECTOR: &str = "AmbiguousSelector";
 /// Nothing was cut.
 pub const DESIRED_WITHIN_RANGE: &str = "DesiredWithinRange";
 /// The scale-up rate cut.
@@ -37,6 +47,8 @@ pub const INVALID_POLICY: &str = "InvalidPolicy";
 pub const INSUFFICIENT_EVIDENCE: &str = "InsufficientEvidence";
 /// Ours: every metric's evidence would be good enough to lower on.
 pub const EVIDENCE_COMPLETE: &str = "EvidenceComplete";
+/// Ours: the policy has `compatibility: HPA`, which takes values as they are.
+pub const EVIDENCE_NOT_JUDGED: &str = "EvidenceNotJudged";
 /// Ours: a metric of the policy was not observed.
 pub const NOT_OBSERVED: &str = "NotObserved";
 /// Ours: a query failed.
@@ -57,12 +69,27 @@ pub const STALE_SAMPLES: &str = "StaleSamples";
 pub const QUERY_WARNINGS: &str = "QueryWarnings";
 /// Ours: of a cluster's pods, some that should have samples have none.
 pub const PODS_MISSING: &str = "PodsMissing";
+/// Ours: the target's pods could not be looked at, or allow no computation.
+pub const PODS_UNKNOWN: &str = "PodsUnknown";
 /// Ours: the querier warned of the query, not of its samples.
 pub const QUERY_ANNOTATED: &str = "QueryAnnotated";
 /// Ours: samples are still on their way to the time that was evaluated.
 pub const NOT_SETTLED: &str = "NotSettled";
 /// Ours: a ratio has no ready replicas to multiply.
 pub const NO_READY_REPLICAS: &str = "NoReadyReplicas";
+
+/// Ours: a formula has no number.
+pub const FORMULA_UNDEFINED: &str = "FormulaUndefined";
+/// Ours: the last replica waits for the cool-down.
+pub const COOLING_DOWN: &str = "CoolingDown";
+/// Ours: at zero replicas, no value is above its activation threshold.
+pub const BELOW_ACTIVATION: &str = "BelowActivation";
+/// Ours: raising is paused.
+pub const SCALE_UP_PAUSED: &str = "ScaleUpPaused";
+/// Ours: lowering is paused.
+pub const SCALE_DOWN_PAUSED: &str = "ScaleDownPaused";
+/// Nothing was active for the whole cool-down (KEP-2021 has a condition of this name).
+pub const SCALED_TO_ZERO: &str = "ScaledToZero";
 
 /// A cause, not a condition: the metrics ask for more.
 pub const ABOVE_TARGET: &str = "AboveTarget";

@@ -49,6 +49,8 @@ pub fn replicas(
 ) -> Answer {
     let usage = value_milli as f64;
     match target {
+        // It asks for nothing.
+        Target::None => Answer::WithinTolerance,
         Target::Value { value_milli } => {
             let ratio = usage / value_milli as f64;
             if scale.spec_replicas == 0 {
@@ -69,6 +71,8 @@ pub fn replicas(
                 Answer::Replicas((usage / target).ceil() as i32)
             }
         }
+        // Of pods alone, which are not of one value.
+        Target::Utilization { .. } => Answer::NoneReady,
     }
 }
 

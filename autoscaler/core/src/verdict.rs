@@ -34,6 +34,8 @@ pub struct Verdict {
 pub enum Evidence {
     /// Fresh, complete, one finite number.
     Sufficient,
+    /// The policy has `compatibility: HPA`, which takes values as they are.
+    NotJudged,
     /// May hold or raise.
     #[serde(rename_all = "camelCase")]
     Insufficient {
@@ -55,13 +57,23 @@ impl Evidence {
     #[must_use]
     pub fn doubts(&self) -> &[Doubt] {
         match self {
-            Self::Sufficient => &[],
+            Self::Sufficient | Self::NotJudged => &[],
             Self::Insufficient { doubts, .. } => doubts,
         }
     }
 }
 
 impl Verdict {
+    /// What speaks against it by itself, and not against a metric that a formula reads: that is said there.
+    pub fn own_doubts(&self) -> impl Iterator<Item = &Doubt> {
+        self.evidence.doubts().iter().filter(|doubt| !matches!(doubt, Doubt::OfMetric { .. }))
+    }
+
+    /// Whether it gave no number for want of evidence. One without a target asks for none.
+    pub(crate) fn failed(&self) -> bool {
+        self.proposal.is_none() && self.evidence.is_insufficient()
+    }
+
     /// Whether nothing may be lowered because of it: its evidence is insufficient, and no fallback in force is the
     /// user's word that lowering is right.
     #[must_use]

@@ -4,10 +4,18 @@
 mod build;
 #[path = "decisions/cases.rs"]
 mod cases;
+#[path = "decisions/formulas.rs"]
+mod formulas;
+#[path = "decisions/pauses.rs"]
+mod pauses;
+#[path = "decisions/pods.rs"]
+mod pods;
 #[path = "decisions/properties.rs"]
 mod properties;
 #[path = "decisions/scenarios.rs"]
 mod scenarios;
+#[path = "decisions/schedules.rs"]
+mod schedules;
 #[path = "decisions/sequences.rs"]
 mod sequences;
 #[path = "decisions/waits.rs"]
@@ -16,3 +24,5 @@ mod waits;
 mod world;
 #[path = "decisions/worlds.rs"]
 mod worlds;
+#[path = "decisions/zero.rs"]
+mod zero;

@@ -45,6 +45,8 @@ fn policy(n: usize, metrics: usize) -> SeenPolicy {
             ..EvidenceSpec::default()
         },
         fallback: None,
+        kind: Default::default(),
+        activation_milli: 0,
     };
     let rules = Rules { stabilization_window_seconds: Some(60), ..Rules::default() };
     let terms = Terms {
@@ -54,14 +56,19 @@ fn policy(n: usize, metrics: usize) -> SeenPolicy {
             metrics: (0..metrics).map(metric).collect(),
             behavior: Some(Behavior { scale_up: None, scale_down: Some(rules) }),
             mode: Mode::Active,
+            compatibility: Default::default(),
             defaults: Defaults::default(),
             interval_ms: 1_000,
+            zero: None,
+            pause: Default::default(),
+            formula: None,
         },
         interval_ms: 1_000,
         kind: kind(),
         target: format!("web-{n}"),
         questions: vec![Question { weight: 1, ..Question::default() }; metrics],
         ring: None,
+        schedules: Vec::new(),
     };
     SeenPolicy {
         name: Name { cluster: 0, namespace: format!("team-{}", n % 50), name: format!("web-{n}") },

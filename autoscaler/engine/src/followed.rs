@@ -118,6 +118,8 @@ impl Followed {
                 cluster,
                 policy,
                 scale: Scale::default(),
+                schedules: Vec::new(),
+                pods: None,
                 observations: Vec::new(),
                 history: restored.unwrap_or_default(),
             },

@@ -156,7 +156,7 @@ fn selectors(observation: &Observation) -> &[SelectorSamples] {
 fn newest(observation: &Observation) -> Option<Float> {
     match observation.newest {
         Reading::Value(value) => Some(value),
-        Reading::Failed { .. } => None,
+        Reading::Pods(_) | Reading::Series(_) | Reading::Failed { .. } => None,
     }
 }
 
@@ -231,7 +231,11 @@ pub(crate) fn no_policy() -> autoscaler_core::Policy {
         metrics: Vec::new(),
         behavior: None,
         mode: Mode::Paused,
+        compatibility: autoscaler_core::Compatibility::None,
         defaults: autoscaler_core::Defaults::default(),
         interval_ms: 0,
+        zero: None,
+        pause: autoscaler_core::Pause::default(),
+        formula: None,
     }
 }

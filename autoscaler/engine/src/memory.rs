@@ -65,6 +65,8 @@ pub fn restore(memory: &StatusMemory, policy: &Policy, now_ms: i64) -> Option<Hi
     let is_latest = (0..policy.interval_ms).contains(&age_ms);
     if !is_latest {
         (history.recommendations, history.held_ms, history.decided_ms) = (None, 0, None);
+        // Somebody may have asked for replicas meanwhile.
+        history.idle_from_ms = None;
     }
     for known in &mut history.metrics {
         let spec = policy.metrics.iter().find(|spec| spec.name == known.name);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use autoscaler_api::{Ring, ScalingPolicyStatus};
-use autoscaler_core::Policy;
+use autoscaler_core::{InForce, Policy};
+use autoscaler_schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
 /// A managed cluster, by its place in a list that the executors have.
@@ -79,8 +80,30 @@ pub struct Terms {
     pub target: String,
     /// One question a metric, in the order of [`Policy::metrics`].
     pub questions: Vec<Question>,
+    /// Bounds at times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingTerms>,
+}
+
+/// A schedule, and what it asks for while it is in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scheduled {
+    /// When.
+    pub schedule: Schedule,
+    /// What.
+    pub bounds: InForce,
+}
+
+impl Terms {
+    /// The schedules that are in force at `now_ms`, in milliseconds since the epoch.
+    #[must_use]
+    pub fn in_force(&self, now_ms: i64) -> Vec<InForce> {
+        let in_force = self.schedules.iter().filter(|one| one.schedule.is_in_force(now_ms));
+        in_force.map(|one| one.bounds.clone()).collect()
+    }
 }
 
 /// How one metric is asked for. The text of the query stays with whoever sends it.

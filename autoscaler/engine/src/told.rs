@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use autoscaler_api::conditions::{events, reasons, types};
-use autoscaler_core::reasons::INSUFFICIENT_EVIDENCE;
+use autoscaler_core::reasons::{INSUFFICIENT_EVIDENCE, NOT_SETTLED};
 
 use crate::said::Said;
 use crate::text::{NOTE_MAX, clip};
@@ -117,6 +117,10 @@ impl Told {
     }
 
     fn telling(&mut self, said: Said) -> Option<Telling> {
+        // Over with the next evaluation: each policy begins like this.
+        if said.kind == types::EVIDENCE_SUFFICIENT && !said.status && said.reason == NOT_SETTLED {
+            return None;
+        }
         let was = if said.status {
             self.bad.remove(said.kind)
         } else {
@@ -203,6 +207,8 @@ mod tests {
     #[test]
     fn good_news_comes_only_after_bad_news() {
         assert_eq!(reasons(&mut Told::default(), &[evidence(true), able(true, "x")], 0), [""; 0]);
+        let unsettled = Said::new("EvidenceSufficient", false, NOT_SETTLED, "");
+        assert_eq!(reasons(&mut Told::default(), &[unsettled], 0), [""; 0], "nor what ends by itself");
         let no_number = Said::new("ScalingActive", false, INSUFFICIENT_EVIDENCE, "");
         assert_eq!(reasons(&mut Told::default(), &[no_number], 0), [""; 0], "EvidenceSufficient tells it");
     }

@@ -4,14 +4,15 @@ use crate::behavior::CompleteBehavior;
 use crate::event::Event;
 use crate::inputs::{Inputs, Selected};
 use crate::metrics::{Computed, Failure, Proposal, Scale, compute, followed};
-use crate::normalize::{Wish, normalize, normalize_with_behavior};
+use crate::normalize::{Normalized, Wish, normalize, normalize_with_behavior};
 use crate::outputs::{COMPUTE_FAILED, Outputs, SyncError};
-use crate::rates::{longest_period_seconds, remember};
+use crate::rates;
 use crate::ratio::Tolerances;
 use crate::replicas::Circumstances;
 use crate::settings::Settings;
 use crate::state::{Recommendation, State};
 use crate::status::{
+    Condition,
     ConditionType::{AbleToScale, ScalingActive, ScalingLimited},
     HpaStatus, MetricStatus,
 };
@@ -31,6 +32,8 @@ pub struct Pending {
     step: Step,
     behavior: Option<CompleteBehavior>,
     proposal: Option<Proposal>,
+    results: Vec<Result<i32, String>>,
+    normalized: Option<Normalized>,
     metrics: Vec<Option<MetricStatus>>,
     status: HpaStatus,
     before: HpaStatus,
@@ -60,6 +63,36 @@ impl Pending {
             Step::Rescale { desired, .. } => Some(desired),
             _ => None,
         }
+    }
+
+    /// What metrics ask for, where they were asked and may be followed.
+    #[must_use]
+    pub fn proposal(&self) -> Option<Proposal> {
+        self.proposal
+    }
+
+    /// What each metric asks for, or why it failed, in the spec's order; empty where metrics were not asked.
+    #[must_use]
+    pub fn results(&self) -> &[Result<i32, String>] {
+        &self.results
+    }
+
+    /// Each metric's present value, in the spec's order; empty where metrics were not asked.
+    #[must_use]
+    pub fn metrics(&self) -> &[Option<MetricStatus>] {
+        &self.metrics
+    }
+
+    /// What windows, rates and bounds made of the proposal.
+    #[must_use]
+    pub fn normalized(&self) -> Option<Normalized> {
+        self.normalized
+    }
+
+    /// Conditions as they stand before the write.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        &self.status.conditions
     }
 }
 
@@ -97,6 +130,8 @@ impl Controller {
             step: Step::Blind,
             behavior: inputs.spec.behavior.as_ref().map(|behavior| behavior.complete()),
             proposal: None,
+            results: Vec::new(),
+            normalized: None,
             metrics: Vec::new(),
             status: inputs.status.clone(),
             before: inputs.status.clone(),
@@ -145,6 +180,7 @@ impl Controller {
         let computed = self.ask_metrics(inputs, scale, pending);
         pending.events.extend(computed.events.iter().cloned());
         pending.metrics.clone_from(&computed.statuses);
+        pending.results.clone_from(&computed.results);
         let Some(proposal) = computed.usable(current) else {
             let failure = computed.first_failure.unwrap_or(Failure {
                 reason: "InvalidMetricSourceType",
@@ -232,14 +268,25 @@ impl Controller {
         };
         let limited = result.desired != result.stabilized;
         pending.status.set(now_ms, ScalingLimited, limited, result.limit, limit);
+        pending.normalized = Some(result);
         result.desired
     }
 
     /// The sync from the write on; `written` is not looked at where nothing was to be written.
     pub fn finish(&mut self, pending: Pending, written: Result<(), String>) -> Outputs {
         let write = pending.write();
-        let Pending { now_ms, step, behavior, proposal, metrics, mut status, before, mut events, mut error } =
-            pending;
+        let Pending {
+            now_ms,
+            step,
+            behavior,
+            proposal,
+            metrics,
+            mut status,
+            before,
+            mut events,
+            mut error,
+            ..
+        } = pending;
         let arrive = |status: &mut HpaStatus, current| {
             (status.current_replicas, status.current_metrics) = (current, metrics.clone());
         };
@@ -263,7 +310,7 @@ impl Controller {
                 status.set(now_ms, AbleToScale, true, "SucceededRescale", message);
                 let message = format!("New size: {desired}; reason: {because}");
                 events.push(Event::normal("SuccessfulRescale", message));
-                self.remember(behavior.as_ref(), current, desired, now_ms);
+                rates::written(&mut self.state, behavior.as_ref(), current, desired, now_ms);
                 arrive(&mut status, current);
                 status.desired_replicas = desired;
                 status.last_scale_ms = Some(now_ms);
@@ -271,16 +318,5 @@ impl Controller {
         }
         let status_changed = status != before;
         Outputs { proposal, write, status, status_changed, events, error }
-    }
-
-    /// Upstream: `horizontal.go`, `storeScaleEvent`.
-    fn remember(&mut self, behavior: Option<&CompleteBehavior>, current: i32, desired: i32, now_ms: i64) {
-        let Some(behavior) = behavior else { return };
-        let (events, rules, change) = if desired > current {
-            (&mut self.state.scale_up_events, &behavior.up, desired.wrapping_sub(current))
-        } else {
-            (&mut self.state.scale_down_events, &behavior.down, current.wrapping_sub(desired))
-        };
-        remember(events, change, longest_period_seconds(rules), now_ms);
     }
 }

@@ -41,6 +41,8 @@ pub struct Computed {
     pub highest: Option<Proposal>,
     /// One per metric, `None` where it failed.
     pub statuses: Vec<Option<MetricStatus>>,
+    /// What each metric asks for, or why it failed; empty where metrics were not asked.
+    pub results: Vec<Result<i32, String>>,
     /// How many failed.
     pub failed: usize,
     /// The first that did.
@@ -77,8 +79,10 @@ pub fn compute(at: &Circumstances<'_>, specs: &[MetricSpec], answers: &[Answer],
                     computed.highest = Some(Proposal { replicas, metric });
                 }
                 computed.statuses.push(Some(status(spec, current)));
+                computed.results.push(Ok(replicas));
             }
             Err(message) => {
+                computed.results.push(Err(message.clone()));
                 let failure = Failure { reason: failure_reason(spec), message };
                 let event = format!("{spec}: {}", failure.message);
                 computed.events.push(Event::warning(failure.reason, event));
@@ -91,7 +95,9 @@ pub fn compute(at: &Circumstances<'_>, specs: &[MetricSpec], answers: &[Answer],
     computed
 }
 
-fn failure_reason(spec: &MetricSpec) -> &'static str {
+/// Reason of the condition and of the event where a metric of this kind fails.
+#[must_use]
+pub fn failure_reason(spec: &MetricSpec) -> &'static str {
     match spec {
         MetricSpec::Resource { .. } => "FailedGetResourceMetric",
         MetricSpec::ContainerResource { .. } => "FailedGetContainerResourceMetric",

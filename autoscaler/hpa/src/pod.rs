@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::status::ConditionStatus;
 
 /// A pod as the controller's cache has it. Times are in milliseconds of one clock of the caller's.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// Name; unique among the pods of one sync.
     pub name: String,
@@ -33,7 +35,7 @@ impl Pod {
 }
 
 /// `PodPhase`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PodPhase {
     /// Accepted, containers not started.
     Pending,
@@ -49,7 +51,8 @@ pub enum PodPhase {
 }
 
 /// The condition of type `Ready`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReadyCondition {
     /// Its status.
     pub status: ConditionStatus,
@@ -61,33 +64,42 @@ pub struct ReadyCondition {
 pub type ResourceList = BTreeMap<String, i64>;
 
 /// What a pod asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodResources {
     /// `spec.containers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Container>,
     /// `spec.initContainers`, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub init_containers: Vec<InitContainer>,
     /// `spec.resources.requests`: of the pod as a whole; empty if not set.
+    #[serde(default, skip_serializing_if = "ResourceList::is_empty")]
     pub requests_milli: ResourceList,
     /// `spec.overhead`.
+    #[serde(default, skip_serializing_if = "ResourceList::is_empty")]
     pub overhead_milli: ResourceList,
 }
 
 /// A container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Container {
     /// Unique within the pod.
     pub name: String,
     /// `resources.requests`. A resource that is missing is not requested.
+    #[serde(default, skip_serializing_if = "ResourceList::is_empty")]
     pub requests_milli: ResourceList,
 }
 
 /// An init container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InitContainer {
     /// The container.
     pub container: Container,
     /// `restartPolicy: Always`: a sidecar, which counts like a container.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restartable: bool,
 }
 

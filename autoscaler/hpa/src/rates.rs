@@ -1,7 +1,7 @@
 //! Rate policies: how far replicas may go from where a period began.
 
 use crate::amd64::integer;
-use crate::behavior::{HpaScalingPolicy, PolicyType, Rules, SelectPolicy};
+use crate::behavior::{CompleteBehavior, HpaScalingPolicy, PolicyType, Rules, SelectPolicy};
 use crate::state::{ScaleEvent, State, put};
 
 /// Highest replicas that the rules allow now; below `current` where more was added than a period allows.
@@ -86,4 +86,23 @@ pub fn remember(events: &mut Vec<ScaleEvent>, change: i32, longest_period_second
         }
     }
     put(events, free, ScaleEvent { change, at_ms: now_ms, outdated: false });
+}
+
+/// Remembers that replicas were written, if there is `behavior`; a failed write is not told.
+///
+/// Upstream: `horizontal.go`, `storeScaleEvent`.
+pub fn written(
+    state: &mut State,
+    behavior: Option<&CompleteBehavior>,
+    current: i32,
+    desired: i32,
+    now_ms: i64,
+) {
+    let Some(behavior) = behavior else { return };
+    let (events, rules, change) = if desired > current {
+        (&mut state.scale_up_events, &behavior.up, desired.wrapping_sub(current))
+    } else {
+        (&mut state.scale_down_events, &behavior.down, current.wrapping_sub(desired))
+    };
+    remember(events, change, longest_period_seconds(rules), now_ms);
 }

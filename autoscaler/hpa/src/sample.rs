@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// What an API said about one metric of the spec.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
@@ -16,7 +18,8 @@ pub enum Answer {
 }
 
 /// One pod's value, in thousandths.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sample {
     /// The pod.
     pub pod: String,
@@ -29,7 +32,8 @@ pub struct Sample {
 }
 
 /// `PodMetrics` of `metrics.k8s.io`: use of resources by the containers of one pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodMetrics {
     /// The pod.
     pub pod: String,

@@ -48,7 +48,7 @@ pub(crate) struct Draft {
 pub(crate) struct Metric {
     /// Made unique and valid when the policy is written.
     pub(crate) name: String,
-    pub(crate) query: String,
+    pub(crate) measure: Measure,
     pub(crate) target: Target,
     pub(crate) fallback: Option<Fallback>,
     /// The field that it comes from.
@@ -57,11 +57,33 @@ pub(crate) struct Metric {
     pub(crate) server: Option<String>,
 }
 
+/// What is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// One value.
+    Query(String),
+    /// One value a pod.
+    QueryByPod(String),
+    /// Of each pod, or of one container of each.
+    Resource { name: String, container: Option<String> },
+}
+
+impl Measure {
+    /// The query, if it is one.
+    pub(crate) fn query(&self) -> Option<&str> {
+        match self {
+            Self::Query(query) | Self::QueryByPod(query) => Some(query),
+            Self::Resource { .. } => None,
+        }
+    }
+}
+
 /// What a value is held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Value(Quantity),
     AverageValue(Quantity),
+    Utilization(i32),
 }
 
 /// What happens while evidence is missing for long.

@@ -10,7 +10,7 @@ use crate::behavior;
 use crate::draft::{self, Draft, Found, Handover, SYNC_S, Workload};
 use crate::field::At;
 use crate::note::Note;
-use crate::resource::{Ask, Resource, tell};
+use crate::resource::{Ask, Resource, take};
 
 /// What an HPA without metrics is given by the API server (`pkg/apis/autoscaling/v2/defaults.go`).
 const DEFAULT_CPU_PERCENT: i32 = 80;
@@ -46,8 +46,8 @@ pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<N
         Some(at) if at.whole() == Some(0) => {
             notes.push(Note::lost(
                 at.path(),
-                "policies do not scale to zero yet: 1 is written",
-                "keep the HPA where no replicas at all matter",
+                "1 is written: a policy's last replica goes by activity and a cool-down, not by the target alone",
+                "write minReplicas: 0, with metrics[].activation and zero.cooldown",
             ));
             1
         }
@@ -84,7 +84,7 @@ fn sources(object: &At<'_>, spec: &At<'_>, workload: &Workload, found: &mut Foun
         if let Some(percent) = percent.within(1, 1_000_000, &mut found.notes) {
             let resource =
                 Resource { name: "cpu", container: None, field: "spec.targetCPUUtilizationPercentage" };
-            tell(resource, &Ask::Utilization(percent), workload, found);
+            take(resource, Ask::Utilization(percent), found);
         }
     }
     if let Some(list) = spec.field("metrics") {
@@ -99,8 +99,8 @@ fn sources(object: &At<'_>, spec: &At<'_>, workload: &Workload, found: &mut Foun
     if !any {
         let resource = Resource { name: "cpu", container: None, field: "spec.metrics" };
         let message = format!("is empty, which is {DEFAULT_CPU_PERCENT} % of the CPU requests");
-        found.notes.push(Note::differs("spec.metrics", message, "see the next line"));
-        tell(resource, &Ask::Utilization(DEFAULT_CPU_PERCENT), workload, found);
+        found.notes.push(Note::differs("spec.metrics", message, "that is written"));
+        take(resource, Ask::Utilization(DEFAULT_CPU_PERCENT), found);
     }
 }
 

@@ -9,7 +9,7 @@ mod triggers;
 use autoscaler_api::Behavior;
 
 use crate::behavior;
-use crate::draft::{self, Draft, Found, Handover, SYNC_S, Workload};
+use crate::draft::{self, Draft, Found, Handover, SYNC_S};
 use crate::field::At;
 use crate::note::Note;
 
@@ -62,11 +62,10 @@ pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<N
         None => SYNC_S,
     };
     let advanced = spec.field("advanced");
-    let workload = Workload { namespace, target };
     let mut found = Found::default();
-    triggers::read(&spec, &workload, from_zero, &mut found);
+    triggers::read(&spec, from_zero, &mut found);
     if let Some(fallback) = spec.field("fallback").and_then(|at| fallback::read(&at, &mut found.notes)) {
-        for metric in &mut found.metrics {
+        for metric in found.metrics.iter_mut().filter(|metric| metric.measure.query().is_some()) {
             metric.fallback = Some(fallback.clone());
         }
     }
@@ -78,7 +77,7 @@ pub(crate) fn read(object: &At<'_>, namespace: Option<String>, notes: &mut Vec<N
     let mut behavior = advanced.as_ref().and_then(|a| behavior_of(a, notes));
     let paused = pauses(object, &mut behavior, notes);
     Some(Draft {
-        target: workload.target,
+        target,
         min_replicas,
         max_replicas,
         interval_s,
@@ -100,20 +99,24 @@ fn minimum(spec: &At<'_>, notes: &mut Vec<Note>) -> Option<(i32, bool)> {
     if min == 0 {
         notes.push(Note::lost(
             "spec.minReplicaCount",
-            "0 (KEDA's default where there is none): policies do not scale to zero yet, and 1 is written",
-            "keep the ScaledObject where no replicas at all matter",
+            "0 (KEDA's default where there is none): 1 is written until somebody has seen that the queries have a value \
+             without pods",
+            "write minReplicas: 0, with metrics[].activation and zero.cooldown as they are here",
         ));
     }
     if let Some(idle) = &idle {
         let message =
-            format!("{}: policies know no idle replicas yet, so they stay at the minimum", shown(idle));
-        notes.push(Note::lost(idle.path(), message, "lower minReplicas if that is too many"));
+            format!("{}: policies know no idle replicas beside a minimum, so they stay at that", shown(idle));
+        notes.push(Note::lost(idle.path(), message, "write minReplicas: 0 if nothing is needed while idle"));
     }
     let to_zero = min == 0 || idle.is_some();
     for name in ["cooldownPeriod", "initialCooldownPeriod"] {
         let Some(at) = spec.field(name) else { continue };
-        let (message, cure) =
-            ("is about scaling to zero only", "behavior.scaleDown says how fast replicas fall");
+        let (message, cure) = if name == "cooldownPeriod" {
+            ("is about scaling to zero only", "write zero.cooldown beside minReplicas: 0")
+        } else {
+            ("is about scaling to zero only", "write zero.initialCooldown beside minReplicas: 0")
+        };
         notes.push(if to_zero {
             Note::lost(at.path(), message, cure)
         } else {
@@ -163,7 +166,7 @@ fn pauses(object: &At<'_>, behavior: &mut Option<Behavior>, notes: &mut Vec<Note
         notes.push(Note::lost(
             at(annotations::PAUSED_REPLICAS),
             format!("mode Paused holds the replicas that are there and sets none, not {replicas} either"),
-            "set them with kubectl scale",
+            "write pause.replicas in mode Active, or set them with kubectl scale",
         ));
     }
     if on(annotations::PAUSED_IN) {

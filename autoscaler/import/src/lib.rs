@@ -34,7 +34,7 @@ mod takeover;
 
 use std::collections::BTreeSet;
 
-use autoscaler_api::{Mode, ScalingPolicy};
+use autoscaler_api::{Compatibility, Mode, ScalingPolicy};
 
 use read::Read;
 use render::Section;
@@ -85,7 +85,7 @@ pub fn import(files: &[(String, String)], options: Options<'_>) -> Result<Import
     read::tell_shared_targets(&mut read);
     let mut names = BTreeSet::new();
     let sections: Vec<Section> = read.iter_mut().map(|r| r.section(&mut names, options)).collect();
-    let head = head(&read, querier.as_deref(), options.mode);
+    let head = head(&read, querier.as_deref(), options);
     Ok(Import {
         text: render::text(&head, &sections),
         policies: sections.iter().filter_map(|s| s.policy.clone()).collect(),
@@ -96,7 +96,7 @@ pub fn import(files: &[(String, String)], options: Options<'_>) -> Result<Import
 }
 
 /// What holds for all of them, told once.
-fn head(read: &[Read], querier: Option<&str>, mode: Mode) -> Vec<String> {
+fn head(read: &[Read], querier: Option<&str>, options: Options<'_>) -> Vec<String> {
     let any = |kind: &str| read.iter().any(|r| r.draft.is_some() && r.source.kind == kind);
     let (hpa, keda) = (any("HorizontalPodAutoscaler"), any("ScaledObject"));
     if !hpa && !keda {
@@ -104,15 +104,23 @@ fn head(read: &[Read], querier: Option<&str>, mode: Mode) -> Vec<String> {
     }
     let mut lines = vec!["Written by gauntlet autoscaler import. What differs for all of these:".to_owned()];
     let mut tell = |line: &str| lines.push(format!("- {line}"));
-    if mode == Mode::Shadow {
+    if options.mode == Mode::Shadow {
         tell(
             "mode is Shadow: a policy decides and shows, and writes nothing while the old autoscaler is there.",
         );
     }
-    tell(
-        "Missing, stale and partial answers hold the replicas or raise them, and never lower them. Name in \
-         evidence.clusters what a complete answer has, and set evidence.maxAge to a little over two scrape intervals.",
-    );
+    if options.compatibility == Some(Compatibility::Hpa) {
+        tell(
+            "compatibility is HPA: values are taken as they are, however old or incomplete, as the HPA takes them. \
+             Without it, missing, stale and partial answers lower nothing.",
+        );
+    } else {
+        tell(
+            "Missing, stale and partial answers hold the replicas or raise them, and never lower them. Name in \
+             evidence.clusters what a complete answer has, and set evidence.maxAge to a little over two scrape \
+             intervals. Whoever wants the HPA's own answer to the letter imports with --compatibility=HPA.",
+        );
+    }
     if keda {
         tell(
             "KEDA's ignoreNullValues is true where it is left out: an empty answer, NaN and Inf were zero, and lowered. \

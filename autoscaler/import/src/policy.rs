@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use autoscaler_api::{GROUP, Mode, ScalingPolicy, VERSION, schema, validate};
+use autoscaler_api::{Compatibility, GROUP, Mode, ScalingPolicy, VERSION, schema, validate};
 use serde_json::{Value, json};
 
-use crate::draft::{Draft, Metric, Source, Target};
+use crate::draft::{Draft, Measure, Metric, Source, Target};
 use crate::note::Note;
 
 /// What a policy takes (the CRD's schema).
@@ -36,12 +36,17 @@ pub(crate) fn fit(metrics: &[Metric], judge: Judge<'_>, notes: &mut Vec<Note>) -
             notes.push(Note::lost(metric.field.clone(), message, "drop those that never decide"));
             continue;
         }
-        if metric.query.len() > MAX_QUERY_LEN {
+        let Some(query) = metric.measure.query() else {
+            let name = unique(&metric.name, &mut names);
+            kept.push(value(metric, &name, QueryFacts::default()));
+            continue;
+        };
+        if query.len() > MAX_QUERY_LEN {
             let message = format!("a query of more than {MAX_QUERY_LEN} bytes does not fit");
             notes.push(Note::lost(metric.field.clone(), message, "record parts of it"));
             continue;
         }
-        match judge(&metric.query) {
+        match judge(query) {
             Ok(facts) => {
                 let name = unique(&metric.name, &mut names);
                 kept.push(value(metric, &name, facts));
@@ -61,9 +66,10 @@ pub(crate) fn policy(
     name: &str,
     draft: &Draft,
     metrics: &[Value],
-    mode: Mode,
+    options: (Mode, Option<Compatibility>),
     notes: &mut Vec<Note>,
 ) -> Option<ScalingPolicy> {
+    let (mode, compatibility) = options;
     let mut metadata = json!({ "name": name });
     if let (Some(namespace), Some(fields)) = (&source.namespace, metadata.as_object_mut()) {
         fields.insert("namespace".into(), namespace.as_str().into());
@@ -81,10 +87,9 @@ pub(crate) fn policy(
             "metrics": metrics,
         },
     });
-    if let (Some(behavior), Some(spec)) =
-        (&draft.behavior, document.get_mut("spec").and_then(Value::as_object_mut))
-    {
-        spec.insert("behavior".into(), json!(behavior));
+    if let Some(spec) = document.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.extend(draft.behavior.iter().map(|behavior| ("behavior".to_owned(), json!(behavior))));
+        spec.extend(compatibility.iter().map(|whose| ("compatibility".to_owned(), json!(whose))));
     }
     let mut problems = schema::check(&document);
     let policy = serde_json::from_value::<ScalingPolicy>(document);
@@ -108,15 +113,26 @@ fn value(metric: &Metric, name: &str, facts: QueryFacts) -> Value {
     let target = match &metric.target {
         Target::Value(q) => json!({"type": "Value", "value": q}),
         Target::AverageValue(q) => json!({"type": "AverageValue", "averageValue": q}),
+        Target::Utilization(percent) => json!({"type": "Utilization", "averageUtilization": percent}),
     };
     let range_ms = facts.shortest_range_ms.filter(|ms| *ms > 0).unwrap_or(MAX_AGE_MS);
     let max_age = Duration::from_millis(range_ms.min(MAX_AGE_MS).unsigned_abs());
-    let mut value = json!({
-        "name": name,
-        "query": metric.query,
-        "target": target,
-        "evidence": {"maxAge": thanos_model::format_duration(max_age)},
-    });
+    let evidence = json!({"maxAge": thanos_model::format_duration(max_age)});
+    let mut value = match &metric.measure {
+        Measure::Query(query) => {
+            json!({"name": name, "query": query, "target": target, "evidence": evidence})
+        }
+        Measure::QueryByPod(query) => {
+            json!({"name": name, "type": "Pods", "query": query, "target": target, "evidence": evidence})
+        }
+        Measure::Resource { name: resource, container: None } => {
+            json!({"name": name, "type": "Resource", "resource": {"name": resource, "target": target}})
+        }
+        Measure::Resource { name: resource, container: Some(container) } => json!({
+            "name": name, "type": "ContainerResource",
+            "containerResource": {"name": resource, "container": container, "target": target},
+        }),
+    };
     if let (Some(f), Some(fields)) = (&metric.fallback, value.as_object_mut()) {
         let fallback = json!({"after": seconds(f.after_s), "replicas": f.replicas, "behavior": f.behavior});
         fields.insert("fallback".into(), fallback);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoscaler_api::Mode;
+use autoscaler_api::{Compatibility, Mode};
 
 use crate::document::{Kind, Object};
 use crate::draft::{Draft, Metric, Source};
@@ -17,6 +17,8 @@ use crate::{hpa, keda, takeover};
 pub struct Options<'a> {
     /// The mode of the policies; what its owner had paused is `Paused` in any case.
     pub mode: Mode,
+    /// Whose rules decide; `None`: the policies' own, which are safer.
+    pub compatibility: Option<Compatibility>,
     /// Whether to tell the steps of taking over.
     pub takeover: bool,
     /// Whether suggested metrics become metrics of the policies.
@@ -89,6 +91,17 @@ impl Read {
             mode => mode,
         };
         let mut metrics = draft.metrics.clone();
+        if options.compatibility.is_some() {
+            for metric in metrics.iter_mut().filter(|metric| metric.fallback.is_some()) {
+                metric.fallback = None;
+                let message = "compatibility: HPA has no fallbacks, as the HPA has none";
+                section.notes.push(Note::lost(
+                    metric.field.clone(),
+                    message,
+                    "import without --compatibility",
+                ));
+            }
+        }
         let mut suggested: Vec<Metric> = Vec::new();
         for s in &draft.suggestions {
             if options.take_suggestions {
@@ -108,7 +121,7 @@ impl Read {
             if fits.is_empty() {
                 return None;
             }
-            policy::policy(&self.source, &name, draft, &fits, mode, notes)
+            policy::policy(&self.source, &name, draft, &fits, (mode, options.compatibility), notes)
         };
         section.policy = write(&metrics, &mut section.notes);
         if section.policy.is_none() {

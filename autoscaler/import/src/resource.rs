@@ -1,16 +1,10 @@
-//! CPU and memory: what policies have no metric for yet, and the PromQL that asks the same.
-//!
-//! The HPA holds `100 × Σ usage ÷ Σ requests` of the pods to a percentage and multiplies the ready pods by the ratio
-//! (Kubernetes 1.35, `pkg/controller/podautoscaler/metrics/utilization.go`, `GetResourceUtilizationRatio`). With the
-//! same requests in each pod that is `Σ usage ÷ request of one pod`, the load in pods, held to a share of each: the
-//! same replicas, from a number that does not change with the pods that are ready.
+//! CPU and memory: metrics of resources, as HPAs and KEDA have them.
 
 use autoscaler_api::Quantity;
 
-use crate::draft::{Found, Metric, Suggestion, Target, Workload, milli, quantity};
+use crate::draft::{Found, Measure, Metric, Target, quantity};
 use crate::field::At;
 use crate::note::Note;
-use crate::promql::{Matcher, pods_of, selector};
 
 /// A resource metric as the HPA and KEDA have it.
 #[derive(Clone, Copy, Debug)]
@@ -50,69 +44,31 @@ impl Ask {
             quantity(&value, notes).map(Self::AverageValue)
         }
     }
+}
 
-    fn shown(&self) -> String {
-        match self {
-            Self::Utilization(percent) => format!("{percent} % of its request"),
-            Self::AverageValue(q) => format!("{q} a pod"),
+/// Takes a resource metric over.
+pub(crate) fn take(resource: Resource<'_>, ask: Ask, found: &mut Found) {
+    for name in [Some(resource.name), resource.container].into_iter().flatten() {
+        let strange = |c: char| !(c.is_ascii_alphanumeric() || "-_./".contains(c));
+        if name.is_empty() || name.len() > 63 || name.contains(strange) {
+            let message = format!("{name:?} names no resource and no container");
+            found.notes.push(Note::lost(resource.field, message, "correct the name"));
+            return;
         }
     }
-}
-
-/// Tells that a resource metric does not carry over, and suggests what asks the same.
-pub(crate) fn tell(resource: Resource<'_>, ask: &Ask, workload: &Workload, found: &mut Found) {
-    let of = resource.container.map(|c| format!(" of container {c}")).unwrap_or_default();
-    let message = format!("{}{of} at {}: policies have no resource metrics yet", resource.name, ask.shown());
-    let Some(metric) = metric(resource, ask, workload) else {
-        let cure = "write a query for it, if an exporter has it";
-        found.notes.push(Note::lost(resource.field, message, cure));
-        return;
-    };
-    found.notes.push(Note::lost(
-        resource.field,
-        message,
-        "take the suggested query if your querier has its series",
-    ));
-    let needs = match ask {
-        Ask::Utilization(_) => {
-            "cAdvisor's metrics, and kube_pod_container_resource_requests of kube-state-metrics"
-        }
-        Ask::AverageValue(_) => "cAdvisor's metrics",
-    };
-    found.suggestions.push(Suggestion { needs: needs.to_owned(), metric });
-}
-
-fn metric(resource: Resource<'_>, ask: &Ask, workload: &Workload) -> Option<Metric> {
-    let matchers = |own: &[Matcher]| -> Vec<Matcher> {
-        let mut all = Vec::new();
-        all.extend(workload.namespace.as_deref().map(|n| Matcher::new("namespace", "=", n)));
-        all.push(Matcher::new("pod", "=~", pods_of(&workload.target)));
-        all.extend(resource.container.map(|c| Matcher::new("container", "=", c)));
-        all.extend_from_slice(own);
-        all
-    };
-    // A pod's own sum, and the sandbox of older runtimes, are not containers.
-    let no_sums = [Matcher::new("container", "!=", ""), Matcher::new("container", "!=", "POD")];
-    let containers = matchers(if resource.container.is_some() { &[] } else { &no_sums });
-    let usage = match resource.name {
-        "cpu" => format!("sum(rate({}[2m]))", selector("container_cpu_usage_seconds_total", &containers)),
-        "memory" => format!("sum({})", selector("container_memory_working_set_bytes", &containers)),
-        _ => return None,
-    };
-    let (query, target) = match ask {
-        Ask::AverageValue(q) => (usage, q.clone()),
-        Ask::Utilization(percent) => {
-            let of = [Matcher::new("resource", "=", resource.name)];
-            let requests = selector("kube_pod_container_resource_requests", &matchers(&of));
-            (format!("{usage} / avg(sum by (namespace, pod) ({requests}))"), milli(i64::from(*percent) * 10))
-        }
-    };
-    Some(Metric {
-        name: resource.name.to_owned(),
-        query,
-        target: Target::AverageValue(target),
+    let of = resource.container.map(|container| format!("-{container}")).unwrap_or_default();
+    found.metrics.push(Metric {
+        name: format!("{}{of}", resource.name),
+        measure: Measure::Resource {
+            name: resource.name.to_owned(),
+            container: resource.container.map(str::to_owned),
+        },
+        target: match ask {
+            Ask::Utilization(percent) => Target::Utilization(percent),
+            Ask::AverageValue(quantity) => Target::AverageValue(quantity),
+        },
         fallback: None,
         field: resource.field.to_owned(),
         server: None,
-    })
+    });
 }

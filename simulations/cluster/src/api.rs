@@ -10,7 +10,7 @@
 
 mod checks;
 mod delete;
-mod events;
+pub(crate) mod events;
 mod ids;
 mod scale;
 mod write;

@@ -72,7 +72,7 @@ fn judged(path: String, digest: &str, bytes: &[u8]) -> Kept {
         Ok(replay) => Kept {
             path,
             replays: replay.identical && sha256(bytes) == digest,
-            sufficient: replay.decision.metrics.iter().all(|m| m.evidence == Evidence::Sufficient),
+            sufficient: replay.decision.verdicts().all(|m| m.evidence == Evidence::Sufficient),
             asked: asked(&replay),
         },
         // What is no record replays nothing.
@@ -87,6 +87,6 @@ fn judged(path: String, digest: &str, bytes: &[u8]) -> Kept {
 fn asked(replay: &Replay) -> Vec<(i64, i32)> {
     let input = &replay.input;
     let before = input.history.recommendations.iter().flatten().map(|r| (r.at_ms, r.replicas));
-    let now = replay.decision.metrics.iter().filter_map(|m| m.proposal).max().map(|n| (input.now_ms, n));
+    let now = replay.decision.verdicts().filter_map(|m| m.proposal).max().map(|n| (input.now_ms, n));
     before.chain(now).collect()
 }

@@ -12,7 +12,7 @@
 //! - a [`Secret`] and the secrets of an [`HttpUrl`] are printed by nobody who does not ask for them;
 //! - nothing here does I/O, awaits or reads a clock.
 //!
-//! Modules in reading order: [`labels`], [`matcher`], [`sample`], [`histogram`], [`duration`], [`secret`],
+//! Modules in reading order: [`labels`], [`re2`], [`matcher`], [`sample`], [`histogram`], [`duration`], [`secret`],
 //! [`http_url`].
 
 pub mod duration;
@@ -20,6 +20,7 @@ pub mod histogram;
 pub mod http_url;
 pub mod labels;
 pub mod matcher;
+pub mod re2;
 pub mod sample;
 pub mod secret;
 
@@ -28,6 +29,7 @@ pub use histogram::{BucketSpan, FloatHistogram, ResetHint};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use labels::{Label, Labels, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use re2::Re2Error;
 pub use sample::{STALE_NAN_BITS, Sample, Value, is_stale, stale_nan};
 pub use secret::{Scrubber, Secret};
 

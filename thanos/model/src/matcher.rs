@@ -6,9 +6,13 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 
 use crate::Labels;
+use crate::re2::{self, Re2Error};
 
-/// A compiled regular expression may use this much memory; a query cannot ask for more.
-const REGEX_SIZE_LIMIT_BYTES: usize = 1 << 20;
+/// A compiled regular expression may use this much memory; a query cannot ask for more. Texts to choose from are kept
+/// as such and do not count.
+const REGEX_SIZE_LIMIT_BYTES: usize = 8 << 20;
+/// What matching may use beside.
+const DFA_SIZE_LIMIT_BYTES: usize = 2 << 20;
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,13 +27,34 @@ pub enum MatchOp {
     NotRegex,
 }
 
+/// A regular expression that is none, or too large.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// RE2 refuses it.
+    #[error(transparent)]
+    Syntax(#[from] Re2Error),
+    /// It is too large, or nested too deep.
+    #[error("{}", brief(.0))]
+    Compile(Box<regex::Error>),
+}
+
+/// Without the pattern, which may be long and is not the one that was given.
+fn brief(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(limit) => {
+            format!("it takes more than {limit} bytes of memory; make it shorter")
+        }
+        other => other.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+    }
+}
+
 /// A matcher that could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error("bad regular expression {pattern:?} for label {name:?}: {source}")]
 pub struct MatcherError {
     name: String,
     pattern: String,
-    source: Box<regex::Error>,
+    source: PatternError,
 }
 
 /// One label matcher. An absent label matches like an empty one.
@@ -41,43 +66,41 @@ pub struct Matcher {
     pub op: MatchOp,
     /// Text or pattern, as the user wrote it.
     pub value: Arc<str>,
-    regex: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 impl Matcher {
     /// Compiles the pattern where there is one.
     ///
     /// # Errors
-    /// The pattern does not compile, or compiles to more than 1 MiB.
+    /// The pattern does not compile, or compiles to more than 8 MiB.
     pub fn new(
         name: impl Into<Arc<str>>,
         op: MatchOp,
         value: impl Into<Arc<str>>,
     ) -> Result<Self, MatcherError> {
         let (name, value) = (name.into(), value.into());
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(anchored(&value).map_err(|e| MatcherError {
-                name: name.to_string(),
-                pattern: value.to_string(),
-                source: Box::new(e),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Pattern::new(&value).map_err(|source| {
+                MatcherError { name: name.to_string(), pattern: re2::shown(&value), source }
             })?),
         };
-        Ok(Self { name, op, value, regex })
+        Ok(Self { name, op, value, pattern })
     }
 
     /// `name="value"`, which cannot fail.
     pub fn equal(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), pattern: None }
     }
 
     /// Whether a label value passes.
     pub fn matches(&self, value: &str) -> bool {
-        match (self.op, &self.regex) {
+        match (self.op, &self.pattern) {
             (MatchOp::Equal, _) => *self.value == *value,
             (MatchOp::NotEqual, _) => *self.value != *value,
-            (MatchOp::Regex, Some(re)) => re.is_match(value),
-            (MatchOp::NotRegex, Some(re)) => !re.is_match(value),
+            (MatchOp::Regex, Some(pattern)) => pattern.is_match(value),
+            (MatchOp::NotRegex, Some(pattern)) => !pattern.is_match(value),
             (MatchOp::Regex | MatchOp::NotRegex, None) => false,
         }
     }
@@ -93,77 +116,47 @@ impl Matcher {
     }
 }
 
-/// `^(?s:…)$`, as Prometheus compiles a matcher (`model/labels/regexp.go`). RE2's classes (`\d`, `\w`, `\s`,
-/// `\b`) are ASCII, so each occurrence outside a class literal is switched to ASCII.
-pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&format!("^(?s:{})$", ascii_classes(pattern)))
-        .size_limit(REGEX_SIZE_LIMIT_BYTES)
-        .dfa_size_limit(REGEX_SIZE_LIMIT_BYTES)
-        .nest_limit(100)
-        .build()
+/// `^(?s:…)$`, as Prometheus compiles a matcher (`model/labels/regexp.go`), by RE2's rules ([`crate::re2`]).
+///
+/// # Errors
+/// RE2 would refuse it, or it compiles to more than 8 MiB.
+pub fn anchored(pattern: &str) -> Result<Regex, PatternError> {
+    compile(&re2::translate(pattern)?.pattern)
 }
 
-/// Rewrites Perl classes to their ASCII bodies. `(?-u:\W)` would match single bytes and is refused by a
-/// `str` regex, so the classes are written out instead.
-fn ascii_classes(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut in_class = false;
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some(k @ ('d' | 'D' | 'w' | 'W' | 's' | 'S')) => {
-                    let negated = k.is_ascii_uppercase();
-                    let body = match k.to_ascii_lowercase() {
-                        'd' => "0-9",
-                        'w' => "0-9A-Za-z_",
-                        _ => r"\t\n\f\r ",
-                    };
-                    match (in_class, negated) {
-                        (true, false) => out.push_str(body),
-                        (_, true) => out.extend(["[^", body, "]"]),
-                        (false, false) => out.extend(["[", body, "]"]),
-                    }
-                }
-                Some(b @ ('b' | 'B')) if !in_class => {
-                    out.extend([r"(?-u:\", if b == 'b' { "b" } else { "B" }, ")"]);
-                }
-                Some(other) => out.extend(['\\', other]),
-                None => out.push('\\'),
-            },
-            '[' if !in_class => {
-                in_class = true;
-                out.push('[');
-                // `[]…]` and `[^]…]`: a bracket in first place is a literal.
-                if chars.peek() == Some(&'^') {
-                    out.extend(chars.next());
-                }
-                if chars.peek() == Some(&']') {
-                    chars.next();
-                    out.push_str(r"\]");
-                }
-            }
-            '[' if chars.peek() != Some(&':') => out.push_str(r"\["),
-            '[' => {
-                // A named class, `[:alpha:]`: copied whole so that its `]` does not end the class.
-                out.push('[');
-                for k in chars.by_ref() {
-                    out.push(k);
-                    if k == ']' {
-                        break;
-                    }
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                out.push(']');
-            }
-            // Set operations that RE2 does not have.
-            '&' | '~' if in_class && chars.peek() == Some(&c) => out.extend(['\\', c]),
-            _ => out.push(c),
+fn compile(translated: &str) -> Result<Regex, PatternError> {
+    RegexBuilder::new(&format!("^(?s:{translated})$"))
+        .size_limit(REGEX_SIZE_LIMIT_BYTES)
+        .dfa_size_limit(DFA_SIZE_LIMIT_BYTES)
+        .nest_limit(100)
+        .build()
+        .map_err(|e| PatternError::Compile(Box::new(e)))
+}
+
+/// What `=~` looks for.
+#[derive(Clone)]
+enum Pattern {
+    /// One of these, sorted: what a dashboard makes of several values chosen. Of any number, and faster.
+    Texts(Arc<[Box<str>]>),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn new(pattern: &str) -> Result<Self, PatternError> {
+        let translated = re2::translate(pattern)?;
+        let Some(texts) = translated.texts else { return compile(&translated.pattern).map(Self::Regex) };
+        let mut texts: Vec<Box<str>> = texts.into_iter().map(String::into_boxed_str).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        Ok(Self::Texts(texts.into()))
+    }
+
+    fn is_match(&self, value: &str) -> bool {
+        match self {
+            Self::Texts(texts) => texts.binary_search_by(|text| (**text).cmp(value)).is_ok(),
+            Self::Regex(regex) => regex.is_match(value),
         }
     }
-    out
 }
 
 impl PartialEq for Matcher {
@@ -215,6 +208,12 @@ mod tests {
             (Regex, r"[\d]", "4", true),
             (Regex, r"[[]", "[", true),
             (Regex, r"[]a]", "]", true),
+            (Regex, "a|b|", "", true),
+            (Regex, r"(?:10\.0\.0\.1:9100|b)", "10.0.0.1:9100", true),
+            (Regex, r"(?:10\.0\.0\.1:9100|b)", "10x0.0.1:9100", false),
+            (NotRegex, "(a|b)", "b", false),
+            (Regex, "(a|b)c", "bc", true),
+            (Regex, "a(|b)", "ab", true),
             (Regex, r"[[:alpha:]]+", "ab", true),
             (Regex, r"\W", "é", true),
             (NotRegex, "a.*", "abc", false),
@@ -230,5 +229,18 @@ mod tests {
     fn a_bad_or_huge_pattern_is_an_error_that_names_the_label() {
         assert!(Matcher::new("job", MatchOp::Regex, "(").unwrap_err().to_string().contains("\"job\""));
         assert!(Matcher::new("job", MatchOp::Regex, "(a{1000}){1000}").is_err());
+        let huge = format!("({}){{900}}", "[^a]é".repeat(1000));
+        let message = Matcher::new("job", MatchOp::Regex, huge).unwrap_err().to_string();
+        assert!(message.contains("more than") && message.len() < 400, "{message}");
+    }
+
+    #[test]
+    fn any_number_of_texts_may_be_chosen_from() {
+        let all: Vec<String> =
+            (0..100_000).map(|i| format!("10\\.{}\\.{}\\.7:9100", i / 250, i % 250)).collect();
+        for pattern in [all.join("|"), format!("({})", all.join("|"))] {
+            let m = Matcher::new("instance", MatchOp::Regex, pattern).unwrap();
+            assert!(m.matches("10.399.249.7:9100") && !m.matches("10x399.249.7:9100") && !m.matches(""));
+        }
     }
 }

@@ -25,7 +25,7 @@ fn a_sound_policy_has_no_problems() {
 fn each_contradiction_is_named_with_its_cure() {
     let metric = |spec: &mut Value, key: &str, value: Value| spec["metrics"][0][key] = value;
     let cases: Vec<(&str, ScalingPolicy, &str)> = vec![
-        ("min", policy(|s| s["minReplicas"] = json!(0)), "spec.minReplicas: 0 is below 1; scaling to zero"),
+        ("min", policy(|s| s["minReplicas"] = json!(-1)), "spec.minReplicas: -1 is below 0; write 0 or more"),
         ("max", policy(|s| s["minReplicas"] = json!(5)), "spec.maxReplicas: 4 is below minReplicas 5; raise"),
         (
             "interval",
@@ -141,6 +141,8 @@ fn each_contradiction_is_named_with_its_cure() {
     }
 }
 
+mod terms;
+
 #[test]
 fn metric_names_are_unique() {
     let twice = policy(|s| {
@@ -169,4 +171,155 @@ fn a_target_that_would_lead_to_another_url_is_refused() {
         assert!(target("apiVersion", version), "{version}");
     }
     assert!(!target("name", "receive-2.a") && !target("apiVersion", "v1") && !target("apiVersion", "a.b/v1"));
+}
+
+/// A policy with one metric.
+fn metric(metric: Value) -> ScalingPolicy {
+    policy(|s| s["metrics"] = json!([metric]))
+}
+
+#[test]
+fn metrics_of_every_type_are_sound() {
+    for sound in [
+        json!({"name": "cpu", "type": "Resource",
+               "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}),
+        json!({"name": "memory", "type": "ContainerResource", "evidence": {"maxAge": "2m", "pods": "Ignore"},
+               "containerResource": {"name": "memory", "container": "app",
+                                     "target": {"type": "AverageValue", "averageValue": "400Mi"}}}),
+        json!({"name": "requests", "type": "Pods", "query": "rate(x[1m])",
+               "target": {"type": "AverageValue", "averageValue": "50"}, "evidence": {"podLabel": "instance"}}),
+        json!({"name": "queue", "type": "Query", "query": "sum(x)", "target": {"type": "Value", "value": "5"}}),
+    ] {
+        let policy = metric(sound.clone());
+        assert_eq!(validate(&policy), [], "{sound}");
+        let written = serde_json::to_value(&policy.spec.metrics[0]).unwrap();
+        let read: crate::Metric = serde_json::from_value(written).unwrap();
+        assert_eq!(read, policy.spec.metrics[0]);
+    }
+}
+
+#[test]
+fn a_metric_says_exactly_one_thing_to_measure_and_a_target_that_fits() {
+    let resource = |target: Value| json!({"name": "cpu", "type": "Resource", "resource": {"name": "cpu", "target": target}});
+    let utilization = json!({"type": "Utilization", "averageUtilization": 70});
+    let average = json!({"type": "AverageValue", "averageValue": "1"});
+    for (written, expected) in [
+        (
+            json!({"name": "m", "type": "Resource"}),
+            "metrics[0].resource: is missing; write for example {name: cpu",
+        ),
+        (
+            json!({"name": "m", "type": "ContainerResource", "resource": {"name": "cpu", "target": utilization}}),
+            "metrics[0].resource: does not belong to type ContainerResource; remove it, or write type: Resource",
+        ),
+        (
+            json!({"name": "m", "type": "Resource", "query": "x", "resource": {"name": "cpu", "target": utilization}}),
+            "metrics[0].query: does not belong to type Resource; remove it, or write type: Query or Pods",
+        ),
+        (
+            json!({"name": "m", "query": "x"}),
+            "metrics[0].target: is missing, and there is no formula that reads \"m\"",
+        ),
+        (
+            json!({"name": "m", "type": "Pods", "query": "x"}),
+            "metrics[0].target: is missing; write for example {type: AverageValue",
+        ),
+        (json!({"name": "m", "target": average}), "metrics[0].query: is empty; write a PromQL expression"),
+        (
+            json!({"name": "m", "query": "x", "target": utilization}),
+            "metrics[0].target.type: Utilization is not for type Query; write Value or AverageValue",
+        ),
+        (
+            json!({"name": "m", "type": "Pods", "query": "x", "target": {"type": "Value", "value": "1"}}),
+            "metrics[0].target.type: Value is not for type Pods; write AverageValue",
+        ),
+        (
+            resource(json!({"type": "Value", "value": "1"})),
+            "metrics[0].resource.target.type: Value is not for type Resource; write Utilization or AverageValue",
+        ),
+        (
+            resource(json!({"type": "Utilization"})),
+            "resource.target.averageUtilization: is missing for type Utilization; write for example 70",
+        ),
+        (
+            resource(json!({"type": "Utilization", "averageUtilization": 0})),
+            "resource.target.averageUtilization: 0 is out of range; write a percentage above zero",
+        ),
+        (
+            resource(json!({"type": "Utilization", "averageUtilization": 50, "averageValue": "1"})),
+            "resource.target: has averageValue, but its type is Utilization; keep averageUtilization only",
+        ),
+        (
+            json!({"name": "m", "type": "ContainerResource",
+                   "containerResource": {"name": "cpu", "container": "", "target": utilization}}),
+            "containerResource.container: \"\" names nothing; write for example app",
+        ),
+    ] {
+        let problems: Vec<String> =
+            validate(&metric(written.clone())).iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|p| p.contains(expected)), "{written}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_refused() {
+    for (field, value) in [
+        ("source", json!({"addresses": ["http://q"]})),
+        ("evidence", json!({"clusters": ["east"]})),
+        ("evidence", json!({"selectors": ["up"]})),
+        ("evidence", json!({"window": "1m"})),
+        ("evidence", json!({"forgetClusters": "1m"})),
+    ] {
+        let mut written = json!({"name": "cpu", "type": "Resource", "resource": {
+            "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}});
+        written[field] = value;
+        let problems = validate(&metric(written.clone()));
+        assert_eq!(problems.len(), 1, "{written}: {problems:?}");
+        assert!(
+            problems[0].field.contains(field) && problems[0].message.contains("has no effect"),
+            "{problems:?}"
+        );
+    }
+    let fallback = json!({"after": "3m", "replicas": 5});
+    let with = policy(|s| {
+        s["compatibility"] = json!("HPA");
+        s["metrics"][0]["fallback"] = fallback;
+    });
+    let problems = validate(&with);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("spec.metrics[0].fallback: has no effect with compatibility: HPA")
+    );
+    assert_eq!(validate(&policy(|s| s["compatibility"] = json!("HPA"))), []);
+}
+
+#[test]
+fn upstreams_rules_take_no_terms_and_no_formula_reads_pods() {
+    let metrics = json!([{"name": "cpu", "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}]);
+    let target = json!({"type": "AverageValue", "averageValue": "1"});
+    for (terms, expected) in [
+        (
+            json!({"compatibility": "HPA", "pause": {"scaleUp": true}}),
+            "spec.pause: has no effect with compatibility: HPA",
+        ),
+        (
+            json!({"compatibility": "HPA", "minReplicas": 0, "zero": {"cooldown": "1m"}}),
+            "spec.zero: has no effect with compatibility: HPA",
+        ),
+        (
+            json!({"formula": {"expression": "cpu", "target": target}}),
+            "column 1: \"cpu\" is measured by pod and has no one value",
+        ),
+    ] {
+        let mut spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 9, "metrics": metrics});
+        for (key, value) in terms.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let policy = ScalingPolicy::new("web", serde_json::from_value(spec).unwrap());
+        let problems: Vec<String> = validate(&policy).iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|p| p.contains(expected)), "{terms}: {problems:?}");
+    }
 }

@@ -167,3 +167,59 @@ fn garbage_is_a_problem_never_a_panic() {
         assert!(!report(&[text]).problems.is_empty(), "{text:?}");
     }
 }
+
+#[test]
+fn what_would_never_come_back_from_zero_is_noted() {
+    let zero = SOUND.replacen("minReplicas: 2", "minReplicas: 0", 1);
+    let query = |text: &str| {
+        let start = zero.find("query:").unwrap();
+        let end = start + zero[start..].find('\n').unwrap();
+        format!("{}query: '{text}'{}", &zero[..start], &zero[end..])
+    };
+    for (text, expected) in [
+        ("sum(rate(requests{deployment=\"web\"}[30s]))", true),
+        ("sum(rate(requests{pod=~\"web-.*\"}[30s]))", true),
+        ("sum(queue_length{queue=\"web\"})", false),
+        ("sum(rate(requests{deployment=\"web\"}[30s])) + sum(queue_length)", false),
+        ("sum(rate(requests{deployment=\"gateway\"}[30s]))", false),
+    ] {
+        let report = report(&[&query(text)]);
+        assert_eq!(report.problems, [""; 0], "{text}");
+        let noted = report.notes.iter().any(|note| {
+            note.contains(
+                "spec.minReplicas: 0, and every query reads series of web's own pods: at zero there are none",
+            )
+        });
+        assert_eq!(noted, expected, "{text}: {:?}", report.notes);
+    }
+}
+
+#[test]
+fn terms_are_judged_with_field_and_cure() {
+    for (terms, expected) in [
+        (
+            "schedules: [{name: s, start: '0 8 * *', end: '0 9 * * *', minReplicas: 3}]",
+            "spec.schedules[0].start: it has 4 fields",
+        ),
+        (
+            "schedules: [{name: s, timeZone: Nowhere, start: '0 8 * * *', end: '0 9 * * *', minReplicas: 3}]",
+            "spec.schedules[0].timeZone: \"Nowhere\" is unknown",
+        ),
+        (
+            "formula: {expression: requests +, target: {type: AverageValue, averageValue: 50}}",
+            "spec.formula.expression: column 11: here stands the end",
+        ),
+        (
+            "formula: {expression: other, target: {type: AverageValue, averageValue: 50}}",
+            "spec.formula.expression: column 1: there is no metric \"other\"",
+        ),
+        ("pause: {replicas: 99}", "spec.pause.replicas: 99 is out of range; write a number from 0 to 40"),
+        ("zero: {cooldown: 5m}", "spec.zero: says how the last replica goes, but minReplicas is 2"),
+        ("onDelete: Reset", "spec.onDelete: \"Reset\" is unknown; write one of Keep, Restore"),
+    ] {
+        let problems =
+            report(&[&SOUND.replacen("maxReplicas: 40", &format!("maxReplicas: 40\n  {terms}"), 1)]).problems;
+        assert!(problems.iter().any(|p| p.contains(expected)), "{terms}: {problems:?}");
+        assert!(problems.len() == 1, "{terms}: {problems:?}");
+    }
+}

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::plan::Plan;
 
+mod by_pod;
 mod engine;
 
 const NOW_MS: i64 = 1_000_000_000;
@@ -32,7 +33,8 @@ fn ago(part: &str, cluster: &str, age_s: f64) -> Series {
     series(part, &[("cluster", cluster)], NOW_MS as f64 / 1000.0 - age_s)
 }
 
-const QUESTION: Question<'_> = Question { now_ms: NOW_MS, settled_ms: None, cluster_label: "cluster" };
+const QUESTION: Question<'_> =
+    Question { now_ms: NOW_MS, settled_ms: None, cluster_label: "cluster", cluster: "east" };
 
 fn seen(query: &str, outcome: &Outcome) -> Observation {
     observe(&plan(query, &["east", "west"]).metrics[0], QUESTION, &[Some(outcome)])
@@ -106,7 +108,7 @@ fn what_the_server_says_beside_its_answer_is_kept_once_and_bounded() {
 fn answers_that_are_no_number_say_so() {
     let failed = |outcome: &Outcome| match seen("sum(up)", outcome).newest {
         Reading::Failed { kind, message } => (kind, message),
-        Reading::Value(v) => panic!("{v}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(failed(&answer(vec![series("now", &[], f64::NAN)])).0, FailureKind::NotANumber);
     assert_eq!(failed(&answer(vec![series("now", &[], f64::INFINITY)])).0, FailureKind::NotANumber);

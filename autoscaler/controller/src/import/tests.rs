@@ -14,7 +14,8 @@ spec:
 "#;
 
 fn imported(text: &str, mode: Mode) -> Import {
-    let options = Options { mode, takeover: true, take_suggestions: true, judge: &judge };
+    let options =
+        Options { mode, compatibility: None, takeover: true, take_suggestions: true, judge: &judge };
     import(&[("in.yaml".to_owned(), text.to_owned())], options).unwrap()
 }
 
@@ -53,8 +54,13 @@ fn a_file_that_is_missing_or_of_no_use_is_named() {
         if let Some(text) = text {
             std::fs::write(&path, text).unwrap();
         }
-        let args =
-            Args { files: vec![path.clone()], mode: Mode::Shadow, take_suggestions: false, takeover: false };
+        let args = Args {
+            files: vec![path.clone()],
+            mode: Mode::Shadow,
+            compatibility: None,
+            take_suggestions: false,
+            takeover: false,
+        };
         let error = run(&args).unwrap_err();
         assert_eq!(error.exit_code(), 64);
         assert!(error.to_string().contains("none.yaml"), "{error}");

@@ -21,7 +21,7 @@ fn spec(target: &str, mode: &str) -> Value {
 }
 
 fn read(object: &DynamicObject) -> (SeenPolicy, Option<Arc<Plan>>) {
-    Understood::default().read(0, object, "cluster").unwrap()
+    Understood::default().read(0, object, ("cluster", &Given::default())).unwrap()
 }
 
 #[test]
@@ -94,13 +94,13 @@ fn a_status_of_another_make_is_forgotten_not_fatal() {
 #[test]
 fn a_change_of_status_alone_keeps_what_was_understood() {
     let mut understood = Understood::default();
-    let (_, before) = understood.read(0, &object("a", spec("web", "Active")), "cluster").unwrap();
+    let (_, before) = understood.read(0, &object("a", spec("web", "Active")), ("cluster", &Given::default())).unwrap();
     let mut same = object("a", spec("web", "Active"));
     same.data["status"] = json!({"currentReplicas": 3});
-    let (seen, after) = understood.read(0, &same, "cluster").unwrap();
+    let (seen, after) = understood.read(0, &same, ("cluster", &Given::default())).unwrap();
     assert!(Arc::ptr_eq(&before.clone().unwrap(), &after.unwrap()));
     assert_eq!(seen.status.current_replicas, Some(3));
-    let (_, after) = understood.read(0, &object("a", spec("web", "Paused")), "cluster").unwrap();
+    let (_, after) = understood.read(0, &object("a", spec("web", "Paused")), ("cluster", &Given::default())).unwrap();
     assert!(!Arc::ptr_eq(&before.unwrap(), &after.unwrap()));
 }
 
@@ -109,5 +109,5 @@ fn a_policy_on_its_way_out_is_gone() {
     let mut leaving = object("a", spec("web", "Active"));
     let at = k8s_openapi::jiff::Timestamp::UNIX_EPOCH;
     leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
-    assert!(Understood::default().read(0, &leaving, "cluster").is_none());
+    assert!(Understood::default().read(0, &leaving, ("cluster", &Given::default())).is_none());
 }

@@ -9,4 +9,5 @@ mod querier;
 mod ring;
 mod scaling;
 mod sources;
+mod terms;
 mod world;

@@ -1,9 +1,12 @@
 //! A decision in single words, from closed sets: what a metric's label may carry.
 
 use super::{Cause, Decision};
+use crate::doubt::Doubt;
 use crate::input::Input;
 use crate::limit::LimitKind;
+use crate::pods::Pods;
 use crate::reasons;
+use crate::verdict::{Evidence, Verdict};
 
 impl Decision {
     /// Why this number: what the metrics ask for, or the reason for which they do not decide.
@@ -15,18 +18,34 @@ impl Decision {
             Cause::Disabled => reasons::SCALING_DISABLED,
             Cause::AboveMaximum => LimitKind::TooManyReplicas.reason(),
             Cause::BelowMinimum => LimitKind::TooFewReplicas.reason(),
-            Cause::InsufficientEvidence if self.metrics.iter().any(|verdict| verdict.proposal.is_none()) => {
-                reasons::FAILED_GET_EXTERNAL_METRIC
+            Cause::InsufficientEvidence if self.metrics.iter().any(Verdict::failed) => {
+                self.failure_reason(input)
             }
+            Cause::MetricsFailed => self.failure_reason(input),
             Cause::InsufficientEvidence => reasons::INSUFFICIENT_EVIDENCE,
             Cause::Metric { index, .. } if self.metrics.get(*index).is_some_and(|v| v.is_by_fallback()) => {
                 reasons::FALLBACK
             }
-            Cause::Metric { replicas, .. } => match replicas.cmp(&input.scale.spec_replicas) {
-                std::cmp::Ordering::Greater => reasons::ABOVE_TARGET,
-                std::cmp::Ordering::Equal => reasons::ON_TARGET,
-                std::cmp::Ordering::Less => reasons::BELOW_TARGET,
-            },
+            Cause::Idle => reasons::SCALED_TO_ZERO,
+            Cause::Metric { replicas, .. } | Cause::Formula { replicas } => {
+                match replicas.cmp(&input.scale.spec_replicas) {
+                    std::cmp::Ordering::Greater => reasons::ABOVE_TARGET,
+                    std::cmp::Ordering::Equal => reasons::ON_TARGET,
+                    std::cmp::Ordering::Less => reasons::BELOW_TARGET,
+                }
+            }
+        }
+    }
+
+    /// The HPA's reason for the first metric without a number, or for pods that nobody can select.
+    pub(super) fn failure_reason(&self, input: &Input) -> &'static str {
+        let failed = self.metrics.iter().zip(&input.policy.metrics).find(|(v, _)| v.failed());
+        match input.pods.as_ref() {
+            Some(Pods::SelectorMissing | Pods::SelectorInvalid(_)) if input.policy.needs_pods() => {
+                reasons::INVALID_SELECTOR
+            }
+            Some(Pods::SelectorAmbiguous(_)) if input.policy.needs_pods() => reasons::AMBIGUOUS_SELECTOR,
+            _ => failed.map_or(reasons::FAILED_GET_EXTERNAL_METRIC, |(_, spec)| spec.kind.failure_reason()),
         }
     }
 
@@ -41,13 +60,21 @@ impl Decision {
     /// What the evidence is worth: `EvidenceComplete`, or the first doubt.
     #[must_use]
     pub fn evidence_code(&self) -> &'static str {
-        let first = self.metrics.iter().find_map(|verdict| verdict.evidence.doubts().first());
-        first.map_or(reasons::EVIDENCE_COMPLETE, crate::doubt::Doubt::reason)
+        let first = self.verdicts().find_map(|verdict| verdict.own_doubts().next());
+        let is_judged = self.metrics.iter().all(|verdict| verdict.evidence != Evidence::NotJudged);
+        let without = if is_judged { reasons::EVIDENCE_COMPLETE } else { reasons::EVIDENCE_NOT_JUDGED };
+        first.map_or(without, Doubt::reason)
     }
 
-    /// No metric gave a number: upstream's event `FailedComputeMetricsReplicas`.
+    /// No metric gave a number, or with `compatibility: HPA` none that may be followed: upstream's event
+    /// `FailedComputeMetricsReplicas`.
     #[must_use]
     pub fn failed_to_compute(&self) -> bool {
-        self.cause == Cause::InsufficientEvidence && self.metrics.iter().all(|v| v.proposal.is_none())
+        let held_without = || self.verdicts().all(|v| v.proposal.is_none());
+        match self.cause {
+            Cause::MetricsFailed => true,
+            Cause::InsufficientEvidence => held_without(),
+            _ => false,
+        }
     }
 }

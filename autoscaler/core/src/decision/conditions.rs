@@ -5,12 +5,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Decision};
+use crate::doubt::Doubt;
 use crate::input::Input;
 use crate::limit::LimitKind;
 use crate::number::{Float, seconds, short};
-use crate::policy::{MetricSpec, Target};
+use crate::policy::{Compatibility, MetricKind, Target};
 use crate::reasons;
 use crate::replicas::{average_milli, to_milli};
+use crate::upstream::sync;
 use crate::verdict::Verdict;
 
 /// One status condition.
@@ -74,19 +76,25 @@ impl Decision {
             Condition::new(ConditionType::AbleToScale, true, reasons::SUCCEEDED_GET_SCALE, message)
         };
         let mut conditions = match &self.cause {
-            Cause::Invalid(_) | Cause::Paused | Cause::Disabled => vec![
+            Cause::Invalid(_) | Cause::Paused => vec![
+                got_scale(),
+                Condition::inactive(self.cause_code(input), self.cause(input)),
+                Condition::limited(None),
+            ],
+            _ if input.policy.compatibility == Compatibility::Hpa => of_upstream(input),
+            Cause::Disabled => vec![
                 got_scale(),
                 Condition::inactive(self.cause_code(input), self.cause(input)),
                 Condition::limited(None),
             ],
             Cause::AboveMaximum => vec![got_scale(), Condition::limited(Some(LimitKind::TooManyReplicas))],
             Cause::BelowMinimum => vec![got_scale(), Condition::limited(Some(LimitKind::TooFewReplicas))],
-            Cause::InsufficientEvidence => vec![
+            Cause::InsufficientEvidence | Cause::MetricsFailed => vec![
                 got_scale(),
                 self.active(input),
                 Condition::limited(Some(LimitKind::InsufficientEvidence)),
             ],
-            Cause::Metric { .. } => {
+            Cause::Metric { .. } | Cause::Formula { .. } | Cause::Idle => {
                 vec![self.able(), self.active(input), Condition::limited(self.steps().1.map(|l| l.kind))]
             }
         };
@@ -109,21 +117,21 @@ impl Decision {
 
     /// Whether the metrics give a number: upstream's rule that one failed metric blocks lowering included.
     fn active(&self, input: &Input) -> Condition {
-        let failed = self.metrics.iter().find(|verdict| verdict.proposal.is_none());
+        let failed = self.metrics.iter().find(|verdict| verdict.failed());
         let highest = self.highest();
         let would_lower = highest.is_none_or(|(replicas, _)| replicas < input.scale.spec_replicas);
         let mut judged = self.metrics.iter().zip(&input.policy.metrics);
         let is_blocked = judged.any(|(verdict, spec)| verdict.blocks_lowering(spec));
-        match (failed, highest.and_then(|(_, index)| self.metrics.get(index))) {
+        match (failed, highest.map(|(_, verdict)| verdict)) {
             (Some(failed), None) => {
-                Condition::inactive(reasons::FAILED_GET_EXTERNAL_METRIC, doubt_sentence(failed))
+                Condition::inactive(self.failure_reason(input), doubt_sentence(failed, false))
             }
             (Some(failed), Some(_)) if would_lower && is_blocked => {
-                Condition::inactive(reasons::FAILED_GET_EXTERNAL_METRIC, doubt_sentence(failed))
+                Condition::inactive(self.failure_reason(input), doubt_sentence(failed, false))
             }
             (_, None) => {
-                let insufficient = self.metrics.iter().find(|verdict| verdict.evidence.is_insufficient());
-                let message = insufficient.map(doubt_sentence).unwrap_or_default();
+                let insufficient = self.verdicts().find(|verdict| verdict.own_doubts().next().is_some());
+                let message = insufficient.map(|verdict| self.sentence(verdict)).unwrap_or_default();
                 Condition::inactive(reasons::INSUFFICIENT_EVIDENCE, message)
             }
             (_, Some(metric)) => {
@@ -133,11 +141,18 @@ impl Decision {
         }
     }
 
+    /// What speaks against one of the verdicts.
+    fn sentence(&self, verdict: &Verdict) -> String {
+        doubt_sentence(verdict, self.formula.as_ref().is_some_and(|formula| std::ptr::eq(formula, verdict)))
+    }
+
     /// Whether every metric could have lowered.
     fn evidence(&self) -> Condition {
-        let insufficient = self.metrics.iter().filter(|verdict| verdict.evidence.is_insufficient());
-        let sentences: Vec<_> = insufficient.map(doubt_sentence).collect();
-        let message = if sentences.is_empty() {
+        let insufficient = self.verdicts().filter(|verdict| verdict.own_doubts().next().is_some());
+        let sentences: Vec<_> = insufficient.map(|verdict| self.sentence(verdict)).collect();
+        let message = if self.evidence_code() == reasons::EVIDENCE_NOT_JUDGED {
+            "compatibility: HPA takes values as they are; leave it out to have them judged".to_owned()
+        } else if sentences.is_empty() {
             "every metric is fresh, complete and one finite number".to_owned()
         } else {
             sentences.join("; ")
@@ -147,25 +162,49 @@ impl Decision {
     }
 }
 
+/// Conditions as upstream sets them.
+fn of_upstream(input: &Input) -> Vec<Condition> {
+    let (pending, _) = sync(input);
+    let condition = |condition: &autoscaler_hpa::Condition| Condition {
+        kind: match condition.kind {
+            autoscaler_hpa::ConditionType::AbleToScale => ConditionType::AbleToScale,
+            autoscaler_hpa::ConditionType::ScalingActive => ConditionType::ScalingActive,
+            autoscaler_hpa::ConditionType::ScalingLimited => ConditionType::ScalingLimited,
+        },
+        status: condition.status == autoscaler_hpa::ConditionStatus::True,
+        reason: condition.reason.clone().into_owned(),
+        message: condition.message.clone().into_owned(),
+    };
+    pending.conditions().iter().map(condition).collect()
+}
+
 /// All that speaks against one metric, and the first cure.
-pub(crate) fn doubt_sentence(verdict: &Verdict) -> String {
+pub(crate) fn doubt_sentence(verdict: &Verdict, is_formula: bool) -> String {
     let doubts = verdict.evidence.doubts();
     let causes: Vec<_> = doubts.iter().map(ToString::to_string).collect();
-    let cure = doubts.first().map_or("", |doubt| doubt.cure());
-    format!("metric {}: {}; {cure}", verdict.name, causes.join(", "))
+    let cure = doubts.first().map_or("", Doubt::cure);
+    let title = if is_formula { "the formula".to_owned() } else { format!("metric {}", verdict.name) };
+    format!("{title}: {}; {cure}", causes.join(", "))
 }
 
 /// The value beside its target, in the target's own terms, in few digits: the verdict has all of them.
-pub(crate) fn measured(spec: &MetricSpec, verdict: &Verdict, input: &Input) -> String {
+pub(crate) fn measured(kind: &MetricKind, target: Target, verdict: &Verdict, input: &Input) -> String {
     let Some(value) = verdict.value.map(Float::get) else { return "no value".to_owned() };
-    let (text, target) = (short(value), thousandths(spec.target.milli()));
-    match spec.target {
-        Target::Value { .. } => format!("{text} against {target}"),
+    let (text, wanted) = (short(value), thousandths(target.milli()));
+    match target {
+        Target::None => text,
+        Target::Utilization { .. } => format!("{text} % of requests against {wanted} %"),
+        Target::AverageValue { .. } if kind.is_by_pod() => format!("{text} a pod against {wanted}"),
+        // Upstream shows an average as such.
+        Target::AverageValue { .. } if input.policy.compatibility == Compatibility::Hpa => {
+            format!("{text} a replica against {wanted}")
+        }
+        Target::Value { .. } => format!("{text} against {wanted}"),
         Target::AverageValue { .. } if input.scale.status_replicas > 0 && value.is_finite() => {
             let average = average_milli(to_milli(value), input.scale.status_replicas);
-            format!("{text} ({} a replica against {target})", thousandths(average))
+            format!("{text} ({} a replica against {wanted})", thousandths(average))
         }
-        Target::AverageValue { .. } => format!("{text} against {target} a replica"),
+        Target::AverageValue { .. } => format!("{text} against {wanted} a replica"),
     }
 }
 

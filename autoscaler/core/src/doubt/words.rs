@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use autoscaler_formula::Undefined;
+
 use super::Doubt;
 use crate::name::Name;
 use crate::number::seconds;
@@ -22,11 +24,14 @@ impl Doubt {
                 FailureKind::Empty => "check the query's labels, and that the workload is scraped",
                 FailureKind::ManySeries => "aggregate the query to one series, for example with sum()",
                 FailureKind::NotANumber => Self::NotFinite.cure(),
+                FailureKind::MetricsApi => {
+                    "install metrics-server, or look at kubectl get apiservice v1beta1.metrics.k8s.io"
+                }
                 FailureKind::Other => "look at the controller's log",
             },
             Self::EvidenceLost { .. } => "make the query cheaper or the deadline longer",
             Self::NotFinite => "guard the query against division by zero",
-            Self::Negative => "correct the query: demand cannot be negative",
+            Self::Negative => "correct the query or the formula: demand cannot be negative",
             Self::NoSamples => {
                 "check the scrape; if no series is normal, write into evidence.selectors what must be there"
             }
@@ -49,10 +54,20 @@ impl Doubt {
             }
             Self::Warned { .. } | Self::Incomplete { .. } => "check the querier's stores",
             Self::Annotated { .. } => "correct the query, or what it reads",
-            Self::Lagging { .. } | Self::Unsettled { .. } | Self::Outdated { .. } => {
-                "wait for the next evaluation"
-            }
+            Self::Lagging { .. }
+            | Self::Unsettled { .. }
+            | Self::Outdated { .. }
+            | Self::Unwatched { .. } => "wait for the next evaluation",
             Self::NoneReady => "check why no replica becomes ready",
+            Self::Undefined(Undefined::NoValue { .. }) | Self::OfMetric { .. } => "see that metric",
+            Self::Undefined(Undefined::DivisionByZero) => {
+                "guard the formula, for example requests == 0 ? 0 : errors / requests"
+            }
+            Self::Undefined(Undefined::NotFinite) => "guard the formula against numbers that are too large",
+            Self::PodsUnmeasured { .. } => {
+                "check metrics-server and the kubelet of that pod, or the scrape of it, or raise evidence.maxAge"
+            }
+            Self::PodsUnknown { .. } => "check the target's selector, its pods and their requests",
         }
     }
 }
@@ -72,6 +87,9 @@ impl fmt::Display for Doubt {
             Self::NotObserved => f.write_str("it was not observed"),
             Self::Failed { kind: FailureKind::Empty, message } if message.is_empty() => {
                 f.write_str("its query returned no series")
+            }
+            Self::Failed { kind: FailureKind::MetricsApi, message } => {
+                write!(f, "metrics.k8s.io gave nothing: {message}")
             }
             Self::Failed { kind, message } => write!(f, "its query failed ({kind:?}): {message}"),
             Self::EvidenceLost { message } => write!(f, "its samples could not be asked for: {message}"),
@@ -128,6 +146,18 @@ impl fmt::Display for Doubt {
                 write!(f, "its settled value is from {} before its newest samples", seconds(*behind_ms))
             }
             Self::NoneReady => f.write_str("no replica is ready for its ratio to multiply"),
+            Self::Undefined(why) => write!(f, "it has no number: {why}"),
+            Self::OfMetric { metric } => write!(f, "the evidence of {metric} is insufficient"),
+            Self::PodsUnmeasured { pod, measured, ready } => {
+                write!(
+                    f,
+                    "{measured} of the {ready} pods that are ready have a fresh value, and {pod} has none"
+                )
+            }
+            Self::PodsUnknown { why } => f.write_str(why),
+            Self::Unwatched { left_ms } => {
+                write!(f, "its values are of {} before the pods were watched", seconds(*left_ms))
+            }
         }
     }
 }

@@ -142,7 +142,7 @@ pub(super) fn look(
             doubts.push(Doubt::Stale { cluster: name(), age_ms, max_age_ms });
             continue;
         }
-        if samples.silent_pods > 0 && spec.evidence.pods == PodEvidence::Auto {
+        if samples.silent_pods > 0 && spec.evidence.pods == PodEvidence::Auto && !moment.at_zero {
             doubts.push(Doubt::PodsSilent { cluster: name(), pods: samples.silent_pods });
         }
         match (settled_ms, samples.settles_ms) {
@@ -197,7 +197,7 @@ fn pods_missing(
     let fresh = fewest?;
     let since_ms = moment.now_ms.saturating_sub(spec.evidence.max_age_ms.max(0));
     let ready = moment.ready.least_since(since_ms).unsigned_abs();
-    (fresh < ready).then(|| Doubt::PodsMissing { cluster: own.clone(), fresh, ready })
+    (fresh < ready && !moment.at_zero).then(|| Doubt::PodsMissing { cluster: own.clone(), fresh, ready })
 }
 
 /// The samples are there: a blind span ends, and another one begins at each cluster's slowest series.

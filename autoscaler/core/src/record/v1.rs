@@ -117,7 +117,16 @@ fn upgrade(old: InputV1) -> Input {
         })
         .collect();
     let (policy, scale) = (old.policy, old.scale);
-    Input { now_ms, cluster: Name::default(), policy, scale, observations, history }
+    Input {
+        now_ms,
+        cluster: Name::default(),
+        policy,
+        scale,
+        schedules: Vec::new(),
+        pods: None,
+        observations,
+        history,
+    }
 }
 
 fn metric_history(
@@ -161,7 +170,7 @@ fn observation(old: ObservationV1, max_age_ms: i64, now_ms: i64) -> Observation 
     };
     let lost = old.warnings.iter().find(|warning| warning.starts_with(NO_EVIDENCE)).cloned();
     let answered = match &newest {
-        Reading::Value(_) => true,
+        Reading::Value(_) | Reading::Pods(_) | Reading::Series(_) => true,
         Reading::Failed { kind, .. } => {
             matches!(kind, FailureKind::Empty | FailureKind::ManySeries | FailureKind::NotANumber)
         }

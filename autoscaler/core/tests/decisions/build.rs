@@ -16,8 +16,12 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         metrics,
         behavior: None,
         mode: Default::default(),
+        compatibility: Default::default(),
         defaults: Default::default(),
         interval_ms: 0,
+        zero: None,
+        pause: Default::default(),
+        formula: None,
     };
     policy.defaults.downscale_window_ms = 0;
     let history = History {
@@ -26,7 +30,16 @@ pub(crate) fn input(replicas: i32, metrics: Vec<(MetricSpec, Observation)>) -> I
         ..History::default()
     };
     let cluster = Name::default();
-    Input { now_ms: NOW_MS, cluster, policy, scale: scale(replicas), observations, history }
+    Input {
+        now_ms: NOW_MS,
+        cluster,
+        policy,
+        scale: scale(replicas),
+        schedules: Vec::new(),
+        pods: None,
+        observations,
+        history,
+    }
 }
 
 pub(crate) fn scale(replicas: i32) -> Scale {
@@ -38,9 +51,11 @@ pub(crate) fn asks_for(name: &str, replicas: i32) -> (MetricSpec, Observation) {
     let spec = MetricSpec {
         name: name.into(),
         revision: 0,
+        kind: Default::default(),
         target: Target::AverageValue { average_value_milli: 10_000 },
         evidence: both_within(20_000),
         fallback: None,
+        activation_milli: 0,
     };
     (spec, observed(name, f64::from(replicas) * 10.0))
 }

@@ -1,11 +1,11 @@
 //! What must hold for every input, however absurd.
 
 use autoscaler_core::{
-    Ask, Behavior, BlindSpan, ClusterSamples, Coverage, Defaults, EvidenceSpec, FailureKind, Fallback,
-    FallbackBehavior, Float, History, Input, KnownCluster, MetricHistory, MetricSpec, Mode, Name,
-    Observation, PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples,
-    Scale, ScaleEvent, SelectPolicy, SelectorSamples, Settled, Support, Target, canonical_json, decide,
-    explain, replay,
+    Ask, Behavior, BlindSpan, ClusterSamples, Compatibility, Coverage, Defaults, EvidenceSpec, FailureKind,
+    Fallback, FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input, KnownCluster,
+    MetricHistory, MetricKind, MetricSpec, Mode, Name, Observation, Pause, PodEvidence, Policy, RateKind,
+    RatePolicy, Reading, Recommendation, Record, Rules, Samples, Scale, ScaleEvent, SelectPolicy,
+    SelectorSamples, Settled, Support, Target, Zero, canonical_json, decide, explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -129,9 +129,13 @@ fn evidence() -> impl Strategy<Value = EvidenceSpec> {
 fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
     let settled = (time_ms(), reading()).prop_map(|(at_ms, reading)| Settled { at_ms, reading });
     let seen = (reading(), option::of(settled), samples(), 0..3usize, option::of(Just("half".to_owned())));
-    (target(), evidence(), option::of(fallback()), seen, 0..3u64).prop_map(
-        |(target, evidence, fallback, (newest, settled, samples, warnings, incomplete), revision)| {
-            let spec = MetricSpec { name: Name::default(), revision, target, evidence, fallback };
+    let activation = prop_oneof![3 => Just(0), 1 => 0..200_000i64, 1 => any::<i64>()];
+    let target = prop_oneof![9 => target(), 1 => Just(Target::None)];
+    (target, evidence(), option::of(fallback()), seen, (0..3u64, activation)).prop_map(
+        |(target, evidence, fallback, seen, (revision, activation_milli))| {
+            let (newest, settled, samples, warnings, incomplete) = seen;
+            let (name, kind) = (Name::default(), MetricKind::Query);
+            let spec = MetricSpec { name, revision, kind, target, evidence, fallback, activation_milli };
             let warnings = vec!["w".to_owned(); warnings];
             let name = Name::default();
             (spec, Observation { name, newest, settled, samples, warnings, incomplete })
@@ -179,7 +183,7 @@ fn history() -> impl Strategy<Value = History> {
         vec(event(), 0..4),
         vec(event(), 0..4),
         (span_ms(), option::of(time_ms()), option::of(support)),
-        vec(metric_history(), 0..4),
+        (vec(metric_history(), 0..4), option::of(span_ms()), any::<bool>(), option::of(time_ms())),
     )
         .prop_map(
             |(
@@ -187,7 +191,7 @@ fn history() -> impl Strategy<Value = History> {
                 scale_up_events,
                 scale_down_events,
                 (held_ms, decided_ms, support),
-                metrics,
+                (metrics, idle_from_ms, parked, formula_since_ms),
             )| {
                 History {
                     recommendations,
@@ -197,6 +201,9 @@ fn history() -> impl Strategy<Value = History> {
                     scale_down_events,
                     ready: Default::default(),
                     support,
+                    idle_from_ms,
+                    parked,
+                    formula_since_ms,
                     metrics,
                 }
             },
@@ -214,20 +221,68 @@ fn policy() -> impl Strategy<Value = Policy> {
                 downscale_window_ms,
                 scale_up_limit_factor: factor,
                 scale_up_limit_minimum: minimum,
+                ..Defaults::default()
             }
         }),
     ];
-    (bounds, behavior(), mode, (defaults, prop_oneof![Just(0), span_ms()])).prop_map(
-        |((min_replicas, max_replicas), behavior, mode, (defaults, interval_ms))| Policy {
-            min_replicas,
-            max_replicas,
-            metrics: Vec::new(),
-            behavior,
-            mode,
-            defaults,
-            interval_ms,
+    let terms = (option::of(zero()), pause(), option::of(formula()));
+    (bounds, behavior(), mode, (defaults, prop_oneof![Just(0), span_ms()]), terms).prop_map(
+        |((min_replicas, max_replicas), behavior, mode, (defaults, interval_ms), (zero, pause, formula))| {
+            Policy {
+                min_replicas,
+                max_replicas,
+                metrics: Vec::new(),
+                behavior,
+                mode,
+                compatibility: Compatibility::None,
+                defaults,
+                interval_ms,
+                zero,
+                pause,
+                formula,
+            }
         },
     )
+}
+
+fn zero() -> impl Strategy<Value = Zero> {
+    (span_ms(), option::of(time_ms()))
+        .prop_map(|(cooldown_ms, not_before_ms)| Zero { cooldown_ms, not_before_ms })
+}
+
+fn pause() -> impl Strategy<Value = Pause> {
+    let rarely = || prop::bool::weighted(0.1);
+    (rarely(), rarely(), option::weighted(0.05, count())).prop_map(|(scale_up, scale_down, replicas)| Pause {
+        scale_up,
+        scale_down,
+        replicas,
+    })
+}
+
+/// Of metrics that there are, mostly.
+fn formula() -> impl Strategy<Value = FormulaSpec> {
+    let texts = vec![
+        "a",
+        "a + b",
+        "a / b",
+        "max(a, b, c)",
+        "a - b",
+        "has(metrics.b) ? b : a",
+        "1e300 * a * a",
+        "a + d",
+    ];
+    (prop::sample::select(texts), target(), span_ms()).prop_map(|(text, target, activation_milli)| {
+        FormulaSpec { expression: Formula::compile(text).expect("a formula"), target, activation_milli }
+    })
+}
+
+fn schedules() -> impl Strategy<Value = Vec<InForce>> {
+    let one = (option::of(count()), option::of(count())).prop_map(|(min_replicas, max_replicas)| InForce {
+        name: "office".into(),
+        min_replicas,
+        max_replicas,
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => vec(one, 1..3)]
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -235,8 +290,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         Scale { spec_replicas, status_replicas, ready_replicas }
     });
     let now_ms = prop_oneof![6 => Just(NOW_MS), 1 => any::<i64>()];
-    (now_ms, policy(), scale, vec(metric(), 0..4), history()).prop_map(
-        |(now_ms, mut policy, scale, metrics, history)| {
+    (now_ms, policy().boxed(), scale, vec(metric().boxed(), 0..4), (history().boxed(), schedules().boxed()))
+        .prop_map(|(now_ms, mut policy, scale, metrics, (history, schedules))| {
             let mut observations = Vec::new();
             for (name, (mut spec, mut observation)) in ["a", "b", "c"].into_iter().zip(metrics) {
                 spec.name = name.into();
@@ -244,7 +299,16 @@ fn any_input() -> impl Strategy<Value = Input> {
                 policy.metrics.push(spec);
                 observations.push(observation);
             }
-            Input { now_ms, cluster: "east".into(), policy, scale, observations, history }
+            Input {
+                now_ms,
+                cluster: "east".into(),
+                policy,
+                scale,
+                schedules,
+                pods: None,
+                observations,
+                history,
+            }
         },
     )
 }
@@ -293,7 +357,9 @@ proptest! {
             prop_assert!(input.policy.mode == Mode::Active);
             prop_assert_eq!(write, decision.desired_replicas);
             prop_assert_ne!(write, input.scale.spec_replicas);
-            prop_assert!(write >= input.policy.min_replicas && write <= input.policy.max_replicas);
+            let is_paused = input.policy.pause.replicas == Some(write);
+            prop_assert!(is_paused || write >= input.policy.min_replicas);
+            prop_assert!(write <= input.policy.max_replicas);
         }
         let mut history = decision.history;
         history.record_written(&input.policy, input.now_ms, input.scale.spec_replicas, decision.desired_replicas);
@@ -327,6 +393,11 @@ proptest! {
         input.policy.max_replicas = input.policy.max_replicas.max(current);
         input.scale.spec_replicas = current;
         input.now_ms = NOW_MS;
+        // The user's word, like a bound.
+        input.policy.pause.replicas = None;
+        input.schedules.iter_mut().for_each(|schedule| {
+            schedule.max_replicas = schedule.max_replicas.map(|most| most.max(current));
+        });
         let decision = decide(&input);
         prop_assert!(
             decision.desired_replicas >= current,

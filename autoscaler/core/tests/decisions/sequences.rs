@@ -10,7 +10,7 @@ use crate::build::{self, NOW_MS, asks_for, input, observed, observed_at, scale};
 
 /// Decides at `now_ms` on samples as old as they were, applies the write, hands the history on; the replicas
 /// afterwards.
-fn tick(input: &mut Input, now_ms: i64) -> i32 {
+pub(crate) fn tick(input: &mut Input, now_ms: i64) -> i32 {
     let later_ms = now_ms - input.now_ms;
     for observation in &mut input.observations {
         for cluster in build::clusters(observation) {

@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) jitter: Vec<i64>,
     /// The policy names its clusters.
     pub(crate) named: bool,
+    /// What else the policy says.
+    pub(crate) terms: fn(&mut Input),
 }
 
 /// Samples are not scraped.
@@ -147,6 +149,7 @@ impl World {
             stall: 0..0,
             jitter: vec![0],
             named: true,
+            terms: |_| (),
         }
     }
 
@@ -285,6 +288,7 @@ impl World {
             let rules = Rules { stabilization_window_seconds: Some(seconds), ..Rules::default() };
             Behavior { scale_up: None, scale_down: Some(rules) }
         });
+        (self.terms)(&mut start);
         start
     }
 
@@ -307,9 +311,19 @@ impl World {
 
     /// Decides until `end`, each time with the first replicas there.
     pub(crate) fn decide(&self, end: i64) -> impl Iterator<Item = (i64, Decision)> {
+        self.decide_with(end, |_, _| ())
+    }
+
+    /// The same, with an input that is changed before each decision.
+    fn decide_with(
+        &self,
+        end: i64,
+        change: impl Fn(&mut Input, i64),
+    ) -> impl Iterator<Item = (i64, Decision)> {
         let mut run = self.start();
         self.ticks(end).enumerate().map(move |(nth, now)| {
             run.now_ms = NOW_MS + now + self.clock_ms;
+            change(&mut run, now);
             run.observations = vec![self.observe(now, run.history.settled_ms("requests"), nth as i64)];
             let decision = decide(&run);
             run.history.clone_from(&decision.history);
@@ -320,5 +334,9 @@ impl World {
     /// The lowest that was desired until `end`, and when.
     pub(crate) fn lowest(&self, end: i64) -> Option<(i32, i64)> {
         self.decide(end).map(|(now, decision)| (decision.desired_replicas, now)).min()
+    }
+
+    pub(crate) fn lowest_with(&self, end: i64, change: impl Fn(&mut Input, i64)) -> Option<(i32, i64)> {
+        self.decide_with(end, change).map(|(now, decision)| (decision.desired_replicas, now)).min()
     }
 }

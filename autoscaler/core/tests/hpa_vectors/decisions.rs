@@ -232,6 +232,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
         MetricSpec {
             name: name(index, metric),
             revision: 0,
+            kind: Default::default(),
             target: match metric.target.value_milli {
                 Some(value_milli) => Target::Value { value_milli },
                 // A metric that is never asked for may be of a kind that we do not have.
@@ -241,6 +242,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
             },
             evidence: EvidenceSpec::default(),
             fallback: None,
+            activation_milli: 0,
         }
     });
     let observations = case.policy.metrics.iter().zip(&case.metric_calls).enumerate();
@@ -269,25 +271,32 @@ fn input_of(case: &Reconcile) -> Option<Input> {
     Some(Input {
         now_ms: NOW_MS,
         cluster: Name::default(),
+        pods: None,
         policy: Policy {
             min_replicas: case.policy.min_replicas,
             max_replicas: case.policy.max_replicas,
             metrics: metrics.collect(),
             behavior: case.policy.behavior.as_ref().map(VectorBehavior::behavior),
             mode: Default::default(),
+            compatibility: Default::default(),
             defaults: Defaults {
                 tolerance: Float::new(case.config.tolerance),
                 downscale_window_ms: case.config.downscale_stabilisation_window_seconds * 1000,
                 scale_up_limit_factor: case.config.scale_up_limit_factor,
                 scale_up_limit_minimum: case.config.scale_up_limit_minimum,
+                ..Defaults::default()
             },
             interval_ms: 0,
+            zero: None,
+            pause: Default::default(),
+            formula: None,
         },
         scale: Scale {
             spec_replicas: scale.spec_replicas,
             status_replicas: scale.status_replicas,
             ready_replicas: ready_count(&case.pods),
         },
+        schedules: Vec::new(),
         observations: observations.collect(),
         history: History {
             recommendations: case.state.recommendations.as_deref().map(AgedRecommendation::all),

@@ -204,8 +204,12 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         metrics: Vec::new(),
         behavior,
         mode: Default::default(),
+        compatibility: Default::default(),
         defaults: Default::default(),
         interval_ms: 0,
+        zero: None,
+        pause: Default::default(),
+        formula: None,
     };
     let mut history = History::default();
     let events = AgedEvent::all(&input.events);

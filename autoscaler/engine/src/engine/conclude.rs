@@ -62,6 +62,7 @@ impl Engine {
         live.input.scale.spec_replicas = current;
         live.input.scale.status_replicas = target.status_replicas;
         live.input.scale.ready_replicas = self.ready(followed, &target);
+        live.input.schedules = terms.in_force(live.input.now_ms);
         live.input.observations = tick.observations.into_iter().flatten().collect();
         if let Some(remembered) = live.remembered.take() {
             let (history, policy) = (&mut live.input.history, &live.input.policy);

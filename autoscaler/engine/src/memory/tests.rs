@@ -1,6 +1,6 @@
 use autoscaler_core::{
-    Ask, BlindSpan, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster, MetricSpec, Mode,
-    Support,
+    Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster, MetricKind,
+    MetricSpec, Mode, Pause, Support,
 };
 use proptest::prelude::*;
 
@@ -8,8 +8,8 @@ use super::*;
 
 fn spec(name: &str, target: Target, fallback: Option<FallbackBehavior>) -> MetricSpec {
     let fallback = fallback.map(|behavior| Fallback { after_ms: 60_000, replicas: 3, behavior });
-    let (revision, evidence) = (0, EvidenceSpec::default());
-    MetricSpec { name: name.into(), revision, target, evidence, fallback }
+    let (revision, evidence, kind, activation_milli) = (0, EvidenceSpec::default(), MetricKind::Query, 0);
+    MetricSpec { name: name.into(), revision, kind, target, evidence, fallback, activation_milli }
 }
 
 /// An average whose fallback may raise, another whose may lower, and a ratio; each second.
@@ -26,8 +26,12 @@ fn policy() -> Policy {
         ],
         behavior: None,
         mode: Mode::Active,
+        compatibility: Compatibility::None,
         defaults: Defaults::default(),
         interval_ms: 1_000,
+        zero: None,
+        pause: Pause::default(),
+        formula: None,
     }
 }
 

@@ -49,14 +49,19 @@ pub(crate) fn terms(target: &str) -> Terms {
             metrics: vec![metric("requests")],
             behavior: Some(Behavior { scale_up: Some(free.clone()), scale_down: Some(free) }),
             mode: Mode::Active,
+            compatibility: Default::default(),
             defaults: Defaults::default(),
             interval_ms: 1_000,
+            zero: None,
+            pause: Default::default(),
+            formula: None,
         },
         interval_ms: 1_000,
         kind: kind(),
         target: target.into(),
         questions: vec![Question { weight: 1, ..Question::default() }],
         ring: None,
+        schedules: Vec::new(),
     }
 }
 
@@ -67,6 +72,8 @@ pub(crate) fn metric(name: &str) -> MetricSpec {
         target: autoscaler_core::Target::AverageValue { average_value_milli: 50_000 },
         evidence: EvidenceSpec { max_age_ms: 300, clusters: vec!["east".into()], ..EvidenceSpec::default() },
         fallback: None,
+        kind: Default::default(),
+        activation_milli: 0,
     }
 }
 

@@ -1,10 +1,10 @@
 //! An HPA's metric sources: one function for each type that there is.
 
-use crate::draft::{Found, Metric, Suggestion, Target, Workload, quantity};
+use crate::draft::{Found, Measure, Metric, Suggestion, Target, Workload, quantity};
 use crate::field::At;
 use crate::note::Note;
 use crate::promql::{self, Matcher};
-use crate::resource::{Ask, Resource, tell};
+use crate::resource::{Ask, Resource, take};
 
 use super::flat;
 
@@ -38,7 +38,7 @@ pub(super) fn read(at: &At<'_>, workload: &Workload, found: &mut Found) {
     read(&At::standing_at(&value, source.path()), workload, found);
 }
 
-fn resource(source: &At<'_>, workload: &Workload, found: &mut Found) {
+fn resource(source: &At<'_>, _: &Workload, found: &mut Found) {
     source.tell_unknown(&["name", "container", "target"], &mut found.notes);
     let Some(name) = source.field("name").and_then(|n| n.text()) else {
         found.notes.push(source.wrong("a resource with name and target"));
@@ -50,7 +50,7 @@ fn resource(source: &At<'_>, workload: &Workload, found: &mut Found) {
         return;
     };
     let Some(ask) = Ask::of_target(&target, &mut found.notes) else { return };
-    tell(Resource { name, container, field: source.path() }, &ask, workload, found);
+    take(Resource { name, container, field: source.path() }, ask, found);
 }
 
 /// A metric's name and matchers, and what its value is held to.
@@ -91,7 +91,7 @@ fn asked(source: &At<'_>, found: &mut Found) -> Option<Asked> {
 fn guessed(source: &At<'_>, asked: Asked, own: Vec<Matcher>) -> Metric {
     let matchers = [own, asked.matchers].concat();
     Metric {
-        query: promql::sum(&asked.name, &matchers),
+        measure: Measure::Query(promql::sum(&asked.name, &matchers)),
         name: asked.name,
         target: asked.target,
         fallback: None,
@@ -118,7 +118,8 @@ fn external(source: &At<'_>, _: &Workload, found: &mut Found) {
         source.path(),
         format!(
             "what the metrics adapter asks for {} is in its own configuration; {} is written",
-            metric.name, metric.query
+            metric.name,
+            metric.measure.query().unwrap_or_default()
         ),
         "compare with the adapter's rule, and add a matcher on namespace if it has one",
     ));
@@ -128,7 +129,7 @@ fn external(source: &At<'_>, _: &Workload, found: &mut Found) {
 /// Suggests what a metrics adapter would have asked for a metric of an object or of pods.
 fn suggest(source: &At<'_>, what: &str, asked: Asked, own: Vec<Matcher>, found: &mut Found) {
     let name = asked.name.clone();
-    let message = format!("{name} of {what}: policies have no such metrics yet");
+    let message = format!("what the metrics adapter asks for {name} of {what} is in its own configuration");
     if !promql::is_metric_name(&name) {
         found.notes.push(Note::lost(source.path(), message, "find an exporter for it, and write its query"));
         return;
@@ -150,7 +151,14 @@ fn pods(source: &At<'_>, workload: &Workload, found: &mut Found) {
     let Some(asked) = asked(source, found) else { return };
     let mut own = in_namespace(workload);
     own.push(Matcher::new("pod", "=~", promql::pods_of(&workload.target)));
+    let before = found.suggestions.len();
     suggest(source, "the target's pods", asked, own, found);
+    for suggestion in found.suggestions.iter_mut().skip(before) {
+        let metric = &mut suggestion.metric;
+        if let (Measure::Query(query), Target::AverageValue(_)) = (&metric.measure, &metric.target) {
+            metric.measure = Measure::QueryByPod(query.replacen("sum(", "sum by (pod) (", 1));
+        }
+    }
 }
 
 fn object(source: &At<'_>, workload: &Workload, found: &mut Found) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::draft::{Found, Metric, Suggestion, Target};
+use crate::draft::{Found, Measure, Metric, Suggestion, Target};
 use crate::field::At;
 use crate::note::Note;
 
@@ -21,12 +21,15 @@ pub(super) fn read(modifiers: &At<'_>, spec: &At<'_>, found: &mut Found) {
         return;
     };
     // Only resources stand beside a formula.
-    let inputs = std::mem::take(&mut found.metrics);
+    let all = std::mem::take(&mut found.metrics);
+    let (inputs, resources): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|metric| metric.measure.query().is_some());
+    found.metrics = resources;
     let path = modifiers.path_of("formula");
     let message =
-        format!("{formula}: policies have no formulas yet, and the triggers in it ask for nothing alone");
+        format!("{formula}: a policy's formulas are CEL's, and the triggers in it ask for nothing alone");
     let suggested = suggestion(modifiers, &formula, &names(spec, &inputs), &path, &mut found.notes);
-    let cure = if suggested.is_some() { "take the suggested query" } else { "write it as one query" };
+    let cure = if suggested.is_some() { "take the suggested query" } else { "write it as spec.formula" };
     found.notes.push(Note::lost(path, message, cure));
     found.suggestions.extend(suggested);
 }
@@ -36,7 +39,9 @@ fn names(spec: &At<'_>, inputs: &[Metric]) -> BTreeMap<String, String> {
     let triggers = spec.field("triggers").map(|t| t.items()).unwrap_or_default();
     let named = triggers.iter().filter_map(|t| Some((t.field("name")?.scalar()?, t.path().to_owned())));
     named
-        .filter_map(|(name, path)| Some((name, inputs.iter().find(|m| m.field == path)?.query.clone())))
+        .filter_map(|(name, path)| {
+            Some((name, inputs.iter().find(|m| m.field == path)?.measure.query()?.to_owned()))
+        })
         .collect()
 }
 
@@ -54,7 +59,7 @@ fn suggestion(
         needs: "a value of each of its queries at all times".to_owned(),
         metric: Metric {
             name: "formula".to_owned(),
-            query,
+            measure: Measure::Query(query),
             target: if value { Target::Value(target) } else { Target::AverageValue(target) },
             fallback: None,
             field: path.to_owned(),

@@ -2,7 +2,7 @@
 
 use autoscaler_api::Quantity;
 
-use crate::draft::{Found, Metric, Target};
+use crate::draft::{Found, Measure, Metric, Target};
 use crate::field::At;
 use crate::note::Note;
 
@@ -76,7 +76,7 @@ pub(super) fn read(trigger: &At<'_>, metadata: &At<'_>, from_zero: bool, found: 
     let older = || metadata.field("metricName").and_then(|n| n.scalar()).filter(|n| !n.is_empty());
     found.metrics.push(Metric {
         name: named.or_else(older).unwrap_or_else(|| "prometheus".to_owned()),
-        query,
+        measure: Measure::Query(query),
         target,
         fallback: None,
         field: trigger.path().to_owned(),
@@ -115,8 +115,8 @@ fn access(trigger: &At<'_>, metadata: &At<'_>, from_zero: bool, notes: &mut Vec<
                 notes.push(Note::lost(path, message, ACCESS));
             }
             Some(Key::Activation) if from_zero => {
-                let message = "is when the workload leaves zero, which policies never go to";
-                notes.push(Note::lost(path, message, "threshold alone decides"));
+                let message = "is when the workload leaves zero, to which this policy does not go";
+                notes.push(Note::lost(path, message, "write the metric's activation beside minReplicas: 0"));
             }
             Some(Key::Activation) => {
                 let message = "is about scaling from zero only, which minReplicaCount rules out";

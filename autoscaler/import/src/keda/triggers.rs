@@ -1,10 +1,10 @@
 //! A ScaledObject's triggers: queries, CPU and memory, and some seventy other sources.
 
-use crate::draft::{Found, Workload, quantity};
+use crate::draft::{Found, quantity};
 use crate::field::At;
 use crate::note::Note;
 use crate::promql::{Matcher, selector};
-use crate::resource::{Ask, Resource, tell};
+use crate::resource::{Ask, Resource, take};
 
 use super::prometheus;
 
@@ -39,18 +39,18 @@ const EXPORTERS: &[Exporter] = &[
 ];
 
 /// Reads all of them.
-pub(super) fn read(spec: &At<'_>, workload: &Workload, from_zero: bool, found: &mut Found) {
+pub(super) fn read(spec: &At<'_>, from_zero: bool, found: &mut Found) {
     let triggers = spec.field("triggers").map(|t| t.items()).unwrap_or_default();
     if triggers.is_empty() {
         let message = "is no list of triggers, so there is nothing to scale on";
         found.notes.push(Note::lost("spec.triggers", message, "write at least one"));
     }
     for trigger in triggers {
-        one(&trigger, workload, from_zero, found);
+        one(&trigger, from_zero, found);
     }
 }
 
-fn one(trigger: &At<'_>, workload: &Workload, from_zero: bool, found: &mut Found) {
+fn one(trigger: &At<'_>, from_zero: bool, found: &mut Found) {
     trigger.tell_unknown(
         &["type", "name", "useCachedMetrics", "metadata", "authenticationRef", "metricType"],
         &mut found.notes,
@@ -66,13 +66,13 @@ fn one(trigger: &At<'_>, workload: &Workload, from_zero: bool, found: &mut Found
     };
     match kind {
         "prometheus" => prometheus::read(trigger, &metadata, from_zero, found),
-        "cpu" | "memory" => resource(kind, trigger, &metadata, workload, found),
+        "cpu" | "memory" => resource(kind, trigger, &metadata, found),
         "cron" => cron(trigger, &metadata, found),
         _ => other(kind, trigger, &metadata, found),
     }
 }
 
-fn resource(kind: &str, trigger: &At<'_>, metadata: &At<'_>, workload: &Workload, found: &mut Found) {
+fn resource(kind: &str, trigger: &At<'_>, metadata: &At<'_>, found: &mut Found) {
     metadata.tell_unknown(&["type", "value", "containerName"], &mut found.notes);
     let Some(value) = metadata.field("value") else {
         found.notes.push(Note::lost(metadata.path_of("value"), "is missing", "write the target"));
@@ -97,7 +97,7 @@ fn resource(kind: &str, trigger: &At<'_>, metadata: &At<'_>, workload: &Workload
     };
     let Some(ask) = ask else { return };
     let container = metadata.field("containerName").and_then(|c| c.text()).filter(|c| !c.is_empty());
-    tell(Resource { name: kind, container, field: trigger.path() }, &ask, workload, found);
+    take(Resource { name: kind, container, field: trigger.path() }, ask, found);
 }
 
 fn cron(trigger: &At<'_>, metadata: &At<'_>, found: &mut Found) {
@@ -105,13 +105,13 @@ fn cron(trigger: &At<'_>, metadata: &At<'_>, found: &mut Found) {
     found.notes.push(Note::lost(
         trigger.path(),
         format!(
-            "at least {} replicas from {} to {} ({}): policies have no schedules yet",
+            "at least {} replicas from {} to {} ({}): a schedule of the policy, which is not a metric",
             word("desiredReplicas"),
             word("start"),
             word("end"),
             word("timezone")
         ),
-        "let a CronJob patch minReplicas, or keep the highest at all times",
+        "write it into spec.schedules, with the same start and end",
     ));
 }
 

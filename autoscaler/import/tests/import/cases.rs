@@ -1,6 +1,8 @@
 //! One field at a time.
 
-use autoscaler_api::{FallbackBehavior, MetricTargetType, Mode, Quantity, SelectPolicy};
+use autoscaler_api::{
+    Compatibility, FallbackBehavior, MetricTargetType, MetricType, Mode, Quantity, SelectPolicy,
+};
 use autoscaler_import::{Import, NoteKind, Options};
 
 use crate::{options, read};
@@ -48,7 +50,7 @@ fn a_scaled_object_that_carries_over_whole_leaves_nothing_open() {
     let imported = read(SCALED_OBJECT, options()).unwrap();
     assert_eq!(imported.open(), 0, "{:?}", told(&imported));
     let spec = &imported.policies[0].spec;
-    assert_eq!((spec.min_replicas, spec.max_replicas, spec.interval.as_str()), (2, 9, "15s"));
+    assert_eq!((spec.min_replicas, spec.max_replicas, spec.interval.as_deref()), (2, 9, Some("15s")));
     assert_eq!(spec.mode, Mode::Shadow);
     assert_eq!(spec.scale_target_ref.kind, "Deployment");
     let metric = &spec.metrics[0];
@@ -138,7 +140,7 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             SCALED_OBJECT,
             "minReplicaCount: 2",
             "idleReplicaCount: 0\n  minReplicaCount: 2",
-            "spec.idleReplicaCount: 0: policies know no idle replicas yet",
+            "spec.idleReplicaCount: 0: policies know no idle replicas beside a minimum",
         ),
         (
             SCALED_OBJECT,
@@ -224,7 +226,12 @@ fn what_does_not_carry_over_is_told_with_its_field() {
             "type: datadog",
             "trigger \"datadog\" asks something that is no Prometheus",
         ),
-        (SCALED_OBJECT, "type: prometheus", "type: cron", "policies have no schedules yet"),
+        (
+            SCALED_OBJECT,
+            "type: prometheus",
+            "type: cron",
+            "write it into spec.schedules, with the same start and end",
+        ),
         (
             SCALED_OBJECT,
             "type: prometheus",
@@ -290,14 +297,15 @@ fn thresholds_and_targets_keep_their_numbers_and_types() {
         [("\"5\"", 5000), ("0.25", 250), ("\" 7 \"", 7000), ("\"1e3\"", 1_000_000), ("\"+0.5\"", 500)]
     {
         let imported = with(SCALED_OBJECT, "threshold: \"5\"", &format!("threshold: {written}"));
-        let target = &imported.policies[0].spec.metrics[0].target;
+        let target = imported.policies[0].spec.metrics[0].target.as_ref().unwrap();
         assert_eq!(target.type_, MetricTargetType::AverageValue, "{written}");
         assert_eq!(target.average_value.as_ref().map(Quantity::milli), Some(Ok(milli)), "{written}");
     }
     let value = with(SCALED_OBJECT, "type: prometheus", "type: prometheus\n    metricType: Value");
-    assert_eq!(value.policies[0].spec.metrics[0].target.type_, MetricTargetType::Value);
+    let target = value.policies[0].spec.metrics[0].target.as_ref().unwrap();
+    assert_eq!(target.type_, MetricTargetType::Value);
     let hpa = with(HPA, "type: AverageValue, averageValue: \"5\"", "type: Value, value: 2k");
-    assert_eq!(hpa.policies[0].spec.metrics[0].target.value, Some("2k".into()));
+    assert_eq!(hpa.policies[0].spec.metrics[0].target.as_ref().unwrap().value, Some("2k".into()));
 }
 
 #[test]
@@ -339,18 +347,92 @@ fn two_objects_on_one_target_are_told_and_only_one_would_write() {
 
 #[test]
 fn suggestions_are_comments_until_they_are_taken() {
-    let cpu = HPA.replace(
-        "  - type: External\n    external: {metric: {name: jobs}, target: {type: AverageValue, averageValue: \"5\"}}\n",
-        "  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}\n",
-    );
-    assert_ne!(cpu, HPA);
-    let left = read(&cpu, options()).unwrap();
+    let pods = HPA.replace("External", "Pods").replace("external", "pods");
+    let left = read(&pods, options()).unwrap();
     assert_eq!(left.policies.len(), 0);
     assert!(left.text.contains("#   kind: ScalingPolicy"), "{}", left.text);
-    let taken = read(&cpu, Options { take_suggestions: true, ..options() }).unwrap();
-    assert_eq!(taken.policies[0].spec.metrics[0].name, "cpu");
-    assert_eq!(taken.policies[0].spec.metrics[0].target.average_value, Some("700m".into()));
+    let taken = read(&pods, Options { take_suggestions: true, ..options() }).unwrap();
+    let metric = &taken.policies[0].spec.metrics[0];
+    assert_eq!((metric.name.as_str(), metric.type_), ("jobs", MetricType::Pods));
+    assert!(metric.query.starts_with("sum by (pod) (jobs{namespace=\"shop\",pod=~"), "{}", metric.query);
     assert!(taken.open() > 0 && left.open() > 0);
+}
+
+const EXTERNAL: &str = "  - type: External\n    external: {metric: {name: jobs}, target: {type: AverageValue, averageValue: \"5\"}}\n";
+
+#[test]
+fn metrics_of_resources_carry_over_as_they_are() {
+    for (written, name, container, utilization, average) in [
+        (
+            "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}",
+            "cpu",
+            None,
+            Some(70),
+            None,
+        ),
+        (
+            "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 400Mi}}}",
+            "memory",
+            None,
+            None,
+            Some("400Mi"),
+        ),
+        (
+            "{type: ContainerResource, containerResource: {name: cpu, container: app, target: {type: Utilization, averageUtilization: 50}}}",
+            "cpu-app",
+            Some("app"),
+            Some(50),
+            None,
+        ),
+    ] {
+        let imported = with(HPA, EXTERNAL, &format!("  - {written}\n"));
+        assert_eq!(imported.open(), 0, "{:?}", told(&imported));
+        let metric = &imported.policies[0].spec.metrics[0];
+        assert_eq!(metric.name, name);
+        let target = metric.held_to().unwrap();
+        assert_eq!(
+            (target.average_utilization, &target.average_value),
+            (utilization, &average.map(Quantity::from))
+        );
+        assert_eq!(metric.container_resource.as_ref().map(|of| of.container.as_str()), container);
+        assert!(!metric.has_query());
+    }
+    // No metrics are 80 % of the CPU requests, as the API server has it.
+    let none = with(HPA, &format!("  metrics:\n{EXTERNAL}"), "");
+    assert_eq!(none.open(), 0, "{:?}", told(&none));
+    assert_eq!(none.policies[0].spec.metrics[0].held_to().unwrap().average_utilization, Some(80));
+    // KEDA's fallbacks are for queries.
+    let cpu = "  - {type: cpu, metricType: Utilization, metadata: {value: '60'}}\n  - type: prometheus\n";
+    let keda = with(SCALED_OBJECT, "  - type: prometheus\n", cpu);
+    assert_eq!(keda.open(), 0, "{:?}", told(&keda));
+    let metrics = &keda.policies[0].spec.metrics;
+    assert_eq!(metrics[0].held_to().unwrap().average_utilization, Some(60));
+    assert_eq!((metrics[0].fallback.is_some(), metrics[1].fallback.is_some()), (false, true));
+    let odd = with(
+        HPA,
+        EXTERNAL,
+        "  - {type: Resource, resource: {name: 'c p u', target: {type: Utilization, averageUtilization: 70}}}\n",
+    );
+    assert!(told(&odd).iter().any(|line| line.contains("\"c p u\" names no resource")), "{:?}", told(&odd));
+}
+
+#[test]
+fn whoever_wants_the_hpas_own_answer_asks_for_it() {
+    let to_the_letter = Options { compatibility: Some(Compatibility::Hpa), ..options() };
+    let imported = read(HPA, to_the_letter).unwrap();
+    assert_eq!(imported.policies[0].spec.compatibility, Some(Compatibility::Hpa));
+    assert!(!imported.text.contains("--compatibility=HPA"), "{}", imported.text);
+    let safer = read(HPA, options()).unwrap();
+    assert_eq!(safer.policies[0].spec.compatibility, None);
+    assert!(safer.text.contains("--compatibility=HPA"), "{}", safer.text);
+    // Which has no fallbacks.
+    let keda = read(SCALED_OBJECT, to_the_letter).unwrap();
+    assert_eq!(keda.policies[0].spec.metrics[0].fallback, None);
+    assert!(
+        told(&keda).iter().any(|line| line.contains("compatibility: HPA has no fallbacks")),
+        "{:?}",
+        told(&keda)
+    );
 }
 
 #[test]

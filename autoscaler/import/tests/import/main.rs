@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cases;
-mod formulas;
 mod golden;
 mod properties;
 
@@ -17,7 +16,13 @@ fn judge(query: &str) -> Result<QueryFacts, String> {
 }
 
 fn options() -> Options<'static> {
-    Options { mode: Mode::Shadow, takeover: false, take_suggestions: false, judge: &judge }
+    Options {
+        mode: Mode::Shadow,
+        compatibility: None,
+        takeover: false,
+        take_suggestions: false,
+        judge: &judge,
+    }
 }
 
 fn read(text: &str, options: Options<'_>) -> Result<Import, String> {

@@ -1,6 +1,6 @@
 //! No document panics, everything that comes out is taken, and comments stay comments.
 
-use autoscaler_api::{Mode, schema, validate};
+use autoscaler_api::{Compatibility, Mode, schema, validate};
 use autoscaler_import::{MAX_OBJECTS, Options, import};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -74,7 +74,13 @@ fn any_way() -> impl Strategy<Value = How> {
 }
 
 fn by((mode, takeover, take_suggestions): How) -> Options<'static> {
-    Options { mode, takeover, take_suggestions, judge: &judge }
+    Options {
+        mode,
+        compatibility: takeover.then_some(Compatibility::Hpa),
+        takeover,
+        take_suggestions,
+        judge: &judge,
+    }
 }
 
 proptest! {

@@ -233,20 +233,45 @@ fn event(o: &Value, now: Timestamp) -> Vec<String> {
     let paths: &[&[&str]] = &[
         &["series", "lastObservedTime"],
         &["lastTimestamp"],
+        &["deprecatedLastTimestamp"],
         &["eventTime"],
         &["firstTimestamp"],
+        &["deprecatedFirstTimestamp"],
         &["metadata", "creationTimestamp"],
     ];
     let last = paths.iter().map(|path| text(o, path)).find(|t| !t.is_empty()).unwrap_or_default();
-    let count = int(o, &["series", "count"]).or_else(|| int(o, &["count"])).unwrap_or(1);
-    let kind = text(o, &["involvedObject", "kind"]).to_lowercase();
+    // core/v1's words, or those of events.k8s.io/v1.
+    let either =
+        |core: &[&str], new: &[&str]| Some(text(o, core)).filter(|t| !t.is_empty()).unwrap_or(text(o, new));
+    let counts: [&[&str]; 3] = [&["series", "count"], &["count"], &["deprecatedCount"]];
+    let count = counts.iter().find_map(|path| int(o, path)).unwrap_or(1);
+    let kind = either(&["involvedObject", "kind"], &["regarding", "kind"]).to_lowercase();
+    let about = either(&["involvedObject", "name"], &["regarding", "name"]);
     vec![
         since(last, now),
         text(o, &["type"]).into(),
         text(o, &["reason"]).into(),
-        format!("{kind}/{}", text(o, &["involvedObject", "name"])),
-        text(o, &["message"]).trim().into(),
+        format!("{kind}/{about}"),
+        either(&["message"], &["note"]).trim().into(),
         count.to_string(),
         name(o),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_reads_the_same_in_both_of_its_groups() {
+        let core = json!({"metadata": {"name": "e"}, "type": "Warning", "reason": "R", "message": "m ", "count": 3,
+            "involvedObject": {"kind": "Pod", "name": "web-1"}, "lastTimestamp": "2026-01-01T00:00:00Z"});
+        let new = crate::api::events::from_core(&core);
+        let now = "2026-01-01T00:00:07Z".parse().unwrap();
+        let row = ["7s", "Warning", "R", "pod/web-1", "m", "3", "e"];
+        assert_eq!(event(&core, now), row);
+        assert_eq!(event(&new, now), row);
+    }
 }

@@ -55,7 +55,7 @@ fn decided(d: &DecisionSummary, metrics: Vec<DecidedMetric>) -> Decided {
 }
 
 fn metric(policy: &ScalingPolicy, status: &MetricStatus) -> DecidedMetric {
-    let target = policy.spec.metrics.iter().find(|m| m.name == status.name).map(|m| &m.target);
+    let target = policy.spec.metrics.iter().find(|m| m.name == status.name).and_then(|m| m.target.as_ref());
     let quantity = target.and_then(|t| t.value.as_ref().or(t.average_value.as_ref()));
     DecidedMetric {
         name: status.name.clone(),

@@ -115,7 +115,9 @@ impl Bed {
                     self.adapter = Some(Adapter::start(&client, url.clone(), QUERY.to_owned()).await?);
                     Row::theirs(kind, &client).await?
                 }
-                Kind::A | Kind::B => Row::ours(kind, &self.world, &client, &kubeconfig, &url).await?,
+                Kind::A | Kind::B | Kind::B3 => {
+                    Row::ours(kind, &self.world, &client, &kubeconfig, &url).await?
+                }
             };
             self.rows.push(row);
         }

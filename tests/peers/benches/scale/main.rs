@@ -8,6 +8,7 @@
 //!  a   embedded API server; our scrape (1 s) ─► our Receive ─► our querier ─► our controller, interval 1 s
 //!  b   real control plane; real Prometheus (1 s) ─► our controller, interval 1 s
 //!  b2  real control plane; real Prometheus (1 s) ─► real Thanos sidecar ─► real Thanos querier ─► our controller
+//!  b3  as b, interval 200 ms
 //!  c   real control plane; real Prometheus (1 s) ─► external.metrics.k8s.io ─► the real HPA, its default: every 15 s
 //!  c2  the same with --horizontal-pod-autoscaler-sync-period=1s
 //!  s   no row but a bound: who asked that Prometheus all the time and took no time to decide
@@ -60,6 +61,9 @@ fn settings(words: impl Iterator<Item = String>) -> Outcome<Settings> {
     }
     settings.runs = match kinds.as_slice() {
         [] => vec![vec![Kind::A, Kind::B, Kind::B2, Kind::C2], vec![Kind::B, Kind::C]],
+        some if some.contains(&Kind::B) && some.contains(&Kind::B3) => {
+            return Err("b and b3: the controllers of one API server are one another's stand-ins".into());
+        }
         some if some.contains(&Kind::C) && some.contains(&Kind::C2) => {
             return Err("c and c2: a controller manager has one sync period".into());
         }

@@ -28,18 +28,20 @@ pub(crate) enum Kind {
     A,
     B,
     B2,
+    B3,
     C,
     C2,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::A, Self::B, Self::B2, Self::C, Self::C2];
+    pub(crate) const ALL: [Self; 6] = [Self::A, Self::B, Self::B2, Self::B3, Self::C, Self::C2];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::A => "a",
             Self::B => "b",
             Self::B2 => "b2",
+            Self::B3 => "b3",
             Self::C => "c",
             Self::C2 => "c2",
         }
@@ -50,9 +52,15 @@ impl Kind {
             Self::A => "ours, embedded API server, our scrape, Receive and querier",
             Self::B => "ours, real control plane, Prometheus",
             Self::B2 => "ours, real control plane, Prometheus, Thanos sidecar and querier",
+            Self::B3 => "ours every 200 ms, real control plane, Prometheus",
             Self::C => "HPA, every 15 s (default), Prometheus",
             Self::C2 => "HPA, every 1 s, Prometheus",
         }
+    }
+
+    /// Of our policy.
+    fn interval(self) -> &'static str {
+        if self == Self::B3 { "200ms" } else { "1s" }
     }
 
     pub(crate) fn is_hpa(self) -> bool {
@@ -92,7 +100,7 @@ impl Row {
         create(
             client,
             "/apis/autoscaling.gauntlet.dev/v1alpha1/namespaces/default/scalingpolicies",
-            &policy(&name),
+            &policy(kind, &name),
         )
         .await?;
         let flags = format!(
@@ -173,11 +181,12 @@ fn target(deployment: &str) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment})
 }
 
-fn policy(deployment: &str) -> Value {
+fn policy(kind: Kind, deployment: &str) -> Value {
     json!({
         "apiVersion": "autoscaling.gauntlet.dev/v1alpha1", "kind": "ScalingPolicy", "metadata": {"name": deployment},
         "spec": {
-            "scaleTargetRef": target(deployment), "minReplicas": 1, "maxReplicas": 20, "interval": "1s",
+            "scaleTargetRef": target(deployment), "minReplicas": 1, "maxReplicas": 20,
+            "interval": kind.interval(),
             "metrics": [{
                 "name": METRIC, "query": QUERY,
                 "target": {"type": "AverageValue", "averageValue": TARGET.to_string()},

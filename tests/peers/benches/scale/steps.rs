@@ -13,7 +13,7 @@ const SETTLED: Duration = Duration::from_secs(7);
 /// Enough for a controller that was started again to have decided at least once.
 const WARM: Duration = Duration::from_millis(2500);
 /// How often the bound asks.
-const OFTEN: Duration = Duration::from_millis(50);
+const OFTEN: Duration = Duration::from_millis(20);
 /// The HPA's tolerance, and ours.
 const TOLERANCE: f64 = 0.1;
 

@@ -14,7 +14,9 @@ fn seconds(all: &[Followed], of: impl Fn(&Followed) -> Option<Duration>) -> Opti
 }
 
 fn cell(figures: Option<&Figures>) -> String {
-    figures.map_or("–".to_owned(), |f| format!("{f:.2}, p95 {:.2}", f.quantile(0.95)))
+    figures.map_or("–".to_owned(), |f| {
+        format!("{f:.2}, p95 {:.2}, p99 {:.2}", f.quantile(0.95), f.quantile(0.99))
+    })
 }
 
 /// How many times longer the HPA takes, by the medians.
@@ -38,17 +40,23 @@ pub(crate) fn print(bed: &Bed, taken: &Taken) {
         println!("The HPA's metric was asked for {} times.", adapter.answered());
     }
     println!("Seconds: median (least..most). HPA/row: of the medians, first raise and full value.\n");
-    println!("| row | first raise | full value | back down | HPA/row |");
-    println!("|---|--:|--:|--:|--:|");
+    println!("Behind s: first raise, after the bound's of the same step saw a value that asks for it.\n");
+    println!("| row | first raise | behind s | full value | back down | HPA/row |");
+    println!("|---|--:|--:|--:|--:|--:|");
     let first = |all: &[Followed]| seconds(all, |one| Some(one.first));
     let full = |all: &[Followed]| seconds(all, |one| Some(one.full));
     let hpa = taken.rows.iter().find(|(kind, _)| kind.is_hpa()).map(|(_, all)| all.as_slice());
     let (hpa_first, hpa_full) = (hpa.and_then(first), hpa.and_then(full));
     let line = |name: &str, title: &str, all: &[Followed]| {
         let (first, full) = (first(all), full(all));
+        let behind =
+            all.iter().zip(&taken.bound).map(|(one, s)| one.first.as_secs_f64() - s.first.as_secs_f64());
+        let behind: Vec<f64> = behind.collect();
+        let behind = (!behind.is_empty()).then(|| Figures::new(behind));
         println!(
-            "| {name}: {title} | {} | {} | {} | {}, {} |",
+            "| {name}: {title} | {} | {} | {} | {} | {}, {} |",
             cell(first.as_ref()),
+            cell(behind.as_ref()),
             cell(full.as_ref()),
             seconds(all, |one| one.back).map_or("–".to_owned(), |f| format!("{f:.2}")),
             ratio(hpa_first.as_ref(), first.as_ref()),
@@ -58,5 +66,5 @@ pub(crate) fn print(bed: &Bed, taken: &Taken) {
     for (kind, all) in &taken.rows {
         line(kind.name(), kind.title(), all);
     }
-    line("s", "bound: asks that Prometheus every 50 ms, decides at once", &taken.bound);
+    line("s", "bound: asks that Prometheus every 20 ms, decides at once", &taken.bound);
 }

@@ -75,13 +75,15 @@ impl World {
             let data = self.data(real_ms);
             let queries = plan.queries(now_ms, &history);
             let [query] = queries[0].as_slice() else { panic!("one query a metric: {queries:?}") };
-            let question = Question { now_ms, settled_ms: history.settled_ms("m"), cluster_label: "cluster" };
+            let question = Question { now_ms, settled_ms: history.settled_ms("m"), cluster_label: "cluster", cluster: "east" };
             let outcome = Ok(data.ask(query, now_ms));
             let input = Input {
                 now_ms,
                 cluster: "east".into(),
                 policy: plan.policy.clone(),
                 scale: Scale { spec_replicas: REPLICAS, status_replicas: REPLICAS, ready_replicas: 2 },
+                schedules: Vec::new(),
+                pods: None,
                 observations: vec![observe(&plan.metrics[0], question, &[Some(&outcome)])],
                 history: std::mem::take(&mut history),
             };

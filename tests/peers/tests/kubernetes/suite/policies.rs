@@ -40,7 +40,7 @@ pub(crate) async fn good_ones_apply(s: Subject) {
     let spec = &made.body["spec"];
     assert_eq!(
         (&spec["minReplicas"], &spec["mode"], &spec["interval"]),
-        (&json!(1), &json!("Active"), &json!("15s"))
+        (&json!(1), &json!("Active"), &Value::Null)
     );
     assert_eq!(spec["scaleTargetRef"]["apiVersion"], "apps/v1");
     assert_eq!(spec["metrics"][0]["evidence"], json!({"maxAge": "1m", "clusters": []}));
@@ -65,7 +65,7 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
     let statefulset = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "receive"});
     for (change, field, fix) in [
         (json!({"minReplicas": 10}), "spec.minReplicas", "lower it, or raise maxReplicas"),
-        (json!({"minReplicas": 0}), "spec.minReplicas", "should be greater than or equal to 1"),
+        (json!({"minReplicas": -1}), "spec.minReplicas", "should be greater than or equal to 0"),
         (json!({"maxReplicas": "many"}), "spec.maxReplicas", "must be of type integer"),
         (json!({"mode": "Off"}), "spec.mode", "supported values: \"Active\", \"Shadow\", \"Paused\""),
         (json!({"interval": "soon"}), "spec.interval", "should match"),
@@ -85,7 +85,63 @@ pub(crate) async fn bad_ones_are_refused_with_field_and_fix(s: Subject) {
             "spec.metrics[0].target.value",
             "should match",
         ),
-        (json!({"metrics": [{"name": "m", "query": "up"}]}), "spec.metrics[0].target", "Required value"),
+        (
+            json!({"metrics": [{"name": "m", "query": "up"}]}),
+            "spec.metrics",
+            "write a target, or spec.formula",
+        ),
+        (json!({"zero": {"cooldown": "1m"}}), "spec.zero", "write minReplicas: 0, or remove zero"),
+        (
+            json!({"schedules": [{"name": "s", "start": "0 8 * * *", "end": "0 9 * * *", "minReplicas": 99}]}),
+            "spec.schedules",
+            "schedules do not go beyond minReplicas and maxReplicas",
+        ),
+        (
+            json!({"schedules": [{"name": "s", "start": "0 8 * * *", "end": "0 9 * * *"}]}),
+            "spec.schedules[0]",
+            "write either",
+        ),
+        (json!({"pause": {"replicas": 99}}), "spec.pause.replicas", "is at most maxReplicas"),
+        (
+            json!({"metrics": [{"name": "m", "type": "Pods", "query": "up"}]}),
+            "spec.metrics[0]",
+            "target stands beside query",
+        ),
+        (
+            json!({"compatibility": "HPA", "pause": {"scaleUp": true}}),
+            "spec.compatibility",
+            "knows no formula, schedules, pause or zero",
+        ),
+        (
+            json!({"metrics": metric(json!({"type": "Utilization", "averageUtilization": 5}))}),
+            "spec.metrics[0].target",
+            "a query is held to Value or AverageValue",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "Resource", "query": "up",
+                                "target": {"type": "AverageValue", "averageValue": "5"}}]}),
+            "spec.metrics[0]",
+            "query belongs to types Query and Pods",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Value", "value": "5"}}}]}),
+            "spec.metrics[0].resource.target.type",
+            "a resource is held to Utilization or AverageValue",
+        ),
+        (
+            json!({"metrics": [{"name": "m", "type": "ContainerResource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 5}}}]}),
+            "spec.metrics[0]",
+            "containerResource belongs to type ContainerResource",
+        ),
+        (
+            json!({"compatibility": "HPA", "metrics": [{
+                "name": "m", "query": "up", "target": {"type": "Value", "value": "5"},
+                "fallback": {"after": "3m", "replicas": 3}}]}),
+            "spec.metrics",
+            "compatibility: HPA has no fallbacks",
+        ),
         (
             json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}}),
             "spec.behavior.scaleUp.selectPolicy",
