@@ -103,6 +103,7 @@ async fn live(actor: Actor, identity: String, home: String, notes: Notes) {
     let settings = Settings {
         engine: Config::default(),
         cluster_label: "cluster".to_owned(),
+        given: Default::default(),
         max_series: MAX_SERIES,
         kube_timeout: 5 * second,
         leases: Some(Leases {
