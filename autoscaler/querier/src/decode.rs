@@ -23,6 +23,19 @@ pub(crate) enum Said {
     Silent(QueryError),
 }
 
+/// Reads an answer of a server that is not on the other side of a socket: what it is worth is what it would be worth from
+/// there.
+///
+/// # Errors
+/// As of [`Querier::instant`](crate::Querier::instant): the server refuses, or what it says is no answer.
+pub fn read(status: u16, body: &[u8], max_series: usize) -> Result<Answer, QueryError> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match (Decoder { scrubber: &Scrubber::default(), max_series }).decode(status, body) {
+        Said::Answered(outcome) => outcome,
+        Said::Silent(error) => Err(error),
+    }
+}
+
 /// Reads answers; what it quotes of a server's words is without secrets, and short.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder<'a> {

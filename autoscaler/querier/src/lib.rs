@@ -34,6 +34,7 @@ pub mod source;
 mod tls;
 
 pub use batch::{Owner, Slots};
+pub use decode::read;
 pub use files::{Rotating, SourceFiles};
 pub use prometheus::Prometheus;
 pub use querier::{Answer, Outcome, Querier, QueryError, Series};

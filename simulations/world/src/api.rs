@@ -23,6 +23,7 @@ use simulations_kernel::{Fault, Schedule, Stream, Streams, Trace};
 use tokio::time::Instant;
 use tower::{BoxError, Service};
 
+use crate::scaled::{Journal, Scalable, Scaled};
 use fault::Called;
 pub use fault::{ApiFault, ApiFaultKind, Scope, Verb};
 
@@ -39,6 +40,8 @@ struct Shared {
     streams: Streams,
     begin: Instant,
     trace: Trace,
+    /// Where changes of replicas are noted, and as which cluster's.
+    journal: (usize, Journal),
     server: ApiServer,
     /// By the fault's name: what its next call draws.
     luck: Mutex<BTreeMap<String, Stream>>,
@@ -60,10 +63,22 @@ impl ApiFaults {
             streams: *streams,
             begin: Instant::now(),
             trace: trace.clone(),
+            journal: (0, Journal::default()),
             server: server.clone(),
             luck: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// The same way in a world that began at a time, of which changes of replicas are noted as a cluster's. For one that
+    /// nobody uses yet.
+    #[must_use]
+    pub(crate) fn noted(mut self, begin: Instant, cluster: usize, journal: &Journal) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.begin = begin;
+            shared.journal = (cluster, journal.clone());
+        }
+        self
     }
 
     /// The API server behind all of it, as a service.
@@ -84,8 +99,21 @@ impl Shared {
 
     /// The kinds that happen to a call now.
     fn befalling(&self, call: &Called) -> Vec<ApiFaultKind> {
-        let hits = |fault: &&Fault<ApiFault>| fault.kind.scope.covers(call) && self.has_bad_luck(fault);
+        let hits = |fault: &&Fault<ApiFault>| {
+            let scope = &fault.kind.scope;
+            scope.is_of(&self.actor) && scope.covers(call) && self.has_bad_luck(fault)
+        };
         self.schedule.on(self.now_ms()).filter(hits).map(|fault| fault.kind.kind.clone()).collect()
+    }
+
+    /// Notes a change of replicas, if there was one. Nobody else ran in between.
+    fn scaled(&self, sent: Sent, object: Scalable, from: i32) {
+        let Some(to) = object.replicas(&self.server).filter(|to| *to != from) else { return };
+        let (cluster, journal) = &self.journal;
+        self.trace.note(self.now_ms(), format_args!("{} scales {} {from} {to}", self.actor, object.name));
+        let at_ms = i64::try_from(self.now_ms()).unwrap_or(i64::MAX);
+        let (cluster, actor, Sent { at_ms: sent_ms, holder }) = (*cluster, self.actor.clone(), sent);
+        journal.push(Scaled { sent_ms, at_ms, cluster, actor, name: object.name, from, to, holder });
     }
 
     fn has_bad_luck(&self, fault: &Fault<ApiFault>) -> bool {
@@ -103,7 +131,8 @@ impl Shared {
     /// When a watch that begins now is cut, and whether it is told that its place is gone.
     fn cut(&self, call: &Called) -> Option<(Instant, bool)> {
         let now = self.now_ms();
-        let cuts = self.schedule.faults.iter().filter(|f| f.kind.scope.covers(call)).filter_map(|fault| {
+        let covers = |scope: &Scope| scope.is_of(&self.actor) && scope.covers(call);
+        let cuts = self.schedule.faults.iter().filter(|f| covers(&f.kind.scope)).filter_map(|fault| {
             let (every_ms, gone) = match fault.kind.kind {
                 ApiFaultKind::WatchCut { every_ms } => (every_ms, false),
                 ApiFaultKind::WatchGone { every_ms } => (every_ms, true),
@@ -150,18 +179,48 @@ impl Service<Request<kube::client::Body>> for Faulty {
     }
 }
 
+/// What is known of a call that may scale something as it is sent.
+struct Sent {
+    at_ms: i64,
+    holder: Option<String>,
+}
+
+/// The call reaches the server.
+async fn arrive(
+    shared: &Shared,
+    mut inner: ApiService,
+    sent: Option<(Sent, Scalable)>,
+    request: Request<kube::client::Body>,
+) -> Response<Body> {
+    let before = sent.as_ref().and_then(|(_, object)| object.replicas(&shared.server));
+    let response = match inner.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    if let (Some((sent, object)), Some(before)) = (sent, before) {
+        shared.scaled(sent, object, before);
+    }
+    response
+}
+
 async fn answer(
     shared: &Arc<Shared>,
-    mut inner: ApiService,
+    inner: ApiService,
     call: &Called,
     mut request: Request<kube::client::Body>,
 ) -> Result<Response<Body>, BoxError> {
+    let scalable = if call.verb.only_reads() { None } else { Scalable::of(request.uri()) };
+    let sent = scalable.map(|object| {
+        let at_ms = i64::try_from(shared.now_ms()).unwrap_or(i64::MAX);
+        (Sent { at_ms, holder: shared.journal.1.holder(&shared.server) }, object)
+    });
     let befalling = shared.befalling(call);
+    let mut late = Duration::ZERO;
     for kind in &befalling {
         // Of what hangs, this is all that is ever told.
         shared.trace.note(shared.now_ms(), format_args!("{} {:?} {kind:?}", shared.actor, call.verb));
         match kind {
-            ApiFaultKind::Late { ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
+            ApiFaultKind::Late { ms } => late = late.saturating_add(Duration::from_millis(*ms)),
             ApiFaultKind::Refused { status, retry_after_s } => return Ok(refusal(*status, *retry_after_s)),
             ApiFaultKind::Unreachable => return Err("connection refused".into()),
             ApiFaultKind::Hangs => return std::future::pending().await,
@@ -174,9 +233,16 @@ async fn answer(
             _ => {}
         }
     }
-    let response = match inner.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let response = if late.is_zero() {
+        arrive(shared, inner, sent, request).await
+    } else {
+        // What is on its way arrives, even if nobody waits for an answer any more.
+        let shared = shared.clone();
+        let arrived = tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            arrive(&shared, inner, sent, request).await
+        });
+        arrived.await.map_err(BoxError::from)?
     };
     for kind in &befalling {
         match kind {

@@ -4,8 +4,8 @@
 //!  Load λ(t) ─► shared evenly by those that are ready ─► a pod's counter at t = what it served since it started
 //! ```
 //!
-//! Nothing is scraped ahead: a sample is worked out when a query reads it. A counter at a time is the difference of two
-//! sums of `λ ÷ ready`, so no rounding adds up over a world's life.
+//! Nothing is scraped ahead: a sample is worked out when a query first reads it, and kept, for what is past stays as it
+//! was. A counter at a time is the difference of two sums of `λ ÷ ready`, so no rounding adds up over a world's life.
 
 use std::sync::Arc;
 
@@ -62,6 +62,22 @@ pub(crate) struct Pod {
     up: Vec<Span>,
     /// When it served, and what its counter stood at when that began. A start is a leg of no length.
     legs: Vec<Leg>,
+    kept: Kept,
+}
+
+/// What a pod's counter stood at, scrape by scrape.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    /// The number of the first scrape that is kept.
+    first: i64,
+    counts: Vec<f64>,
+}
+
+impl Kept {
+    fn get(&self, number: i64) -> Option<f64> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.counts.get(index).copied()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +127,11 @@ impl Fleet {
     /// How many serve now.
     pub fn ready(&self) -> u32 {
         self.ready
+    }
+
+    /// From when on how many served, in order of time; the first from when the world began.
+    pub fn served_by(&self) -> impl Iterator<Item = (i64, u32)> {
+        self.shares.iter().map(|share| (share.from_ms, share.ready))
     }
 
     pub(crate) fn pods(&self) -> &[Pod] {
@@ -168,7 +189,8 @@ impl Fleet {
         let hash = hash(self.seed, [name]);
         let interval = u64::try_from(self.scrape.interval_ms).unwrap_or(1);
         let phase_ms = i64::try_from(hash % interval).unwrap_or(0);
-        self.pods.push(Pod { name: name.into(), hash, phase_ms, up: Vec::new(), legs: Vec::new() });
+        let (up, legs, kept) = (Vec::new(), Vec::new(), Kept::default());
+        self.pods.push(Pod { name: name.into(), hash, phase_ms, up, legs, kept });
         self.pods.len() - 1
     }
 
@@ -197,6 +219,26 @@ impl Fleet {
         if upto <= leg.from_ms { leg.base } else { leg.base + self.sum(upto) - leg.sum }
     }
 
+    /// Keeps what a pod's scrapes before a time found. Nothing may be told any more of what happened before it.
+    pub(crate) fn keep(&mut self, index: usize, before_ms: i64) {
+        let interval = self.scrape.interval_ms;
+        let Some(pod) = self.pods.get_mut(index) else { return };
+        let Some(begin_ms) = pod.up.first().map(|span| span.from_ms) else { return };
+        let mut kept = std::mem::take(&mut pod.kept);
+        let phase_ms = pod.phase_ms;
+        if kept.counts.is_empty() {
+            kept.first = (begin_ms - phase_ms).div_euclid(interval);
+        }
+        let next = |kept: &Kept| phase_ms + (kept.first + kept.counts.len() as i64) * interval;
+        while next(&kept) < before_ms {
+            let count = self.count(index, next(&kept));
+            kept.counts.push(count);
+        }
+        if let Some(pod) = self.pods.get_mut(index) {
+            pod.kept = kept;
+        }
+    }
+
     /// The scrapes of a pod between two times, both inclusive, ascending.
     pub(crate) fn scrapes(&self, index: usize, from_ms: i64, to_ms: i64, mut each: impl FnMut(Scraped)) {
         let Some(pod) = self.pods.get(index) else { return };
@@ -217,7 +259,7 @@ impl Fleet {
             let mut n = number(span.from_ms.max(from_ms));
             let last = span.to_ms.unwrap_or(i64::MAX).min(to_ms.saturating_add(1));
             while time(n) < last {
-                let count = Some(self.count(index, time(n)));
+                let count = Some(pod.kept.get(n).unwrap_or_else(|| self.count(index, time(n))));
                 each(Scraped { at_ms: time(n), count, number: n.unsigned_abs() });
                 n += 1;
             }
@@ -341,6 +383,27 @@ mod tests {
             let total: f64 = (0..fleet.pods.len()).map(|i| fleet.count(i, now)).sum();
             let arrived = fleet.load.arrived(now);
             prop_assert!((total - arrived).abs() < 1e-6 * arrived, "{total} {arrived}");
+        }
+
+        /// What is kept is what would be worked out.
+        #[test]
+        fn what_is_kept_is_what_was(changes in prop::collection::vec((1_i64..3000, any::<bool>()), 1..20), interval in 1_i64..2000) {
+            let load = Load::through([(0, 10.0), (30_000, 90.0)]);
+            let (mut kept, mut plain) = (fleet(load.clone(), interval), fleet(load, interval));
+            let mut now = 0;
+            for (after, up) in changes {
+                now += after;
+                kept.keep(0, now);
+                for fleet in [&mut kept, &mut plain] {
+                    if up {
+                        fleet.started("a", now);
+                        fleet.served("a", now);
+                    } else {
+                        fleet.ended("a", now);
+                    }
+                }
+            }
+            prop_assert_eq!(scraped(&kept, 0, 0, now), scraped(&plain, 0, 0, now));
         }
 
         /// Any cut of a span of time into two gives the same scrapes.

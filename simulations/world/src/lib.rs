@@ -19,7 +19,7 @@
 //! - nothing here knows who is on trial.
 //!
 //! Modules in reading order: [`run`](mod@run), [`load`], [`fleet`], [`metrics`], [`querier`], [`pods`],
-//! [`api`], [`world`].
+//! [`scaled`], [`api`], [`world`]; [`truth`], [`scene`].
 
 pub mod api;
 pub mod fleet;
@@ -28,6 +28,9 @@ pub mod metrics;
 pub mod pods;
 pub mod querier;
 pub mod run;
+pub mod scaled;
+pub mod scene;
+pub mod truth;
 pub mod world;
 
 pub use api::{ApiFault, ApiFaultKind, ApiFaults, Scope, Verb};
@@ -37,4 +40,7 @@ pub use metrics::{Cluster, MetricFault, Metrics, Part, Told};
 pub use pods::{PodFault, Pods};
 pub use querier::{Querier, Reply, Unreachable};
 pub use run::run;
+pub use scaled::{Journal, Scaled};
+pub use scene::{Life, Scene, Task, Trouble};
+pub use truth::{Tally, Truth, Unsafe};
 pub use world::{Actor, Member, Setup, Size, Source, World, WorldFault};

@@ -79,6 +79,13 @@ impl Load {
         Self::through(points)
     }
 
+    /// The same load up to a time, and from then on as it is at that time.
+    #[must_use]
+    pub fn held_from(&self, at_ms: i64) -> Self {
+        let before = self.points.iter().filter(|p| p.at_ms <= at_ms).map(|p| (p.at_ms, p.rate));
+        Self::through(before.chain([(at_ms, self.rate(at_ms))]))
+    }
+
     /// The rate at a time, in requests a second.
     pub fn rate(&self, at_ms: i64) -> f64 {
         let (before, after) = self.around(at_ms);
@@ -158,6 +165,9 @@ mod tests {
             assert!((load.arrived(at_ms) - arrived).abs() < 1e-2, "{at_ms} {}", load.arrived(at_ms));
         }
         assert_eq!((load.highest(2000, 15_000), load.lowest(2000, 9000)), (30.0, 14.0));
+        let held = load.held_from(5000);
+        assert_eq!((held.rate(2500), held.rate(5000), held.rate(60_000)), (15.0, 20.0, 20.0));
+        assert_eq!(load.held_from(10_000).rate(9999), load.rate(9999));
         assert_eq!(Load::through([]).arrived(9), 0.0);
         assert_eq!(Load::step(1.0, 500, f64::NAN).rate(500), 0.0);
     }

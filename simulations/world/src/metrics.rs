@@ -146,6 +146,7 @@ impl Metrics {
                 continue;
             }
             scraping.name_all();
+            scraping.keep(range.0, now);
             scraping.read(&request.matchers, range, newest_only, now, &unseen, |labels, samples| {
                 let bytes = samples.len() as u64 * 16;
                 request.budget.charge(samples.len() as u64, bytes)?;
@@ -168,6 +169,16 @@ impl Scraping {
             let labels = Labels::from_pairs(all);
             let copy = labels.with("replica", "b");
             series.push([labels, copy]);
+        }
+    }
+
+    /// Keeps what scrapes found of pods that a query from a time on looks at.
+    fn keep(&mut self, from: i64, now: i64) {
+        let fleet = &mut self.cluster.fleet;
+        for index in 0..fleet.pods().len() {
+            if fleet.pods().get(index).is_some_and(|pod| pod.is_up_after(from)) {
+                fleet.keep(index, now);
+            }
         }
     }
 

@@ -61,6 +61,22 @@ pub const SOURCES: &[swarm::Source<PodFault, ()>] = &[
     swarm::Source { name: "pods-linger", draw: |s, ()| PodFault::Lingers { ms: s.below(30_000) } },
 ];
 
+impl PodFault {
+    /// For how long after its end the pods that it befell can still come and go, in milliseconds.
+    pub fn tail_ms(&self) -> u64 {
+        match self {
+            Self::Slow { ms } | Self::Lingers { ms } => *ms,
+            Self::NeverReady | Self::Unschedulable => 0,
+            Self::Crashes { after_ms, again_ms } => after_ms.saturating_add(*again_ms),
+            Self::Evicted { after_ms } => *after_ms,
+            Self::Flaps { every_ms } => every_ms.saturating_mul(FLAPS),
+        }
+    }
+}
+
+/// How often one that flaps changes.
+const FLAPS: u64 = 6;
+
 impl shrink::Kind for PodFault {
     fn milder(&self) -> Vec<Self> {
         match self {
@@ -148,7 +164,7 @@ impl PodFault {
                 fate.and(later(*after_ms), Step::Crashed).and(again, Step::Started).and(again, Step::Ready)
             }
             Self::Evicted { after_ms } => fate.and(later(*after_ms), Step::Failed),
-            Self::Flaps { every_ms } => (1..=6_u64).fold(fate, |fate, i| {
+            Self::Flaps { every_ms } => (1..=FLAPS).fold(fate, |fate, i| {
                 let step = if i % 2 == 1 { Step::Unready } else { Step::Ready };
                 fate.and(later(every_ms.saturating_mul(i)), step)
             }),

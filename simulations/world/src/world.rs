@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use simulations_cluster::{ApiServer, Plane};
-use simulations_kernel::{Clock, Fault, Schedule, Skew, Streams, Trace, shrink, swarm};
+use simulations_kernel::{Clock, Fault, Schedule, Skew, Stream, Streams, Trace, shrink, swarm};
 use thanos_telemetry::Shutdown;
 use tokio::time::{Duration, Instant};
 
-use crate::api::{ApiFault, ApiFaults, fault as api};
+use crate::api::{ApiFault, ApiFaultKind, ApiFaults, Scope, fault as api};
 use crate::fleet::{Fleet, Scrape};
 use crate::load::Load;
 use crate::metrics::{Cluster, MetricFault, Metrics, fault as metrics};
 use crate::pods::{self, PodFault};
 use crate::querier::Querier;
+use crate::scaled::Journal;
 
 /// Anything that can go wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,37 @@ pub enum WorldFault {
         /// How far ahead it is, in milliseconds; behind below zero.
         ahead_ms: i64,
     },
+    /// One on trial is not there: it crashes as this begins, and starts anew as it ends.
+    Stopped {
+        /// Which of them.
+        actor: usize,
+    },
+    /// One on trial reaches no API server.
+    CutOff {
+        /// Which of them.
+        actor: usize,
+        /// Whether its calls hang, instead of failing at once.
+        hangs: bool,
+    },
+}
+
+impl WorldFault {
+    /// For how long after its end a fault that lasted so long can still be felt, in milliseconds.
+    pub fn tail_ms(&self, lasted_ms: u64) -> u64 {
+        match self {
+            Self::Metric(fault) => {
+                let tail = fault.tail_ms(i64::try_from(lasted_ms).unwrap_or(i64::MAX));
+                u64::try_from(tail).unwrap_or(0)
+            }
+            Self::Pod(fault) => fault.tail_ms(),
+            Self::Api(_) | Self::Clock { .. } | Self::Stopped { .. } | Self::CutOff { .. } => 0,
+        }
+    }
+}
+
+/// The name of one on trial.
+pub fn actor_name(index: usize) -> String {
+    format!("actor-{index}")
 }
 
 impl shrink::Kind for WorldFault {
@@ -43,7 +75,7 @@ impl shrink::Kind for WorldFault {
             Self::Clock { actor, ahead_ms } if ahead_ms.abs() > 500 => {
                 vec![Self::Clock { actor: *actor, ahead_ms: ahead_ms / 2 }]
             }
-            Self::Clock { .. } => Vec::new(),
+            Self::Clock { .. } | Self::Stopped { .. } | Self::CutOff { .. } => Vec::new(),
         }
     }
 }
@@ -63,17 +95,31 @@ pub fn drawn(streams: &Streams, size: Size, bounds: &swarm::Bounds) -> Schedule<
     let metric = swarm::schedule(&streams.of("metric"), metrics::SOURCES, &size.clusters, bounds)
         .map(WorldFault::Metric);
     let pod = swarm::schedule(&streams.of("pod"), pods::SOURCES, &(), bounds).map(WorldFault::Pod);
-    let clock = swarm::schedule(&streams.of("clock"), CLOCKS, &size.actors, bounds);
-    Schedule { faults: [api, metric, pod, clock].into_iter().flat_map(|s| s.faults).collect() }
+    let actor = swarm::schedule(&streams.of("actor"), ACTORS, &size.actors, bounds);
+    Schedule { faults: [api, metric, pod, actor].into_iter().flat_map(|s| s.faults).collect() }
 }
 
-const CLOCKS: &[swarm::Source<WorldFault, usize>] = &[swarm::Source {
-    name: "actor-clock",
-    draw: |s, actors| WorldFault::Clock {
-        actor: usize::try_from(s.below(*actors as u64)).unwrap_or(0),
-        ahead_ms: s.between(-25_000, 25_000),
+const ACTORS: &[swarm::Source<WorldFault, usize>] = &[
+    swarm::Source {
+        name: "actor-clock",
+        draw: |s, actors| WorldFault::Clock {
+            actor: one_of(s, *actors),
+            ahead_ms: s.between(-25_000, 25_000),
+        },
     },
-}];
+    swarm::Source {
+        name: "actor-stopped",
+        draw: |s, actors| WorldFault::Stopped { actor: one_of(s, *actors) },
+    },
+    swarm::Source {
+        name: "actor-cut-off",
+        draw: |s, actors| WorldFault::CutOff { actor: one_of(s, *actors), hangs: s.chance(0.5) },
+    },
+];
+
+fn one_of(stream: &mut Stream, actors: usize) -> usize {
+    usize::try_from(stream.below(actors as u64)).unwrap_or(0)
+}
 
 /// What a world is made of.
 #[derive(Debug, Clone)]
@@ -86,6 +132,9 @@ pub struct Setup {
     pub faults: Schedule<WorldFault>,
     /// How long the querier takes, in milliseconds.
     pub query_takes_ms: u64,
+    /// The lease of those on trial, in the namespace `default`, if they have one: who holds it is noted with each change
+    /// of replicas.
+    pub lease: String,
 }
 
 /// One cluster.
@@ -131,10 +180,13 @@ pub struct World {
     pub trace: Trace,
     /// What is true, and what was scraped of it.
     pub metrics: Metrics,
+    /// Who changed replicas.
+    pub journal: Journal,
     querier: Querier,
     servers: Vec<Option<ApiServer>>,
     api_faults: Arc<Schedule<ApiFault>>,
     clock_faults: Schedule<(usize, i64)>,
+    stops: Schedule<usize>,
     begin: Instant,
     end: Shutdown,
 }
@@ -181,8 +233,16 @@ impl World {
             setup.faults.only(|f| if let WorldFault::Metric(f) = f { Some(f.clone()) } else { None });
         let pod_faults =
             setup.faults.only(|f| if let WorldFault::Pod(f) = f { Some(f.clone()) } else { None });
-        let api_faults =
-            setup.faults.only(|f| if let WorldFault::Api(f) = f { Some(f.clone()) } else { None });
+        let api_faults = setup.faults.only(|f| match f {
+            WorldFault::Api(fault) => Some(fault.clone()),
+            WorldFault::CutOff { actor, hangs } => {
+                let kind = if *hangs { ApiFaultKind::Hangs } else { ApiFaultKind::Unreachable };
+                Some(ApiFault { scope: Scope::all().by(&actor_name(*actor)), permille: 1000, kind })
+            }
+            _ => None,
+        });
+        let stops =
+            setup.faults.only(|f| if let WorldFault::Stopped { actor } = f { Some(*actor) } else { None });
         let clock_faults = setup.faults.only(|f| match f {
             WorldFault::Clock { actor, ahead_ms } => Some((*actor, *ahead_ms)),
             _ => None,
@@ -213,12 +273,26 @@ impl World {
         }
         let querier = Querier::new(metrics.clone(), &streams, setup.query_takes_ms);
         let begin = Instant::now();
-        Ok(Self { streams, clock, trace, metrics, querier, servers, api_faults, clock_faults, begin, end })
+        let journal = Journal::beside(&setup.lease);
+        Ok(Self {
+            streams,
+            clock,
+            trace,
+            metrics,
+            journal,
+            querier,
+            servers,
+            api_faults,
+            clock_faults,
+            stops,
+            begin,
+            end,
+        })
     }
 
     /// What the `index`th on trial is given.
     pub fn actor(&self, index: usize) -> Actor {
-        let name = format!("actor-{index}");
+        let name = actor_name(index);
         let skew = Skew::default();
         let wrong = self.clock_faults.faults.iter().filter(|f| f.kind.0 == index);
         for Fault { kind: (_, ahead_ms), from_ms, to_ms, .. } in wrong.cloned() {
@@ -230,12 +304,37 @@ impl World {
                 skew.set_ms(skew.ms().saturating_sub(ahead_ms));
             });
         }
-        let way = |server: &Option<ApiServer>| {
+        let way = |(cluster, server): (usize, &Option<ApiServer>)| {
             let server = server.as_ref()?;
-            Some(ApiFaults::new(server, &name, self.api_faults.clone(), &self.streams, &self.trace))
+            let way = ApiFaults::new(server, &name, self.api_faults.clone(), &self.streams, &self.trace);
+            Some(way.noted(self.begin, cluster, &self.journal))
         };
-        let ways = self.servers.iter().map(way).collect();
+        let ways = self.servers.iter().enumerate().map(way).collect();
         Actor { clock: self.clock.skewed(&skew), querier: self.querier.clone(), ways, name }
+    }
+
+    /// Runs one on trial while it is there: whoever `make` makes goes on until it stops, is dropped then with all that
+    /// it remembers, and is made anew when it starts again. It never ends by itself.
+    pub fn keep<M, F>(&self, index: usize, make: M) -> impl Future<Output = ()> + Send + use<M, F>
+    where
+        M: Fn(Actor) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut gone: Vec<(u64, u64)> =
+            self.stops.faults.iter().filter(|f| f.kind == index).map(|f| (f.from_ms, f.to_ms)).collect();
+        gone.sort_unstable();
+        let (actor, begin) = (self.actor(index), self.begin);
+        async move {
+            for (from_ms, to_ms) in gone {
+                let stop = begin + Duration::from_millis(from_ms);
+                if stop > Instant::now() {
+                    let _ = tokio::time::timeout_at(stop, make(actor.clone())).await;
+                }
+                tokio::time::sleep_until(begin + Duration::from_millis(to_ms)).await;
+            }
+            make(actor).await;
+            std::future::pending().await
+        }
     }
 
     /// A cluster's API server, as it is.

@@ -39,6 +39,9 @@ pub struct Scope {
     pub verbs: Vec<Verb>,
     /// This resource, with its subresource if that is meant (`leases`, `deployments/scale`); all, if it is empty.
     pub resource: String,
+    /// This actor's calls; everybody's, if it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 impl Scope {
@@ -49,7 +52,17 @@ impl Scope {
 
     /// Some verbs on a resource; "" for all resources.
     pub fn of(verbs: &[Verb], resource: &str) -> Self {
-        Self { verbs: verbs.to_vec(), resource: resource.to_owned() }
+        Self { verbs: verbs.to_vec(), resource: resource.to_owned(), actor: None }
+    }
+
+    /// The same of one actor alone.
+    #[must_use]
+    pub fn by(self, actor: &str) -> Self {
+        Self { actor: Some(actor.to_owned()), ..self }
+    }
+
+    pub(super) fn is_of(&self, actor: &str) -> bool {
+        self.actor.as_deref().is_none_or(|wanted| wanted == actor)
     }
 
     pub(super) fn covers(&self, call: &Called) -> bool {

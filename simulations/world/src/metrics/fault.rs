@@ -159,6 +159,18 @@ impl MetricFault {
         }
     }
 
+    /// For how long after its end a fault that lasted so long can still be seen in answers, in milliseconds.
+    pub fn tail_ms(&self, lasted_ms: i64) -> i64 {
+        match self {
+            Self::Lag { ms, .. } | Self::Late { ms, .. } => *ms,
+            Self::Growing { per_second_ms: of_a_second, .. }
+            | Self::Backlog { drain_ms: of_a_second, .. } => lasted_ms.saturating_mul(*of_a_second) / 1000,
+            // What was dated ahead is newer than what comes next, until that has caught up.
+            Self::Clock { ahead_ms, .. } => (*ahead_ms).max(0),
+            _ => 0,
+        }
+    }
+
     /// When what is scraped at a time arrives, for a fault that is on from a time up to another; `None`: as ever.
     pub(crate) fn arrival(&self, from_ms: i64, to_ms: i64, scraped_ms: i64) -> Option<Arrival> {
         // What came before the fault is not touched by it.

@@ -40,7 +40,7 @@ fn setup(seed: u64, load: Load, faults: Schedule<WorldFault>) -> Setup {
     };
     let home = Source::Api { manifests: MANIFESTS.into(), start_ms: (2000, 8000) };
     let clusters = vec![member("east", load, home), member("west", Load::constant(60.0), Source::Fixed(2))];
-    Setup { seed, clusters, faults, query_takes_ms: 5 }
+    Setup { seed, clusters, faults, query_takes_ms: 5, lease: String::new() }
 }
 
 /// Decides on what it sees, writes, and tells the trace.

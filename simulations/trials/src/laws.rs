@@ -1,0 +1,75 @@
+//! What must hold in every world, whatever goes wrong in it.
+
+use simulations_world::Scaled;
+use simulations_world::scene::{Life, Scene};
+
+/// By how much a change may be stored later than it was decided, and so come closer to the next one, in milliseconds:
+/// as long as a call may take, and a second.
+const ON_ITS_WAY_MS: i64 = 6000;
+
+/// Everything that was broken, in words that name who, what and when.
+pub fn broken(scene: &Scene, life: &Life) -> Vec<String> {
+    let mut all: Vec<String> = life.tally.unsafe_lowerings.iter().map(ToString::to_string).collect();
+    all.extend(life.scaled.iter().filter_map(|s| bounds(scene, s)));
+    all.extend(rate(scene, &life.scaled));
+    all.extend(swings(scene, &life.scaled));
+    all.extend(end(life));
+    all
+}
+
+/// What must hold of those who have a lease, beside all else.
+pub fn one_writer(life: &Life) -> Vec<String> {
+    // The identity of a holder is its process and the cluster.
+    let is_it =
+        |s: &Scaled, holder: &str| holder.strip_prefix(&s.actor).is_some_and(|rest| rest.starts_with('_'));
+    let stranger = |s: &&Scaled| !s.holder.as_deref().is_some_and(|holder| is_it(s, holder));
+    let told = |s: &Scaled| {
+        let holder = s.holder.as_deref().unwrap_or("nobody");
+        format!(
+            "{} wrote at {} ms ({} to {}) while {holder} held the lease",
+            s.actor, s.sent_ms, s.from, s.to
+        )
+    };
+    life.scaled.iter().filter(stranger).map(told).collect()
+}
+
+/// Replicas stay within their bounds.
+fn bounds(scene: &Scene, scaled: &Scaled) -> Option<String> {
+    let (min, max) = scene.truth.bounds;
+    let outside = !(min..=max).contains(&scaled.to);
+    outside.then(|| {
+        format!("{} scaled to {} at {} ms, outside of {min}..={max}", scaled.actor, scaled.to, scaled.at_ms)
+    })
+}
+
+/// Where a rate is asked for, no window of its length has more of it, whoever wrote.
+fn rate(scene: &Scene, scaled: &[Scaled]) -> Option<String> {
+    let (most, seconds) = scene.task.down_rate?;
+    let period_ms = i64::from(seconds) * 1000 - ON_ITS_WAY_MS;
+    scaled.iter().enumerate().find_map(|(i, last)| {
+        let window = scaled.get(..=i)?.iter().rev().take_while(|s| last.at_ms - s.at_ms < period_ms);
+        let fallen: i32 = window.map(|s| s.from - s.to).sum();
+        (last.to < last.from && fallen > most).then(|| {
+            format!("replicas fell by {fallen} in the {seconds} s up to {} ms, and not by {most}", last.at_ms)
+        })
+    })
+}
+
+/// Where the load stands and nothing goes wrong, replicas go to where they belong and do not turn round.
+fn swings(scene: &Scene, scaled: &[Scaled]) -> Option<String> {
+    let from_ms = scene.calm_from_ms + scene.truth.looks_back_ms;
+    let calm: Vec<&Scaled> = scaled.iter().filter(|s| s.at_ms > from_ms).collect();
+    let turn = calm.windows(2).find(|pair| matches!(pair, [a, b] if (a.to > a.from) != (b.to > b.from)))?;
+    let [a, b] = turn else { return None };
+    Some(format!(
+        "nothing moved, but replicas went {} to {} at {} ms and {} to {} at {} ms",
+        a.from, a.to, a.at_ms, b.from, b.to, b.at_ms
+    ))
+}
+
+/// At the end replicas are what the load asks for: whatever went wrong before has left nothing.
+fn end(life: &Life) -> Option<String> {
+    let (low, high) = life.suits;
+    let suits = (low..=high).contains(&life.ordered);
+    (!suits).then(|| format!("{} replicas at the end, where the load asks for {low}..={high}", life.ordered))
+}
