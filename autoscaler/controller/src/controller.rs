@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::defaults::Given;
 use crate::cluster::Cluster;
+use crate::defaults::Given;
 use crate::lease::{Elector, Fence, Timing};
 use crate::metrics::{Calls, Metrics};
 use crate::querier::Queriers;

@@ -154,7 +154,8 @@ impl Live {
     pub(crate) fn status(&self, mut status: ScalingPolicyStatus, now: Now) -> ScalingPolicyStatus {
         status.metrics = judge::metrics(&self.input, &self.verdicts);
         // Whoever reads them elsewhere has to know how old they are.
-        status.last_evaluation_time = (!status.metrics.is_empty()).then(|| Time(timestamp(self.input.now_ms)));
+        status.last_evaluation_time =
+            (!status.metrics.is_empty()).then(|| Time(timestamp(self.input.now_ms)));
         let replicas = self.board.current.or(self.remembered);
         status.memory = replicas.and_then(|r| memory::store(&self.input.history, r, now.wall_ms));
         status

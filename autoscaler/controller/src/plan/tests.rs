@@ -143,7 +143,12 @@ fn schedules_are_in_force_by_their_own_clocks() {
         ("2026-11-30T23:00:00Z", vec!["night"]),
     ] {
         let now_ms = at.parse::<k8s_openapi::jiff::Timestamp>().unwrap().as_millisecond();
-        let found: Vec<String> = plan.schedules.iter().filter(|s| s.schedule.is_in_force(now_ms)).map(|s| s.bounds.name.to_string()).collect();
+        let found: Vec<String> = plan
+            .schedules
+            .iter()
+            .filter(|s| s.schedule.is_in_force(now_ms))
+            .map(|s| s.bounds.name.to_string())
+            .collect();
         assert_eq!(found, expected, "{at}");
     }
 }

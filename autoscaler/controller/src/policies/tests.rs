@@ -94,13 +94,15 @@ fn a_status_of_another_make_is_forgotten_not_fatal() {
 #[test]
 fn a_change_of_status_alone_keeps_what_was_understood() {
     let mut understood = Understood::default();
-    let (_, before) = understood.read(0, &object("a", spec("web", "Active")), ("cluster", &Given::default())).unwrap();
+    let (_, before) =
+        understood.read(0, &object("a", spec("web", "Active")), ("cluster", &Given::default())).unwrap();
     let mut same = object("a", spec("web", "Active"));
     same.data["status"] = json!({"currentReplicas": 3});
     let (seen, after) = understood.read(0, &same, ("cluster", &Given::default())).unwrap();
     assert!(Arc::ptr_eq(&before.clone().unwrap(), &after.unwrap()));
     assert_eq!(seen.status.current_replicas, Some(3));
-    let (_, after) = understood.read(0, &object("a", spec("web", "Paused")), ("cluster", &Given::default())).unwrap();
+    let (_, after) =
+        understood.read(0, &object("a", spec("web", "Paused")), ("cluster", &Given::default())).unwrap();
     assert!(!Arc::ptr_eq(&before.unwrap(), &after.unwrap()));
 }
 

@@ -309,8 +309,7 @@ fn any_input() -> impl Strategy<Value = Input> {
                 observations,
                 history,
             }
-        },
-    )
+        })
 }
 
 /// A way to spoil an answer that was sound.

@@ -1,6 +1,6 @@
 use autoscaler_core::{
-    Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster, MetricKind,
-    MetricSpec, Mode, Pause, Support,
+    Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster,
+    MetricKind, MetricSpec, Mode, Pause, Support,
 };
 use proptest::prelude::*;
 

@@ -75,7 +75,12 @@ impl World {
             let data = self.data(real_ms);
             let queries = plan.queries(now_ms, &history);
             let [query] = queries[0].as_slice() else { panic!("one query a metric: {queries:?}") };
-            let question = Question { now_ms, settled_ms: history.settled_ms("m"), cluster_label: "cluster", cluster: "east" };
+            let question = Question {
+                now_ms,
+                settled_ms: history.settled_ms("m"),
+                cluster_label: "cluster",
+                cluster: "east",
+            };
             let outcome = Ok(data.ask(query, now_ms));
             let input = Input {
                 now_ms,
