@@ -6,16 +6,13 @@ use thanos_model::Secret;
 
 use crate::issue::{self, Pair};
 use crate::rotation::{Lifetimes, State, Step, Validity};
+use crate::served::{TLS_CERT, TLS_KEY};
 use crate::{CertError, Certificate};
 
 /// Authorities in PEM, the newest first.
 pub const CA_CERT: &str = "ca.crt";
 /// The newest authority's key.
 pub const CA_KEY: &str = "ca.key";
-/// What is served, the leaf first; named as in Secrets of type `kubernetes.io/tls`.
-pub const TLS_CERT: &str = "tls.crt";
-/// Its key.
-pub const TLS_KEY: &str = "tls.key";
 
 /// Common name of authorities; keys tell them apart.
 const AUTHORITY: &str = "gauntlet-autoscaler-ca";

@@ -21,8 +21,10 @@
 //! - every write names the version that it was decided on; who loses a race reads again;
 //! - time is an argument of whatever decides ([`rotation`]) and of whatever is made ([`issue`]).
 //!
-//! Modules in reading order: [`certificate`], [`issue`], [`bundle`], [`rotation`], [`served`], [`files`], [`secret`],
+//! Modules in reading order: [`certificate`], [`issue`], [`bundle`], [`rotation`], [`served`], [`files`], `call`, [`secret`],
 //! [`publish`], [`keeper`].
+
+mod call;
 
 pub mod bundle;
 pub mod certificate;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use crate::publish::call;
+use crate::call::{MANAGER, call};
 use crate::rotation::{Lifetimes, Step, due};
 use crate::{Bundle, CertError};
 
@@ -98,8 +98,7 @@ impl SecretStore {
     /// Whether it was written; `false`: somebody else was first.
     async fn put(&self, old: Option<Secret>, bundle: &Bundle) -> Result<bool, CertError> {
         let data = bundle.data().into_iter().map(|(key, value)| (key, ByteString(value))).collect();
-        let params =
-            PostParams { field_manager: Some(crate::publish::MANAGER.into()), ..PostParams::default() };
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let written = match old {
             // With the resourceVersion that was read: a precondition.
             Some(mut secret) => {

@@ -9,9 +9,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::bundle::{TLS_CERT, TLS_KEY};
 use crate::issue::Pair;
 use crate::{CertError, Certificate};
+
+/// What is served, the leaf first; named as in Secrets of type `kubernetes.io/tls`.
+pub const TLS_CERT: &str = "tls.crt";
+/// Its key.
+pub const TLS_KEY: &str = "tls.key";
 
 /// What is shown from the next handshake on; nothing until the first [`Served::set`].
 #[derive(Clone, Debug, Default)]

@@ -16,8 +16,6 @@ use tokio::sync::watch;
 
 const NAME: &str = "webhook.gauntlet-system.svc";
 const SECRET: &str = "/api/v1/namespaces/gauntlet-system/secrets";
-const READER: &str =
-    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/gauntlet-autoscaler";
 
 /// An API server that has one Secret and one webhook configuration, and takes no write of an old version.
 #[derive(Default)]

@@ -15,14 +15,16 @@
 //! - nothing is changed, so that a dry run needs no care;
 //! - nothing here does I/O, awaits, or reads a clock.
 //!
-//! Modules in reading order: [`wire`], [`scaler`], [`known`], [`review`](mod@review).
+//! Modules in reading order: [`verdict`], [`wire`], [`scaler`], [`known`], [`review`](mod@review).
 
 pub mod known;
 pub mod review;
 pub mod scaler;
+pub mod verdict;
 pub mod wire;
 
 pub use known::Known;
-pub use review::{Judged, Verdict, review};
+pub use review::{Judged, review};
 pub use scaler::{Scaler, Target};
+pub use verdict::Verdict;
 pub use wire::{AdmissionRequest, parse, render};

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::Verdict;
+use crate::verdict::{PROBLEMS_MAX, Verdict};
 
 /// API version of the envelope.
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -84,7 +84,7 @@ pub fn render(uid: &str, verdict: &Verdict) -> Value {
         let causes: Vec<Value> = verdict
             .problems
             .iter()
-            .take(crate::review::PROBLEMS_MAX)
+            .take(PROBLEMS_MAX)
             .map(|p| {
                 json!({"reason": "FieldValueInvalid", "field": p.field, "message": format!("{}; {}", p.message, p.fix)})
             })
