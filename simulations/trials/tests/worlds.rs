@@ -1,8 +1,7 @@
 //! This project's controller in worlds in which anything goes wrong: nothing that must hold is broken.
 //!
-//! Short worlds, for every change. `docs/worlds.md` has the command for many long ones.
-
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+//! Minutes of processor time, in an optimised build: `cargo test --profile worlds -p simulations-trials -- --ignored`.
+//! `docs/worlds.md` has the command for many long worlds.
 
 use simulations_kernel::{Schedule, Trace};
 use simulations_trials::{Contestant, Outcome, Trial, sweep};
@@ -27,6 +26,7 @@ fn told(outcome: &Outcome) -> Option<String> {
 }
 
 #[test]
+#[ignore = "minutes of processor time; run it optimised, see above"]
 fn nothing_is_broken_in_any_world() {
     let seeds = std::env::var("WORLDS_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
     let run = |seed| Trial::of(seed, LASTS_MS).run(Contestant::Autoscaler, &Trace::new());
@@ -43,6 +43,7 @@ fn nothing_is_broken_in_any_world() {
 }
 
 #[test]
+#[ignore = "minutes of processor time; run it optimised, see above"]
 fn the_same_seed_is_the_same_world() {
     for seed in 0..4 {
         let run = |seed| {
@@ -57,6 +58,7 @@ fn the_same_seed_is_the_same_world() {
 
 /// After whatever went wrong, replicas are those of a world in which nothing did.
 #[test]
+#[ignore = "minutes of processor time; run it optimised, see above"]
 fn what_went_wrong_leaves_nothing_behind() {
     let run = |seed| {
         let trial = Trial::of(seed, LASTS_MS);
