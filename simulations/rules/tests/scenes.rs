@@ -1,7 +1,5 @@
 //! The rules in scenes: they follow a load that they see, and what each is known for happens.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
-
 use simulations_kernel::{Fault, Schedule, Trace};
 use simulations_rules::Rule;
 use simulations_world::scene::HOUR_MS;
