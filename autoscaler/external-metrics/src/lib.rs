@@ -15,7 +15,7 @@
 //! - whoever asks has come through the API server, which checked that it may ([`front_proxy`]);
 //! - nothing here does I/O, awaits, or reads a clock; no text or status panics.
 //!
-//! Modules in reading order: [`value`], [`statuses`], [`selector`], [`answer`], [`discovery`], [`front_proxy`].
+//! Modules in reading order: [`value`], [`statuses`], [`selector`], [`mod@answer`], [`discovery`], [`front_proxy`].
 
 pub mod answer;
 pub mod discovery;
