@@ -13,6 +13,11 @@ const ROLES: [(&str, &str); 3] = [
     ("mesh:destination", include_str!("../../../../../manifests/components/mesh/rbac.yaml")),
 ];
 
+/// What is needed, but not in what is done here: a target that no watch has told of in time is read, and resource
+/// metrics are of policies that have such.
+const SELDOM: [(&str, &str, &str); 3] =
+    [("apps", "deployments", "get"), ("apps", "statefulsets", "get"), ("metrics.k8s.io", "pods", "list")];
+
 /// Group, resource with its subresource, verb.
 type Act = (String, String, String);
 
@@ -85,16 +90,23 @@ pub(super) fn roles_fit(log: &Path) {
     for (account, manifest) in ROLES {
         let did = done.remove(account).unwrap_or_default();
         let may = allowed(manifest);
-        let unused: Vec<_> = may.difference(&did).collect();
+        let is_seldom = |act: &&Act| SELDOM.contains(&(&act.0, &act.1, &act.2));
+        let unused: Vec<_> = may.difference(&did).filter(|act| !is_seldom(act)).collect();
         assert!(unused.is_empty(), "{account} never did what it may: {unused:#?}");
     }
 }
 
-/// All that a manifest's roles allow.
+/// All that a manifest's roles allow, where they are bound to somebody.
 fn allowed(manifest: &str) -> BTreeSet<Act> {
     let mut acts = BTreeSet::new();
-    for document in manifest.split("\n---\n") {
-        let document: Value = thanos_telemetry::cli::parse_yaml(document).unwrap();
+    let documents = manifest.split("\n---\n").map(|text| thanos_telemetry::cli::parse_yaml(text).unwrap());
+    let documents: Vec<Value> = documents.collect();
+    let is_bound = |role: &Value| {
+        documents
+            .iter()
+            .any(|d| d["roleRef"]["kind"] == role["kind"] && d["roleRef"]["name"] == role["metadata"]["name"])
+    };
+    for document in documents.iter().filter(|document| is_bound(document)) {
         for rule in document["rules"].as_array().into_iter().flatten() {
             let list = |key: &str| rule[key].as_array().cloned().unwrap_or_default();
             for (group, resource) in list("apiGroups")
