@@ -76,6 +76,7 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         active: false,
         step: Step {
             now_ms: input.now_ms,
+            since_ms: history.decided_ms.map_or(0, |at_ms| input.now_ms.saturating_sub(at_ms)),
             reached_ms: None,
             in_gap: false,
             interval_ms: policy.interval_ms.max(0),

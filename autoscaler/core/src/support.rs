@@ -12,8 +12,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Two looks that are this many decisions apart are not looks at one course of things.
+/// Two looks that are further apart than so many decisions are not looks at one course of things.
 const APART: i64 = 3;
+/// Evaluations that take so many intervals are slow; beyond that nobody looked.
+const SLOWEST: i64 = 10;
 
 /// What was asked for lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Support {
     /// When there was a value that could lower last, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_ms: Option<i64>,
+    /// How far decisions are apart at most, as it was lately, in milliseconds: a slow answer makes them rarer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pace_ms: i64,
     /// Oldest first, each lower than the one before: others can no longer matter. The last one is in force.
     pub asked: Vec<Ask>,
 }
@@ -54,6 +59,8 @@ pub struct Ask {
 pub(crate) struct Step {
     /// When it is, in milliseconds since the epoch.
     pub(crate) now_ms: i64,
+    /// How long ago the last decision was, in milliseconds.
+    pub(crate) since_ms: i64,
     /// The time of the value that may lower; `None`: none may at this tick.
     pub(crate) reached_ms: Option<i64>,
     /// The window begins in a gap.
@@ -74,6 +81,7 @@ impl Support {
     /// nothing grows old. Says whether nobody looked for so long before that what was is no whole with what is.
     pub(crate) fn advance(&mut self, step: Step) -> bool {
         let Some(reached_ms) = step.reached_ms else { return false };
+        let is_apart = self.is_apart(step);
         let before_ms = self.reached_ms.unwrap_or(reached_ms);
         let passed_ms = reached_ms.saturating_sub(before_ms).max(0);
         // At most an interval a decision: what was not looked at makes no ask older.
@@ -92,10 +100,6 @@ impl Support {
         }
         // While nobody looked, a true ask may have come and gone between two gaps: what was asked for before and what
         // is asked for now make no whole.
-        let apart_ms = step.interval_ms.saturating_mul(APART);
-        let is_apart = self.seen_ms.is_some_and(|seen_ms| step.now_ms.saturating_sub(seen_ms) > apart_ms);
-        let is_apart = is_apart && step.interval_ms > 0;
-        self.seen_ms = Some(step.now_ms);
         if is_apart {
             self.asked.truncate(1);
         }
@@ -106,6 +110,19 @@ impl Support {
         self.span_ms = step.span_ms.max(self.span_ms.saturating_sub(passed_ms));
         let cutoff_ms = self.clock_ms.saturating_sub(self.span_ms);
         self.asked.retain(|ask| ask.until_ms > cutoff_ms);
+        is_apart
+    }
+
+    /// Whether this look and the last one are not at one course of things: decisions between them had no evidence, or
+    /// there were none for longer than evaluations have taken lately.
+    fn is_apart(&mut self, step: Step) -> bool {
+        let usual_ms = step.interval_ms.max(self.pace_ms).saturating_mul(APART);
+        let is_apart = step.interval_ms > 0
+            && self.seen_ms.is_some_and(|at_ms| step.now_ms.saturating_sub(at_ms) > usual_ms);
+        self.seen_ms = Some(step.now_ms);
+        // A pause is no pace; and what was slow once is forgotten by and by.
+        let slow_ms = step.since_ms.min(step.interval_ms.saturating_mul(SLOWEST));
+        self.pace_ms = slow_ms.max(self.pace_ms.saturating_sub(self.pace_ms / 8)).max(0);
         is_apart
     }
 

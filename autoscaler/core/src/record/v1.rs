@@ -103,6 +103,7 @@ fn upgrade(old: InputV1) -> Input {
             reached_ms: support.decided_ms,
             credit_ms: 0,
             seen_ms: None,
+            pace_ms: 0,
             span_ms: 0,
             asked: support.asked,
         }),

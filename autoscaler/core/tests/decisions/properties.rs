@@ -176,7 +176,7 @@ fn history() -> impl Strategy<Value = History> {
     let ask = (span_ms(), count()).prop_map(|(until_ms, replicas)| Ask { until_ms, replicas });
     let clocks = (span_ms(), option::of(time_ms()), span_ms(), span_ms());
     let support = (clocks, vec(ask, 0..4)).prop_map(|((clock_ms, reached_ms, credit_ms, span_ms), asked)| {
-        Support { clock_ms, reached_ms, credit_ms, span_ms, seen_ms: reached_ms, asked }
+        Support { clock_ms, reached_ms, credit_ms, span_ms, seen_ms: reached_ms, pace_ms: credit_ms, asked }
     });
     (
         option::of(vec(recommendation, 0..5)),

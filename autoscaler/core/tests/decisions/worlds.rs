@@ -295,3 +295,16 @@ fn what_is_asked_for_below_a_floor_supports_what_comes_after_it() {
     });
     assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
 }
+
+/// Evaluations that take longer than the interval are rare, and still look at one course of things.
+#[test]
+fn a_fall_is_followed_where_every_answer_is_slow() {
+    fn terms(start: &mut autoscaler_core::Input) {
+        start.policy.interval_ms = 200;
+    }
+    for jitter in [vec![0], vec![0, 70, 10, 90]] {
+        let world = World { interval_ms: 1_500, load: (60_000, 0.5), jitter, terms, ..World::demo() };
+        let lowest = world.lowest(60_000 + 4 * world.window_ms + 60 * world.interval_ms);
+        assert!(lowest.is_some_and(|(replicas, _)| (5..=7).contains(&replicas)), "{lowest:?} of 6");
+    }
+}
