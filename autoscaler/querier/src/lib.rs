@@ -20,10 +20,8 @@
 //!
 //! Nothing here knows Kubernetes: who has Secrets hands over their texts in a [`Source`].
 //!
-//! Modules in reading order: [`querier`], [`source`], `tls`, [`prometheus`], `health`, `exchange`, `decode`, [`files`],
-//! [`batch`].
+//! Modules in reading order: [`querier`], [`source`], `tls`, [`prometheus`], `health`, `exchange`, `decode`, [`files`].
 
-pub mod batch;
 mod decode;
 mod exchange;
 pub mod files;
@@ -33,7 +31,6 @@ pub mod querier;
 pub mod source;
 mod tls;
 
-pub use batch::{Owner, Slots};
 pub use decode::read;
 pub use files::{Rotating, SourceFiles};
 pub use prometheus::Prometheus;
