@@ -5,6 +5,11 @@
 
 pub(crate) mod rules;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
+use regex::Regex;
 use serde_json::Value;
 
 use crate::error::Cause;
@@ -135,8 +140,7 @@ pub(crate) fn validate(value: &Value, schema: &Value, path: &str, causes: &mut V
         Value::String(text) => {
             length(text, schema, path, causes);
             if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-                let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
-                if !regex.is_ok_and(|r| r.is_match(text)) {
+                if !compiled(pattern).is_some_and(|r| r.is_match(text)) {
                     causes.push(Cause::invalid(
                         path,
                         format!("{text:?}: {path} in body should match '{pattern}'"),
@@ -272,6 +276,25 @@ fn unique(items: &[Value], schema: &Value, path: &str, causes: &mut Vec<Cause>) 
             ));
         }
     }
+}
+
+/// Patterns kept: those of a few definitions, which every write asks for again. Compiling one takes longer than all else
+/// that a write is judged by.
+const PATTERNS_MAX: usize = 1024;
+
+/// A schema's pattern; `None`: it cannot be compiled, and matches nothing.
+fn compiled(pattern: &str) -> Option<Regex> {
+    static KEPT: LazyLock<Mutex<HashMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    let mut kept = KEPT.lock();
+    if let Some(regex) = kept.get(pattern) {
+        return regex.clone();
+    }
+    let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().ok();
+    if kept.len() >= PATTERNS_MAX {
+        kept.clear();
+    }
+    kept.insert(pattern.to_owned(), regex.clone());
+    regex
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! What must hold in every world, whatever goes wrong in it.
 
-use simulations_world::Scaled;
+use simulations_world::world::THIEF;
+use simulations_world::{Scaled, WorldFault};
 use simulations_world::scene::{Life, Scene};
 
 /// By how much a change may be stored later than it was decided, and so come closer to the next one, in milliseconds:
 /// as long as a call may take, and a second.
 const ON_ITS_WAY_MS: i64 = 6000;
+
+/// How long a renewal of the lease gives the right to act, in milliseconds, as the trials set it.
+const RENEWED_MS: i64 = 5000;
 
 /// Everything that was broken, in words that name who, what and when.
 pub fn broken(scene: &Scene, life: &Life) -> Vec<String> {
@@ -17,12 +21,20 @@ pub fn broken(scene: &Scene, life: &Life) -> Vec<String> {
     all
 }
 
-/// What must hold of those who have a lease, beside all else.
-pub fn one_writer(life: &Life) -> Vec<String> {
+/// What must hold of those who have a lease, beside all else: who writes holds it.
+///
+/// Nobody can know at once that it was taken without asking; how long a renewal gives the right to act bounds it.
+pub fn one_writer(scene: &Scene, life: &Life) -> Vec<String> {
     // The identity of a holder is its process and the cluster.
     let is_it =
         |s: &Scaled, holder: &str| holder.strip_prefix(&s.actor).is_some_and(|rest| rest.starts_with('_'));
-    let stranger = |s: &&Scaled| !s.holder.as_deref().is_some_and(|holder| is_it(s, holder));
+    let just_stolen = |s: &Scaled| {
+        let since = |from_ms: u64| s.sent_ms - i64::try_from(from_ms).unwrap_or(i64::MAX);
+        let mut thefts = scene.setup.faults.faults.iter().filter(|f| matches!(f.kind, WorldFault::Stolen));
+        s.holder.as_deref() == Some(THIEF) && thefts.any(|f| (0..RENEWED_MS).contains(&since(f.from_ms)))
+    };
+    let stranger =
+        |s: &&Scaled| !s.holder.as_deref().is_some_and(|holder| is_it(s, holder)) && !just_stolen(s);
     let told = |s: &Scaled| {
         let holder = s.holder.as_deref().unwrap_or("nobody");
         format!(

@@ -55,7 +55,7 @@ impl Trial {
         let mut broken = laws::broken(&scene, &life);
         broken.extend(notes.all());
         if contestant == Contestant::Autoscaler {
-            broken.extend(laws::one_writer(&life));
+            broken.extend(laws::one_writer(&scene, &life));
         }
         Outcome { seed: self.seed, life, broken, digest: trace.digest() }
     }

@@ -100,7 +100,7 @@ impl Scene {
         }
         .copied()
         .unwrap_or((60_000, 45_000));
-        let interval_ms = s.pick(&[5000, 5000, 15_000]).copied().unwrap_or(5000);
+        let interval_ms = s.pick(&[1000, 5000, 5000, 15_000]).copied().unwrap_or(5000);
         let (down_window_s, down_rate) = s
             .pick(&[(0, None), (30, None), (60, None), (300, None), (30, Some((5, 60))), (0, Some((2, 15)))])
             .copied()

@@ -45,6 +45,8 @@ pub enum WorldFault {
         /// Whether its calls hang, instead of failing at once.
         hangs: bool,
     },
+    /// Somebody who scales nothing takes the lease from whoever has it, without asking, and keeps it renewed.
+    Stolen,
 }
 
 impl WorldFault {
@@ -56,10 +58,16 @@ impl WorldFault {
                 u64::try_from(tail).unwrap_or(0)
             }
             Self::Pod(fault) => fault.tail_ms(),
+            Self::Stolen => THIEF_LEASE_MS,
             Self::Api(_) | Self::Clock { .. } | Self::Stopped { .. } | Self::CutOff { .. } => 0,
         }
     }
 }
+
+/// Who takes a lease from whoever has it.
+pub const THIEF: &str = "thief";
+/// For how long the thief's last renewal counts, in milliseconds.
+const THIEF_LEASE_MS: u64 = 10_000;
 
 /// The name of one on trial.
 pub fn actor_name(index: usize) -> String {
@@ -75,7 +83,7 @@ impl shrink::Kind for WorldFault {
             Self::Clock { actor, ahead_ms } if ahead_ms.abs() > 500 => {
                 vec![Self::Clock { actor: *actor, ahead_ms: ahead_ms / 2 }]
             }
-            Self::Clock { .. } | Self::Stopped { .. } | Self::CutOff { .. } => Vec::new(),
+            Self::Clock { .. } | Self::Stopped { .. } | Self::CutOff { .. } | Self::Stolen => Vec::new(),
         }
     }
 }
@@ -111,6 +119,7 @@ const ACTORS: &[swarm::Source<WorldFault, usize>] = &[
         name: "actor-stopped",
         draw: |s, actors| WorldFault::Stopped { actor: one_of(s, *actors) },
     },
+    swarm::Source { name: "lease-stolen", draw: |_, _| WorldFault::Stolen },
     swarm::Source {
         name: "actor-cut-off",
         draw: |s, actors| WorldFault::CutOff { actor: one_of(s, *actors), hangs: s.chance(0.5) },
@@ -273,6 +282,12 @@ impl World {
         }
         let querier = Querier::new(metrics.clone(), &streams, setup.query_takes_ms);
         let begin = Instant::now();
+        let thefts = setup.faults.only(|f| matches!(f, WorldFault::Stolen).then_some(()));
+        for theft in thefts.faults {
+            if let Some(server) = servers.iter().flatten().next() {
+                tokio::spawn(steal(server.clone(), setup.lease.clone(), begin, theft.from_ms..theft.to_ms));
+            }
+        }
         let journal = Journal::beside(&setup.lease);
         Ok(Self {
             streams,
@@ -356,5 +371,18 @@ impl World {
     pub fn end(self) {
         self.end.start();
         self.servers.iter().flatten().for_each(ApiServer::stop);
+    }
+}
+
+/// Takes the first cluster's lease for a time, in milliseconds since the world began, and renews it each second.
+async fn steal(server: ApiServer, lease: String, begin: Instant, during: std::ops::Range<u64>) {
+    for at_ms in during.step_by(1000) {
+        tokio::time::sleep_until(begin + Duration::from_millis(at_ms)).await;
+        let _ = server.apply(serde_json::json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": lease, "annotations": {"renewed": at_ms.to_string()}},
+            "spec": {"holderIdentity": THIEF, "leaseDurationSeconds": THIEF_LEASE_MS / 1000},
+        }));
     }
 }

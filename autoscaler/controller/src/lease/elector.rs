@@ -43,7 +43,8 @@ impl Elector {
         let mut led = false;
         let mut failing = false;
         while !stop.is_started() {
-            match timeout(self.timing.renew, self.attempt(&api, &mut election)).await {
+            // Half of what renewing may take: after a call that hangs there is time for another one.
+            match timeout(self.timing.renew / 2, self.attempt(&api, &mut election)).await {
                 Ok(Ok(())) => failing = false,
                 Ok(Err(error)) if !failing => {
                     failing = true;
