@@ -46,7 +46,7 @@ pub(crate) struct Decoder<'a> {
 impl Decoder<'_> {
     /// Reads an answer, whatever it is.
     pub(crate) fn decode(self, status: StatusCode, body: &[u8]) -> Said {
-        let envelope: Envelope = match serde_json::from_slice(body) {
+        let envelope: Envelope<'_> = match serde_json::from_slice(body) {
             Ok(envelope) => envelope,
             Err(_) if !status.is_success() => return self.bare_status(status, body),
             Err(e) => {
@@ -62,13 +62,16 @@ impl Decoder<'_> {
         }
     }
 
-    fn answer(self, envelope: Envelope) -> Result<Answer, QueryError> {
+    fn answer(self, envelope: Envelope<'_>) -> Result<Answer, QueryError> {
         let Some(data) = envelope.data else {
             return Err(self.bad("the answer is not the Prometheus API's", "it has no data"));
         };
+        let items = |most| {
+            data.items(most).map_err(|e| self.bad("the answer is not the Prometheus API's", &e.to_string()))
+        };
         let series = match data.result_type.as_str() {
-            "vector" => self.vector(data.result)?,
-            "scalar" => vec![Series { labels: Default::default(), value: Some(self.scalar(&data.result)?) }],
+            "vector" => self.vector(items(self.max_series)?)?,
+            "scalar" => vec![Series { labels: Default::default(), value: Some(self.scalar(&items(2)?)?) }],
             "matrix" => {
                 return Err(self.bad("the query must return one series or a scalar", "it returned ranges"));
             }
@@ -114,7 +117,7 @@ impl Decoder<'_> {
         text.parse().map_err(|_| self.bad("a value in the answer is not a number", text))
     }
 
-    fn refusal(self, status: StatusCode, envelope: &Envelope) -> Said {
+    fn refusal(self, status: StatusCode, envelope: &Envelope<'_>) -> Said {
         let said = self.quote(envelope.error.as_deref().unwrap_or("no reason given"));
         let refused =
             |kind| Said::Answered(Err(QueryError::new(kind, format!("the querier refused: {said}"))));

@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use thanos_model::{Scrubber, http_url};
+use tokio::sync::Semaphore;
 
 use crate::decode::{Decoder, Said};
 use crate::querier::QueryError;
@@ -15,6 +16,8 @@ use crate::source::Endpoint;
 /// Bytes of an answer: some for its envelope, and some for each series.
 const ENVELOPE_BYTES: usize = 256 << 10;
 const SERIES_BYTES: usize = 2 << 10;
+/// Up to here reading takes less than a tenth of a millisecond.
+const QUICK_BYTES: usize = 16 << 10;
 /// An answer that is not the API's is only quoted.
 const REFUSAL_BYTES: usize = 64 << 10;
 
@@ -54,17 +57,22 @@ pub(crate) async fn exchange(
     let body = if status.is_redirection() {
         let to =
             response.headers().get(LOCATION).and_then(|l| l.to_str().ok()).map(http_url::without_secrets);
-        Ok(to.map(|to| format!("to {to}")).unwrap_or_default().into_bytes())
+        Ok(Body { packed: false, bytes: to.map(|to| format!("to {to}")).unwrap_or_default().into_bytes() })
     } else {
         read(response, limits).await
     };
-    match body {
-        Ok(body) => match (Decoder { scrubber, max_series: limits.max_series }).decode(status, &body) {
-            Said::Silent(e) => {
-                Said::Silent(QueryError::new(e.kind, format!("{}: {}", endpoint.shown, e.message)))
-            }
-            answered => answered,
+    let said = match body {
+        Ok(body) => match body.quick() {
+            Ok(body) => understood(status, body, scrubber, limits),
+            Err(body) => aside(status, body, scrubber.clone(), limits).await,
         },
+        Err(broken) => Err(broken),
+    };
+    match said {
+        Ok(Said::Silent(e)) => {
+            Said::Silent(QueryError::new(e.kind, format!("{}: {}", endpoint.shown, e.message)))
+        }
+        Ok(answered) => answered,
         Err(Broken::Transport(e)) => Said::Silent(transport(endpoint, e, scrubber)),
         Err(Broken::Large(bytes)) => {
             refused(format!("the answer is over {bytes} bytes; aggregate, for example with sum(…)"))
@@ -84,19 +92,60 @@ enum Broken {
     Packed(String),
 }
 
-async fn read(mut response: Response, limits: Limits) -> Result<Vec<u8>, Broken> {
+/// Bytes of an answer, as they came.
+struct Body {
+    bytes: Vec<u8>,
+    packed: bool,
+}
+
+impl Body {
+    /// Itself, unpacked, where it is read in no time, as the answer of an aggregation is.
+    fn quick(self) -> Result<Self, Self> {
+        if self.bytes.len() > QUICK_BYTES {
+            return Err(self);
+        }
+        if !self.packed {
+            return Ok(self);
+        }
+        match unpack(&self.bytes, QUICK_BYTES) {
+            Ok(bytes) => Ok(Self { bytes, packed: false }),
+            Err(_) => Err(self),
+        }
+    }
+}
+
+/// Unpacks and decodes.
+fn understood(status: StatusCode, body: Body, scrubber: &Scrubber, limits: Limits) -> Result<Said, Broken> {
+    let bytes = if body.packed { unpack(&body.bytes, most_bytes(status, limits))? } else { body.bytes };
+    Ok((Decoder { scrubber, max_series: limits.max_series }).decode(status, &bytes))
+}
+
+/// The same where it takes milliseconds: one after the other, on a thread that nobody else waits for. Whoever sends
+/// large answers takes his time from those who do the same, and not from leases, writes and other policies.
+async fn aside(status: StatusCode, body: Body, scrubber: Scrubber, limits: Limits) -> Result<Said, Broken> {
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let turn = TURN.acquire().await;
+    let done = tokio::task::spawn_blocking(move || {
+        // Until it is done, even if nobody waits for it any more.
+        let _turn = turn;
+        understood(status, body, &scrubber, limits)
+    });
+    done.await.unwrap_or_else(|e| Err(Broken::Packed(e.to_string())))
+}
+
+async fn read(mut response: Response, limits: Limits) -> Result<Body, Broken> {
     let most = most_bytes(response.status(), limits);
     let encoding = response.headers().get(CONTENT_ENCODING).cloned();
-    let mut body = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Broken::Transport)? {
-        if body.len().saturating_add(chunk.len()) > most {
+        if bytes.len().saturating_add(chunk.len()) > most {
             return Err(Broken::Large(most));
         }
-        body.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
     }
     match encoding.as_ref().map(|e| e.as_bytes()) {
-        None | Some(b"" | b"identity") => Ok(body),
-        Some(b"gzip" | b"x-gzip") => unpack(&body, most),
+        None | Some(b"" | b"identity") => Ok(Body { bytes, packed: false }),
+        Some(b"gzip" | b"x-gzip") => Ok(Body { bytes, packed: true }),
         Some(_) => {
             Err(Broken::Packed("it is packed otherwise than by gzip, which alone was asked for".into()))
         }

@@ -1,12 +1,16 @@
 //! The JSON around an answer, read with bounds: what is over them is counted and not kept.
+//!
+//! An element that is kept costs hundreds of times what it costs to pass over it, so no more of them are kept than may
+//! be there.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-/// Most elements of a result that are kept; the caller's limit is below it.
+/// Most elements of a result that anybody may ask for.
 pub(crate) const ITEMS_MAX: usize = 100_000;
 /// Most warnings, and most infos, that are kept.
 const TEXTS_MAX: usize = 32;
@@ -14,9 +18,10 @@ const TEXTS_MAX: usize = 32;
 /// Prometheus' envelope (HTTP API, "Format overview"), with VictoriaMetrics' `isPartial`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Envelope {
+pub(crate) struct Envelope<'a> {
     pub(crate) status: String,
-    pub(crate) data: Option<Data>,
+    #[serde(borrow)]
+    pub(crate) data: Option<Data<'a>>,
     #[serde(default, deserialize_with = "text_or_number")]
     pub(crate) error_type: Option<String>,
     pub(crate) error: Option<String>,
@@ -30,14 +35,22 @@ pub(crate) struct Envelope {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Data {
+pub(crate) struct Data<'a> {
     #[serde(default)]
     pub(crate) result_type: String,
-    #[serde(default)]
-    pub(crate) result: Items,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
 }
 
-/// The elements of `result`, whatever its type turns out to be: the type may stand behind it.
+impl Data<'_> {
+    /// The result's elements, of which so many may be there.
+    pub(crate) fn items(&self, most: usize) -> serde_json::Result<Items> {
+        let Some(result) = self.result else { return Ok(Items::default()) };
+        Bounded(most).deserialize(&mut serde_json::Deserializer::from_str(result.get()))
+    }
+}
+
+/// The elements of `result`: so many as may be there and one more, and how many there were.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     pub(crate) kept: Vec<Item>,
@@ -131,37 +144,42 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-impl<'de> Deserialize<'de> for Items {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Items;
+/// Reads [`Items`] that may be so many.
+struct Bounded(usize);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
+impl<'de> DeserializeSeed<'de> for Bounded {
+    type Value = Items;
 
-            /// An empty vector of servers that write Go's nil slice.
-            fn visit_unit<E>(self) -> Result<Items, E> {
-                Ok(Items::default())
-            }
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Items, D::Error> {
+        d.deserialize_any(self)
+    }
+}
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items, A::Error> {
-                let mut items = Items::default();
-                while items.kept.len() < ITEMS_MAX {
-                    match seq.next_element()? {
-                        Some(item) => items.kept.push(item),
-                        None => break,
-                    }
-                }
-                items.seen = items.kept.len();
-                while items.kept.len() == ITEMS_MAX && seq.next_element::<IgnoredAny>()?.is_some() {
-                    items.seen += 1;
-                }
-                Ok(items)
+impl<'de> Visitor<'de> for Bounded {
+    type Value = Items;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    /// An empty vector of servers that write Go's nil slice.
+    fn visit_unit<E>(self) -> Result<Items, E> {
+        Ok(Items::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() <= self.0 {
+            match seq.next_element()? {
+                Some(item) => kept.push(item),
+                None => return Ok(Items { seen: kept.len(), kept }),
             }
         }
-        d.deserialize_any(Read)
+        let mut seen = kept.len();
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            seen += 1;
+        }
+        Ok(Items { kept, seen })
     }
 }
 

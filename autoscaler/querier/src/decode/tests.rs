@@ -238,13 +238,18 @@ fn what_is_no_vector_or_scalar_is_said() {
 
 #[test]
 fn what_is_over_a_bound_is_counted_or_cut_and_not_kept() {
-    let many = vec!["{}"; ITEMS_MAX + 7].join(",");
-    let body = vector(&many, "");
-    let scrubber = Scrubber::default();
-    let decoder = Decoder { scrubber: &scrubber, max_series: ITEMS_MAX };
-    match decoder.decode(StatusCode::OK, body.as_bytes()) {
-        Said::Answered(Err(e)) => assert!(e.message.starts_with(&format!("{} series", ITEMS_MAX + 7)), "{e}"),
-        other => panic!("{other:?}"),
+    for (there, max_series, refused) in
+        [(3, 3, false), (4, 3, true), (ITEMS_MAX, ITEMS_MAX, false), (ITEMS_MAX + 7, ITEMS_MAX, true)]
+    {
+        let body = vector(&vec![ONE; there].join(","), "");
+        let scrubber = Scrubber::default();
+        match (Decoder { scrubber: &scrubber, max_series }).decode(StatusCode::OK, body.as_bytes()) {
+            Said::Answered(Ok(answer)) => assert_eq!((answer.series.len(), refused), (there, false)),
+            Said::Answered(Err(e)) => {
+                assert!(refused && e.message.starts_with(&format!("{there} series")), "{e}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
     let warnings = vec![format!("\"{}\"", "w".repeat(5_000)); 500].join(",");
     let answer = answer(&vector(ONE, &format!(r#","warnings":[{warnings}]"#)));
