@@ -7,6 +7,7 @@ use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, validate};
 use autoscaler_engine::objects::{Kind, Name, Question, RingTerms, SeenPolicy, Terms};
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Resource, ResourceExt};
+use sha2::{Digest as _, Sha256};
 
 use crate::defaults::Given;
 use crate::plan::Form;
@@ -27,10 +28,31 @@ pub(crate) struct Understood(BTreeMap<Name, Known>);
 struct Known {
     uid: String,
     generation: Option<i64>,
-    /// As the API server has it, to tell a change.
-    raw: serde_json::Value,
+    /// Of the spec as the API server has it, to tell a change; the spec itself is no longer needed, and large ones would
+    /// be held twice.
+    raw: Digest,
     terms: Result<Terms, String>,
     plan: Option<Arc<Plan>>,
+}
+
+type Digest = [u8; 32];
+
+fn digest(value: &serde_json::Value) -> Digest {
+    struct Hashed(Sha256);
+    impl std::io::Write for Hashed {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashed = Hashed(Sha256::new());
+    // What was read as JSON can be written as JSON.
+    let _ = serde_json::to_writer(&mut hashed, value);
+    hashed.0.finalize().into()
 }
 
 impl Understood {
@@ -46,18 +68,18 @@ impl Understood {
             self.0.remove(&name);
             return None;
         }
-        let raw = &object.data["spec"];
+        let raw = digest(&object.data["spec"]);
         let same = |known: &Known| {
             Some(&known.uid) == object.metadata.uid.as_ref()
                 && known.generation == object.metadata.generation
-                && known.raw == *raw
+                && known.raw == raw
         };
         if !self.0.get(&name).is_some_and(same) {
             let plan = plan(&name, object, cluster_label, given);
             let known = Known {
                 uid: object.metadata.uid.clone().unwrap_or_default(),
                 generation: object.metadata.generation,
-                raw: raw.clone(),
+                raw,
                 terms: plan.as_ref().map(|(spec, plan)| terms(spec, plan)).map_err(|problems| {
                     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
                     texts.join("; ")
