@@ -1,8 +1,8 @@
 //! What the user asked for: bounds, metrics with targets, what counts as complete evidence, behaviour.
 
+use autoscaler_hpa::behavior::{Behavior, Rules};
 use serde::{Deserialize, Serialize};
 
-use crate::behavior::{Behavior, Rules};
 use crate::name::Name;
 use crate::number::Float;
 

@@ -1,10 +1,11 @@
 //! One sync of one HorizontalPodAutoscaler: upstream's `reconcileAutoscaler`, its reads before and its writes after.
 
-use crate::behavior::CompleteBehavior;
+use crate::behavior::Behavior;
 use crate::event::Event;
 use crate::inputs::{Inputs, Selected};
 use crate::metrics::{Computed, Failure, Proposal, Scale, compute, followed};
-use crate::normalize::{Normalized, Wish, normalize, normalize_with_behavior};
+use crate::normalize::{Limit, Normalized, Wish, normalize, normalize_with_behavior};
+use crate::number::Float;
 use crate::outputs::{COMPUTE_FAILED, Outputs, SyncError};
 use crate::rates;
 use crate::ratio::Tolerances;
@@ -30,7 +31,7 @@ pub struct Controller {
 pub struct Pending {
     now_ms: i64,
     step: Step,
-    behavior: Option<CompleteBehavior>,
+    behavior: Option<Behavior>,
     proposal: Option<Proposal>,
     results: Vec<Result<i32, String>>,
     normalized: Option<Normalized>,
@@ -127,7 +128,7 @@ impl Controller {
         let mut pending = Pending {
             now_ms: inputs.now_ms,
             step: Step::Blind,
-            behavior: inputs.spec.behavior.as_ref().map(|behavior| behavior.complete()),
+            behavior: inputs.spec.behavior.clone(),
             proposal: None,
             results: Vec::new(),
             normalized: None,
@@ -237,12 +238,12 @@ impl Controller {
     }
 
     /// Upstream: `horizontal.go`, `tolerancesForHpa`.
-    fn tolerances(&self, behavior: Option<&CompleteBehavior>) -> Tolerances {
+    fn tolerances(&self, behavior: Option<&Behavior>) -> Tolerances {
         let own = self.settings.tolerance;
-        let behavior = behavior.filter(|_| self.settings.configurable_tolerance);
+        let behavior = behavior.filter(|_| self.settings.configurable_tolerance).map(Behavior::complete);
         Tolerances {
-            down: behavior.and_then(|b| b.down.tolerance).unwrap_or(own),
-            up: behavior.and_then(|b| b.up.tolerance).unwrap_or(own),
+            down: behavior.and_then(|b| b.down.tolerance).map_or(own, Float::get),
+            up: behavior.and_then(|b| b.up.tolerance).map_or(own, Float::get),
         }
     }
 
@@ -250,23 +251,14 @@ impl Controller {
         let (state, settings, now_ms) = (&mut self.state, &self.settings, pending.now_ms);
         let result = match &pending.behavior {
             None => normalize(wish, state, settings, now_ms),
-            Some(behavior) => normalize_with_behavior(wish, behavior, state, settings, now_ms),
+            Some(behavior) => normalize_with_behavior(wish, behavior.complete(), state, settings, now_ms),
         };
-        let stability = match result.stability {
-            "ScaleDownStabilized" => "a higher recommendation of the window is kept",
-            "ScaleUpStabilized" => "a lower recommendation of the window is kept",
-            _ => "the window agrees with the recommendation",
-        };
-        pending.status.set(now_ms, AbleToScale, true, result.stability, stability);
-        let limit = match result.limit {
-            "ScaleUpLimit" => "replicas may not rise faster",
-            "ScaleDownLimit" => "replicas may not fall faster",
-            "TooManyReplicas" => "more replicas are wanted than maxReplicas",
-            "TooFewReplicas" => "fewer replicas are wanted than minReplicas",
-            _ => "what is wanted is allowed",
-        };
-        let limited = result.desired != result.stabilized;
-        pending.status.set(now_ms, ScalingLimited, limited, result.limit, limit);
+        let stability = result.stabilized_by.map_or("the window agrees with the recommendation", message);
+        let reason = result.stabilized_by.map_or("ReadyForNewScale", Limit::reason);
+        pending.status.set(now_ms, AbleToScale, true, reason, stability);
+        let limit = result.limited_by.map_or("what is wanted is allowed", message);
+        let reason = result.limited_by.map_or("DesiredWithinRange", Limit::reason);
+        pending.status.set(now_ms, ScalingLimited, result.limited_by.is_some(), reason, limit);
         pending.normalized = Some(result);
         result.desired
     }
@@ -309,7 +301,8 @@ impl Controller {
                 status.set(now_ms, AbleToScale, true, "SucceededRescale", message);
                 let message = format!("New size: {desired}; reason: {because}");
                 events.push(Event::normal("SuccessfulRescale", message));
-                rates::written(&mut self.state, behavior.as_ref(), current, desired, now_ms);
+                let behavior = behavior.as_ref().map(Behavior::complete);
+                rates::written(&mut self.state, behavior, current, desired, now_ms);
                 arrive(&mut status, current);
                 status.desired_replicas = desired;
                 status.last_scale_ms = Some(now_ms);
@@ -317,5 +310,17 @@ impl Controller {
         }
         let status_changed = status != before;
         Outputs { proposal, write, status, status_changed, events, error }
+    }
+}
+
+/// A condition's words for what keeps replicas from what is wanted.
+fn message(limit: Limit) -> &'static str {
+    match limit {
+        Limit::ScaleUpStabilized => "a lower recommendation of the window is kept",
+        Limit::ScaleDownStabilized => "a higher recommendation of the window is kept",
+        Limit::ScaleUpLimit => "replicas may not rise faster",
+        Limit::ScaleDownLimit => "replicas may not fall faster",
+        Limit::TooManyReplicas => "more replicas are wanted than maxReplicas",
+        Limit::TooFewReplicas => "fewer replicas are wanted than minReplicas",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoscaler_core::{History, Pods, Recommendation, ScaleEvent};
+use autoscaler_core::{Behavior, Float, History, Pods, Recommendation, Rules};
 use autoscaler_hpa::{
     Answer, HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference, Pod,
     Settings,
@@ -98,15 +98,12 @@ impl Calculation {
 #[test]
 fn replicas_of_one_metric() {
     each("replica_calc.json", 60, |case: &Calculation, expected: &Calculated| {
-        let own = |tolerance: f64| autoscaler_hpa::behavior::HpaScalingRules {
-            tolerance: Some(tolerance),
-            ..Default::default()
-        };
+        let own = |tolerance: f64| Rules { tolerance: Some(Float::new(tolerance)), ..Default::default() };
         let spec = HpaSpec {
             min_replicas: Some(0),
             max_replicas: i32::MAX,
             metrics: vec![case.spec()],
-            behavior: Some(autoscaler_hpa::behavior::Behavior {
+            behavior: Some(Behavior {
                 scale_up: Some(own(case.tolerance_up)),
                 scale_down: Some(own(case.tolerance_down)),
             }),
@@ -203,11 +200,10 @@ struct StateCase {
 impl StateCase {
     fn history(&self) -> History {
         let recommended = self.recommendations.as_deref().map(recommendations);
-        let changes = |aged: &[AgedEvent]| events(aged).into_iter().map(ScaleEvent::from).collect();
         History {
             recommendations: recommended.map(|all| all.into_iter().map(Recommendation::from).collect()),
-            scale_up_events: changes(&self.scale_up_events),
-            scale_down_events: changes(&self.scale_down_events),
+            scale_up_events: events(&self.scale_up_events),
+            scale_down_events: events(&self.scale_down_events),
             ..History::default()
         }
     }

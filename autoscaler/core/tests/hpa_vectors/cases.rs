@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use autoscaler_core::{
-    Behavior, Float, RateKind, RatePolicy, Recommendation, Rules, ScaleEvent, SelectPolicy,
-};
+use autoscaler_core::{Behavior, Float, RatePolicy, Recommendation, Rules, ScaleEvent, SelectPolicy};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -105,17 +103,8 @@ impl AgedEvent {
 pub(crate) struct VectorRules {
     stabilization_window_seconds: Option<i32>,
     select_policy: Option<SelectPolicy>,
-    policies: Vec<VectorRate>,
+    policies: Vec<RatePolicy>,
     tolerance: Option<f64>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct VectorRate {
-    #[serde(rename = "type")]
-    kind: RateKind,
-    value: i32,
-    period_seconds: i32,
 }
 
 impl VectorRules {
@@ -124,16 +113,7 @@ impl VectorRules {
         Rules {
             stabilization_window_seconds: self.stabilization_window_seconds,
             select_policy: self.select_policy,
-            policies: Some(
-                self.policies
-                    .iter()
-                    .map(|rate| RatePolicy {
-                        kind: rate.kind,
-                        value: rate.value,
-                        period_seconds: rate.period_seconds,
-                    })
-                    .collect(),
-            ),
+            policies: Some(self.policies.clone()),
             tolerance: self.tolerance.map(Float::new),
         }
     }

@@ -1,17 +1,17 @@
-//! Stabilization, rates, bounds, defaults.
+//! Stabilization, rates and bounds where they are this crate's. Defaults are `autoscaler-hpa`'s, and tested there.
 
-use autoscaler_core::normalize::{
-    Changes, Clock, Windows, change_in_period, limit, limit_with_behavior, scale_down_limit, scale_up_limit,
-    scale_up_limit_without_behavior, stabilize, stabilize_with_behavior, store_scale_event,
-};
-use autoscaler_core::{Behavior, History, LimitKind, Policy, Rules};
+use autoscaler_core::normalize::{limit, limit_with_behavior, scale_up_limit_without_behavior};
+use autoscaler_core::{Behavior, History, LimitKind, Policy, Recommendation, Rules};
+use autoscaler_hpa::normalize::Wish;
+use autoscaler_hpa::rates::{Changes, change_in_period, remember};
+use autoscaler_hpa::stabilize::{Windows, stabilize, stabilize_with_windows};
 use serde::Deserialize;
 
-use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorBehavior, VectorRules, all, each, same};
+use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorRules, all, each, same};
 
 /// Nothing was ever held for want of evidence.
-fn clock() -> Clock {
-    Clock { now_ms: NOW_MS, held_ms: 0 }
+fn now(replicas: i32) -> Recommendation {
+    Recommendation { at_ms: NOW_MS, replicas, held_ms: 0 }
 }
 
 #[derive(Deserialize)]
@@ -47,13 +47,16 @@ fn scaling_with_rules() {
     each::<ScalingWithRules, Limited>("scaling_with_rules.json", 33, all, |case| {
         let input = &case.input;
         let (up, down) = (AgedEvent::all(&input.scale_up_events), AgedEvent::all(&input.scale_down_events));
-        case.expected.check(limit_with_behavior(
-            input.desired_replicas,
-            input.current_replicas,
-            (input.min_replicas, input.max_replicas),
-            (&input.scale_up.rules(), &input.scale_down.rules()),
-            Changes { now_ms: NOW_MS, up: &up, down: &down },
-        ))
+        let wish = Wish {
+            current: input.current_replicas,
+            wanted: input.desired_replicas,
+            min: input.min_replicas,
+            max: input.max_replicas,
+        };
+        let behavior =
+            Behavior { scale_up: Some(input.scale_up.rules()), scale_down: Some(input.scale_down.rules()) };
+        let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
+        case.expected.check(limit_with_behavior(wish, &behavior, changes))
     });
 }
 
@@ -77,7 +80,7 @@ fn stabilize_recommendation() {
     each::<Stabilize, Stabilized>("stabilize_recommendation.json", 5, all, |case| {
         let mut recommendations = AgedRecommendation::all(&case.input.recommendations);
         let window_ms = case.input.downscale_stabilisation_window_seconds * 1000;
-        let found = stabilize(&mut recommendations, clock(), window_ms, case.input.desired_replicas);
+        let found = stabilize(&mut recommendations, now(case.input.desired_replicas), window_ms);
         let expected = AgedRecommendation::all(&case.expected.recommendations);
         same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
     });
@@ -106,13 +109,8 @@ fn stabilize_recommendation_with_behaviors() {
                 up_ms: input.scale_up_stabilization_window_seconds * 1000,
                 down_ms: input.scale_down_stabilization_window_seconds * 1000,
             };
-            let found = stabilize_with_behavior(
-                &mut recommendations,
-                clock(),
-                windows,
-                input.current_replicas,
-                input.desired_replicas,
-            );
+            let now = now(input.desired_replicas);
+            let found = stabilize_with_windows(&mut recommendations, input.current_replicas, now, windows);
             let expected = AgedRecommendation::all(&case.expected.recommendations);
             same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
         },
@@ -139,8 +137,13 @@ fn convert_desired_replicas_with_rules() {
             input.scale_up_limit_factor,
             input.scale_up_limit_minimum,
         );
-        let found = limit(input.desired_replicas, input.min_replicas, input.max_replicas, up_limit);
-        case.expected.check(found)
+        let wish = Wish {
+            current: input.current_replicas,
+            wanted: input.desired_replicas,
+            min: input.min_replicas,
+            max: input.max_replicas,
+        };
+        case.expected.check(limit(wish, up_limit))
     });
 }
 
@@ -167,10 +170,11 @@ fn store_scale_events() {
     each::<StoreScaleEvents, StoredEvents>("store_scale_events.json", 10, all, |case| {
         let input = &case.input;
         let mut events = AgedEvent::all(&input.events);
-        let before = change_in_period(&events, NOW_MS, input.change_period_seconds);
+        let before = change_in_period(&events, input.change_period_seconds, NOW_MS);
         let change = (input.new_replicas - input.prev_replicas).abs();
         if let Some(rules) = &input.rules {
-            store_scale_event(&mut events, &rules.rules(), NOW_MS, change);
+            let behavior = Behavior { scale_up: Some(rules.rules()), scale_down: None };
+            remember(&mut events, change, behavior.complete().up, NOW_MS);
         }
         let expected = AgedEvent::all(&case.expected.events);
         let stored = same(&(before, &events), &(case.expected.change_in_period_before, &expected));
@@ -244,45 +248,16 @@ fn scale_limits() {
         let input = &case.input;
         let (up, down) = (AgedEvent::all(&input.scale_up_events), AgedEvent::all(&input.scale_down_events));
         let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
-        let function = if input.function.contains("ScaleUp") { scale_up_limit } else { scale_down_limit };
-        let found = function(input.current_replicas, &input.rules.rules(), changes);
+        let wanted = if input.function.contains("ScaleUp") { i32::MAX } else { 0 };
+        let (found, _) = furthest(input.current_replicas, wanted, &input.rules.rules(), changes);
         same(&found, &case.expected.limit)
     });
 }
 
-#[derive(Deserialize)]
-struct Behaviors {
-    behavior: VectorBehavior,
-}
-
-#[test]
-fn behavior_defaults() {
-    each::<Behaviors, Behaviors>(
-        "behavior_defaults.json",
-        53,
-        |input| input.get("behavior").is_some(),
-        |case| {
-            let given = &case.input.behavior;
-            // The recording writes "no list" and "an empty list" alike; only the id tells them apart.
-            let given_rules = |rules: &VectorRules, side: &str| {
-                let mut rules = rules.rules();
-                if rules.policies.as_ref().is_some_and(Vec::is_empty)
-                    && !case.id.contains(&format!("{side}-empty-list"))
-                {
-                    rules.policies = None;
-                }
-                rules
-            };
-            let behavior = Behavior {
-                scale_up: given.scale_up.as_ref().map(|rules| given_rules(rules, "up")),
-                scale_down: given.scale_down.as_ref().map(|rules| given_rules(rules, "down")),
-            };
-            let expected = case.expected.behavior.behavior();
-            let found = behavior.with_defaults();
-            let again = found.with_defaults();
-            same(&found, &expected).and_then(|()| same(&again, &found))
-        },
-    );
+/// How far rates let replicas go towards `wanted`, whatever the bounds.
+fn furthest(current: i32, wanted: i32, rules: &Rules, changes: Changes<'_>) -> (i32, Option<LimitKind>) {
+    let behavior = Behavior { scale_up: Some(rules.clone()), scale_down: Some(rules.clone()) };
+    limit_with_behavior(Wish { current, wanted, min: 0, max: i32::MAX }, &behavior, changes)
 }
 
 /// A rule that the recorded cases reach only through an empty list.
@@ -290,6 +265,6 @@ fn behavior_defaults() {
 fn an_empty_list_of_rates_allows_no_change() {
     let rules = Rules { policies: Some(Vec::new()), ..Rules::default() };
     let changes = Changes { now_ms: NOW_MS, up: &[], down: &[] };
-    assert_eq!(scale_up_limit(7, &rules, changes), 7);
-    assert_eq!(scale_down_limit(7, &rules, changes), 7);
+    assert_eq!(furthest(7, 9, &rules, changes), (7, Some(LimitKind::ScaleUpLimit)));
+    assert_eq!(furthest(7, 5, &rules, changes), (7, Some(LimitKind::ScaleDownLimit)));
 }
