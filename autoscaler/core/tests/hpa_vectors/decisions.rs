@@ -1,10 +1,11 @@
 //! One metric's replicas, and whole syncs that use External metrics only.
 
-use autoscaler_core::replicas::{Answer, Tolerances, average_milli, replicas};
+use autoscaler_core::replicas::{Answer, average_milli, replicas};
 use autoscaler_core::{
     ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricSpec, Name,
     Observation, Policy, Reading, Recommendation, Samples, Scale, SelectorSamples, Support, Target, decide,
 };
+use autoscaler_hpa::ratio::Tolerances;
 use serde::Deserialize;
 use serde_json::Value;
 
