@@ -7,7 +7,14 @@ use autoscaler_hpa::rates::{Changes, change_in_period, remember};
 use autoscaler_hpa::stabilize::{Windows, stabilize, stabilize_with_windows};
 use serde::Deserialize;
 
-use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorRules, all, each, same};
+use crate::harness::behaviors::RulesCase;
+use crate::harness::cases::{
+    AgedEvent, AgedRecommendation, NOW_MS, each, each_named, events, recommendations, same,
+};
+
+fn ours(aged: &[AgedRecommendation]) -> Vec<Recommendation> {
+    recommendations(aged).into_iter().map(Recommendation::from).collect()
+}
 
 /// Nothing was ever held for want of evidence.
 fn now(replicas: i32) -> Recommendation {
@@ -36,17 +43,16 @@ struct ScalingWithRules {
     desired_replicas: i32,
     min_replicas: i32,
     max_replicas: i32,
-    scale_up: VectorRules,
-    scale_down: VectorRules,
+    scale_up: RulesCase,
+    scale_down: RulesCase,
     scale_up_events: Vec<AgedEvent>,
     scale_down_events: Vec<AgedEvent>,
 }
 
 #[test]
 fn scaling_with_rules() {
-    each::<ScalingWithRules, Limited>("scaling_with_rules.json", 33, all, |case| {
-        let input = &case.input;
-        let (up, down) = (AgedEvent::all(&input.scale_up_events), AgedEvent::all(&input.scale_down_events));
+    each("scaling_with_rules.json", 33, |input: &ScalingWithRules, expected: &Limited| {
+        let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
         let wish = Wish {
             current: input.current_replicas,
             wanted: input.desired_replicas,
@@ -56,7 +62,7 @@ fn scaling_with_rules() {
         let behavior =
             Behavior { scale_up: Some(input.scale_up.rules()), scale_down: Some(input.scale_down.rules()) };
         let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
-        case.expected.check(limit_with_behavior(wish, &behavior, changes))
+        expected.check(limit_with_behavior(wish, &behavior, changes))
     });
 }
 
@@ -77,12 +83,12 @@ struct Stabilize {
 
 #[test]
 fn stabilize_recommendation() {
-    each::<Stabilize, Stabilized>("stabilize_recommendation.json", 5, all, |case| {
-        let mut recommendations = AgedRecommendation::all(&case.input.recommendations);
-        let window_ms = case.input.downscale_stabilisation_window_seconds * 1000;
-        let found = stabilize(&mut recommendations, now(case.input.desired_replicas), window_ms);
-        let expected = AgedRecommendation::all(&case.expected.recommendations);
-        same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
+    each("stabilize_recommendation.json", 5, |input: &Stabilize, expected: &Stabilized| {
+        let mut recommendations = ours(&input.recommendations);
+        let window_ms = input.downscale_stabilisation_window_seconds * 1000;
+        let found = stabilize(&mut recommendations, now(input.desired_replicas), window_ms);
+        let kept = ours(&expected.recommendations);
+        same(&(found, recommendations), &(expected.stabilized_replicas, kept))
     });
 }
 
@@ -98,21 +104,19 @@ struct StabilizeWithBehaviors {
 
 #[test]
 fn stabilize_recommendation_with_behaviors() {
-    each::<StabilizeWithBehaviors, Stabilized>(
+    each(
         "stabilize_recommendation_with_behaviors.json",
         11,
-        all,
-        |case| {
-            let input = &case.input;
-            let mut recommendations = AgedRecommendation::all(&input.recommendations);
+        |input: &StabilizeWithBehaviors, expected: &Stabilized| {
+            let mut recommendations = ours(&input.recommendations);
             let windows = Windows {
                 up_ms: input.scale_up_stabilization_window_seconds * 1000,
                 down_ms: input.scale_down_stabilization_window_seconds * 1000,
             };
             let now = now(input.desired_replicas);
             let found = stabilize_with_windows(&mut recommendations, input.current_replicas, now, windows);
-            let expected = AgedRecommendation::all(&case.expected.recommendations);
-            same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
+            let kept = ours(&expected.recommendations);
+            same(&(found, recommendations), &(expected.stabilized_replicas, kept))
         },
     );
 }
@@ -130,8 +134,7 @@ struct WithoutBehavior {
 
 #[test]
 fn convert_desired_replicas_with_rules() {
-    each::<WithoutBehavior, Limited>("convert_desired_replicas_with_rules.json", 5, all, |case| {
-        let input = &case.input;
+    each("convert_desired_replicas_with_rules.json", 5, |input: &WithoutBehavior, expected: &Limited| {
         let up_limit = scale_up_limit_without_behavior(
             input.current_replicas,
             input.scale_up_limit_factor,
@@ -143,7 +146,7 @@ fn convert_desired_replicas_with_rules() {
             min: input.min_replicas,
             max: input.max_replicas,
         };
-        case.expected.check(limit(wish, up_limit))
+        expected.check(limit(wish, up_limit))
     });
 }
 
@@ -151,7 +154,7 @@ fn convert_desired_replicas_with_rules() {
 #[serde(rename_all = "camelCase")]
 struct StoreScaleEvents {
     direction: String,
-    rules: Option<VectorRules>,
+    rules: Option<RulesCase>,
     events: Vec<AgedEvent>,
     prev_replicas: i32,
     new_replicas: i32,
@@ -167,22 +170,22 @@ struct StoredEvents {
 
 #[test]
 fn store_scale_events() {
-    each::<StoreScaleEvents, StoredEvents>("store_scale_events.json", 10, all, |case| {
-        let input = &case.input;
-        let mut events = AgedEvent::all(&input.events);
-        let before = change_in_period(&events, input.change_period_seconds, NOW_MS);
+    let file = "store_scale_events.json";
+    each_named(file, 10, |id, input: &StoreScaleEvents, expected: &StoredEvents| {
+        let mut stored = events(&input.events);
+        let before = change_in_period(&stored, input.change_period_seconds, NOW_MS);
+        same(&before, &expected.change_in_period_before)?;
         let change = (input.new_replicas - input.prev_replicas).abs();
         if let Some(rules) = &input.rules {
-            let behavior = Behavior { scale_up: Some(rules.rules()), scale_down: None };
-            remember(&mut events, change, behavior.complete().up, NOW_MS);
+            remember(&mut stored, change, rules.both_ways().complete().up, NOW_MS);
         }
-        let expected = AgedEvent::all(&case.expected.events);
-        let stored = same(&(before, &events), &(case.expected.change_in_period_before, &expected));
-        if REMEMBERED_WITHOUT_BEHAVIOR.contains(&case.id.as_str()) {
+        let expected = events(&expected.events);
+        same(&stored, &expected)?;
+        if REMEMBERED_WITHOUT_BEHAVIOR.contains(&id) {
             let now = autoscaler_core::ScaleEvent { at_ms: NOW_MS, change, outdated: false };
-            return stored.and_then(|()| recorded(input, &[now]));
+            return recorded(input, &[now]);
         }
-        stored.and_then(|()| recorded(input, &expected))
+        recorded(input, &expected)
     });
 }
 
@@ -197,7 +200,7 @@ const REMEMBERED_WITHOUT_BEHAVIOR: &[&str] = &[
 /// [`History::record_written`] finds the direction and the change.
 fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) -> Result<(), String> {
     let is_up = input.direction == "up";
-    let rules = input.rules.as_ref().map(VectorRules::rules);
+    let rules = input.rules.as_ref().map(RulesCase::rules);
     let behavior = rules.map(|rules| match is_up {
         true => Behavior { scale_up: Some(rules), scale_down: None },
         false => Behavior { scale_up: None, scale_down: Some(rules) },
@@ -216,7 +219,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         formula: None,
     };
     let mut history = History::default();
-    let events = AgedEvent::all(&input.events);
+    let events = events(&input.events);
     if is_up {
         history.scale_up_events = events;
     } else {
@@ -232,7 +235,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
 struct ScaleLimits {
     function: String,
     current_replicas: i32,
-    rules: VectorRules,
+    rules: RulesCase,
     scale_up_events: Vec<AgedEvent>,
     scale_down_events: Vec<AgedEvent>,
 }
@@ -244,13 +247,12 @@ struct ExpectedLimit {
 
 #[test]
 fn scale_limits() {
-    each::<ScaleLimits, ExpectedLimit>("scale_limits.json", 2, all, |case| {
-        let input = &case.input;
-        let (up, down) = (AgedEvent::all(&input.scale_up_events), AgedEvent::all(&input.scale_down_events));
+    each("scale_limits.json", 2, |input: &ScaleLimits, expected: &ExpectedLimit| {
+        let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
         let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
         let wanted = if input.function.contains("ScaleUp") { i32::MAX } else { 0 };
         let (found, _) = furthest(input.current_replicas, wanted, &input.rules.rules(), changes);
-        same(&found, &case.expected.limit)
+        same(&found, &expected.limit)
     });
 }
 

@@ -1,53 +1,21 @@
 //! Upstream's cases on windows, rates, bounds and defaults: `horizontal_test.go`, and what its API defaulting does.
 
 use autoscaler_hpa::arithmetic::Go;
-use autoscaler_hpa::behavior::{Behavior, RatePolicy, Rules, SelectPolicy};
+use autoscaler_hpa::behavior::{Behavior, Rules};
 use autoscaler_hpa::normalize::{
     Limit, Wish, bound, limit_rate, normalize, normalize_with_behavior, up_limit_without_behavior,
 };
 use autoscaler_hpa::rates::{Changes, change_in_period, down_limit, remember, up_limit};
 use autoscaler_hpa::state::{ScaleEvent, State};
-use autoscaler_hpa::{Float, HpaSpec, Settings};
+use autoscaler_hpa::{HpaSpec, Settings};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, each, each_named, events, recommendations, same};
-use crate::wire::spec;
-
-/// Rules as written, where no list of policies is an empty one.
-#[derive(Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RulesCase {
-    stabilization_window_seconds: Option<i32>,
-    select_policy: Option<SelectPolicy>,
-    policies: Vec<RatePolicy>,
-    tolerance: Option<f64>,
-}
-
-#[derive(Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct BehaviorCase {
-    scale_up: Option<RulesCase>,
-    scale_down: Option<RulesCase>,
-}
-
-impl RulesCase {
-    fn rules(&self) -> Rules {
-        Rules {
-            stabilization_window_seconds: self.stabilization_window_seconds,
-            select_policy: self.select_policy,
-            policies: Some(self.policies.clone()).filter(|policies| !policies.is_empty()),
-            tolerance: self.tolerance.map(Float::new),
-        }
-    }
-}
-
-impl BehaviorCase {
-    fn behavior(&self) -> Behavior {
-        let rules = |case: &Option<RulesCase>| case.as_ref().map(RulesCase::rules);
-        Behavior { scale_up: rules(&self.scale_up), scale_down: rules(&self.scale_down) }
-    }
-}
+use crate::harness::behaviors::{BehaviorCase, RulesCase};
+use crate::harness::cases::{
+    AgedEvent, AgedRecommendation, NOW_MS, each, each_named, events, recommendations, same,
+};
+use crate::harness::wire::spec;
 
 #[derive(Deserialize)]
 struct Defaulting {
@@ -276,8 +244,7 @@ fn changes_are_remembered() {
         same(&(change > 0), &(input.direction == "up"))?;
         // Without a behaviour nothing is remembered, which is the controller's to see to.
         if let Some(rules) = &input.rules {
-            let behavior =
-                BehaviorCase { scale_up: Some(rules.clone()), scale_down: Some(rules.clone()) }.behavior();
+            let behavior = rules.both_ways();
             remember(&mut found, change.abs(), behavior.complete().up, NOW_MS);
         }
         same(&found, &events(&expected.events))
@@ -302,8 +269,7 @@ struct LimitCase {
 #[test]
 fn policies_give_a_limit() {
     each("scale_limits.json", 2, |input: &Limiting, expected: &LimitCase| {
-        let rules = Some(input.rules.clone());
-        let behavior = BehaviorCase { scale_up: rules.clone(), scale_down: rules }.behavior();
+        let behavior = input.rules.both_ways();
         let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
         let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
         let limit = match input.function.as_str() {
