@@ -57,9 +57,9 @@
 //!
 //! # Where this departs from the HPA
 //!
-//! Arithmetic is upstream's (Kubernetes 1.35, `pkg/controller/podautoscaler`) to the letter, its floats and
-//! ties included: 50 replicas and ten percent allow 56. It departs, beside the rule on evidence, only where
-//! upstream's answer is unsafe:
+//! Arithmetic is upstream's (Kubernetes 1.35, `pkg/controller/podautoscaler`) to the letter, its floats and ties
+//! included, and written once, in [`autoscaler_hpa`]: 50 replicas and ten percent allow 56. It departs, beside the rule
+//! on evidence, only where upstream's answer is unsafe:
 //!
 //! - a negative value is no evidence; upstream takes a negative average for an overflow and goes to the maximum;
 //! - a value within tolerance asks for what is ordered; upstream answers an average with `status.replicas`, and so

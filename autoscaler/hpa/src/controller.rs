@@ -9,6 +9,7 @@ use crate::number::Float;
 use crate::outputs::{COMPUTE_FAILED, Outputs, SyncError};
 use crate::rates;
 use crate::ratio::Tolerances;
+use crate::reasons;
 use crate::replicas::Circumstances;
 use crate::settings::Settings;
 use crate::state::{Recommendation, State};
@@ -141,9 +142,9 @@ impl Controller {
         match inputs.scale {
             Ok(scale) => pending.step = self.decide(inputs, scale, &mut pending),
             Err(why) => {
-                pending.events.push(Event::warning("FailedGetScale", why));
+                pending.events.push(Event::warning(reasons::FAILED_GET_SCALE, why));
                 let message = format!("the target's scale could not be read: {why}");
-                pending.status.set(pending.now_ms, AbleToScale, false, "FailedGetScale", message);
+                pending.status.set(pending.now_ms, AbleToScale, false, reasons::FAILED_GET_SCALE, message);
                 pending.error = Some(SyncError::GetScale(why.to_owned()));
             }
         }
@@ -152,13 +153,19 @@ impl Controller {
 
     fn decide(&mut self, inputs: &Inputs<'_>, scale: Scale, pending: &mut Pending) -> Step {
         let (now_ms, current) = (inputs.now_ms, scale.spec_replicas);
-        pending.status.set(now_ms, AbleToScale, true, "SucceededGetScale", "the target's scale was read");
+        pending.status.set(
+            now_ms,
+            AbleToScale,
+            true,
+            reasons::SUCCEEDED_GET_SCALE,
+            "the target's scale was read",
+        );
         let first_sight = || vec![Recommendation { replicas: current, at_ms: now_ms }];
         self.state.recommendations.get_or_insert_with(first_sight);
         let (min, max) = (inputs.spec.min_replicas.unwrap_or(1), inputs.spec.max_replicas);
         if current == 0 && min != 0 {
             let message = "the target has zero replicas, which switches scaling off";
-            pending.status.set(now_ms, ScalingActive, false, "ScalingDisabled", message);
+            pending.status.set(now_ms, ScalingActive, false, reasons::SCALING_DISABLED, message);
             Step::Stay { current }
         } else if current > max {
             Step::Rescale { current, desired: max, because: "above maxReplicas".to_owned() }
@@ -183,7 +190,7 @@ impl Controller {
         pending.results.clone_from(&computed.results);
         let Some(proposal) = computed.usable(current) else {
             let failure = computed.first_failure.unwrap_or(Failure {
-                reason: "InvalidMetricSourceType",
+                reason: reasons::INVALID_METRIC_SOURCE_TYPE,
                 message: "the spec has no metrics; name one".to_owned(),
             });
             pending.status.set(now_ms, ScalingActive, false, failure.reason, failure.message.clone());
@@ -193,7 +200,7 @@ impl Controller {
         };
         let asking = inputs.spec.metrics.get(proposal.metric);
         let message = format!("replicas follow {}", asking.map(followed).unwrap_or_default());
-        pending.status.set(now_ms, ScalingActive, true, "ValidMetricFound", message);
+        pending.status.set(now_ms, ScalingActive, true, reasons::VALID_METRIC_FOUND, message);
         pending.error = computed.first_failure.map(|failure| SyncError::SomeMetrics(failure.message));
         pending.proposal = Some(proposal);
 
@@ -217,16 +224,18 @@ impl Controller {
                 let at = Circumstances { settings: &self.settings, tolerances, pods, now_ms: inputs.now_ms };
                 return compute(&at, &inputs.spec.metrics, inputs.answers, scale);
             }
-            Selected::Required => {
-                ("SelectorRequired", "InvalidSelector", "the target's scale has no selector".to_owned())
-            }
+            Selected::Required => (
+                "SelectorRequired",
+                reasons::INVALID_SELECTOR,
+                "the target's scale has no selector".to_owned(),
+            ),
             Selected::Invalid(why) => {
                 let message = format!("the selector of the target's scale cannot be read: {why}");
-                ("InvalidSelector", "InvalidSelector", message)
+                (reasons::INVALID_SELECTOR, reasons::INVALID_SELECTOR, message)
             }
             Selected::Ambiguous(others) => {
                 let message = format!("pods are selected by several autoscalers: {others}");
-                ("AmbiguousSelector", "AmbiguousSelector", message)
+                (reasons::AMBIGUOUS_SELECTOR, reasons::AMBIGUOUS_SELECTOR, message)
             }
         };
         Computed {
@@ -254,10 +263,10 @@ impl Controller {
             Some(behavior) => normalize_with_behavior(wish, behavior.complete(), state, settings, now_ms),
         };
         let stability = result.stabilized_by.map_or("the window agrees with the recommendation", message);
-        let reason = result.stabilized_by.map_or("ReadyForNewScale", Limit::reason);
+        let reason = result.stabilized_by.map_or(reasons::READY_FOR_NEW_SCALE, Limit::reason);
         pending.status.set(now_ms, AbleToScale, true, reason, stability);
         let limit = result.limited_by.map_or("what is wanted is allowed", message);
-        let reason = result.limited_by.map_or("DesiredWithinRange", Limit::reason);
+        let reason = result.limited_by.map_or(reasons::DESIRED_WITHIN_RANGE, Limit::reason);
         pending.status.set(now_ms, ScalingLimited, result.limited_by.is_some(), reason, limit);
         pending.normalized = Some(result);
         result.desired
@@ -292,13 +301,13 @@ impl Controller {
                 let message = format!("New size: {desired}; reason: {because}; error: {why}");
                 events.push(Event::warning("FailedRescale", message));
                 let message = format!("the target's scale could not be written: {why}");
-                status.set(now_ms, AbleToScale, false, "FailedUpdateScale", message);
+                status.set(now_ms, AbleToScale, false, reasons::FAILED_UPDATE_SCALE, message);
                 arrive(&mut status, current);
                 error = Some(SyncError::UpdateScale(why));
             }
             (Step::Rescale { current, desired, because }, Ok(())) => {
                 let message = format!("the target's scale was written: {desired} replicas");
-                status.set(now_ms, AbleToScale, true, "SucceededRescale", message);
+                status.set(now_ms, AbleToScale, true, reasons::SUCCEEDED_RESCALE, message);
                 let message = format!("New size: {desired}; reason: {because}");
                 events.push(Event::normal("SuccessfulRescale", message));
                 let behavior = behavior.as_ref().map(Behavior::complete);

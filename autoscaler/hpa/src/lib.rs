@@ -68,7 +68,7 @@
 //! # Modules in reading order
 //!
 //! [`settings`], [`spec`] with [`behavior`], [`number`], [`pod`], [`sample`]; [`inputs`], [`controller`], [`outputs`]
-//! with [`status`] and [`event`]; [`metrics`], [`replicas`], [`grouping`], [`ratio`], [`amd64`];
+//! with [`status`], [`reasons`] and [`event`]; [`metrics`], [`replicas`], [`grouping`], [`ratio`], [`amd64`];
 //! [`normalize`](mod@normalize), [`stabilize`](mod@stabilize), [`rates`], [`arithmetic`], [`state`]; [`quantity`].
 
 pub mod amd64;
@@ -86,6 +86,7 @@ pub mod pod;
 pub mod quantity;
 pub mod rates;
 pub mod ratio;
+pub mod reasons;
 pub mod replicas;
 pub mod sample;
 pub mod settings;

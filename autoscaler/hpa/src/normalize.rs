@@ -4,6 +4,7 @@ use crate::amd64::integer;
 use crate::arithmetic::{Arithmetic, Go};
 use crate::behavior::CompleteBehavior;
 use crate::rates::{Changes, down_limit, up_limit};
+use crate::reasons;
 use crate::settings::Settings;
 use crate::stabilize::{Windows, stabilize, stabilize_with_windows};
 use crate::state::{Recommendation, State};
@@ -43,12 +44,12 @@ impl Limit {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::ScaleUpStabilized => "ScaleUpStabilized",
-            Self::ScaleDownStabilized => "ScaleDownStabilized",
-            Self::ScaleUpLimit => "ScaleUpLimit",
-            Self::ScaleDownLimit => "ScaleDownLimit",
-            Self::TooManyReplicas => "TooManyReplicas",
-            Self::TooFewReplicas => "TooFewReplicas",
+            Self::ScaleUpStabilized => reasons::SCALE_UP_STABILIZED,
+            Self::ScaleDownStabilized => reasons::SCALE_DOWN_STABILIZED,
+            Self::ScaleUpLimit => reasons::SCALE_UP_LIMIT,
+            Self::ScaleDownLimit => reasons::SCALE_DOWN_LIMIT,
+            Self::TooManyReplicas => reasons::TOO_MANY_REPLICAS,
+            Self::TooFewReplicas => reasons::TOO_FEW_REPLICAS,
         }
     }
 }
