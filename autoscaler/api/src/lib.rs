@@ -10,7 +10,12 @@
 //! - this is data: nothing here calls an API server, reads a clock or awaits;
 //! - words are HPA v2's wherever it has one; durations are Prometheus' strings, quantities Kubernetes';
 //! - the types read whatever the schema admits, so that a watch never chokes on one object; judging is
-//!   [`validate`]'s work.
+//!   [`validate`]'s work;
+//! - shapes are its own, also where the decision core has a type of the same name (behaviour, fallbacks): here durations
+//!   and tolerances are text, fields have descriptions and bounds, and unknown ones are let pass. The controller makes
+//!   the core's types of these in one place, its `plan`, by matches that do not compile while one of these words has
+//!   none there. To share the few enums that are alike would take more than it saves: a schema behind a feature of the
+//!   core, its docs in the CRD's form, and the core below all that reads a policy.
 //!
 //! Modules in reading order: [`spec`], [`evidence`], [`terms`], [`source`], [`status`], [`conditions`], [`quantity`], [`validation`], [`schema`].
 

@@ -346,12 +346,7 @@ fn rules(rules: &api::Rules, direction: &str) -> Result<core::Rules, Problem> {
         Some(quantity) => {
             let field = format!("spec.behavior.{direction}.tolerance");
             let milli = quantity.milli().map_err(|e| Problem::new(field, e, "write for example \"0.1\""))?;
-            // As upstream makes a float of its quantity: 150m is 150 × 10⁻³, and not the float nearest to 0.15.
-            Some(core::Float::new(if milli % 1000 == 0 {
-                (milli / 1000) as f64
-            } else {
-                milli as f64 * 1e-3
-            }))
+            Some(core::Float::new(core::tolerance_of_milli(milli)))
         }
     };
     let policy = |p: &api::RatePolicy| core::RatePolicy {

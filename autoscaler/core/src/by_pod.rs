@@ -51,13 +51,12 @@ pub(crate) fn ask(
             return [None, None];
         }
     };
-    let (tolerance_down, tolerance_up) = input.policy.tolerances();
     let asking = Asking {
         spec,
         moment,
         pods,
         current: input.scale.spec_replicas,
-        tolerances: Tolerances { down: tolerance_down, up: tolerance_up },
+        tolerances: input.policy.tolerances(),
         settings: &input.policy.defaults.settings(),
     };
     let settled = observation.settled.as_ref().map(|settled| &settled.reading);

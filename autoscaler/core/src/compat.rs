@@ -5,6 +5,7 @@
 //! count while the windows stay as they are.
 
 use autoscaler_hpa::Pending;
+use autoscaler_hpa::normalize::Normalized;
 use autoscaler_hpa::status::MetricValueStatus;
 
 use crate::decision::{Cause, Decision};
@@ -79,26 +80,10 @@ fn cause(input: &Input, pending: &Pending) -> (Cause, Vec<Limit>) {
     };
     let proposed = proposal.replicas.max(0);
     let mut limits = Vec::new();
-    if let Some(kind) = kind(normalized.stability).filter(|_| normalized.stabilized != proposed) {
-        limits.push(Limit::new(kind, proposed, normalized.stabilized));
-    }
-    if let Some(kind) = kind(normalized.limit).filter(|_| normalized.desired != normalized.stabilized) {
-        limits.push(Limit::new(kind, normalized.stabilized, normalized.desired));
-    }
+    let Normalized { desired, stabilized, stabilized_by, limited_by } = normalized;
+    limits.extend(stabilized_by.map(|limit| Limit::new(limit.into(), proposed, stabilized)));
+    limits.extend(limited_by.map(|limit| Limit::new(limit.into(), stabilized, desired)));
     (Cause::Metric { index: proposal.metric, replicas: proposed }, limits)
-}
-
-/// A limit by its reason.
-fn kind(reason: &str) -> Option<LimitKind> {
-    let kinds = [
-        LimitKind::ScaleUpStabilized,
-        LimitKind::ScaleDownStabilized,
-        LimitKind::ScaleUpLimit,
-        LimitKind::ScaleDownLimit,
-        LimitKind::TooManyReplicas,
-        LimitKind::TooFewReplicas,
-    ];
-    kinds.into_iter().find(|kind| kind.reason() == reason)
 }
 
 /// What each metric said; nothing where upstream did not ask it.

@@ -1,17 +1,18 @@
 //! The order in which things are decided.
 
-use crate::behavior::Behavior;
+use autoscaler_hpa::arithmetic::Arithmetic;
+use autoscaler_hpa::behavior::Behavior;
+use autoscaler_hpa::normalize::Wish;
+use autoscaler_hpa::rates::Changes;
+use autoscaler_hpa::stabilize::{Windows, stabilize, stabilize_with_windows};
+
 use crate::compat;
 use crate::coverage::BlindSpan;
 use crate::decision::{Cause, Decision};
 use crate::history::History;
 use crate::input::Input;
 use crate::limit::{Limit, LimitKind, Wait, WaitReason};
-use crate::normalize::{
-    Changes, Windows, limit, limit_with_behavior, saturate, scale_up_limit_without_behavior, stabilize,
-    stabilize_with_behavior,
-};
-use crate::past::Recommendation;
+use crate::normalize::{Saturating, limit, limit_with_behavior, scale_up_limit_without_behavior};
 use crate::policy::{Compatibility, Mode, Policy};
 use crate::proposals::{By, Proposals, propose};
 use crate::schedule::Bounds;
@@ -34,10 +35,9 @@ pub fn decide(input: &Input) -> Decision {
     history.align_with(policy);
     // First sight: a controller that just started knows of no higher recommendation, so the replicas that it
     // finds count as one.
-    let (now_ms, held_ms) = (input.now_ms, history.held_ms);
-    history
-        .recommendations
-        .get_or_insert_with(|| vec![Recommendation { at_ms: now_ms, replicas: current, held_ms }]);
+    let now_ms = input.now_ms;
+    let found = history.recommendation(now_ms, current);
+    history.recommendations.get_or_insert_with(|| vec![found]);
     history.ready.see(now_ms, input.scale.ready_replicas, ready_since_ms(input));
     let proposals = propose(input, &mut history);
     let support = history.support.get_or_insert_with(|| Support::first_sight(current));
@@ -208,16 +208,16 @@ fn normalize(
     let Bounds { min, max, .. } = bounds;
     let current = input.scale.spec_replicas;
     let (down_ms, up_ms) = input.policy.stabilization_ms();
-    let clock = history.clock(input.now_ms);
+    let now = history.recommendation(input.now_ms, proposed);
     let recommendations = history.recommendations.get_or_insert_default();
     let (mut stabilized, mut stabilized_by) = match behavior {
         // The only window is the downscale one, whichever way the proposal points.
-        None => (stabilize(recommendations, clock, down_ms, proposed), LimitKind::ScaleDownStabilized),
+        None => (stabilize(recommendations, now, down_ms), LimitKind::ScaleDownStabilized),
         Some(_) => {
             let windows = Windows { up_ms, down_ms };
             let is_up = proposed >= current;
             let kind = if is_up { LimitKind::ScaleUpStabilized } else { LimitKind::ScaleDownStabilized };
-            (stabilize_with_behavior(recommendations, clock, windows, current, proposed), kind)
+            (stabilize_with_windows(recommendations, current, now, windows), kind)
         }
     };
     // Static fallbacks alone are the user's word and wait for nothing; a metric beside them may be a lie.
@@ -230,18 +230,16 @@ fn normalize(
     history.support.get_or_insert_default().ask(proposed);
     let changes =
         Changes { now_ms: input.now_ms, up: &history.scale_up_events, down: &history.scale_down_events };
+    let wish = Wish { current, wanted: stabilized, min: *min, max: *max };
     let (desired, limited_by) = match behavior {
         None => {
             let (factor, minimum) = (defaults.scale_up_limit_factor, defaults.scale_up_limit_minimum);
-            let start = saturate(changes.at_start_of_period(current, SYNC_PERIOD_S));
+            let start = Saturating::sum(changes.period_start(current, SYNC_PERIOD_S));
             // A factor below one must not turn a limit on raising into a reason to lower.
             let up_limit = scale_up_limit_without_behavior(start, factor, minimum).max(current);
-            limit(stabilized, *min, *max, up_limit)
+            limit(wish, up_limit)
         }
-        Some(behavior) => {
-            let rules = (&*behavior.raising(), &*behavior.lowering());
-            limit_with_behavior(stabilized, current, (*min, *max), rules, changes)
-        }
+        Some(behavior) => limit_with_behavior(wish, behavior, changes),
     };
     let mut limits = Vec::new();
     if stabilized != proposed {

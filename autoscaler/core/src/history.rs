@@ -1,13 +1,12 @@
 //! What one decision hands to the next: recommendations, written changes, ready replicas, what evidence supported,
 //! and of each metric whose samples are expected and until when they were vouched for.
 
-use autoscaler_hpa::state as hpa;
+use autoscaler_hpa::behavior::Behavior;
+use autoscaler_hpa::{rates, state as hpa};
 use serde::{Deserialize, Serialize};
 
-use crate::behavior::Behavior;
 use crate::coverage::Coverage;
 use crate::name::Name;
-use crate::normalize::{Clock, store_scale_event};
 use crate::past::{Recommendation, ScaleEvent};
 use crate::policy::{Compatibility, MetricSpec, Policy};
 use crate::readiness::Readiness;
@@ -136,40 +135,38 @@ impl History {
     pub fn record_written(&mut self, policy: &Policy, now_ms: i64, from: i32, to: i32) {
         if policy.compatibility == Compatibility::Hpa {
             let mut state = self.state();
-            let behavior = policy.behavior.as_ref().map(|behavior| behavior.of_hpa().complete());
-            autoscaler_hpa::rates::written(&mut state, behavior.as_ref(), from, to, now_ms);
+            let behavior = policy.behavior.as_ref().map(Behavior::complete);
+            rates::written(&mut state, behavior, from, to, now_ms);
             self.take_state(state);
             return;
         }
         // Without behaviour one raise counts for as long as the API's default policies look back.
         let default = Behavior::default();
-        let behavior = policy.behavior.as_ref().unwrap_or(&default);
+        let behavior = policy.behavior.as_ref().unwrap_or(&default).complete();
         let (events, rules) = if to > from {
-            (&mut self.scale_up_events, behavior.raising())
+            (&mut self.scale_up_events, behavior.up)
         } else {
-            (&mut self.scale_down_events, behavior.lowering())
+            (&mut self.scale_down_events, behavior.down)
         };
         let change = i64::from(to).abs_diff(i64::from(from)).min(i32::MAX as u64) as i32;
-        store_scale_event(events, &rules, now_ms, change);
+        rates::remember(events, change, rules, now_ms);
     }
 
     /// What upstream's controller remembers.
     pub(crate) fn state(&self) -> hpa::State {
-        let events = |events: &[ScaleEvent]| events.iter().copied().map(hpa::ScaleEvent::from).collect();
         let recommendations = self.recommendations.as_ref();
         hpa::State {
             recommendations: recommendations.map(|all| all.iter().copied().map(Into::into).collect()),
-            scale_up_events: events(&self.scale_up_events),
-            scale_down_events: events(&self.scale_down_events),
+            scale_up_events: self.scale_up_events.clone(),
+            scale_down_events: self.scale_down_events.clone(),
         }
     }
 
     /// Remembers the same instead of what was remembered.
     pub(crate) fn take_state(&mut self, state: hpa::State) {
-        let events = |events: Vec<hpa::ScaleEvent>| events.into_iter().map(Into::into).collect();
         self.recommendations = state.recommendations.map(|all| all.into_iter().map(Into::into).collect());
-        self.scale_up_events = events(state.scale_up_events);
-        self.scale_down_events = events(state.scale_down_events);
+        self.scale_up_events = state.scale_up_events;
+        self.scale_down_events = state.scale_down_events;
     }
 
     /// One entry a metric of `policy`, in its order; what is known of others is forgotten.
@@ -226,9 +223,9 @@ impl History {
         }
     }
 
-    /// The clock that recommendations are counted by.
-    pub(crate) fn clock(&self, now_ms: i64) -> Clock {
-        Clock { now_ms, held_ms: self.held_ms }
+    /// A proposal of now.
+    pub(crate) fn recommendation(&self, now_ms: i64, replicas: i32) -> Recommendation {
+        Recommendation { at_ms: now_ms, replicas, held_ms: self.held_ms }
     }
 
     /// Forgets recommendations that cannot matter again: older than the longest window, or outlived by a

@@ -57,9 +57,9 @@
 //!
 //! # Where this departs from the HPA
 //!
-//! Arithmetic is upstream's (Kubernetes 1.35, `pkg/controller/podautoscaler`) to the letter, its floats and
-//! ties included: 50 replicas and ten percent allow 56. It departs, beside the rule on evidence, only where
-//! upstream's answer is unsafe:
+//! Arithmetic is upstream's (Kubernetes 1.35, `pkg/controller/podautoscaler`) to the letter, its floats and ties
+//! included, and written once, in [`autoscaler_hpa`]: 50 replicas and ten percent allow 56. It departs, beside the rule
+//! on evidence, only where upstream's answer is unsafe:
 //!
 //! - a negative value is no evidence; upstream takes a negative average for an overflow and goes to the maximum;
 //! - a value within tolerance asks for what is ordered; upstream answers an average with `status.replicas`, and so
@@ -81,12 +81,11 @@
 //!
 //! # Modules in reading order
 //!
-//! [`name`], [`number`], [`reasons`]; [`behavior`], [`policy`], [`schedule`], [`pods`], [`observation`], [`input`];
+//! [`name`], `number`, [`reasons`]; [`policy`], [`schedule`], [`pods`], [`observation`], [`input`];
 //! `decide`; [`doubt`], `evidence`, [`coverage`], [`readiness`]; [`replicas`], `by_pod`, `proposals`, [`verdict`];
 //! [`past`], [`limit`], [`normalize`], [`support`], `zero`, [`history`]; [`decision`], `explain`; `upstream`, `compat`;
 //! [`record`]; [`mod@restore`].
 
-pub mod behavior;
 mod by_pod;
 mod compat;
 pub mod coverage;
@@ -100,7 +99,7 @@ pub mod input;
 pub mod limit;
 pub mod name;
 pub mod normalize;
-pub mod number;
+mod number;
 pub mod observation;
 pub mod past;
 pub mod pods;
@@ -118,7 +117,7 @@ pub mod verdict;
 mod zero;
 
 pub use autoscaler_formula::{Formula, FormulaError, Undefined};
-pub use behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
+pub use autoscaler_hpa::behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy, tolerance_of_milli};
 pub use coverage::{BlindSpan, Coverage, Window};
 pub use decide::decide;
 pub use decision::{Cause, Condition, ConditionType, Decision, Wish};

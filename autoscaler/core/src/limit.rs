@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use autoscaler_hpa::normalize as hpa;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
@@ -129,6 +130,20 @@ impl LimitKind {
             Self::BelowActivation => "at zero replicas no value is above its activation threshold",
             Self::ScaleUpPaused => "raising is paused by the policy",
             Self::ScaleDownPaused => "lowering is paused by the policy",
+        }
+    }
+}
+
+/// Upstream's are among them.
+impl From<hpa::Limit> for LimitKind {
+    fn from(limit: hpa::Limit) -> Self {
+        match limit {
+            hpa::Limit::ScaleUpStabilized => Self::ScaleUpStabilized,
+            hpa::Limit::ScaleDownStabilized => Self::ScaleDownStabilized,
+            hpa::Limit::ScaleUpLimit => Self::ScaleUpLimit,
+            hpa::Limit::ScaleDownLimit => Self::ScaleDownLimit,
+            hpa::Limit::TooManyReplicas => Self::TooManyReplicas,
+            hpa::Limit::TooFewReplicas => Self::TooFewReplicas,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What decisions remember of themselves: what was proposed, what was written.
 
+pub use autoscaler_hpa::state::ScaleEvent;
+
 use autoscaler_hpa::state as hpa;
 use serde::{Deserialize, Serialize};
 
-/// One remembered proposal.
+/// One remembered proposal: upstream's, and how much of its time was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Recommendation {
@@ -26,19 +28,6 @@ impl Recommendation {
     }
 }
 
-/// One written change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ScaleEvent {
-    /// When, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// By how many replicas, without sign.
-    pub change: i32,
-    /// Older than the longest period, so its slot may be used again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub outdated: bool,
-}
-
 impl From<Recommendation> for hpa::Recommendation {
     fn from(rec: Recommendation) -> Self {
         Self { replicas: rec.replicas, at_ms: rec.at_ms }
@@ -48,18 +37,6 @@ impl From<Recommendation> for hpa::Recommendation {
 impl From<hpa::Recommendation> for Recommendation {
     fn from(rec: hpa::Recommendation) -> Self {
         Self { replicas: rec.replicas, at_ms: rec.at_ms, held_ms: 0 }
-    }
-}
-
-impl From<ScaleEvent> for hpa::ScaleEvent {
-    fn from(event: ScaleEvent) -> Self {
-        Self { change: event.change, at_ms: event.at_ms, outdated: event.outdated }
-    }
-}
-
-impl From<hpa::ScaleEvent> for ScaleEvent {
-    fn from(event: hpa::ScaleEvent) -> Self {
-        Self { change: event.change, at_ms: event.at_ms, outdated: event.outdated }
     }
 }
 

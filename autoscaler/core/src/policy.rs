@@ -1,8 +1,9 @@
 //! What the user asked for: bounds, metrics with targets, what counts as complete evidence, behaviour.
 
+use autoscaler_hpa::behavior::{Behavior, Rules};
+use autoscaler_hpa::ratio::Tolerances;
 use serde::{Deserialize, Serialize};
 
-use crate::behavior::{Behavior, Rules};
 use crate::name::Name;
 use crate::number::Float;
 
@@ -58,14 +59,17 @@ fn is_zero(ms: &i64) -> bool {
 }
 
 impl Policy {
-    /// The behaviour's tolerances, else the controller's: below the target, above it.
+    /// The behaviour's tolerances, else the controller's.
     #[must_use]
-    pub fn tolerances(&self) -> (f64, f64) {
+    pub fn tolerances(&self) -> Tolerances {
         let of = |rules: Option<&Rules>| {
             rules.and_then(|rules| rules.tolerance).unwrap_or(self.defaults.tolerance).get()
         };
         let behavior = self.behavior.as_ref();
-        (of(behavior.and_then(|b| b.scale_down.as_ref())), of(behavior.and_then(|b| b.scale_up.as_ref())))
+        Tolerances {
+            down: of(behavior.and_then(|b| b.scale_down.as_ref())),
+            up: of(behavior.and_then(|b| b.scale_up.as_ref())),
+        }
     }
 
     /// Whether the decision looks at the target's pods ([`crate::Input::pods`]).

@@ -11,6 +11,8 @@
 //! The rule of this crate is kept here: what an insufficient metric asks for is counted only where it raises,
 //! and while there is one, nothing is lowered.
 
+use autoscaler_hpa::ratio::Tolerances;
+
 use crate::by_pod;
 use crate::doubt::Doubt;
 use crate::evidence::{Judgement, Moment, Value, judge};
@@ -19,7 +21,7 @@ use crate::input::{Input, Scale};
 use crate::observation::Observation;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
-use crate::replicas::{Answer, Tolerances, replicas, to_milli};
+use crate::replicas::{Answer, replicas, to_milli};
 use crate::support::Step;
 use crate::verdict::{Evidence, Verdict};
 
@@ -56,16 +58,15 @@ pub(crate) enum By {
 /// Judges every metric; updates what is remembered of each, which has to be in the policy's order.
 pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
     let policy = &input.policy;
-    let (down, up) = policy.tolerances();
+    let tolerances = policy.tolerances();
     let moment = Moment {
         now_ms: input.now_ms,
         interval_ms: policy.interval_ms,
-        tolerance: down,
+        tolerance: tolerances.down,
         cluster: &input.cluster,
         ready: &history.ready,
         at_zero: input.scale.spec_replicas == 0,
     };
-    let tolerances = Tolerances { down, up };
     let mut reads = Vec::new();
     let mut all = Proposals {
         verdicts: Vec::with_capacity(policy.metrics.len()),
@@ -98,7 +99,7 @@ pub(crate) fn propose(input: &Input, history: &mut History) -> Proposals {
         all.active |= verdict.fallback.is_some();
         all.count(verdict.counted, By::Metric(index));
         if !verdict.evidence.is_insufficient() {
-            all.lean_on(spec, known, reached_ms, down);
+            all.lean_on(spec, known, reached_ms, tolerances.down);
         }
         all.verdicts.push(verdict);
     }

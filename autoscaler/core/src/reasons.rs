@@ -1,43 +1,12 @@
-//! The one-word reasons of conditions and causes of decisions: the HPA's where it has one (`horizontal.go`), ours after them.
+//! The one-word reasons of conditions and causes of decisions: the HPA's where it has one, by [`autoscaler_hpa`], ours
+//! after them.
 
-/// The scale subresource could be read.
-pub const SUCCEEDED_GET_SCALE: &str = "SucceededGetScale";
-/// Nothing holds the replicas back.
-pub const READY_FOR_NEW_SCALE: &str = "ReadyForNewScale";
-/// A lower recommendation in the scale-up window holds.
-pub const SCALE_UP_STABILIZED: &str = "ScaleUpStabilized";
-/// A higher recommendation in the scale-down window holds.
-pub const SCALE_DOWN_STABILIZED: &str = "ScaleDownStabilized";
-/// The scale subresource was written; set by whoever wrote it.
-pub const SUCCEEDED_RESCALE: &str = "SucceededRescale";
-/// The scale subresource could not be written; set by whoever tried.
-pub const FAILED_UPDATE_SCALE: &str = "FailedUpdateScale";
-/// A metric gave a number.
-pub const VALID_METRIC_FOUND: &str = "ValidMetricFound";
-/// The target has zero replicas and `minReplicas` is not zero.
-pub const SCALING_DISABLED: &str = "ScalingDisabled";
-/// No metric gave a number, or one that did not kept the others from lowering.
-pub const FAILED_GET_EXTERNAL_METRIC: &str = "FailedGetExternalMetric";
-/// The same of a resource metric.
-pub const FAILED_GET_RESOURCE_METRIC: &str = "FailedGetResourceMetric";
-/// The same of a resource metric of one container.
-pub const FAILED_GET_CONTAINER_RESOURCE_METRIC: &str = "FailedGetContainerResourceMetric";
-/// The same of a metric of pods.
-pub const FAILED_GET_PODS_METRIC: &str = "FailedGetPodsMetric";
-/// The target's scale has no selector, or one that cannot be read.
-pub const INVALID_SELECTOR: &str = "InvalidSelector";
-/// Several autoscalers select the same pods.
-pub const AMBIGUOUS_SELECTOR: &str = "AmbiguousSelector";
-/// Nothing was cut.
-pub const DESIRED_WITHIN_RANGE: &str = "DesiredWithinRange";
-/// The scale-up rate cut.
-pub const SCALE_UP_LIMIT: &str = "ScaleUpLimit";
-/// The scale-down rate cut.
-pub const SCALE_DOWN_LIMIT: &str = "ScaleDownLimit";
-/// `maxReplicas` cut.
-pub const TOO_MANY_REPLICAS: &str = "TooManyReplicas";
-/// `minReplicas` cut.
-pub const TOO_FEW_REPLICAS: &str = "TooFewReplicas";
+pub use autoscaler_hpa::reasons::{
+    AMBIGUOUS_SELECTOR, DESIRED_WITHIN_RANGE, FAILED_GET_CONTAINER_RESOURCE_METRIC,
+    FAILED_GET_EXTERNAL_METRIC, FAILED_GET_PODS_METRIC, FAILED_GET_RESOURCE_METRIC, INVALID_SELECTOR,
+    READY_FOR_NEW_SCALE, SCALE_DOWN_LIMIT, SCALE_DOWN_STABILIZED, SCALE_UP_LIMIT, SCALE_UP_STABILIZED,
+    SCALING_DISABLED, SUCCEEDED_GET_SCALE, TOO_FEW_REPLICAS, TOO_MANY_REPLICAS, VALID_METRIC_FOUND,
+};
 
 /// Ours: the policy's mode is `Paused`.
 pub const SCALING_PAUSED: &str = "ScalingPaused";

@@ -1,27 +1,10 @@
-//! From one metric's value to replicas: `replica_calculator.go` for External metrics.
-//!
-//! Arithmetic is upstream's: values and targets are integer thousandths, ratios are 64-bit floats of them,
-//! and casts to integers saturate (upstream's are undefined beyond the range).
+//! From one metric's value to replicas: upstream's arithmetic by [`autoscaler_hpa::ratio`], and its answer only where
+//! that is safe. Values and targets are integer thousandths, ratios are 64-bit floats of them.
+
+use autoscaler_hpa::ratio::{Asked, Tolerances, shared, whole};
 
 use crate::input::Scale;
 use crate::policy::Target;
-
-/// Relative distances from the target that are left alone.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerances {
-    /// Below the target.
-    pub down: f64,
-    /// Above the target.
-    pub up: f64,
-}
-
-impl Tolerances {
-    /// Whether `ratio` is close enough to one, bounds included. NaN never is.
-    #[must_use]
-    pub fn is_within(self, ratio: f64) -> bool {
-        1.0 - self.down <= ratio && ratio <= 1.0 + self.up
-    }
-}
 
 /// What one value asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +17,12 @@ pub enum Answer {
     NoneReady,
 }
 
-/// What a value asks for (`GetExternalMetricReplicas`, `GetExternalPerPodMetricReplicas`). `ready` is how many
-/// replicas were ready on average while the value was measured; upstream takes those that are ready now.
+/// What a value asks for. `ready` is how many replicas were ready on average while the value was measured; upstream
+/// takes those that are ready now, and so multiplies what the value has raised already.
 ///
-/// One deviation: upstream lets a ratio multiply zero ready replicas, so that an outage of readiness scales
-/// down to the minimum; here that is [`Answer::NoneReady`].
+/// It departs from upstream in three more ways: a ratio does not multiply zero ready replicas, or an outage of readiness
+/// would scale down to the minimum ([`Answer::NoneReady`]); what is within tolerance is left to the caller, for whom it
+/// is what is ordered and not what is there; and casts saturate.
 #[must_use]
 pub fn replicas(
     value_milli: i64,
@@ -47,32 +31,24 @@ pub fn replicas(
     ready: f64,
     tolerances: Tolerances,
 ) -> Answer {
-    let usage = value_milli as f64;
-    match target {
+    let asked = match target {
         // It asks for nothing.
-        Target::None => Answer::WithinTolerance,
-        Target::Value { value_milli } => {
-            let ratio = usage / value_milli as f64;
-            if scale.spec_replicas == 0 {
-                Answer::Replicas(ratio.ceil() as i32)
-            } else if tolerances.is_within(ratio) {
-                Answer::WithinTolerance
-            } else if ready <= 0.0 {
-                Answer::NoneReady
-            } else {
-                Answer::Replicas((ratio * ready).ceil() as i32)
-            }
+        Target::None => Asked::Nothing,
+        Target::Value { value_milli: target_milli } => {
+            whole(value_milli, target_milli, scale.spec_replicas, tolerances)
         }
-        Target::AverageValue { average_value_milli } => {
-            let target = average_value_milli as f64;
-            if tolerances.is_within(usage / (target * f64::from(scale.status_replicas))) {
-                Answer::WithinTolerance
-            } else {
-                Answer::Replicas((usage / target).ceil() as i32)
-            }
+        Target::AverageValue { average_value_milli: target_milli } => {
+            let asked = shared(value_milli, target_milli, scale.status_replicas, tolerances);
+            asked.map_or(Asked::Nothing, Asked::Replicas)
         }
         // Of pods alone, which are not of one value.
-        Target::Utilization { .. } => Answer::NoneReady,
+        Target::Utilization { .. } => return Answer::NoneReady,
+    };
+    match asked {
+        Asked::Nothing => Answer::WithinTolerance,
+        Asked::TimesReady(_) if ready <= 0.0 => Answer::NoneReady,
+        Asked::TimesReady(ratio) => Answer::Replicas((ratio * ready).ceil() as i32),
+        Asked::Replicas(replicas) => Answer::Replicas(replicas as i32),
     }
 }
 

@@ -12,7 +12,6 @@ use autoscaler_hpa::amd64::integer;
 use autoscaler_hpa::spec::{MetricIdentifier, MetricTarget, MetricTargetType};
 use autoscaler_hpa::{Answer, Controller, HpaSpec, HpaStatus, Inputs, Pending, Selected, State};
 
-use crate::behavior::Behavior;
 use crate::input::Input;
 use crate::observation::{Observation, Reading};
 use crate::pods::Pods;
@@ -25,7 +24,7 @@ pub(crate) fn sync(input: &Input) -> (Pending, State) {
         min_replicas: Some(policy.min_replicas),
         max_replicas: policy.max_replicas,
         metrics: policy.metrics.iter().map(metric).collect(),
-        behavior: policy.behavior.as_ref().map(Behavior::of_hpa),
+        behavior: policy.behavior.clone(),
     };
     let answers: Vec<Answer> = policy.metrics.iter().map(|spec| answer(input, spec)).collect();
     let why;

@@ -5,23 +5,13 @@
 //! of one value, which differ from them by the names of reasons alone.
 #![allow(clippy::print_stdout, reason = "a group says how many cases it held")]
 
-#[allow(dead_code, reason = "some of it is for autoscaler-hpa's own tests")]
-#[path = "../../hpa/tests/upstream/cases.rs"]
-mod cases;
 #[path = "compat/express.rs"]
 mod express;
-#[path = "../../hpa/tests/upstream/generate.rs"]
-mod generate;
+#[path = "../../hpa/tests/upstream/harness.rs"]
+mod harness;
 #[path = "compat/judge.rs"]
 mod judge;
-#[allow(dead_code, reason = "some of it is for autoscaler-hpa's own tests")]
-#[path = "../../hpa/tests/upstream/lines.rs"]
-mod lines;
-#[path = "../../hpa/tests/upstream/oracle.rs"]
-mod oracle;
 #[path = "compat/runs.rs"]
 mod runs;
 #[path = "compat/vectors.rs"]
 mod vectors;
-#[path = "../../hpa/tests/upstream/wire.rs"]
-mod wire;

@@ -19,18 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-#[path = "../tests/upstream/generate.rs"]
-mod generate;
+#[path = "../tests/upstream/harness.rs"]
+mod harness;
 #[path = "../tests/upstream/judge.rs"]
 mod judge;
-#[path = "../tests/upstream/lines.rs"]
-mod lines;
-#[allow(dead_code, reason = "the tests build the program")]
-#[path = "../tests/upstream/oracle.rs"]
-mod oracle;
-#[path = "../tests/upstream/wire.rs"]
-mod wire;
 
+use harness::{generate, oracle};
 use judge::{Verdict, judge};
 
 /// How long one scenario may take.

@@ -2,85 +2,96 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `HorizontalPodAutoscalerBehavior`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+use crate::number::Float;
+
+/// Both directions' rules as written (`HorizontalPodAutoscalerBehavior`); `None` takes the API's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Behavior {
     /// Rules for raising.
-    pub scale_up: Option<HpaScalingRules>,
+    pub scale_up: Option<Rules>,
     /// Rules for lowering.
-    pub scale_down: Option<HpaScalingRules>,
+    pub scale_down: Option<Rules>,
 }
 
-/// `HPAScalingRules`: one direction's rules as written; `None` takes the API's default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HpaScalingRules {
+/// One direction's rules as written (`HPAScalingRules`); `None` takes the API's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rules {
     /// Seconds of recommendations that are looked at; up defaults to 0, down to the controller's window.
     pub stabilization_window_seconds: Option<i32>,
     /// Which policy counts; [`SelectPolicy::Max`] by default.
     pub select_policy: Option<SelectPolicy>,
     /// Rates. `None` takes the defaults; an empty list, which the API refuses, stays one.
-    pub policies: Option<Vec<HpaScalingPolicy>>,
+    pub policies: Option<Vec<RatePolicy>>,
     /// Relative distance from the target that is left alone, see [`tolerance_of_milli`]; `None` takes the
     /// controller's.
-    pub tolerance: Option<f64>,
+    pub tolerance: Option<Float>,
 }
 
-/// `ScalingPolicySelect`.
+/// Which of several rate policies counts (`ScalingPolicySelect`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SelectPolicy {
-    /// The policy with the largest change.
+    /// The one that allows the largest change.
     #[default]
     Max,
-    /// The policy with the smallest change.
+    /// The one that allows the smallest change.
     Min,
     /// No change in this direction.
     Disabled,
 }
 
-/// `HPAScalingPolicy`: how much may change within a period.
+/// How much may change within a period (`HPAScalingPolicy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HpaScalingPolicy {
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RatePolicy {
     /// What `value` counts.
     #[serde(rename = "type")]
-    pub kind: PolicyType,
+    pub kind: RateKind,
     /// Replicas, or percent of the replicas at the period's start.
     pub value: i32,
     /// The period in seconds.
     pub period_seconds: i32,
 }
 
-/// `HPAScalingPolicyType`.
+/// What a rate policy's value counts (`HPAScalingPolicyType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PolicyType {
+pub enum RateKind {
     /// Replicas.
     Pods,
     /// Percent of the replicas at the period's start.
     Percent,
 }
 
+/// The API's rates for raising: four pods or the double in 15 s, whichever is more.
+const RAISING: &[RatePolicy] = &[
+    RatePolicy { kind: RateKind::Pods, value: 4, period_seconds: 15 },
+    RatePolicy { kind: RateKind::Percent, value: 100, period_seconds: 15 },
+];
+
+/// The API's rates for lowering: everything in 15 s.
+const LOWERING: &[RatePolicy] = &[RatePolicy { kind: RateKind::Percent, value: 100, period_seconds: 15 }];
+
 /// One direction's rules with nothing left open but the controller's own defaults.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompleteRules<'a> {
     /// `None` only downwards: the controller's window.
     pub window_seconds: Option<i32>,
     /// Which policy counts.
     pub select: SelectPolicy,
     /// Rates.
-    pub policies: Vec<HpaScalingPolicy>,
+    pub policies: &'a [RatePolicy],
     /// `None`: the controller's.
-    pub tolerance: Option<f64>,
+    pub tolerance: Option<Float>,
 }
 
-/// Both directions' [`Rules`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct CompleteBehavior {
+/// Both directions' [`CompleteRules`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompleteBehavior<'a> {
     /// Rules for raising.
-    pub up: Rules,
+    pub up: CompleteRules<'a>,
     /// Rules for lowering.
-    pub down: Rules,
+    pub down: CompleteRules<'a>,
 }
 
 impl Behavior {
@@ -89,25 +100,30 @@ impl Behavior {
     ///
     /// Upstream: `pkg/apis/autoscaling/v2/defaults.go`, `SetDefaults_HorizontalPodAutoscalerBehavior`.
     #[must_use]
-    pub fn complete(&self) -> CompleteBehavior {
-        let rate = |kind, value| HpaScalingPolicy { kind, value, period_seconds: 15 };
-        let complete = |rules: &Option<HpaScalingRules>, window_seconds, policies: Vec<HpaScalingPolicy>| {
-            let rules = rules.clone().unwrap_or_default();
-            Rules {
-                window_seconds: rules.stabilization_window_seconds.or(window_seconds),
-                select: rules.select_policy.unwrap_or_default(),
-                policies: rules.policies.unwrap_or(policies),
-                tolerance: rules.tolerance,
-            }
-        };
+    pub fn complete(&self) -> CompleteBehavior<'_> {
         CompleteBehavior {
-            up: complete(
-                &self.scale_up,
-                Some(0),
-                vec![rate(PolicyType::Pods, 4), rate(PolicyType::Percent, 100)],
-            ),
-            down: complete(&self.scale_down, None, vec![rate(PolicyType::Percent, 100)]),
+            up: completed(self.scale_up.as_ref(), Some(0), RAISING),
+            down: completed(self.scale_down.as_ref(), None, LOWERING),
         }
+    }
+
+    /// Whether raising is not forbidden as such.
+    #[must_use]
+    pub fn may_raise(&self) -> bool {
+        self.complete().up.select != SelectPolicy::Disabled
+    }
+}
+
+fn completed<'a>(
+    rules: Option<&'a Rules>,
+    window_seconds: Option<i32>,
+    policies: &'a [RatePolicy],
+) -> CompleteRules<'a> {
+    CompleteRules {
+        window_seconds: rules.and_then(|rules| rules.stabilization_window_seconds).or(window_seconds),
+        select: rules.and_then(|rules| rules.select_policy).unwrap_or_default(),
+        policies: rules.and_then(|rules| rules.policies.as_deref()).unwrap_or(policies),
+        tolerance: rules.and_then(|rules| rules.tolerance),
     }
 }
 

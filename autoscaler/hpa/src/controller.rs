@@ -1,13 +1,15 @@
 //! One sync of one HorizontalPodAutoscaler: upstream's `reconcileAutoscaler`, its reads before and its writes after.
 
-use crate::behavior::CompleteBehavior;
+use crate::behavior::Behavior;
 use crate::event::Event;
 use crate::inputs::{Inputs, Selected};
 use crate::metrics::{Computed, Failure, Proposal, Scale, compute, followed};
-use crate::normalize::{Normalized, Wish, normalize, normalize_with_behavior};
+use crate::normalize::{Limit, Normalized, Wish, normalize, normalize_with_behavior};
+use crate::number::Float;
 use crate::outputs::{COMPUTE_FAILED, Outputs, SyncError};
 use crate::rates;
 use crate::ratio::Tolerances;
+use crate::reasons;
 use crate::replicas::Circumstances;
 use crate::settings::Settings;
 use crate::state::{Recommendation, State};
@@ -30,7 +32,7 @@ pub struct Controller {
 pub struct Pending {
     now_ms: i64,
     step: Step,
-    behavior: Option<CompleteBehavior>,
+    behavior: Option<Behavior>,
     proposal: Option<Proposal>,
     results: Vec<Result<i32, String>>,
     normalized: Option<Normalized>,
@@ -127,7 +129,7 @@ impl Controller {
         let mut pending = Pending {
             now_ms: inputs.now_ms,
             step: Step::Blind,
-            behavior: inputs.spec.behavior.as_ref().map(|behavior| behavior.complete()),
+            behavior: inputs.spec.behavior.clone(),
             proposal: None,
             results: Vec::new(),
             normalized: None,
@@ -140,9 +142,9 @@ impl Controller {
         match inputs.scale {
             Ok(scale) => pending.step = self.decide(inputs, scale, &mut pending),
             Err(why) => {
-                pending.events.push(Event::warning("FailedGetScale", why));
+                pending.events.push(Event::warning(reasons::FAILED_GET_SCALE, why));
                 let message = format!("the target's scale could not be read: {why}");
-                pending.status.set(pending.now_ms, AbleToScale, false, "FailedGetScale", message);
+                pending.status.set(pending.now_ms, AbleToScale, false, reasons::FAILED_GET_SCALE, message);
                 pending.error = Some(SyncError::GetScale(why.to_owned()));
             }
         }
@@ -151,13 +153,19 @@ impl Controller {
 
     fn decide(&mut self, inputs: &Inputs<'_>, scale: Scale, pending: &mut Pending) -> Step {
         let (now_ms, current) = (inputs.now_ms, scale.spec_replicas);
-        pending.status.set(now_ms, AbleToScale, true, "SucceededGetScale", "the target's scale was read");
+        pending.status.set(
+            now_ms,
+            AbleToScale,
+            true,
+            reasons::SUCCEEDED_GET_SCALE,
+            "the target's scale was read",
+        );
         let first_sight = || vec![Recommendation { replicas: current, at_ms: now_ms }];
         self.state.recommendations.get_or_insert_with(first_sight);
         let (min, max) = (inputs.spec.min_replicas.unwrap_or(1), inputs.spec.max_replicas);
         if current == 0 && min != 0 {
             let message = "the target has zero replicas, which switches scaling off";
-            pending.status.set(now_ms, ScalingActive, false, "ScalingDisabled", message);
+            pending.status.set(now_ms, ScalingActive, false, reasons::SCALING_DISABLED, message);
             Step::Stay { current }
         } else if current > max {
             Step::Rescale { current, desired: max, because: "above maxReplicas".to_owned() }
@@ -182,7 +190,7 @@ impl Controller {
         pending.results.clone_from(&computed.results);
         let Some(proposal) = computed.usable(current) else {
             let failure = computed.first_failure.unwrap_or(Failure {
-                reason: "InvalidMetricSourceType",
+                reason: reasons::INVALID_METRIC_SOURCE_TYPE,
                 message: "the spec has no metrics; name one".to_owned(),
             });
             pending.status.set(now_ms, ScalingActive, false, failure.reason, failure.message.clone());
@@ -192,7 +200,7 @@ impl Controller {
         };
         let asking = inputs.spec.metrics.get(proposal.metric);
         let message = format!("replicas follow {}", asking.map(followed).unwrap_or_default());
-        pending.status.set(now_ms, ScalingActive, true, "ValidMetricFound", message);
+        pending.status.set(now_ms, ScalingActive, true, reasons::VALID_METRIC_FOUND, message);
         pending.error = computed.first_failure.map(|failure| SyncError::SomeMetrics(failure.message));
         pending.proposal = Some(proposal);
 
@@ -216,16 +224,18 @@ impl Controller {
                 let at = Circumstances { settings: &self.settings, tolerances, pods, now_ms: inputs.now_ms };
                 return compute(&at, &inputs.spec.metrics, inputs.answers, scale);
             }
-            Selected::Required => {
-                ("SelectorRequired", "InvalidSelector", "the target's scale has no selector".to_owned())
-            }
+            Selected::Required => (
+                "SelectorRequired",
+                reasons::INVALID_SELECTOR,
+                "the target's scale has no selector".to_owned(),
+            ),
             Selected::Invalid(why) => {
                 let message = format!("the selector of the target's scale cannot be read: {why}");
-                ("InvalidSelector", "InvalidSelector", message)
+                (reasons::INVALID_SELECTOR, reasons::INVALID_SELECTOR, message)
             }
             Selected::Ambiguous(others) => {
                 let message = format!("pods are selected by several autoscalers: {others}");
-                ("AmbiguousSelector", "AmbiguousSelector", message)
+                (reasons::AMBIGUOUS_SELECTOR, reasons::AMBIGUOUS_SELECTOR, message)
             }
         };
         Computed {
@@ -237,12 +247,12 @@ impl Controller {
     }
 
     /// Upstream: `horizontal.go`, `tolerancesForHpa`.
-    fn tolerances(&self, behavior: Option<&CompleteBehavior>) -> Tolerances {
+    fn tolerances(&self, behavior: Option<&Behavior>) -> Tolerances {
         let own = self.settings.tolerance;
-        let behavior = behavior.filter(|_| self.settings.configurable_tolerance);
+        let behavior = behavior.filter(|_| self.settings.configurable_tolerance).map(Behavior::complete);
         Tolerances {
-            down: behavior.and_then(|b| b.down.tolerance).unwrap_or(own),
-            up: behavior.and_then(|b| b.up.tolerance).unwrap_or(own),
+            down: behavior.and_then(|b| b.down.tolerance).map_or(own, Float::get),
+            up: behavior.and_then(|b| b.up.tolerance).map_or(own, Float::get),
         }
     }
 
@@ -250,23 +260,14 @@ impl Controller {
         let (state, settings, now_ms) = (&mut self.state, &self.settings, pending.now_ms);
         let result = match &pending.behavior {
             None => normalize(wish, state, settings, now_ms),
-            Some(behavior) => normalize_with_behavior(wish, behavior, state, settings, now_ms),
+            Some(behavior) => normalize_with_behavior(wish, behavior.complete(), state, settings, now_ms),
         };
-        let stability = match result.stability {
-            "ScaleDownStabilized" => "a higher recommendation of the window is kept",
-            "ScaleUpStabilized" => "a lower recommendation of the window is kept",
-            _ => "the window agrees with the recommendation",
-        };
-        pending.status.set(now_ms, AbleToScale, true, result.stability, stability);
-        let limit = match result.limit {
-            "ScaleUpLimit" => "replicas may not rise faster",
-            "ScaleDownLimit" => "replicas may not fall faster",
-            "TooManyReplicas" => "more replicas are wanted than maxReplicas",
-            "TooFewReplicas" => "fewer replicas are wanted than minReplicas",
-            _ => "what is wanted is allowed",
-        };
-        let limited = result.desired != result.stabilized;
-        pending.status.set(now_ms, ScalingLimited, limited, result.limit, limit);
+        let stability = result.stabilized_by.map_or("the window agrees with the recommendation", message);
+        let reason = result.stabilized_by.map_or(reasons::READY_FOR_NEW_SCALE, Limit::reason);
+        pending.status.set(now_ms, AbleToScale, true, reason, stability);
+        let limit = result.limited_by.map_or("what is wanted is allowed", message);
+        let reason = result.limited_by.map_or(reasons::DESIRED_WITHIN_RANGE, Limit::reason);
+        pending.status.set(now_ms, ScalingLimited, result.limited_by.is_some(), reason, limit);
         pending.normalized = Some(result);
         result.desired
     }
@@ -300,16 +301,17 @@ impl Controller {
                 let message = format!("New size: {desired}; reason: {because}; error: {why}");
                 events.push(Event::warning("FailedRescale", message));
                 let message = format!("the target's scale could not be written: {why}");
-                status.set(now_ms, AbleToScale, false, "FailedUpdateScale", message);
+                status.set(now_ms, AbleToScale, false, reasons::FAILED_UPDATE_SCALE, message);
                 arrive(&mut status, current);
                 error = Some(SyncError::UpdateScale(why));
             }
             (Step::Rescale { current, desired, because }, Ok(())) => {
                 let message = format!("the target's scale was written: {desired} replicas");
-                status.set(now_ms, AbleToScale, true, "SucceededRescale", message);
+                status.set(now_ms, AbleToScale, true, reasons::SUCCEEDED_RESCALE, message);
                 let message = format!("New size: {desired}; reason: {because}");
                 events.push(Event::normal("SuccessfulRescale", message));
-                rates::written(&mut self.state, behavior.as_ref(), current, desired, now_ms);
+                let behavior = behavior.as_ref().map(Behavior::complete);
+                rates::written(&mut self.state, behavior, current, desired, now_ms);
                 arrive(&mut status, current);
                 status.desired_replicas = desired;
                 status.last_scale_ms = Some(now_ms);
@@ -317,5 +319,17 @@ impl Controller {
         }
         let status_changed = status != before;
         Outputs { proposal, write, status, status_changed, events, error }
+    }
+}
+
+/// A condition's words for what keeps replicas from what is wanted.
+fn message(limit: Limit) -> &'static str {
+    match limit {
+        Limit::ScaleUpStabilized => "a lower recommendation of the window is kept",
+        Limit::ScaleDownStabilized => "a higher recommendation of the window is kept",
+        Limit::ScaleUpLimit => "replicas may not rise faster",
+        Limit::ScaleDownLimit => "replicas may not fall faster",
+        Limit::TooManyReplicas => "more replicas are wanted than maxReplicas",
+        Limit::TooFewReplicas => "fewer replicas are wanted than minReplicas",
     }
 }

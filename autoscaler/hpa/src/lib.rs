@@ -67,11 +67,12 @@
 //!
 //! # Modules in reading order
 //!
-//! [`settings`], [`spec`] with [`behavior`], [`pod`], [`sample`]; [`inputs`], [`controller`], [`outputs`] with
-//! [`status`] and [`event`]; [`metrics`], [`replicas`], [`grouping`], [`ratio`], [`amd64`];
-//! [`normalize`](mod@normalize), [`stabilize`](mod@stabilize), [`rates`], [`state`]; [`quantity`].
+//! [`settings`], [`spec`] with [`behavior`], [`number`], [`pod`], [`sample`]; [`inputs`], [`controller`], [`outputs`]
+//! with [`status`], [`reasons`] and [`event`]; [`metrics`], [`replicas`], [`grouping`], [`ratio`], [`amd64`];
+//! [`normalize`](mod@normalize), [`stabilize`](mod@stabilize), [`rates`], [`arithmetic`], [`state`]; [`quantity`].
 
 pub mod amd64;
+pub mod arithmetic;
 pub mod behavior;
 pub mod controller;
 pub mod event;
@@ -79,11 +80,13 @@ pub mod grouping;
 pub mod inputs;
 pub mod metrics;
 pub mod normalize;
+pub mod number;
 pub mod outputs;
 pub mod pod;
 pub mod quantity;
 pub mod rates;
 pub mod ratio;
+pub mod reasons;
 pub mod replicas;
 pub mod sample;
 pub mod settings;
@@ -96,6 +99,7 @@ pub use controller::{Controller, Pending};
 pub use event::{Event, EventType};
 pub use inputs::{Inputs, Selected};
 pub use metrics::{Proposal, Scale};
+pub use number::Float;
 pub use outputs::{Outputs, SyncError};
 pub use pod::{Container, InitContainer, Pod, PodPhase, PodResources, ReadyCondition};
 pub use sample::{Answer, PodMetrics, Sample};

@@ -2,6 +2,7 @@
 
 use crate::event::Event;
 use crate::pod::requests;
+use crate::reasons;
 use crate::replicas::{Circumstances, PodTarget, by_pod, by_share, by_value, shared_total, total};
 use crate::sample::Answer;
 use crate::spec::{MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType};
@@ -99,12 +100,12 @@ pub fn compute(at: &Circumstances<'_>, specs: &[MetricSpec], answers: &[Answer],
 #[must_use]
 pub fn failure_reason(spec: &MetricSpec) -> &'static str {
     match spec {
-        MetricSpec::Resource { .. } => "FailedGetResourceMetric",
-        MetricSpec::ContainerResource { .. } => "FailedGetContainerResourceMetric",
-        MetricSpec::Pods { .. } => "FailedGetPodsMetric",
-        MetricSpec::Object { .. } => "FailedGetObjectMetric",
-        MetricSpec::External { .. } => "FailedGetExternalMetric",
-        MetricSpec::Unknown { .. } => "InvalidMetricSourceType",
+        MetricSpec::Resource { .. } => reasons::FAILED_GET_RESOURCE_METRIC,
+        MetricSpec::ContainerResource { .. } => reasons::FAILED_GET_CONTAINER_RESOURCE_METRIC,
+        MetricSpec::Pods { .. } => reasons::FAILED_GET_PODS_METRIC,
+        MetricSpec::Object { .. } => reasons::FAILED_GET_OBJECT_METRIC,
+        MetricSpec::External { .. } => reasons::FAILED_GET_EXTERNAL_METRIC,
+        MetricSpec::Unknown { .. } => reasons::INVALID_METRIC_SOURCE_TYPE,
     }
 }
 

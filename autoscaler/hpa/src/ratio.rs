@@ -22,6 +22,49 @@ impl Tolerances {
     }
 }
 
+/// What a value as a whole asks for, before it is a number of replicas.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Asked {
+    /// It is near enough to its target.
+    Nothing,
+    /// The pods that are ready, times this.
+    TimesReady(f64),
+    /// So many replicas, whole.
+    Replicas(f64),
+}
+
+/// What a value asks for as a whole: its ratio to the target, of the pods that are ready. From zero replicas it is the
+/// ratio itself, without tolerance.
+///
+/// Upstream: `replica_calculator.go`, `getUsageRatioReplicaCount`.
+#[must_use]
+pub fn whole(usage_milli: i64, target_milli: i64, current: i32, tolerances: Tolerances) -> Asked {
+    let ratio = usage_milli as f64 / target_milli as f64;
+    if current == 0 {
+        Asked::Replicas(ratio.ceil())
+    } else if tolerances.contain(ratio) {
+        Asked::Nothing
+    } else {
+        Asked::TimesReady(ratio)
+    }
+}
+
+/// Replicas, whole, that a value asks for which is shared by `status_replicas` pods; `None` where it is near enough to
+/// its target.
+///
+/// Upstream: `replica_calculator.go`, `GetExternalPerPodMetricReplicas` and `GetObjectPerPodMetricReplicas`.
+#[must_use]
+pub fn shared(
+    usage_milli: i64,
+    target_milli: i64,
+    status_replicas: i32,
+    tolerances: Tolerances,
+) -> Option<f64> {
+    let (usage, target) = (usage_milli as f64, target_milli as f64);
+    let is_near = tolerances.contain(usage / (target * f64::from(status_replicas)));
+    (!is_near).then(|| (usage / target).ceil())
+}
+
 /// Use of the pods that were counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Usage {

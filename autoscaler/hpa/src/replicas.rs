@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use crate::amd64::integer;
 use crate::grouping::group;
 use crate::pod::Pod;
-use crate::ratio::{Tolerances, Usage, average, utilization};
+use crate::ratio::{Asked, Tolerances, Usage, average, shared, utilization, whole};
 use crate::sample::Sample;
 use crate::settings::Settings;
 
@@ -144,13 +144,11 @@ pub fn by_value(
     target_milli: i64,
     current: i32,
 ) -> Result<i32, String> {
-    let ratio = usage_milli as f64 / target_milli as f64;
-    if current == 0 {
-        return Ok(integer(ratio.ceil()));
-    }
-    if at.tolerances.contain(ratio) {
-        return Ok(current);
-    }
+    let ratio = match whole(usage_milli, target_milli, current, at.tolerances) {
+        Asked::Replicas(replicas) => return Ok(integer(replicas)),
+        Asked::Nothing => return Ok(current),
+        Asked::TimesReady(ratio) => ratio,
+    };
     if at.pods.is_empty() {
         return Err("the target's selector selects no pods".to_owned());
     }
@@ -172,14 +170,12 @@ pub fn by_share(
     status_replicas: i32,
     external: bool,
 ) -> (i32, i64) {
-    let (usage, target) = (usage_milli as f64, target_milli as f64);
-    let pods = f64::from(status_replicas);
-    let replicas = if tolerances.contain(usage / (target * pods)) {
-        status_replicas
-    } else {
-        let wanted = (usage / target).ceil();
-        if external && wanted > f64::from(i32::MAX) { i32::MAX } else { integer(wanted) }
+    let replicas = match shared(usage_milli, target_milli, status_replicas, tolerances) {
+        None => status_replicas,
+        Some(wanted) if external && wanted > f64::from(i32::MAX) => i32::MAX,
+        Some(wanted) => integer(wanted),
     };
+    let (usage, pods) = (usage_milli as f64, f64::from(status_replicas));
     let share = if external && usage >= i64::MAX as f64 { i64::MAX } else { integer((usage / pods).ceil()) };
     (replicas, share)
 }

@@ -2,56 +2,82 @@
 
 use crate::state::{Recommendation, put};
 
-/// Without `behavior`: the highest recommendation of the window, its edge included. Remembers `wanted`.
+/// A proposal of a time, whatever else is remembered of it.
+pub trait Recommended {
+    /// Replicas before stabilization, rates and bounds.
+    fn replicas(&self) -> i32;
+    /// When, in milliseconds.
+    fn at_ms(&self) -> i64;
+    /// From when it counts in the window down, in milliseconds, as `now` sees it. Upstream has but one time.
+    fn counts_from_ms(&self, _now: &Self) -> i64 {
+        self.at_ms()
+    }
+}
+
+impl Recommended for Recommendation {
+    fn replicas(&self) -> i32 {
+        self.replicas
+    }
+
+    fn at_ms(&self) -> i64 {
+        self.at_ms
+    }
+}
+
+/// How far back recommendations count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// For raising, in milliseconds.
+    pub up_ms: i64,
+    /// For lowering, in milliseconds.
+    pub down_ms: i64,
+}
+
+/// Without `behavior`: the highest recommendation of the window, its edge included. Remembers `now`.
 ///
 /// Upstream: `horizontal.go`, `stabilizeRecommendation`.
-pub fn stabilize(recommendations: &mut Vec<Recommendation>, wanted: i32, window_ms: i64, now_ms: i64) -> i32 {
-    let cutoff = now_ms.saturating_sub(window_ms);
-    let mut highest = wanted;
+pub fn stabilize<R: Recommended>(recommendations: &mut Vec<R>, now: R, window_ms: i64) -> i32 {
+    let cutoff = now.at_ms().saturating_sub(window_ms);
+    let mut highest = now.replicas();
     let mut free = None;
     for (i, past) in recommendations.iter().enumerate() {
-        if past.at_ms < cutoff {
+        if past.counts_from_ms(&now) < cutoff {
             free = Some(i);
         } else {
-            highest = highest.max(past.replicas);
+            highest = highest.max(past.replicas());
         }
     }
-    put(recommendations, free, Recommendation { replicas: wanted, at_ms: now_ms });
+    put(recommendations, free, now);
     highest
 }
 
 /// With `behavior`: `current`, raised to the lowest recommendation of the window up, then lowered to the highest of
-/// the window down. A recommendation exactly as old as the window is outside, but its slot is not free: that
-/// takes being older than both windows. Remembers `wanted`.
+/// the window down, in this order if ever one is above the other. A recommendation exactly as old as the window is
+/// outside, but its slot is not free: that takes being older than both windows. Remembers `now`.
 ///
 /// Upstream: `horizontal.go`, `stabilizeRecommendationWithBehaviors`.
-pub fn stabilize_with_windows(
-    recommendations: &mut Vec<Recommendation>,
+pub fn stabilize_with_windows<R: Recommended>(
+    recommendations: &mut Vec<R>,
     current: i32,
-    wanted: i32,
-    up_window_seconds: i32,
-    down_window_seconds: i32,
-    now_ms: i64,
+    now: R,
+    windows: Windows,
 ) -> i32 {
-    let up_cutoff = before(now_ms, up_window_seconds);
-    let down_cutoff = before(now_ms, down_window_seconds);
-    let (mut lowest, mut highest) = (wanted, wanted);
+    let up_cutoff = now.at_ms().saturating_sub(windows.up_ms);
+    let down_cutoff = now.at_ms().saturating_sub(windows.down_ms);
+    let (mut lowest, mut highest) = (now.replicas(), now.replicas());
     let mut free = None;
     for (i, past) in recommendations.iter().enumerate() {
-        if past.at_ms > up_cutoff {
-            lowest = lowest.min(past.replicas);
+        let (at_ms, from_ms) = (past.at_ms(), past.counts_from_ms(&now));
+        if at_ms > up_cutoff {
+            lowest = lowest.min(past.replicas());
         }
-        if past.at_ms > down_cutoff {
-            highest = highest.max(past.replicas);
+        if from_ms > down_cutoff {
+            highest = highest.max(past.replicas());
         }
-        if past.at_ms < up_cutoff && past.at_ms < down_cutoff {
+        if at_ms < up_cutoff && from_ms < down_cutoff {
             free = Some(i);
         }
     }
-    put(recommendations, free, Recommendation { replicas: wanted, at_ms: now_ms });
+    put(recommendations, free, now);
     current.max(lowest).min(highest)
-}
-
-fn before(now_ms: i64, seconds: i32) -> i64 {
-    now_ms.saturating_sub(i64::from(seconds).saturating_mul(1000))
 }

@@ -28,14 +28,15 @@ pub struct Recommendation {
 }
 
 /// A change that was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScaleEvent {
+    /// When, in milliseconds.
+    pub at_ms: i64,
     /// By how many replicas, whichever the direction.
     pub change: i32,
-    /// When.
-    pub at_ms: i64,
     /// Older than any period of the rules at some later change: its slot is free.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outdated: bool,
 }
 

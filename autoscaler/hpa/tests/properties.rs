@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use autoscaler_hpa::behavior::{Behavior, HpaScalingPolicy, HpaScalingRules, PolicyType, SelectPolicy};
+use autoscaler_hpa::behavior::{Behavior, RateKind, RatePolicy, Rules, SelectPolicy};
 use autoscaler_hpa::{
-    Answer, ConditionStatus, Container, Controller, HpaSpec, HpaStatus, Inputs, MetricIdentifier, MetricSpec,
-    MetricTarget, MetricTargetType, ObjectReference, Pod, PodPhase, PodResources, ReadyCondition, Sample,
-    Scale, Selected, Settings,
+    Answer, ConditionStatus, Container, Controller, Float, HpaSpec, HpaStatus, Inputs, MetricIdentifier,
+    MetricSpec, MetricTarget, MetricTargetType, ObjectReference, Pod, PodPhase, PodResources, ReadyCondition,
+    Sample, Scale, Selected, Settings,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -75,21 +75,18 @@ fn pod() -> impl Strategy<Value = Pod> {
     )
 }
 
-fn rules() -> impl Strategy<Value = HpaScalingRules> {
+fn rules() -> impl Strategy<Value = Rules> {
     use SelectPolicy::{Disabled, Max, Min};
-    let policy =
-        (any::<bool>(), replicas(), replicas()).prop_map(|(pods, value, period_seconds)| HpaScalingPolicy {
-            kind: if pods { PolicyType::Pods } else { PolicyType::Percent },
-            value,
-            period_seconds,
-        });
+    let policy = (any::<bool>(), replicas(), replicas()).prop_map(|(pods, value, period_seconds)| {
+        RatePolicy { kind: if pods { RateKind::Pods } else { RateKind::Percent }, value, period_seconds }
+    });
     let select = prop::sample::select(vec![Max, Min, Disabled]);
     (option::of(replicas()), option::of(select), option::of(vec(policy, 0..3)), option::of(any::<f64>()))
-        .prop_map(|(stabilization_window_seconds, select_policy, policies, tolerance)| HpaScalingRules {
+        .prop_map(|(stabilization_window_seconds, select_policy, policies, tolerance)| Rules {
             stabilization_window_seconds,
             select_policy,
             policies,
-            tolerance,
+            tolerance: tolerance.map(Float::new),
         })
 }
 

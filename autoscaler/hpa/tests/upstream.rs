@@ -8,21 +8,13 @@
 
 #[path = "upstream/calculator.rs"]
 mod calculator;
-#[path = "upstream/cases.rs"]
-mod cases;
-#[path = "upstream/generate.rs"]
-mod generate;
+#[path = "upstream/harness.rs"]
+mod harness;
 #[path = "upstream/judge.rs"]
 mod judge;
-#[path = "upstream/lines.rs"]
-mod lines;
 #[path = "upstream/normalization.rs"]
 mod normalization;
-#[path = "upstream/oracle.rs"]
-mod oracle;
 #[path = "upstream/reconcile.rs"]
 mod reconcile;
 #[path = "upstream/runs.rs"]
 mod runs;
-#[path = "upstream/wire.rs"]
-mod wire;

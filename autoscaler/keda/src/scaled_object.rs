@@ -1,6 +1,6 @@
 //! `ScaledObject` of `keda.sh/v1alpha1`, and the HorizontalPodAutoscaler that KEDA makes of it.
 
-use autoscaler_hpa::behavior::{Behavior, HpaScalingRules, SelectPolicy};
+use autoscaler_hpa::behavior::{Behavior, Rules, SelectPolicy};
 use autoscaler_hpa::{HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType};
 
 use crate::quantity::milli;
@@ -145,7 +145,7 @@ impl ScaledObject {
         let mut behavior = self.behavior.clone();
         if self.paused_scale_in || self.paused_scale_out {
             let behavior = behavior.get_or_insert_default();
-            let disable = |rules: &mut Option<HpaScalingRules>| {
+            let disable = |rules: &mut Option<Rules>| {
                 rules.get_or_insert_default().select_policy = Some(SelectPolicy::Disabled);
             };
             if self.paused_scale_in {

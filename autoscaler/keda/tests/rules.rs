@@ -266,6 +266,7 @@ fn the_hpa_is_made_of_the_object() {
     assert_eq!(object.metric_order(), [1, 0]);
     let kinds: Vec<_> = spec.metrics.iter().map(|metric| metric.kind()).collect();
     assert_eq!(kinds, ["External", "Resource"]);
-    let complete = spec.behavior.expect("paused rules").complete();
+    let behavior = spec.behavior.expect("paused rules");
+    let complete = behavior.complete();
     assert_eq!(format!("{:?} {:?}", complete.up.select, complete.down.select), "Max Disabled");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoscaler_hpa::behavior::{Behavior, HpaScalingPolicy, HpaScalingRules, PolicyType};
+use autoscaler_hpa::behavior::{Behavior, RateKind, RatePolicy, Rules};
 use autoscaler_hpa::{HpaSpec, MetricTargetType};
 use autoscaler_keda::{Fallback, FallbackBehavior, PrometheusTrigger, ScaledObject, Trigger};
 use simulations_world::{Scene, World};
@@ -87,13 +87,11 @@ impl Rule {
 
 /// The scene's wishes in the HPA's words.
 fn behavior(scene: &Scene) -> Behavior {
-    let policies = scene.task.down_rate.map(|(value, period_seconds)| {
-        vec![HpaScalingPolicy { kind: PolicyType::Pods, value, period_seconds }]
-    });
-    let down = HpaScalingRules {
-        stabilization_window_seconds: Some(scene.task.down_window_s),
-        policies,
-        ..HpaScalingRules::default()
-    };
+    let policies = scene
+        .task
+        .down_rate
+        .map(|(value, period_seconds)| vec![RatePolicy { kind: RateKind::Pods, value, period_seconds }]);
+    let down =
+        Rules { stabilization_window_seconds: Some(scene.task.down_window_s), policies, ..Rules::default() };
     Behavior { scale_up: None, scale_down: Some(down) }
 }

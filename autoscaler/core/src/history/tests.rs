@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::normalize::{Windows, stabilize, stabilize_with_behavior};
+use autoscaler_hpa::stabilize::{Windows, stabilize, stabilize_with_windows};
 
 proptest! {
     /// A history that is compacted after every decision stabilizes as one that keeps everything.
@@ -11,28 +11,29 @@ proptest! {
         ticks in proptest::collection::vec((0..4i64, 0..12i32, 0..12i32, any::<bool>()), 1..80),
     ) {
         let windows = Windows { up_ms: up_s * 1000, down_ms: down_s * 1000 };
-        let mut clock = Clock { now_ms: 1_000_000, held_ms: 0 };
+        let (mut now_ms, mut held_ms) = (1_000_000, 0);
         let (mut all, mut all_without) = (Vec::new(), Vec::new());
         let (mut compacted, mut without) = (History::default(), History::default());
         for (seconds, current, desired, is_held) in ticks {
-            clock.now_ms += seconds * 1000;
+            now_ms += seconds * 1000;
             if is_held {
-                clock.held_ms += seconds * 1000;
-                (compacted.held_ms, without.held_ms) = (clock.held_ms, clock.held_ms);
+                held_ms += seconds * 1000;
+                (compacted.held_ms, without.held_ms) = (held_ms, held_ms);
                 continue;
             }
+            let now = compacted.recommendation(now_ms, desired);
             let kept = compacted.recommendations.get_or_insert_default();
             prop_assert_eq!(
-                stabilize_with_behavior(kept, clock, windows, current, desired),
-                stabilize_with_behavior(&mut all, clock, windows, current, desired)
+                stabilize_with_windows(kept, current, now, windows),
+                stabilize_with_windows(&mut all, current, now, windows)
             );
             let kept = without.recommendations.get_or_insert_default();
             prop_assert_eq!(
-                stabilize(kept, clock, windows.down_ms, desired),
-                stabilize(&mut all_without, clock, windows.down_ms, desired)
+                stabilize(kept, now, windows.down_ms),
+                stabilize(&mut all_without, now, windows.down_ms)
             );
-            compacted.compact(clock.now_ms, windows.up_ms.max(windows.down_ms));
-            without.compact(clock.now_ms, windows.down_ms);
+            compacted.compact(now_ms, windows.up_ms.max(windows.down_ms));
+            without.compact(now_ms, windows.down_ms);
             prop_assert!(compacted.recommendations.as_ref().unwrap().len() <= 24);
         }
     }

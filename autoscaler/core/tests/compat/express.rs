@@ -2,9 +2,8 @@
 
 use autoscaler_core::Decision;
 use autoscaler_core::{
-    Behavior, Compatibility, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricKind,
-    MetricSpec, Name, Observation, Pods, Policy, RateKind, RatePolicy, Reading, Record, Rules, Samples,
-    Scale, SelectPolicy, Target, canonical_json, decide, replay,
+    Compatibility, Defaults, EvidenceSpec, FailureKind, Float, History, Input, MetricKind, MetricSpec, Name,
+    Observation, Pods, Policy, Reading, Record, Samples, Scale, Target, canonical_json, decide, replay,
 };
 use autoscaler_hpa::{Answer, HpaSpec, MetricTarget, MetricTargetType, Settings};
 
@@ -46,7 +45,7 @@ pub(crate) fn input(sync: &Sync<'_>, history: History) -> Result<Input, String> 
             min_replicas: sync.spec.min_replicas.unwrap_or(1),
             max_replicas: sync.spec.max_replicas,
             metrics: metrics.clone(),
-            behavior: sync.spec.behavior.as_ref().map(behavior),
+            behavior: sync.spec.behavior.clone(),
             mode: Default::default(),
             compatibility: Compatibility::Hpa,
             defaults: Defaults {
@@ -156,30 +155,5 @@ fn reading(answer: &Answer) -> Reading {
         Answer::Object(milli) => Reading::Series(vec![*milli]),
         Answer::External(values) => Reading::Series(values.clone()),
         Answer::Failed(why) => Reading::Failed { kind: FailureKind::Other, message: why.clone() },
-    }
-}
-
-fn behavior(behavior: &autoscaler_hpa::behavior::Behavior) -> Behavior {
-    use autoscaler_hpa::behavior::{HpaScalingRules, PolicyType, SelectPolicy as Hpa};
-    let rules = |rules: &HpaScalingRules| Rules {
-        stabilization_window_seconds: rules.stabilization_window_seconds,
-        select_policy: rules.select_policy.map(|select| match select {
-            Hpa::Max => SelectPolicy::Max,
-            Hpa::Min => SelectPolicy::Min,
-            Hpa::Disabled => SelectPolicy::Disabled,
-        }),
-        policies: rules.policies.as_ref().map(|all| {
-            let rate = |rate: &autoscaler_hpa::behavior::HpaScalingPolicy| RatePolicy {
-                kind: if rate.kind == PolicyType::Pods { RateKind::Pods } else { RateKind::Percent },
-                value: rate.value,
-                period_seconds: rate.period_seconds,
-            };
-            all.iter().map(rate).collect()
-        }),
-        tolerance: rules.tolerance.map(Float::new),
-    };
-    Behavior {
-        scale_up: behavior.scale_up.as_ref().map(rules),
-        scale_down: behavior.scale_down.as_ref().map(rules),
     }
 }

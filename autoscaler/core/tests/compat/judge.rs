@@ -6,8 +6,8 @@ use autoscaler_core::{Cause, Decision, History, Input, Pods};
 use autoscaler_hpa::{HpaSpec, MetricSpec, Pod};
 
 use crate::express::{Sync, decided, input};
-use crate::lines::{self, Run, Scenario, answers, pods};
-use crate::wire::{ms, spec};
+use crate::harness::lines::{self, Run, Scenario, answers, pods};
+use crate::harness::wire::{ms, spec};
 
 /// What came of comparing.
 #[derive(Debug, Default)]

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cases::is_ci;
+use crate::harness::oracle::{program, run, seeded};
 use crate::judge::{Verdict, judge};
-use crate::oracle::{build, folder, run, seeded};
 
 const SCENARIOS: &str = include_str!("../../../hpa/testdata/scenarios.ldjson");
 const RUNS: &str = include_str!("../../../hpa/testdata/runs.ldjson");
@@ -45,21 +44,7 @@ const SYNCS: u64 = 12_000;
 
 #[test]
 fn the_real_controller_decides_alike() {
-    let folder = folder();
-    if !folder.join("main.go").exists() {
-        assert!(!is_ci(), "{} is needed in CI", folder.display());
-        println!("skipped: {} is not there; set GAUNTLET_HPA_ORACLE", folder.display());
-        return;
-    }
-    let into = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let program = match build(&folder, into, Duration::from_secs(900)) {
-        Ok(program) => program,
-        Err(why) => {
-            assert!(!is_ci(), "the real controller is needed in CI: {why}");
-            println!("skipped: {why}");
-            return;
-        }
-    };
+    let Some(program) = program(Path::new(env!("CARGO_TARGET_TMPDIR"))) else { return };
     let syncs = std::env::var("GAUNTLET_HPA_SYNCS").ok().and_then(|n| n.parse().ok()).unwrap_or(SYNCS);
     let mut verdict = Verdict::default();
     run(&program, seeded(7), Duration::from_secs(60), |scenario, run| {

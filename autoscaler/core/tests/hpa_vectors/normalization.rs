@@ -1,17 +1,24 @@
-//! Stabilization, rates, bounds, defaults.
+//! Stabilization, rates and bounds where they are this crate's. Defaults are `autoscaler-hpa`'s, and tested there.
 
-use autoscaler_core::normalize::{
-    Changes, Clock, Windows, change_in_period, limit, limit_with_behavior, scale_down_limit, scale_up_limit,
-    scale_up_limit_without_behavior, stabilize, stabilize_with_behavior, store_scale_event,
-};
-use autoscaler_core::{Behavior, History, LimitKind, Policy, Rules};
+use autoscaler_core::normalize::{limit, limit_with_behavior, scale_up_limit_without_behavior};
+use autoscaler_core::{Behavior, History, LimitKind, Policy, Recommendation, Rules};
+use autoscaler_hpa::normalize::Wish;
+use autoscaler_hpa::rates::{Changes, change_in_period, remember};
+use autoscaler_hpa::stabilize::{Windows, stabilize, stabilize_with_windows};
 use serde::Deserialize;
 
-use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, VectorBehavior, VectorRules, all, each, same};
+use crate::harness::behaviors::RulesCase;
+use crate::harness::cases::{
+    AgedEvent, AgedRecommendation, NOW_MS, each, each_named, events, recommendations, same,
+};
+
+fn ours(aged: &[AgedRecommendation]) -> Vec<Recommendation> {
+    recommendations(aged).into_iter().map(Recommendation::from).collect()
+}
 
 /// Nothing was ever held for want of evidence.
-fn clock() -> Clock {
-    Clock { now_ms: NOW_MS, held_ms: 0 }
+fn now(replicas: i32) -> Recommendation {
+    Recommendation { at_ms: NOW_MS, replicas, held_ms: 0 }
 }
 
 #[derive(Deserialize)]
@@ -36,24 +43,26 @@ struct ScalingWithRules {
     desired_replicas: i32,
     min_replicas: i32,
     max_replicas: i32,
-    scale_up: VectorRules,
-    scale_down: VectorRules,
+    scale_up: RulesCase,
+    scale_down: RulesCase,
     scale_up_events: Vec<AgedEvent>,
     scale_down_events: Vec<AgedEvent>,
 }
 
 #[test]
 fn scaling_with_rules() {
-    each::<ScalingWithRules, Limited>("scaling_with_rules.json", 33, all, |case| {
-        let input = &case.input;
-        let (up, down) = (AgedEvent::all(&input.scale_up_events), AgedEvent::all(&input.scale_down_events));
-        case.expected.check(limit_with_behavior(
-            input.desired_replicas,
-            input.current_replicas,
-            (input.min_replicas, input.max_replicas),
-            (&input.scale_up.rules(), &input.scale_down.rules()),
-            Changes { now_ms: NOW_MS, up: &up, down: &down },
-        ))
+    each("scaling_with_rules.json", 33, |input: &ScalingWithRules, expected: &Limited| {
+        let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
+        let wish = Wish {
+            current: input.current_replicas,
+            wanted: input.desired_replicas,
+            min: input.min_replicas,
+            max: input.max_replicas,
+        };
+        let behavior =
+            Behavior { scale_up: Some(input.scale_up.rules()), scale_down: Some(input.scale_down.rules()) };
+        let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
+        expected.check(limit_with_behavior(wish, &behavior, changes))
     });
 }
 
@@ -74,12 +83,12 @@ struct Stabilize {
 
 #[test]
 fn stabilize_recommendation() {
-    each::<Stabilize, Stabilized>("stabilize_recommendation.json", 5, all, |case| {
-        let mut recommendations = AgedRecommendation::all(&case.input.recommendations);
-        let window_ms = case.input.downscale_stabilisation_window_seconds * 1000;
-        let found = stabilize(&mut recommendations, clock(), window_ms, case.input.desired_replicas);
-        let expected = AgedRecommendation::all(&case.expected.recommendations);
-        same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
+    each("stabilize_recommendation.json", 5, |input: &Stabilize, expected: &Stabilized| {
+        let mut recommendations = ours(&input.recommendations);
+        let window_ms = input.downscale_stabilisation_window_seconds * 1000;
+        let found = stabilize(&mut recommendations, now(input.desired_replicas), window_ms);
+        let kept = ours(&expected.recommendations);
+        same(&(found, recommendations), &(expected.stabilized_replicas, kept))
     });
 }
 
@@ -95,26 +104,19 @@ struct StabilizeWithBehaviors {
 
 #[test]
 fn stabilize_recommendation_with_behaviors() {
-    each::<StabilizeWithBehaviors, Stabilized>(
+    each(
         "stabilize_recommendation_with_behaviors.json",
         11,
-        all,
-        |case| {
-            let input = &case.input;
-            let mut recommendations = AgedRecommendation::all(&input.recommendations);
+        |input: &StabilizeWithBehaviors, expected: &Stabilized| {
+            let mut recommendations = ours(&input.recommendations);
             let windows = Windows {
                 up_ms: input.scale_up_stabilization_window_seconds * 1000,
                 down_ms: input.scale_down_stabilization_window_seconds * 1000,
             };
-            let found = stabilize_with_behavior(
-                &mut recommendations,
-                clock(),
-                windows,
-                input.current_replicas,
-                input.desired_replicas,
-            );
-            let expected = AgedRecommendation::all(&case.expected.recommendations);
-            same(&(found, recommendations), &(case.expected.stabilized_replicas, expected))
+            let now = now(input.desired_replicas);
+            let found = stabilize_with_windows(&mut recommendations, input.current_replicas, now, windows);
+            let kept = ours(&expected.recommendations);
+            same(&(found, recommendations), &(expected.stabilized_replicas, kept))
         },
     );
 }
@@ -132,15 +134,19 @@ struct WithoutBehavior {
 
 #[test]
 fn convert_desired_replicas_with_rules() {
-    each::<WithoutBehavior, Limited>("convert_desired_replicas_with_rules.json", 5, all, |case| {
-        let input = &case.input;
+    each("convert_desired_replicas_with_rules.json", 5, |input: &WithoutBehavior, expected: &Limited| {
         let up_limit = scale_up_limit_without_behavior(
             input.current_replicas,
             input.scale_up_limit_factor,
             input.scale_up_limit_minimum,
         );
-        let found = limit(input.desired_replicas, input.min_replicas, input.max_replicas, up_limit);
-        case.expected.check(found)
+        let wish = Wish {
+            current: input.current_replicas,
+            wanted: input.desired_replicas,
+            min: input.min_replicas,
+            max: input.max_replicas,
+        };
+        expected.check(limit(wish, up_limit))
     });
 }
 
@@ -148,7 +154,7 @@ fn convert_desired_replicas_with_rules() {
 #[serde(rename_all = "camelCase")]
 struct StoreScaleEvents {
     direction: String,
-    rules: Option<VectorRules>,
+    rules: Option<RulesCase>,
     events: Vec<AgedEvent>,
     prev_replicas: i32,
     new_replicas: i32,
@@ -164,21 +170,22 @@ struct StoredEvents {
 
 #[test]
 fn store_scale_events() {
-    each::<StoreScaleEvents, StoredEvents>("store_scale_events.json", 10, all, |case| {
-        let input = &case.input;
-        let mut events = AgedEvent::all(&input.events);
-        let before = change_in_period(&events, NOW_MS, input.change_period_seconds);
+    let file = "store_scale_events.json";
+    each_named(file, 10, |id, input: &StoreScaleEvents, expected: &StoredEvents| {
+        let mut stored = events(&input.events);
+        let before = change_in_period(&stored, input.change_period_seconds, NOW_MS);
+        same(&before, &expected.change_in_period_before)?;
         let change = (input.new_replicas - input.prev_replicas).abs();
         if let Some(rules) = &input.rules {
-            store_scale_event(&mut events, &rules.rules(), NOW_MS, change);
+            remember(&mut stored, change, rules.both_ways().complete().up, NOW_MS);
         }
-        let expected = AgedEvent::all(&case.expected.events);
-        let stored = same(&(before, &events), &(case.expected.change_in_period_before, &expected));
-        if REMEMBERED_WITHOUT_BEHAVIOR.contains(&case.id.as_str()) {
+        let expected = events(&expected.events);
+        same(&stored, &expected)?;
+        if REMEMBERED_WITHOUT_BEHAVIOR.contains(&id) {
             let now = autoscaler_core::ScaleEvent { at_ms: NOW_MS, change, outdated: false };
-            return stored.and_then(|()| recorded(input, &[now]));
+            return recorded(input, &[now]);
         }
-        stored.and_then(|()| recorded(input, &expected))
+        recorded(input, &expected)
     });
 }
 
@@ -193,7 +200,7 @@ const REMEMBERED_WITHOUT_BEHAVIOR: &[&str] = &[
 /// [`History::record_written`] finds the direction and the change.
 fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) -> Result<(), String> {
     let is_up = input.direction == "up";
-    let rules = input.rules.as_ref().map(VectorRules::rules);
+    let rules = input.rules.as_ref().map(RulesCase::rules);
     let behavior = rules.map(|rules| match is_up {
         true => Behavior { scale_up: Some(rules), scale_down: None },
         false => Behavior { scale_up: None, scale_down: Some(rules) },
@@ -212,7 +219,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
         formula: None,
     };
     let mut history = History::default();
-    let events = AgedEvent::all(&input.events);
+    let events = events(&input.events);
     if is_up {
         history.scale_up_events = events;
     } else {
@@ -228,7 +235,7 @@ fn recorded(input: &StoreScaleEvents, expected: &[autoscaler_core::ScaleEvent]) 
 struct ScaleLimits {
     function: String,
     current_replicas: i32,
-    rules: VectorRules,
+    rules: RulesCase,
     scale_up_events: Vec<AgedEvent>,
     scale_down_events: Vec<AgedEvent>,
 }
@@ -240,49 +247,19 @@ struct ExpectedLimit {
 
 #[test]
 fn scale_limits() {
-    each::<ScaleLimits, ExpectedLimit>("scale_limits.json", 2, all, |case| {
-        let input = &case.input;
-        let (up, down) = (AgedEvent::all(&input.scale_up_events), AgedEvent::all(&input.scale_down_events));
+    each("scale_limits.json", 2, |input: &ScaleLimits, expected: &ExpectedLimit| {
+        let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
         let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
-        let function = if input.function.contains("ScaleUp") { scale_up_limit } else { scale_down_limit };
-        let found = function(input.current_replicas, &input.rules.rules(), changes);
-        same(&found, &case.expected.limit)
+        let wanted = if input.function.contains("ScaleUp") { i32::MAX } else { 0 };
+        let (found, _) = furthest(input.current_replicas, wanted, &input.rules.rules(), changes);
+        same(&found, &expected.limit)
     });
 }
 
-#[derive(Deserialize)]
-struct Behaviors {
-    behavior: VectorBehavior,
-}
-
-#[test]
-fn behavior_defaults() {
-    each::<Behaviors, Behaviors>(
-        "behavior_defaults.json",
-        53,
-        |input| input.get("behavior").is_some(),
-        |case| {
-            let given = &case.input.behavior;
-            // The recording writes "no list" and "an empty list" alike; only the id tells them apart.
-            let given_rules = |rules: &VectorRules, side: &str| {
-                let mut rules = rules.rules();
-                if rules.policies.as_ref().is_some_and(Vec::is_empty)
-                    && !case.id.contains(&format!("{side}-empty-list"))
-                {
-                    rules.policies = None;
-                }
-                rules
-            };
-            let behavior = Behavior {
-                scale_up: given.scale_up.as_ref().map(|rules| given_rules(rules, "up")),
-                scale_down: given.scale_down.as_ref().map(|rules| given_rules(rules, "down")),
-            };
-            let expected = case.expected.behavior.behavior();
-            let found = behavior.with_defaults();
-            let again = found.with_defaults();
-            same(&found, &expected).and_then(|()| same(&again, &found))
-        },
-    );
+/// How far rates let replicas go towards `wanted`, whatever the bounds.
+fn furthest(current: i32, wanted: i32, rules: &Rules, changes: Changes<'_>) -> (i32, Option<LimitKind>) {
+    let behavior = Behavior { scale_up: Some(rules.clone()), scale_down: Some(rules.clone()) };
+    limit_with_behavior(Wish { current, wanted, min: 0, max: i32::MAX }, &behavior, changes)
 }
 
 /// A rule that the recorded cases reach only through an empty list.
@@ -290,6 +267,6 @@ fn behavior_defaults() {
 fn an_empty_list_of_rates_allows_no_change() {
     let rules = Rules { policies: Some(Vec::new()), ..Rules::default() };
     let changes = Changes { now_ms: NOW_MS, up: &[], down: &[] };
-    assert_eq!(scale_up_limit(7, &rules, changes), 7);
-    assert_eq!(scale_down_limit(7, &rules, changes), 7);
+    assert_eq!(furthest(7, 9, &rules, changes), (7, Some(LimitKind::ScaleUpLimit)));
+    assert_eq!(furthest(7, 5, &rules, changes), (7, Some(LimitKind::ScaleDownLimit)));
 }

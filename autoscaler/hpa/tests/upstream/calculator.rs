@@ -8,90 +8,11 @@ use autoscaler_hpa::pod::requests;
 use autoscaler_hpa::quantity::{Format, text};
 use autoscaler_hpa::ratio::{Tolerances, average, utilization};
 use autoscaler_hpa::replicas::Circumstances;
-use autoscaler_hpa::{
-    Answer, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference, Pod, Sample, Scale,
-};
+use autoscaler_hpa::{Pod, Sample, Scale};
 use serde::Deserialize;
 
-use crate::cases::{NOW_MS, Periods, PodCase, SampleCase, each, same, samples};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Calculation {
-    function: String,
-    current_replicas: Option<i32>,
-    status_replicas: Option<i32>,
-    target_utilization: Option<i32>,
-    target_usage_milli: Option<i64>,
-    tolerance_up: f64,
-    tolerance_down: f64,
-    #[serde(default)]
-    resource: String,
-    #[serde(default)]
-    container: String,
-    pods: Vec<PodCase>,
-    metric_call: CallCase,
-    #[serde(flatten)]
-    periods: Periods,
-}
-
-/// An answer of a metrics API, as upstream's tests have it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CallCase {
-    kind: String,
-    error: Option<String>,
-    #[serde(default)]
-    pods: BTreeMap<String, SampleCase>,
-    value_milli: Option<i64>,
-    #[serde(default)]
-    values_milli: Vec<i64>,
-}
-
-impl CallCase {
-    pub(crate) fn answer(&self) -> Answer {
-        match (&self.error, self.kind.as_str()) {
-            (Some(why), _) => Answer::Failed(why.clone()),
-            (None, "Object") => Answer::Object(self.value_milli.unwrap_or_default()),
-            (None, "External") => Answer::External(self.values_milli.clone()),
-            (None, _) => Answer::Pods(samples(&self.pods)),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Calculated {
-    error: Option<String>,
-    replicas: Option<i32>,
-    usage_milli: Option<i64>,
-    utilization: Option<i32>,
-}
-
-impl Calculation {
-    fn spec(&self) -> MetricSpec {
-        let whole = matches!(self.function.as_str(), "GetObjectMetricReplicas" | "GetExternalMetricReplicas");
-        let target = MetricTarget {
-            kind: if whole { MetricTargetType::Value } else { MetricTargetType::AverageValue },
-            value_milli: self.target_usage_milli.filter(|_| whole),
-            average_value_milli: self.target_usage_milli.filter(|_| !whole),
-            average_utilization: self.target_utilization,
-        };
-        let (name, metric) = (self.resource.clone(), MetricIdentifier::default());
-        match self.function.as_str() {
-            "GetResourceReplicas" if self.container.is_empty() => MetricSpec::Resource { name, target },
-            "GetResourceReplicas" => {
-                MetricSpec::ContainerResource { name, container: self.container.clone(), target }
-            }
-            "GetMetricReplicas" => MetricSpec::Pods { metric, target },
-            f if f.starts_with("GetObject") => {
-                MetricSpec::Object { metric, described_object: ObjectReference::default(), target }
-            }
-            f if f.starts_with("GetExternal") => MetricSpec::External { metric, target },
-            other => panic!("{other} is not known here"),
-        }
-    }
-}
+use crate::harness::calculations::{Calculated, Calculation};
+use crate::harness::cases::{NOW_MS, Periods, PodCase, SampleCase, each, same, samples};
 
 #[test]
 fn replicas_of_one_metric() {

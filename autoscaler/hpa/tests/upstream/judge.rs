@@ -5,8 +5,8 @@ use autoscaler_hpa::{
 };
 use serde_json::Value;
 
-use crate::lines::{MetricLine, Run, Scenario, Sync, answers, pods};
-use crate::wire::{ms, spec};
+use crate::harness::lines::{MetricLine, Run, Scenario, Sync, answers, pods};
+use crate::harness::wire::{ms, spec};
 
 /// What came of comparing.
 #[derive(Debug, Default, PartialEq, Eq)]

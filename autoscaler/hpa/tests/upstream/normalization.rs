@@ -1,50 +1,21 @@
 //! Upstream's cases on windows, rates, bounds and defaults: `horizontal_test.go`, and what its API defaulting does.
 
-use autoscaler_hpa::behavior::{Behavior, CompleteBehavior, HpaScalingPolicy, HpaScalingRules, SelectPolicy};
-use autoscaler_hpa::normalize::{Wish, bound, limit_rate, normalize, normalize_with_behavior};
-use autoscaler_hpa::rates::{change_in_period, down_limit, longest_period_seconds, remember, up_limit};
+use autoscaler_hpa::arithmetic::Go;
+use autoscaler_hpa::behavior::{Behavior, Rules};
+use autoscaler_hpa::normalize::{
+    Limit, Wish, bound, limit_rate, normalize, normalize_with_behavior, up_limit_without_behavior,
+};
+use autoscaler_hpa::rates::{Changes, change_in_period, down_limit, remember, up_limit};
 use autoscaler_hpa::state::{ScaleEvent, State};
 use autoscaler_hpa::{HpaSpec, Settings};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cases::{AgedEvent, AgedRecommendation, NOW_MS, each, each_named, events, recommendations, same};
-use crate::wire::spec;
-
-/// Rules as written, where no list of policies is an empty one.
-#[derive(Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RulesCase {
-    stabilization_window_seconds: Option<i32>,
-    select_policy: Option<SelectPolicy>,
-    policies: Vec<HpaScalingPolicy>,
-    tolerance: Option<f64>,
-}
-
-#[derive(Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct BehaviorCase {
-    scale_up: Option<RulesCase>,
-    scale_down: Option<RulesCase>,
-}
-
-impl RulesCase {
-    fn rules(&self) -> HpaScalingRules {
-        HpaScalingRules {
-            stabilization_window_seconds: self.stabilization_window_seconds,
-            select_policy: self.select_policy,
-            policies: Some(self.policies.clone()).filter(|policies| !policies.is_empty()),
-            tolerance: self.tolerance,
-        }
-    }
-}
-
-impl BehaviorCase {
-    fn complete(&self) -> CompleteBehavior {
-        let rules = |case: &Option<RulesCase>| case.as_ref().map(RulesCase::rules);
-        Behavior { scale_up: rules(&self.scale_up), scale_down: rules(&self.scale_down) }.complete()
-    }
-}
+use crate::harness::behaviors::{BehaviorCase, RulesCase};
+use crate::harness::cases::{
+    AgedEvent, AgedRecommendation, NOW_MS, each, each_named, events, recommendations, same,
+};
+use crate::harness::wire::spec;
 
 #[derive(Deserialize)]
 struct Defaulting {
@@ -80,19 +51,19 @@ fn what_is_left_out_is_completed() {
             }
             Some(rules)
         };
-        let complete = Behavior {
+        let behavior = Behavior {
             scale_up: written(&input.scale_up, "up"),
             scale_down: written(&input.scale_down, "down"),
-        }
-        .complete();
+        };
+        let complete = behavior.complete();
         let expected =
             [(&expected.scale_up, &complete.up, "up"), (&expected.scale_down, &complete.down, "down")];
         for (expected, found, direction) in expected {
             let expected = written(expected, direction).ok_or("complete rules are expected")?;
-            let found = HpaScalingRules {
+            let found = Rules {
                 stabilization_window_seconds: found.window_seconds,
                 select_policy: Some(found.select),
-                policies: Some(found.policies.clone()),
+                policies: Some(found.policies.to_vec()),
                 tolerance: found.tolerance,
             };
             same(&found, &expected)?;
@@ -122,6 +93,13 @@ struct Limited {
     reason: String,
 }
 
+impl Limited {
+    fn is(&self, (replicas, limit): (i32, Option<Limit>)) -> Result<(), String> {
+        let reason = limit.map_or("DesiredWithinRange", Limit::reason);
+        same(&(replicas, reason), &(self.replicas, self.reason.as_str()))
+    }
+}
+
 #[test]
 fn rates_limit_changes() {
     each("scaling_with_rules.json", 33, |input: &Rates, expected: &Limited| {
@@ -133,20 +111,17 @@ fn rates_limit_changes() {
             scale_up: input.scale_up_undefaulted.clone(),
             scale_down: input.scale_down_undefaulted.clone(),
         };
-        let state = State {
-            scale_up_events: events(&input.scale_up_events),
-            scale_down_events: events(&input.scale_down_events),
-            ..State::default()
-        };
+        let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
+        let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
         let wish = Wish {
             current: input.current_replicas,
             wanted: input.desired_replicas,
             min: input.min_replicas,
             max: input.max_replicas,
         };
-        same(&undefaulted.complete(), &defaulted.complete())?;
-        let (replicas, reason) = limit_rate(wish, &defaulted.complete(), &state, NOW_MS);
-        same(&(replicas, reason), &(expected.replicas, expected.reason.as_str()))
+        let behavior = defaulted.behavior();
+        same(&undefaulted.behavior().complete(), &behavior.complete())?;
+        expected.is(limit_rate::<Go>(wish, behavior.complete(), changes))
     });
 }
 
@@ -196,20 +171,18 @@ fn the_past_stabilizes() {
 fn the_past_stabilizes_both_ways() {
     let file = "stabilize_recommendation_with_behaviors.json";
     each(file, 11, |input: &Stabilizing, expected: &Stabilized| {
-        let rules = |window| {
-            Some(HpaScalingRules { stabilization_window_seconds: window, ..HpaScalingRules::default() })
-        };
+        let rules = |window| Some(Rules { stabilization_window_seconds: window, ..Rules::default() });
         let behavior = Behavior {
             scale_up: rules(input.scale_up_stabilization_window_seconds),
             scale_down: rules(input.scale_down_stabilization_window_seconds),
         };
         let mut state = input.state();
         let (behavior, settings) = (behavior.complete(), Settings::default());
-        let result = normalize_with_behavior(input.wish(), &behavior, &mut state, &settings, NOW_MS);
+        let result = normalize_with_behavior(input.wish(), behavior, &mut state, &settings, NOW_MS);
         same(&result.stabilized, &expected.stabilized_replicas)?;
         let changed = result.stabilized != input.desired_replicas;
         let reason = expected.reason_if_changed.as_deref().filter(|_| changed);
-        same(&result.stability, &reason.unwrap_or("ReadyForNewScale"))?;
+        same(&result.stabilized_by.map(Limit::reason), &reason)?;
         same(&state.recommendations, &Some(recommendations(&expected.recommendations)))
     });
 }
@@ -239,7 +212,7 @@ fn bounds_and_the_factor_limit_changes() {
             min: input.min_replicas,
             max: input.max_replicas,
         };
-        same(&bound(wish, &settings), &(expected.replicas, expected.reason.as_str()))
+        expected.is(bound(wish, up_limit_without_behavior(wish.current, &settings)))
     });
 }
 
@@ -257,7 +230,7 @@ struct Storing {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
-    change_in_period_before: i32,
+    change_in_period_before: i64,
     events: Vec<AgedEvent>,
 }
 
@@ -271,9 +244,8 @@ fn changes_are_remembered() {
         same(&(change > 0), &(input.direction == "up"))?;
         // Without a behaviour nothing is remembered, which is the controller's to see to.
         if let Some(rules) = &input.rules {
-            let behavior =
-                BehaviorCase { scale_up: Some(rules.clone()), scale_down: Some(rules.clone()) }.complete();
-            remember(&mut found, change.abs(), longest_period_seconds(&behavior.up), NOW_MS);
+            let behavior = rules.both_ways();
+            remember(&mut found, change.abs(), behavior.complete().up, NOW_MS);
         }
         same(&found, &events(&expected.events))
     });
@@ -297,19 +269,15 @@ struct LimitCase {
 #[test]
 fn policies_give_a_limit() {
     each("scale_limits.json", 2, |input: &Limiting, expected: &LimitCase| {
-        let rules = Some(input.rules.clone());
-        let behavior = BehaviorCase { scale_up: rules.clone(), scale_down: rules }.complete();
-        let state = State {
-            scale_up_events: events(&input.scale_up_events),
-            scale_down_events: events(&input.scale_down_events),
-            ..State::default()
-        };
+        let behavior = input.rules.both_ways();
+        let (up, down) = (events(&input.scale_up_events), events(&input.scale_down_events));
+        let changes = Changes { now_ms: NOW_MS, up: &up, down: &down };
         let limit = match input.function.as_str() {
             "calculateScaleUpLimitWithScalingRules" => {
-                up_limit(input.current_replicas, &state, &behavior.up, NOW_MS)
+                up_limit::<Go>(input.current_replicas, behavior.complete().up, changes)
             }
             "calculateScaleDownLimitWithBehaviors" => {
-                down_limit(input.current_replicas, &state, &behavior.down, NOW_MS)
+                down_limit::<Go>(input.current_replicas, behavior.complete().down, changes)
             }
             other => return Err(format!("{other} is not known here")),
         };

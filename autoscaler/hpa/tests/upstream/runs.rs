@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cases::is_ci;
+use crate::harness::oracle::{program, run, seeded};
 use crate::judge::{Verdict, judge};
-use crate::oracle::{build, folder, run, seeded};
 
 const SCENARIOS: &str = include_str!("../../testdata/scenarios.ldjson");
 const RUNS: &str = include_str!("../../testdata/runs.ldjson");
@@ -70,21 +69,7 @@ const SYNCS: u64 = 12_000;
 
 #[test]
 fn the_real_controller_does_the_same() {
-    let folder = folder();
-    if !folder.join("main.go").exists() {
-        assert!(!is_ci(), "{} is needed in CI", folder.display());
-        println!("skipped: {} is not there; set GAUNTLET_HPA_ORACLE", folder.display());
-        return;
-    }
-    let into = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let program = match build(&folder, into, Duration::from_secs(900)) {
-        Ok(program) => program,
-        Err(why) => {
-            assert!(!is_ci(), "the real controller is needed in CI: {why}");
-            println!("skipped: {why}");
-            return;
-        }
-    };
+    let Some(program) = program(Path::new(env!("CARGO_TARGET_TMPDIR"))) else { return };
     let mut verdict = Verdict::default();
     run(&program, seeded(1), Duration::from_secs(60), |scenario, run| {
         verdict.add(judge(scenario, run));

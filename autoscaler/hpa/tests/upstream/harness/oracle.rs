@@ -6,12 +6,32 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use super::cases::is_ci;
+
 /// Folder of the real controller's driver, a Go module.
-pub(crate) fn folder() -> PathBuf {
+fn folder() -> PathBuf {
     std::env::var_os("GAUNTLET_HPA_ORACLE").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/oracle/hpa")),
         PathBuf::from,
     )
+}
+
+/// The real controller's program, built into `into`. Where it cannot be had that is said, and in CI it fails.
+pub(crate) fn program(into: &Path) -> Option<PathBuf> {
+    let folder = folder();
+    let built = if folder.join("main.go").exists() {
+        build(&folder, into, Duration::from_secs(900))
+    } else {
+        Err(format!("{} is not there; set GAUNTLET_HPA_ORACLE", folder.display()))
+    };
+    match built {
+        Ok(program) => Some(program),
+        Err(why) => {
+            assert!(!is_ci(), "the real controller is needed in CI: {why}");
+            println!("skipped: {why}");
+            None
+        }
+    }
 }
 
 /// Builds the driver into `into`.
@@ -19,7 +39,7 @@ pub(crate) fn folder() -> PathBuf {
 /// # Errors
 ///
 /// There is no Go, the build fails, or it takes longer than `limit`.
-pub(crate) fn build(from: &Path, into: &Path, limit: Duration) -> Result<PathBuf, String> {
+fn build(from: &Path, into: &Path, limit: Duration) -> Result<PathBuf, String> {
     let program = into.join("hpaoracle");
     let mut command = Command::new("go");
     command.args(["build", "-buildvcs=false", "-o"]).arg(&program).arg(".").current_dir(from);
@@ -103,5 +123,5 @@ pub(crate) fn run(
 
 /// Scenarios of a seed, for ever.
 pub(crate) fn seeded(seed: u64) -> impl Iterator<Item = String> + Send + 'static {
-    (0..).map(move |k| crate::generate::scenario(seed, k))
+    (0..).map(move |k| super::generate::scenario(seed, k))
 }

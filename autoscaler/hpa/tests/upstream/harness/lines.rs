@@ -10,7 +10,7 @@ use autoscaler_hpa::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::wire::ms;
+use super::wire::ms;
 
 /// A scenario, as far as the syncs' inputs do not say it.
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use autoscaler_hpa::behavior::{Behavior, tolerance_of_milli};
 use autoscaler_hpa::{
-    HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference,
+    Float, HpaSpec, MetricIdentifier, MetricSpec, MetricTarget, MetricTargetType, ObjectReference,
 };
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ pub(crate) fn behavior(json: &Value) -> Option<Behavior> {
     for direction in ["scaleUp", "scaleDown"] {
         if let Some(Value::String(quantity)) = json.pointer(&format!("/{direction}/tolerance")) {
             let tolerance = tolerance_of_milli(milli(quantity));
-            json[direction]["tolerance"] = tolerance.into();
+            json[direction]["tolerance"] = Float::new(tolerance).to_string().into();
         }
     }
     serde_json::from_value(json).expect("a behaviour")
