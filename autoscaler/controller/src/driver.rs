@@ -187,7 +187,7 @@ impl Driver {
                 }
             }
             Effect::Record(record) => self.shared.records.keep(&record),
-            Effect::Discard { digest } => self.shared.records.discard(&digest),
+            Effect::Discard { policy, digest } => self.shared.records.discard(&policy, &digest),
             Effect::Write(write) => {
                 self.log(&write);
                 let (shared, events) = (self.shared.clone(), self.events.clone());

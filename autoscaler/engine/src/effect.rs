@@ -34,6 +34,8 @@ pub enum Effect {
     Record(Box<Record>),
     /// A kept decision came to nothing, as one before it did.
     Discard {
+        /// Whose.
+        policy: Name,
         /// [`Record::digest`].
         digest: String,
     },
@@ -92,6 +94,8 @@ pub struct ReadUsage {
 pub struct Record {
     /// Whose.
     pub policy: Name,
+    /// When it was decided, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
     /// SHA-256 of `json`, in hexadecimal digits.
     pub digest: String,
     /// [`autoscaler_core::Record`] in its canonical form.

@@ -120,7 +120,7 @@ impl Judged {
         let json = canonical_json(&record).ok()?;
         let digest = Sha256::digest(&json).iter().map(|b| format!("{b:02x}")).collect();
         let json = String::from_utf8(json).ok()?;
-        Some(effect::Record { policy: policy.clone(), digest, json })
+        Some(effect::Record { policy: policy.clone(), at_ms: input.now_ms, digest, json })
     }
 
     /// What the next decision needs, and the verdicts for the status: the metrics', and the formula's after them.

@@ -227,7 +227,7 @@ impl Engine {
                 return true;
             }
             self.writer(cluster).cancel(&slot);
-            self.discard(live);
+            self.discard(&followed.name, live);
         }
         let wants = write.is_some() && ready && versioned;
         let news = live.board.is_news(to, &judged.limits, now.wall_ms);

@@ -62,15 +62,16 @@ impl Engine {
     }
 
     /// A decision that was recorded for nothing new comes to nothing.
-    pub(super) fn discard(&mut self, live: &mut Live) {
+    pub(super) fn discard(&mut self, policy: &Name, live: &mut Live) {
         if let Some(ordered) = live.ordered.take() {
-            self.discard_order(&ordered);
+            self.discard_order(policy, &ordered);
         }
     }
 
-    fn discard_order(&mut self, ordered: &Ordered) {
+    fn discard_order(&mut self, policy: &Name, ordered: &Ordered) {
         if !ordered.news && !ordered.summary.digest.is_empty() {
-            self.out.push(Effect::Discard { digest: ordered.summary.digest.clone() });
+            let (policy, digest) = (policy.clone(), ordered.summary.digest.clone());
+            self.out.push(Effect::Discard { policy, digest });
         }
     }
 
@@ -224,7 +225,7 @@ impl Engine {
             let sending = Sending { policy: id, shard, payload: Payload::Scale(scale) };
             self.push(name.cluster, Class::Raise, slot, sending);
         } else if came_to_nothing && let Some(ordered) = &ordered {
-            self.discard_order(ordered);
+            self.discard_order(&name, ordered);
         }
         let lowering = matches!(outcome, Outcome::Busy { .. }) && !raise;
         self.policies.insert(id, followed);

@@ -387,7 +387,7 @@ impl World {
                 self.under_way.remove(&(query + 1_000_000_000 * process as u64));
             }
             Effect::Record(record) => drop(self.records.insert(record.digest, record.json)),
-            Effect::Discard { digest } => drop(self.records.remove(&digest)),
+            Effect::Discard { digest, .. } => drop(self.records.remove(&digest)),
             Effect::Write(write) => self.write(process, *write),
             Effect::Evaluated(evaluated) => self.evaluated.push((self.now_ms, *evaluated)),
             Effect::Scaled(scaled) => self.scaled.push((self.now_ms, *scaled)),
