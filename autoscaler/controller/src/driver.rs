@@ -224,7 +224,7 @@ impl Driver {
                 "event"
             ),
             What::Status(_) => drop(self.shared.metrics.status_writes.inc()),
-            What::Scale(_) | What::Ring(_) => {}
+            What::Scale(_) | What::Ring(_) | What::Finalizers(_) => {}
         }
     }
 }
@@ -286,6 +286,7 @@ async fn carry_out(shared: &Shared, write: &Write) -> Outcome {
         What::Ring(ring) => &ring.map,
         What::Status(status) => &status.policy,
         What::Event(note) => &note.policy,
+        What::Finalizers(finalizers) => &finalizers.policy,
     };
     let Some(cluster) = shared.cluster(name.cluster) else { return Outcome::NotLeader };
     let outcome = match &write.what {
@@ -293,6 +294,7 @@ async fn carry_out(shared: &Shared, write: &Write) -> Outcome {
         What::Ring(ring) => cluster.write_ring(ring, fence).await,
         What::Status(status) => cluster.write_status(status, fence).await,
         What::Event(note) => cluster.publish(note, write.id, fence).await,
+        What::Finalizers(finalizers) => cluster.write_finalizers(finalizers, fence).await,
     };
     match &outcome {
         Outcome::Refused { .. } | Outcome::Busy { .. } | Outcome::Unanswered { .. } => {

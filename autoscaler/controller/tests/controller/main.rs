@@ -5,6 +5,7 @@
 mod api;
 mod evidence;
 mod leadership;
+mod leaving;
 mod querier;
 mod ring;
 mod scaling;

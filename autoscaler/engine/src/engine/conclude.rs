@@ -1,5 +1,6 @@
 //! From a policy's answers to a decision: what is recorded, ordered and said.
 
+use autoscaler_api::OriginalReplicas;
 use autoscaler_api::conditions::{reasons, types};
 use autoscaler_core::{Mode, Pods};
 
@@ -70,6 +71,10 @@ impl Engine {
             memory::catch_up(history, policy, remembered, current, now.wall_ms);
         }
         self.resolve(live, current);
+
+        if terms.policy.mode == Mode::Active {
+            live.board.take_over(original(key, &target));
+        }
 
         let judged = Judged::new(&live.input);
         let mut said = judged.said(&live.input);
@@ -270,6 +275,16 @@ impl Engine {
         // The write's end says whether it is able to.
         said.retain(|s| s.kind != types::ABLE_TO_SCALE);
         true
+    }
+}
+
+/// What a target has now, to be remembered.
+pub(super) fn original(key: &TargetKey, target: &Target) -> OriginalReplicas {
+    OriginalReplicas {
+        kind: key.kind.clone(),
+        name: key.name.clone(),
+        uid: target.uid.clone(),
+        replicas: target.spec_replicas,
     }
 }
 
