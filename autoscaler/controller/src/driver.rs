@@ -270,7 +270,7 @@ async fn outcomes(
             Ok(found) => found,
             Err(_) => Err(shared.sources.missing(source)),
         }
-        .map_err(|problem| QueryError::new(FailureKind::Other, problem.to_string()))?,
+        .map_err(|problem| QueryError::new(FailureKind::Source, problem.to_string()))?,
     };
     let texts = metric.asked.as_ref().map(|asked| asked.text.at(question.now_ms, question.settled_ms));
     let left = until.saturating_duration_since(Instant::now());
