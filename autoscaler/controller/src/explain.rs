@@ -7,6 +7,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use autoscaler_api::ScalingPolicy;
 use kube::{Api, Client};
@@ -20,6 +21,9 @@ mod status;
 mod when;
 
 use when::{span, time};
+
+/// Deadline of the API server's answer.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Flags of `gauntlet autoscaler explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -116,10 +120,11 @@ async fn from_status(
     let client = Client::try_from(config).map_err(RunError::config)?;
     let api: Api<ScalingPolicy> = Api::namespaced(client, &args.namespace);
     let id = format!("{}/{name}", args.namespace);
-    let found = api
-        .get_opt(name)
-        .await
-        .map_err(|e| RunError::Failed(anyhow::anyhow!("policy {id}: {}", crate::follow::told(&e))))?;
+    let failed = |why: String| RunError::Failed(anyhow::anyhow!("policy {id}: {why}"));
+    let found = match tokio::time::timeout(DEADLINE, api.get_opt(name)).await {
+        Ok(found) => found.map_err(|e| failed(crate::follow::told(&e)))?,
+        Err(_) => return Err(failed(format!("the API server did not answer within {DEADLINE:?}"))),
+    };
     let Some(policy) = found else {
         return Err(RunError::Config(format!("there is no policy {id} on this API server; see --namespace")));
     };

@@ -152,7 +152,8 @@ impl Sum {
         }
         crate::print(&self.in_words())?;
         if self.unreadable > 0 {
-            return Err(RunError::Config(format!("{} records cannot be read", self.unreadable)));
+            let records = many(self.unreadable, "record", "records");
+            return Err(RunError::Config(format!("{records} cannot be read")));
         }
         if self.records == 0 {
             let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
@@ -168,9 +169,9 @@ impl Sum {
     fn in_words(&self) -> String {
         let Some((from_ms, to_ms)) = self.span_ms else { return String::new() };
         let mut lines = format!(
-            "Replayed {} records of {} policies, from {} to {}; {} of them write replicas.\n",
-            self.records,
-            self.policies.len(),
+            "Replayed {} of {}, from {} to {}; {} of them write replicas.\n",
+            many(self.records, "record", "records"),
+            many(self.policies.len(), "policy", "policies"),
             timestamp(from_ms),
             timestamp(to_ms),
             self.writes
@@ -188,6 +189,10 @@ impl Sum {
     }
 }
 
+fn many(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 fn told(path: &std::path::Path, found: &[String]) -> String {
     let lines: String = found.iter().map(|line| format!("  {line}\n")).collect();
     format!("{}\n{lines}", path.display())
@@ -197,7 +202,7 @@ fn told(path: &std::path::Path, found: &[String]) -> String {
 fn progress(sum: &Sum) {
     #[expect(clippy::print_stderr, reason = "apart from what is found, which may go into a file")]
     {
-        eprintln!("replayed {} records of {} policies so far", sum.records, sum.policies.len());
+        eprintln!("replayed {} so far", many(sum.records, "record", "records"));
     }
 }
 

@@ -108,7 +108,7 @@ fn what_cannot_be_read_ends_with_64() {
     recorded(dir.path());
     std::fs::write(file(dir.path(), "web", 0), "{").unwrap();
     let (broken, words) = code(dir.path().to_owned());
-    assert!(broken == 64 && words.contains("1 records cannot be read"), "{words}");
+    assert!(broken == 64 && words.contains("1 record cannot be read"), "{words}");
     let (sum, told) = found(&[dir.path()]);
     assert!(told.contains("not a decision record"), "{told}");
     assert_eq!(sum.records, 7, "the others are looked at");

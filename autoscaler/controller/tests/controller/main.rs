@@ -4,6 +4,7 @@
 
 mod api;
 mod evidence;
+mod explain;
 mod leadership;
 mod leaving;
 mod querier;

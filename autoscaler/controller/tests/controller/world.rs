@@ -143,6 +143,12 @@ impl World {
         files
     }
 
+    /// Explains, as a user would have it.
+    pub(crate) async fn explain(&self, flags: &[&str]) -> Result<(), RunError> {
+        let command = Cli::parse_from([&["autoscaler", "explain"], flags].concat()).command;
+        run(command, Context { shutdown: Shutdown::new() }).await
+    }
+
     /// Decides again what was recorded, and looks at what each decision handed to the next.
     pub(crate) async fn replay(&self) -> Result<(), RunError> {
         let records = self.dir.path().join("records").display().to_string();
