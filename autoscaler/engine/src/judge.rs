@@ -8,7 +8,7 @@ use std::time::Duration;
 use autoscaler_api::MetricStatus;
 use autoscaler_api::conditions::types;
 use autoscaler_core::{
-    ConditionType, Decision, Doubt, FailureKind, Float, History, Input, MetricKind, Mode, Observation,
+    Cause, ConditionType, Decision, Doubt, FailureKind, Float, History, Input, MetricKind, Mode, Observation,
     Reading, Record, Samples, SelectorSamples, Verdict, Wish, canonical_json, decide,
 };
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,11 @@ impl Judged {
             limits.push(kind.to_string());
         }
         Self { decision, wanted, limits }
+    }
+
+    /// Somebody switched scaling off, or the policy contradicts itself: it does not act.
+    pub(crate) fn is_switched_off(&self) -> bool {
+        matches!(self.decision.cause, Cause::Disabled | Cause::Invalid(_))
     }
 
     pub(crate) fn desired(&self) -> i32 {

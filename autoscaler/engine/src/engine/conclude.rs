@@ -72,11 +72,11 @@ impl Engine {
         }
         self.resolve(live, current);
 
-        if terms.policy.mode == Mode::Active {
+        let judged = Judged::new(&live.input);
+        // Zero replicas that switch scaling off are nothing to go back to once somebody switched it on.
+        if terms.policy.mode == Mode::Active && !judged.is_switched_off() {
             live.board.take_over(original(key, &target));
         }
-
-        let judged = Judged::new(&live.input);
         let mut said = judged.said(&live.input);
         said.extend(limit_of(&self.config, followed));
         let attempt = Attempt { id, followed, key, target: &target };
@@ -279,7 +279,7 @@ impl Engine {
 }
 
 /// What a target has now, to be remembered.
-pub(super) fn original(key: &TargetKey, target: &Target) -> OriginalReplicas {
+fn original(key: &TargetKey, target: &Target) -> OriginalReplicas {
     OriginalReplicas {
         kind: key.kind.clone(),
         name: key.name.clone(),

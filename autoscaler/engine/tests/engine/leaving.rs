@@ -203,6 +203,18 @@ fn the_next_leader_restores_what_the_one_before_found() {
 }
 
 #[test]
+fn zero_that_switched_scaling_off_is_nothing_to_go_back_to() {
+    let mut world = World::new(Config::default());
+    world.target("web", 0);
+    world.policy("web", restoring("web"));
+    world.run(3_000);
+    assert_eq!(world.status("web").original, None);
+    world.target("web", 2);
+    world.run(3_000);
+    assert_eq!(world.status("web").original.as_ref().map(|original| original.replicas), Some(2));
+}
+
+#[test]
 fn a_shadow_takes_nothing_over() {
     let mut world = World::new(Config::default());
     world.asks.insert("web".into(), Ask::Value(400.0, 10));
