@@ -40,6 +40,8 @@ pub mod reasons {
     pub const INTERVAL_TOO_SHORT: &str = "IntervalTooShort";
     /// Ours: the policy has more queries than the controller allows one.
     pub const TOO_MANY_QUERIES: &str = "TooManyQueries";
+    /// Ours: the policy is deleted, and the replicas are as they were before it.
+    pub const RESTORED: &str = "Restored";
     /// Ours: this process no longer holds the Lease.
     pub const NOT_LEADER: &str = "NotLeader";
     /// Ours: ring and replicas agree.
@@ -68,6 +70,8 @@ pub mod events {
     pub const EVIDENCE_INSUFFICIENT: &str = "EvidenceInsufficient";
     /// Ours: evidence is complete again.
     pub const EVIDENCE_SUFFICIENT: &str = "EvidenceSufficient";
+    /// Ours: the policy's finalizer could not be put on or taken off.
+    pub const FAILED_UPDATE_FINALIZER: &str = "FailedUpdateFinalizer";
     /// Ours: the hashring changed.
     pub const RING_CHANGED: &str = "RingChanged";
 }

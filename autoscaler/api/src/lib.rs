@@ -38,7 +38,9 @@ pub use spec::{
     MetricType, Mode, PolicyType, RatePolicy, ResourceMetric, Ring, Rules, ScaleTargetRef, ScalingPolicy,
     ScalingPolicySpec, SelectPolicy,
 };
-pub use status::{DecisionSummary, MetricStatus, RingStatus, ScalingPolicyStatus, StatusMemory};
+pub use status::{
+    DecisionSummary, MetricStatus, OriginalReplicas, RingStatus, ScalingPolicyStatus, StatusMemory,
+};
 pub use terms::{OnDelete, Pause, Schedule, Zero};
 pub use validation::{Problem, validate};
 
@@ -46,3 +48,5 @@ pub use validation::{Problem, validate};
 pub const GROUP: &str = "autoscaling.gauntlet.dev";
 /// Version of everything here.
 pub const VERSION: &str = "v1alpha1";
+/// What keeps a policy with `onDelete: Restore` until the replicas are as they were.
+pub const FINALIZER: &str = "autoscaling.gauntlet.dev/restore";

@@ -44,9 +44,26 @@ pub struct ScalingPolicyStatus {
     /// The hashring, where the policy has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring: Option<RingStatus>,
+    /// What the target had when the policy took it over; what onDelete: Restore goes back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<OriginalReplicas>,
     /// What another leader needs to go on from here; not for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<StatusMemory>,
+}
+
+/// What a target had when the policy took it over.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OriginalReplicas {
+    /// The target's kind.
+    pub kind: String,
+    /// The target's name.
+    pub name: String,
+    /// Tells it from another of the same name.
+    pub uid: String,
+    /// Replicas that its spec asked for.
+    pub replicas: i32,
 }
 
 /// What another leader needs to go on: rates, windows, since when evidence is insufficient.

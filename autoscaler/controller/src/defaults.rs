@@ -17,6 +17,12 @@ pub struct DefaultsArgs {
     /// For how long a higher recommendation keeps replicas up, where a policy's behavior names no window
     #[arg(long, default_value = "5m", value_parser = thanos_model::parse_duration)]
     pub downscale_stabilization: Duration,
+    /// For how long after its start a pod's CPU counts only while the pod is ready
+    #[arg(long, default_value = "5m", value_parser = thanos_model::parse_duration)]
+    pub cpu_initialization_period: Duration,
+    /// Until when after its start a pod that is unready counts as never ready
+    #[arg(long, default_value = "30s", value_parser = thanos_model::parse_duration)]
+    pub initial_readiness_delay: Duration,
     /// Time between evaluations of a policy that names no interval
     #[arg(long, default_value = "15s", value_parser = thanos_model::parse_duration)]
     pub sync_period: Duration,
@@ -54,10 +60,20 @@ impl DefaultsArgs {
         if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&self.sync_period) {
             return wrong("--sync-period", shown(self.sync_period), "write 100ms to 1h, for example 15s");
         }
-        let window_ms = i64::try_from(self.downscale_stabilization.as_millis()).unwrap_or(i64::MAX);
+        for (flag, given) in [
+            ("--cpu-initialization-period", self.cpu_initialization_period),
+            ("--initial-readiness-delay", self.initial_readiness_delay),
+        ] {
+            if given > Duration::from_secs(86_400) {
+                return wrong(flag, shown(given), "write at most 1d");
+            }
+        }
+        let ms = |given: Duration| i64::try_from(given.as_millis()).unwrap_or(i64::MAX);
         let defaults = Defaults {
             tolerance: Float::new(self.tolerance),
-            downscale_window_ms: window_ms,
+            downscale_window_ms: ms(self.downscale_stabilization),
+            cpu_initialization_period_ms: ms(self.cpu_initialization_period),
+            initial_readiness_delay_ms: ms(self.initial_readiness_delay),
             ..Defaults::default()
         };
         Ok(Given { defaults, sync_period: self.sync_period })
@@ -102,10 +118,15 @@ mod tests {
             given(&["--tolerance=0.05", "--downscale-stabilization=30s", "--sync-period=1s"]).unwrap();
         assert_eq!(found.defaults.tolerance, Float::new(0.05));
         assert_eq!((found.defaults.downscale_window_ms, found.sync_period), (30_000, Duration::from_secs(1)));
+        let found = given(&["--cpu-initialization-period=2m", "--initial-readiness-delay=0"]).unwrap();
+        assert_eq!(found.defaults.cpu_initialization_period_ms, 120_000);
+        assert_eq!(found.defaults.initial_readiness_delay_ms, 0);
         for (flag, words) in [
             ("--tolerance=-1", "--tolerance -1: write a number from 0 to 1000"),
             ("--tolerance=NaN", "--tolerance NaN"),
             ("--downscale-stabilization=2h", "--downscale-stabilization 2h: write at most 1h"),
+            ("--cpu-initialization-period=2d", "--cpu-initialization-period 2d: write at most 1d"),
+            ("--initial-readiness-delay=25h", "--initial-readiness-delay 1d1h: write at most 1d"),
             ("--sync-period=0", "--sync-period 0s: write 100ms to 1h"),
             ("--sync-period=soon", "soon"),
         ] {

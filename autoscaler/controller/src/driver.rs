@@ -195,7 +195,7 @@ impl Driver {
                 }
             }
             Effect::Record(record) => self.shared.records.keep(&record),
-            Effect::Discard { digest } => self.shared.records.discard(&digest),
+            Effect::Discard { policy, digest } => self.shared.records.discard(&policy, &digest),
             Effect::Write(write) => {
                 self.log(&write);
                 let (shared, events) = (self.shared.clone(), self.events.clone());
@@ -232,7 +232,7 @@ impl Driver {
                 "event"
             ),
             What::Status(_) => drop(self.shared.metrics.status_writes.inc()),
-            What::Scale(_) | What::Ring(_) => {}
+            What::Scale(_) | What::Ring(_) | What::Finalizers(_) => {}
         }
     }
 }
@@ -278,7 +278,7 @@ async fn outcomes(
             Ok(found) => found,
             Err(_) => Err(shared.sources.missing(source)),
         }
-        .map_err(|problem| QueryError::new(FailureKind::Other, problem.to_string()))?,
+        .map_err(|problem| QueryError::new(FailureKind::Source, problem.to_string()))?,
     };
     let texts = metric.asked.as_ref().map(|asked| asked.text.at(question.now_ms, question.settled_ms));
     let left = until.saturating_duration_since(Instant::now());
@@ -294,6 +294,7 @@ async fn carry_out(shared: &Shared, write: &Write) -> Outcome {
         What::Ring(ring) => &ring.map,
         What::Status(status) => &status.policy,
         What::Event(note) => &note.policy,
+        What::Finalizers(finalizers) => &finalizers.policy,
     };
     let Some(cluster) = shared.cluster(name.cluster) else { return Outcome::NotLeader };
     let outcome = match &write.what {
@@ -301,6 +302,7 @@ async fn carry_out(shared: &Shared, write: &Write) -> Outcome {
         What::Ring(ring) => cluster.write_ring(ring, fence).await,
         What::Status(status) => cluster.write_status(status, fence).await,
         What::Event(note) => cluster.publish(note, write.id, fence).await,
+        What::Finalizers(finalizers) => cluster.write_finalizers(finalizers, fence).await,
     };
     match &outcome {
         Outcome::Refused { .. } | Outcome::Busy { .. } | Outcome::Unanswered { .. } => {

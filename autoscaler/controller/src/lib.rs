@@ -25,7 +25,7 @@
 //!
 //! Modules in reading order: `run`, `controller`, `clock`, `driver`, `watches`, `follow`, `policies`, `plan`, `querier`,
 //! `sources`, `evidence`, `cluster`, `pods`, `lease`, `records`, `metrics`, `shared`; beside the controller `check`,
-//! `explain` and `import`.
+//! `explain`, `replay` and `import`.
 
 mod check;
 mod clock;
@@ -44,6 +44,7 @@ mod pods;
 mod policies;
 mod querier;
 mod records;
+mod replay;
 mod run;
 mod shared;
 mod sources;
@@ -58,6 +59,7 @@ pub use import::Args as ImportArgs;
 pub use lease::Timing;
 pub use querier::Queriers;
 pub use records::{Keep, KeepNothing};
+pub use replay::Args as ReplayArgs;
 pub use run::Args as RunArgs;
 
 use thanos_telemetry::{Context, RunError, Running};
@@ -72,8 +74,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Judge policy files without a cluster; exit 64 if anything is wrong
     Check(CheckArgs),
-    /// Tell why a recorded decision was taken, and whether it replays bit for bit; exit 64 on a bad file
+    /// Tell why a policy has the replicas that it has, or why a recorded decision was taken; exit 64 if there is none
     Explain(ExplainArgs),
+    /// Decide recorded decisions again and tell which are decided otherwise; exit 1 if any is, 64 if one cannot be read
+    Replay(ReplayArgs),
     /// Print policies for HorizontalPodAutoscalers and KEDA ScaledObjects; exit 2 if something does not carry over,
     /// 64 on a bad file
     Import(ImportArgs),
@@ -94,7 +98,8 @@ async fn execute(command: Command, ctx: Context) -> Result<(), RunError> {
     match command {
         Command::Run(args) => run::run(*args, ctx).await,
         Command::Check(args) => check::run(&args),
-        Command::Explain(args) => explain::run(&args),
+        Command::Explain(args) => explain::run(&args).await,
+        Command::Replay(args) => replay::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Crd => print(&autoscaler_api::crd_yaml().map_err(RunError::config)?),
     }

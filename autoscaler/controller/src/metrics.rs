@@ -60,13 +60,14 @@ impl PolicyLabels {
 }
 
 /// Kinds that are told apart; the rest is like `Other`.
-const QUERY_ERROR_KINDS: [FailureKind; 7] = [
+const QUERY_ERROR_KINDS: [FailureKind; 8] = [
     FailureKind::Unreachable,
     FailureKind::Timeout,
     FailureKind::BadQuery,
     FailureKind::Execution,
     FailureKind::BadResponse,
     FailureKind::ManySeries,
+    FailureKind::Source,
     FailureKind::Other,
 ];
 
@@ -90,6 +91,7 @@ impl KindLabels {
             FailureKind::Execution => "execution",
             FailureKind::BadResponse => "bad_response",
             FailureKind::ManySeries => "many_series",
+            FailureKind::Source => "source",
             FailureKind::Empty | FailureKind::NotANumber | FailureKind::MetricsApi | FailureKind::Other => {
                 "other"
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use autoscaler_api::{Problem, ScalingPolicy, ScalingPolicySpec, validate};
-use autoscaler_engine::objects::{Kind, Name, Question, RingTerms, SeenPolicy, Terms};
+use autoscaler_api::{OnDelete, Problem, ScalingPolicy, ScalingPolicySpec, validate};
+use autoscaler_engine::objects::{Held, Kind, Name, Question, RingTerms, SeenPolicy, Terms};
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Resource, ResourceExt};
 use sha2::{Digest as _, Sha256};
@@ -56,7 +56,7 @@ fn digest(value: &serde_json::Value) -> Digest {
 }
 
 impl Understood {
-    /// Reads an object; `None`: it is on its way out.
+    /// Reads an object; `None`: it is on its way out, and not kept by this controller.
     pub(crate) fn read(
         &mut self,
         cluster: u16,
@@ -64,7 +64,8 @@ impl Understood {
         (cluster_label, given): (&str, &Given),
     ) -> Option<(SeenPolicy, Option<Arc<Plan>>)> {
         let name = name_of(cluster, object);
-        if object.metadata.deletion_timestamp.is_some() {
+        let held = held(object);
+        if held.deleting && !held.is_ours() {
             self.0.remove(&name);
             return None;
         }
@@ -96,6 +97,7 @@ impl Understood {
             terms: known.terms.clone(),
             // One that another version wrote is no reason not to scale.
             status: serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
+            held,
         };
         Some((seen, known.plan.clone()))
     }
@@ -113,6 +115,15 @@ impl Understood {
             self.0.remove(name);
         }
         gone
+    }
+}
+
+/// What keeps an object, and whether it is deleted.
+fn held(object: &DynamicObject) -> Held {
+    Held {
+        resource_version: object.resource_version().unwrap_or_default(),
+        finalizers: object.finalizers().to_vec(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
     }
 }
 
@@ -167,6 +178,7 @@ fn terms(spec: &ScalingPolicySpec, plan: &Plan) -> Terms {
         target: target.name.clone(),
         questions: plan.metrics.iter().map(question).collect(),
         schedules: plan.schedules.clone(),
+        restores: spec.on_delete == OnDelete::Restore,
         ring: plan.ring.as_ref().map(|r| RingTerms { spec: r.spec.clone(), settle_ms: r.settle_ms }),
     }
 }

@@ -20,7 +20,7 @@ use crate::follow::SILENCE;
 use crate::lease::Timing;
 use crate::querier::Servers;
 use crate::querier::flags::{QueryArgs, wrong};
-use crate::records::Records;
+use crate::records::{Bounds, Records};
 
 /// How often credentials that are files are read.
 const CREDENTIALS: Duration = Duration::from_secs(1);
@@ -97,9 +97,12 @@ pub struct Args {
     /// Directory for decision records; none: only their digests are kept, in the status
     #[arg(long)]
     pub records_dir: Option<PathBuf>,
-    /// Most decision records that are kept
-    #[arg(long, default_value_t = 1000)]
+    /// Most decision records that are kept in all; the oldest go
+    #[arg(long, default_value_t = 10_000)]
     pub max_records: usize,
+    /// Of these, of one policy
+    #[arg(long, default_value_t = 500)]
+    pub max_records_per_policy: usize,
 }
 
 /// Runs the controller until shutdown.
@@ -115,10 +118,7 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     }
     let source = args.query.source(args.max_series)?;
     let querier = Arc::new(Rotating::open(source).map_err(|e| wrong(&e))?);
-    let records = Records::open(args.records_dir.as_deref(), args.max_records).map_err(|e| {
-        let dir = args.records_dir.as_deref().unwrap_or(Path::new("")).display();
-        RunError::Config(format!("--records-dir {dir}: {e}"))
-    })?;
+    let records = records(&args)?;
     let clusters = clusters(&args).await?;
     let listener = admin::bind("--listen-address", args.listen_address).await?;
 
@@ -134,6 +134,15 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
     let mut registry = Registry::default();
     let controller = Controller::new(outside, settings(&args, given, timing), &mut registry);
     serve(controller, querier, Exposed::new(registry), listener, ctx.shutdown).await
+}
+
+fn records(args: &Args) -> Result<Records, RunError> {
+    let bounds = Bounds { per_policy: args.max_records_per_policy, in_all: args.max_records };
+    let names = contexts(args).into_iter().map(|context| name_of(context).to_owned()).collect();
+    Records::open(args.records_dir.as_deref(), bounds, names).map_err(|e| {
+        let dir = args.records_dir.as_deref().unwrap_or(Path::new("")).display();
+        RunError::Config(format!("--records-dir {dir}: {e}"))
+    })
 }
 
 async fn serve(
@@ -223,14 +232,22 @@ fn label(name: &str) -> Result<(), RunError> {
     Err(RunError::Config(format!("--cluster-label {name:?}: not a label name; write for example cluster")))
 }
 
+/// The contexts of the managed clusters; `None`: the current one.
+fn contexts(args: &Args) -> Vec<Option<&str>> {
+    let contexts: Vec<Option<&str>> = args.contexts.iter().map(|c| Some(c.as_str())).collect();
+    if contexts.is_empty() { vec![None] } else { contexts }
+}
+
+/// What a cluster is called.
+fn name_of(context: Option<&str>) -> &str {
+    context.unwrap_or("current")
+}
+
 async fn clusters(args: &Args) -> Result<Vec<Managed>, RunError> {
-    let mut contexts: Vec<Option<&str>> = args.contexts.iter().map(|c| Some(c.as_str())).collect();
-    if contexts.is_empty() {
-        contexts.push(None);
-    }
+    let contexts = contexts(args);
     let mut clusters = Vec::with_capacity(contexts.len());
     for context in contexts {
-        let name = context.unwrap_or("current");
+        let name = name_of(context);
         if clusters.iter().any(|c: &Managed| c.name == name) {
             return Err(RunError::Config(format!("--context {name}: given twice")));
         }
@@ -251,7 +268,7 @@ async fn clusters(args: &Args) -> Result<Vec<Managed>, RunError> {
     Ok(clusters)
 }
 
-async fn config(file: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Config> {
+pub(crate) async fn config(file: Option<&Path>, context: Option<&str>) -> anyhow::Result<kube::Config> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     if let Some(file) = file {
         return Ok(kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?);

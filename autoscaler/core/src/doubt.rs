@@ -234,6 +234,7 @@ impl Doubt {
             Self::Failed { kind: FailureKind::Empty, .. } => reasons::EMPTY_RESULT,
             Self::Failed { kind: FailureKind::ManySeries, .. } => reasons::MANY_SERIES,
             Self::Failed { kind: FailureKind::NotANumber, .. } | Self::NotFinite => reasons::NOT_A_NUMBER,
+            Self::Failed { kind: FailureKind::Source, .. } => reasons::SOURCE_UNUSABLE,
             Self::Failed { .. } | Self::EvidenceLost { .. } => reasons::QUERY_FAILED,
             Self::Negative => reasons::NEGATIVE_VALUE,
             Self::NoSamples | Self::SelectorEmpty { .. } | Self::ClusterMissing { .. } => {

@@ -78,6 +78,8 @@ pub enum FailureKind {
     NotANumber,
     /// `metrics.k8s.io` is not served, or did not answer.
     MetricsApi,
+    /// The policy's own source cannot be asked: a Secret or ConfigMap of it is missing, unreadable or of no use.
+    Source,
     /// Anything else.
     Other,
 }

@@ -22,6 +22,8 @@ pub const EVIDENCE_NOT_JUDGED: &str = "EvidenceNotJudged";
 pub const NOT_OBSERVED: &str = "NotObserved";
 /// Ours: a query failed.
 pub const QUERY_FAILED: &str = "QueryFailed";
+/// Ours: the source that the policy names cannot be asked, for want of a Secret or ConfigMap.
+pub const SOURCE_UNUSABLE: &str = "SourceUnusable";
 /// Ours: a query returned nothing.
 pub const EMPTY_RESULT: &str = "EmptyResult";
 /// Ours: a query returned several series.

@@ -68,6 +68,7 @@ fn policy(n: usize, metrics: usize) -> SeenPolicy {
         target: format!("web-{n}"),
         questions: vec![Question { weight: 1, ..Question::default() }; metrics],
         ring: None,
+        restores: false,
         schedules: Vec::new(),
     };
     SeenPolicy {
@@ -76,6 +77,7 @@ fn policy(n: usize, metrics: usize) -> SeenPolicy {
         generation: Some(1),
         terms: Ok(terms),
         status: Box::default(),
+        held: Default::default(),
     }
 }
 

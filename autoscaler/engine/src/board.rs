@@ -6,7 +6,7 @@
 //! - every text and list has a bound, whatever a querier or a user wrote.
 
 use autoscaler_api::status::MAX_DECISIONS;
-use autoscaler_api::{DecisionSummary, RingStatus, ScalingPolicyStatus};
+use autoscaler_api::{DecisionSummary, OriginalReplicas, RingStatus, ScalingPolicyStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::hash::Digest;
@@ -29,6 +29,8 @@ pub(crate) struct Board {
     pub desired: Option<i32>,
     pub last_scale_time: Option<Time>,
     pub ring: Option<RingStatus>,
+    /// What the target had when it was taken over.
+    pub original: Option<OriginalReplicas>,
     decisions: Vec<DecisionSummary>,
     scales: Vec<DecisionSummary>,
     /// What mattered in the status that was last written.
@@ -61,6 +63,7 @@ impl Board {
             desired: status.desired_replicas,
             last_scale_time: status.last_scale_time,
             ring: status.ring,
+            original: status.original,
             decisions: bounded(status.last_decisions),
             scales: bounded(status.last_scales),
             ..Self::default()
@@ -85,6 +88,22 @@ impl Board {
         decision.cause = clip(&decision.cause, CAUSE_MAX);
         self.decisions.insert(0, decision);
         self.decisions.truncate(MAX_DECISIONS);
+    }
+
+    /// The policy acts for this target from now on; remembers what it had, unless that is known or was changed before it
+    /// could be.
+    pub(crate) fn take_over(&mut self, target: OriginalReplicas) {
+        let is_same = |known: &OriginalReplicas| {
+            (&known.kind, &known.name, &known.uid) == (&target.kind, &target.name, &target.uid)
+        };
+        let unknown = match &self.original {
+            Some(known) => !is_same(known),
+            // Of a version that did not remember it.
+            None => self.last_scale_time.is_none(),
+        };
+        if unknown {
+            self.original = Some(target);
+        }
     }
 
     /// A decision was written.
@@ -125,6 +144,10 @@ impl Board {
         if let Some(ring) = &self.ring {
             digest.number(ring.version);
         }
+        if let Some(original) = &self.original {
+            digest.part(original.uid.as_bytes());
+            digest.number(original.replicas.into());
+        }
         more(&mut digest);
         digest.end()
     }
@@ -161,6 +184,7 @@ impl Board {
             last_decisions: self.decisions.clone(),
             last_scales: self.scales.clone(),
             ring,
+            original: self.original.clone(),
             ..ScalingPolicyStatus::default()
         }
     }

@@ -34,6 +34,8 @@ pub enum Effect {
     Record(Box<Record>),
     /// A kept decision came to nothing, as one before it did.
     Discard {
+        /// Whose.
+        policy: Name,
         /// [`Record::digest`].
         digest: String,
     },
@@ -92,6 +94,8 @@ pub struct ReadUsage {
 pub struct Record {
     /// Whose.
     pub policy: Name,
+    /// When it was decided, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
     /// SHA-256 of `json`, in hexadecimal digits.
     pub digest: String,
     /// [`autoscaler_core::Record`] in its canonical form.
@@ -124,6 +128,8 @@ pub enum What {
     Status(Status),
     /// An event about a policy.
     Event(Note),
+    /// A policy's finalizers.
+    Finalizers(Finalizers),
 }
 
 /// `PUT /scale` with a precondition.
@@ -172,6 +178,20 @@ pub struct Status {
     pub uid: String,
     /// All of it; what is absent is to be removed.
     pub status: ScalingPolicyStatus,
+}
+
+/// A merge patch of a policy's finalizers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finalizers {
+    /// Whose.
+    pub policy: Name,
+    /// The UID that it must have.
+    pub uid: String,
+    /// The version that it must have: others have finalizers in this list as well.
+    pub resource_version: String,
+    /// All of them.
+    pub finalizers: Vec<String>,
 }
 
 /// An event about a policy.

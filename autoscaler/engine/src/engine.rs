@@ -3,9 +3,10 @@
 //! A step goes through the same stations whatever the event is: fences that ran out, the event, timers that are due,
 //! queries and writes for which there is room now. Its parts are below: [`watched`] takes in what watches see,
 //! [`ticks`] evaluates, [`conclude`] decides, [`writes`] sends and hears what became of it, [`telling`] keeps statuses
-//! and events.
+//! and events, [`leaving`] what a policy that is deleted leaves behind.
 
 mod conclude;
+mod leaving;
 mod telling;
 mod ticks;
 mod used;
@@ -47,6 +48,8 @@ enum Timer {
     Status(Id),
     /// Events that waited.
     Told(Id),
+    /// A policy whose finalizer or last replicas could not be written at once.
+    Keeping(Id),
     /// A cluster whose HorizontalPodAutoscalers nobody told of.
     Cluster(ClusterId),
 }
@@ -227,6 +230,7 @@ impl Engine {
             Timer::Target(key) => self.target_overdue(key),
             Timer::Status(id) => self.status_due(id),
             Timer::Told(id) => self.told_due(id),
+            Timer::Keeping(id) => self.keeping_due(id),
             Timer::Cluster(cluster) => self.autoscalers_known(cluster),
         }
     }
@@ -251,6 +255,7 @@ impl Engine {
         if let Some(live) = &followed.live {
             self.timers.set(live.due_ms, Timer::Policy(id));
         }
+        self.consider_finalizer(id);
     }
 
     /// This shard's policies are no longer ours: nothing of what they wanted is done any more.

@@ -9,7 +9,7 @@ use crate::due::Grid;
 use crate::hash::Digest;
 use crate::judge;
 use crate::memory;
-use crate::objects::{Name, SeenPolicy, Terms, Watch};
+use crate::objects::{Held, Name, SeenPolicy, Terms, Watch};
 use crate::place::Place;
 use crate::ring;
 use crate::time::{Now, timestamp};
@@ -33,6 +33,8 @@ pub(crate) struct Followed {
     pub watches: Vec<Watch>,
     /// All that is known of it; `None` while somebody else leads.
     pub live: Option<Box<Live>>,
+    /// What keeps it, and whether it is deleted.
+    pub held: Held,
     /// Its status as the leader wrote it; `None` while that is us.
     pub kept: Option<Box<ScalingPolicyStatus>>,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Live {
     pub status_timer_ms: Option<u64>,
     /// Whether events are looked at again.
     pub told_timer: bool,
+    pub keeping: Keeping,
 }
 
 /// Queries under way.
@@ -86,6 +89,30 @@ pub(crate) struct Ordered {
     pub limited_by: String,
 }
 
+/// How far it is with a policy's finalizer.
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    /// Not to be written before, since the last attempt failed.
+    pub wait_until_ms: u64,
+    /// Whether it is looked at again.
+    pub timer: bool,
+    /// That it was refused is told once.
+    pub refused: bool,
+    /// The policy is deleted.
+    pub leaving: Option<Leaving>,
+}
+
+/// How far it is with the replicas of a policy that is deleted.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    /// From then on it goes as it is.
+    pub until_ms: u64,
+    /// A write of the replicas waits or is in flight.
+    pub sent: bool,
+    /// Nothing is left to do for them.
+    pub done: bool,
+}
+
 impl Followed {
     /// A policy that was seen for the first time.
     pub(crate) fn new(seen: SeenPolicy, shard: u16) -> Self {
@@ -98,6 +125,7 @@ impl Followed {
             target: None,
             watches: Vec::new(),
             live: None,
+            held: seen.held,
             kept: Some(seen.status),
         }
     }
@@ -138,6 +166,7 @@ impl Followed {
             unanswered: None,
             status_timer_ms: None,
             told_timer: false,
+            keeping: Keeping::default(),
         }));
     }
 

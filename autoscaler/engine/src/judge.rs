@@ -8,7 +8,7 @@ use std::time::Duration;
 use autoscaler_api::MetricStatus;
 use autoscaler_api::conditions::types;
 use autoscaler_core::{
-    ConditionType, Decision, Doubt, FailureKind, Float, History, Input, MetricKind, Mode, Observation,
+    Cause, ConditionType, Decision, Doubt, FailureKind, Float, History, Input, MetricKind, Mode, Observation,
     Reading, Record, Samples, SelectorSamples, Verdict, Wish, canonical_json, decide,
 };
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,11 @@ impl Judged {
             limits.push(kind.to_string());
         }
         Self { decision, wanted, limits }
+    }
+
+    /// Somebody switched scaling off, or the policy contradicts itself: it does not act.
+    pub(crate) fn is_switched_off(&self) -> bool {
+        matches!(self.decision.cause, Cause::Disabled | Cause::Invalid(_))
     }
 
     pub(crate) fn desired(&self) -> i32 {
@@ -120,7 +125,7 @@ impl Judged {
         let json = canonical_json(&record).ok()?;
         let digest = Sha256::digest(&json).iter().map(|b| format!("{b:02x}")).collect();
         let json = String::from_utf8(json).ok()?;
-        Some(effect::Record { policy: policy.clone(), digest, json })
+        Some(effect::Record { policy: policy.clone(), at_ms: input.now_ms, digest, json })
     }
 
     /// What the next decision needs, and the verdicts for the status: the metrics', and the formula's after them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoscaler_api::{Ring, ScalingPolicyStatus};
+use autoscaler_api::{FINALIZER, Ring, ScalingPolicyStatus};
 use autoscaler_core::{InForce, Policy};
 use autoscaler_schedule::Schedule;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,29 @@ pub struct SeenPolicy {
     pub terms: Result<Terms, String>,
     /// As last written by whoever led.
     pub status: Box<ScalingPolicyStatus>,
+    /// What keeps it, and whether it is deleted.
+    #[serde(default)]
+    pub held: Held,
+}
+
+/// What keeps a policy from going at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// The policy's version, which a change of the list must meet.
+    pub resource_version: String,
+    /// Its finalizers, everybody's.
+    pub finalizers: Vec<String>,
+    /// It is deleted, and goes as soon as nothing keeps it.
+    pub deleting: bool,
+}
+
+impl Held {
+    /// Whether this controller keeps it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    }
 }
 
 /// What a spec means to the engine.
@@ -85,6 +108,9 @@ pub struct Terms {
     pub schedules: Vec<Scheduled>,
     /// The Receive ring, if the target has one.
     pub ring: Option<RingTerms>,
+    /// When the policy is deleted, replicas become what they were before it.
+    #[serde(default)]
+    pub restores: bool,
 }
 
 /// A schedule, and what it asks for while it is in force.

@@ -138,8 +138,9 @@ fn restores(advanced: &At<'_>, notes: &mut Vec<Note>) -> bool {
     let Some(at) = advanced.field("restoreToOriginalReplicaCount").filter(|at| is_true(&shown(at))) else {
         return false;
     };
-    let message = "policies leave the replicas as they are when they are deleted";
-    notes.push(Note::lost(at.path(), message, "scale the workload yourself afterwards"));
+    let message =
+        "onDelete: Restore goes back to what there was when the policy took over, not to what KEDA found";
+    notes.push(Note::lost(at.path(), message, "write onDelete: Restore if that is what you want"));
     true
 }
 

@@ -31,14 +31,21 @@ impl<'a> Collector<'a> {
 
     /// Keeps what is new.
     pub fn look(&mut self) {
-        for file in self.world.clusters().iter().flat_map(|cluster| files(&cluster.kubeconfig_path())) {
-            let digest = file.file_stem().and_then(|s| s.to_str()).map(str::to_owned);
-            let Some(digest) = digest.filter(|d| !self.kept.contains_key(d)) else { continue };
+        for (volume, file) in
+            self.world.clusters().iter().flat_map(|cluster| files(&cluster.kubeconfig_path()))
+        {
+            let Some(digest) = digest(&file).filter(|d| !self.kept.contains_key(*d)).map(str::to_owned)
+            else {
+                continue;
+            };
             let Ok(bytes) = std::fs::read(&file) else { continue };
-            let path = format!("{FOLDER}/{digest}.json");
+            // As the controller has it, so that a copy is asked as its folder is.
+            let Some(below) = file.strip_prefix(&volume).ok().and_then(Path::to_str) else { continue };
+            let path = format!("{FOLDER}/{below}");
             if let Some(report) = self.report {
-                let copied = std::fs::create_dir_all(report.join(FOLDER))
-                    .and_then(|()| std::fs::write(report.join(&path), &bytes));
+                let to = report.join(&path);
+                let folder = to.parent().unwrap_or(report);
+                let copied = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&to, &bytes));
                 if let Err(error) = copied {
                     tracing::warn!(%error, path, "a decision record could not be kept");
                 }
@@ -55,15 +62,30 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Records in the volumes of a cluster's pods, which are beside its kubeconfig.
-fn files(kubeconfig: &Path) -> Vec<PathBuf> {
+/// Records in the volumes of a cluster's pods, which are beside its kubeconfig; each with the volume that it is in.
+fn files(kubeconfig: &Path) -> Vec<(PathBuf, PathBuf)> {
     let entries = |dir: &Path| -> Vec<PathBuf> {
         let found = std::fs::read_dir(dir).into_iter().flatten().flatten();
         found.map(|entry| entry.path()).collect()
     };
     let pods = kubeconfig.parent().map(|dir| entries(&dir.join("pods"))).unwrap_or_default();
-    let records = pods.iter().flat_map(|pod| entries(&pod.join("volumes").join("records")));
-    records.filter(|file| file.extension().is_some_and(|e| e == "json")).collect()
+    let volumes = pods.into_iter().map(|pod| pod.join("volumes").join("records"));
+    let mut files = Vec::new();
+    for volume in volumes {
+        // A folder a cluster, in it one a namespace, in it one a policy.
+        let mut level = vec![volume.clone()];
+        for _ in 0..4 {
+            level = level.iter().flat_map(|dir| entries(dir)).collect();
+        }
+        let records = level.into_iter().filter(|file| file.extension().is_some_and(|e| e == "json"));
+        files.extend(records.map(|file| (volume.clone(), file)));
+    }
+    files
+}
+
+/// The digest in a record's name, which is `TIME-DIGEST.json`.
+fn digest(file: &Path) -> Option<&str> {
+    file.file_stem()?.to_str()?.split_once('-').map(|(_, digest)| digest)
 }
 
 /// What a file says that is named by a digest, which is to be its own.

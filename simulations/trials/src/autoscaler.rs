@@ -14,6 +14,7 @@ use autoscaler_controller::{Clock, Keep, Leases, Managed, Outside, Queriers, Set
 use autoscaler_core::{FailureKind, replay};
 use autoscaler_engine::Config;
 use autoscaler_engine::effect::Record;
+use autoscaler_engine::objects::Name;
 use autoscaler_querier::{Outcome, Querier, QueryError, Source, SourceError};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -166,5 +167,5 @@ impl Keep for Replayed {
         }
     }
 
-    fn discard(&self, _: &str) {}
+    fn discard(&self, _: &Name, _: &str) {}
 }

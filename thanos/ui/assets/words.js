@@ -31,6 +31,7 @@ const EVIDENCE = {
   ClustersMissing: "a cluster has no samples",
   QueryWarnings: "the querier warned of a partial answer",
   QueryFailed: "the query failed",
+  SourceUnusable: "the policy's source cannot be asked",
   EmptyResult: "the query gave nothing",
   ManySeries: "the query gave several series",
   NotANumber: "the value is not a number",

@@ -12,14 +12,9 @@ pub(super) fn validate(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     zero(spec, found);
     schedules(spec, found);
     pause(spec, found);
-    if spec.on_delete == OnDelete::Restore {
-        let message =
-            "Restore is not supported yet: the replicas stay as they are when the policy is deleted";
-        found.push(Problem::new(
-            "spec.onDelete",
-            message,
-            "write Keep, and scale the workload yourself afterwards",
-        ));
+    if spec.on_delete == OnDelete::Restore && spec.ring.is_some() {
+        let message = "Restore would change a ring's replicas without its members, and lose what they hold";
+        found.push(Problem::new("spec.onDelete", message, "write Keep"));
     }
     match &spec.formula {
         Some(formula) => formula_metric(formula, spec, found),

@@ -1,7 +1,7 @@
 //! The only writers to `/scale` and to whatever else is fenced.
 
 use autoscaler_engine::Outcome;
-use autoscaler_engine::effect::{Note, Ring, Scale, Status};
+use autoscaler_engine::effect::{Finalizers, Note, Ring, Scale, Status};
 use autoscaler_engine::ring::file::ANNOTATION;
 use k8s_openapi::api::autoscaling::v1 as autoscaling;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
@@ -91,9 +91,11 @@ impl Cluster {
                 "lastEvaluationTime",
                 "conditions",
                 "metrics",
+                "formula",
                 "lastDecisions",
                 "lastScales",
                 "ring",
+                "original",
                 "memory",
             ] {
                 fields.entry(optional).or_insert(Value::Null);
@@ -106,6 +108,23 @@ impl Cluster {
         let params = PatchParams::default();
         let call = async { api.patch_status(&write.policy.name, &params, &Patch::Merge(&patch)).await };
         outcome(self.fenced("patch", "scalingpolicies/status", fence, call).await.map(|_| None))
+    }
+
+    /// Writes a policy's finalizers. The list is a whole, so its version is a precondition: nobody else's is lost.
+    pub(crate) async fn write_finalizers(&self, write: &Finalizers, fence: (u16, Instant)) -> Outcome {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &write.policy.namespace, &crate::policies::resource());
+        let mut metadata =
+            json!({ "resourceVersion": write.resource_version, "finalizers": write.finalizers });
+        if !write.uid.is_empty() {
+            metadata["uid"] = json!(write.uid);
+        }
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        let params =
+            PatchParams { field_manager: Some(crate::FIELD_MANAGER.into()), ..PatchParams::default() };
+        let call = async { api.patch(&write.policy.name, &params, &patch).await };
+        let done = self.fenced("patch", "scalingpolicies", fence, call).await;
+        outcome(done.map(|policy| policy.metadata.resource_version))
     }
 
     /// Publishes an event about a policy. Each is its own object: the note says what happened.

@@ -87,6 +87,17 @@ impl Api {
         self.log(&mut inner, path, json!({"type": "DELETED", "object": object}));
     }
 
+    /// Deletes as an API server does: what has finalizers is marked, and goes with the last of them.
+    pub(crate) fn request_deletion(&self, path: &str) {
+        let mut object = self.get(path).unwrap();
+        if has_finalizers(&object) {
+            object["metadata"]["deletionTimestamp"] = json!("2026-11-30T16:43:00Z");
+            self.store(&mut self.inner.lock(), path, object, "MODIFIED");
+        } else {
+            self.delete(path);
+        }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.inner.lock().objects.get(path).cloned()
     }
@@ -206,7 +217,9 @@ impl Api {
         let owner = path.strip_suffix("/scale").or_else(|| path.strip_suffix("/status")).unwrap_or(path);
         let Some(mut object) = inner.objects.get(owner).cloned() else { return missing() };
         let wanted = body["metadata"]["resourceVersion"].as_str();
-        if wanted.is_some() && wanted != object["metadata"]["resourceVersion"].as_str() {
+        let uid = body["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty());
+        let is_other = uid.is_some() && uid != object["metadata"]["uid"].as_str();
+        if is_other || (wanted.is_some() && wanted != object["metadata"]["resourceVersion"].as_str()) {
             return refuse(StatusCode::CONFLICT, "the object has been modified");
         }
         if path.ends_with("/scale") {
@@ -219,6 +232,12 @@ impl Api {
             object["status"] = status;
         } else if *method == Method::PATCH {
             merge(&mut object, &body);
+            if object["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&object) {
+                drop(inner);
+                self.delete(owner);
+                self.changed.notify_waiters();
+                return Json(object).into_response();
+            }
         } else {
             object = body;
         }
@@ -287,6 +306,10 @@ fn is_asked_for(path: &str, query: &str) -> bool {
     let Some(selector) = parameter(query, "fieldSelector") else { return true };
     let name = selector.trim_start_matches("metadata.name").trim_start_matches("%3D").trim_start_matches('=');
     path.rsplit('/').next() == Some(name)
+}
+
+fn has_finalizers(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
 }
 
 /// RFC 7386.

@@ -4,7 +4,9 @@
 
 mod api;
 mod evidence;
+mod explain;
 mod leadership;
+mod leaving;
 mod querier;
 mod ring;
 mod scaling;

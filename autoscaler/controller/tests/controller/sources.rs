@@ -31,6 +31,7 @@ async fn a_source_is_asked_with_what_its_secret_holds_and_follows_it() {
         "spec.source.bearerToken: Secret mimir has no key token; create it in the policy's namespace";
     let said = world.api.until_condition("web", "ScalingActive", "False FailedGetExternalMetric").await;
     assert!(said.contains(missing), "{said}");
+    world.api.until_condition("web", "EvidenceSufficient", "False SourceUnusable").await;
     assert_eq!((own.asked(), world.querier.asked()), (0, 0));
 
     secret(&world, "aHVudGVyMg==");

@@ -1,5 +1,6 @@
 //! A controller between the two fakes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use autoscaler_controller::{Command, run};
@@ -131,6 +132,28 @@ impl World {
         });
         change(&mut object["spec"]);
         self.api.put(&format!("{POLICIES}/{name}"), object);
+    }
+
+    /// The records of a policy in the order of their times.
+    pub(crate) fn records(&self, policy: &str) -> Vec<PathBuf> {
+        let folder = self.dir.path().join("records/east/default").join(policy);
+        let files = std::fs::read_dir(folder).into_iter().flatten();
+        let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    /// Explains, as a user would have it.
+    pub(crate) async fn explain(&self, flags: &[&str]) -> Result<(), RunError> {
+        let command = Cli::parse_from([&["autoscaler", "explain"], flags].concat()).command;
+        run(command, Context { shutdown: Shutdown::new() }).await
+    }
+
+    /// Decides again what was recorded, and looks at what each decision handed to the next.
+    pub(crate) async fn replay(&self) -> Result<(), RunError> {
+        let records = self.dir.path().join("records").display().to_string();
+        let command = Cli::parse_from(["autoscaler", "replay", &records]).command;
+        run(command, Context { shutdown: Shutdown::new() }).await
     }
 
     pub(crate) fn replicas(&self, path: &str) -> i64 {

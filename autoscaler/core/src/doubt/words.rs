@@ -27,6 +27,7 @@ impl Doubt {
                 FailureKind::MetricsApi => {
                     "install metrics-server, or look at kubectl get apiservice v1beta1.metrics.k8s.io"
                 }
+                FailureKind::Source => "it is asked as soon as that is there, and nobody else instead",
                 FailureKind::Other => "look at the controller's log",
             },
             Self::EvidenceLost { .. } => "make the query cheaper or the deadline longer",
@@ -90,6 +91,9 @@ impl fmt::Display for Doubt {
             }
             Self::Failed { kind: FailureKind::MetricsApi, message } => {
                 write!(f, "metrics.k8s.io gave nothing: {message}")
+            }
+            Self::Failed { kind: FailureKind::Source, message } => {
+                write!(f, "its source cannot be asked: {message}")
             }
             Self::Failed { kind, message } => write!(f, "its query failed ({kind:?}): {message}"),
             Self::EvidenceLost { message } => write!(f, "its samples could not be asked for: {message}"),

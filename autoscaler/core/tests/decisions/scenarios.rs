@@ -88,6 +88,11 @@ fn defects() -> Vec<(&'static str, Change, &'static str)> {
         ("NegativeValue", |i| value(i, -1.0), "its value is negative; correct"),
         ("ManySeries", |i| failed(i, FailureKind::ManySeries), "(ManySeries): told so; aggregate"),
         ("QueryFailed", |i| failed(i, FailureKind::Unreachable), "(Unreachable): told so; check the querier"),
+        (
+            "SourceUnusable",
+            |i| failed(i, FailureKind::Source),
+            "its source cannot be asked: told so; it is asked",
+        ),
         ("EmptyResult", |i| failed(i, FailureKind::Empty), "(Empty): told so; check the query's labels"),
         ("NotObserved", |i| drop(i.observations.remove(0)), "it was not observed"),
     ]

@@ -1,5 +1,6 @@
 //! From a policy's answers to a decision: what is recorded, ordered and said.
 
+use autoscaler_api::OriginalReplicas;
 use autoscaler_api::conditions::{reasons, types};
 use autoscaler_core::{Mode, Pods};
 
@@ -72,6 +73,10 @@ impl Engine {
         self.resolve(live, current);
 
         let judged = Judged::new(&live.input);
+        // Zero replicas that switch scaling off are nothing to go back to once somebody switched it on.
+        if terms.policy.mode == Mode::Active && !judged.is_switched_off() {
+            live.board.take_over(original(key, &target));
+        }
         let mut said = judged.said(&live.input);
         said.extend(limit_of(&self.config, followed));
         let attempt = Attempt { id, followed, key, target: &target };
@@ -227,7 +232,7 @@ impl Engine {
                 return true;
             }
             self.writer(cluster).cancel(&slot);
-            self.discard(live);
+            self.discard(&followed.name, live);
         }
         let wants = write.is_some() && ready && versioned;
         let news = live.board.is_news(to, &judged.limits, now.wall_ms);
@@ -270,6 +275,16 @@ impl Engine {
         // The write's end says whether it is able to.
         said.retain(|s| s.kind != types::ABLE_TO_SCALE);
         true
+    }
+}
+
+/// What a target has now, to be remembered.
+fn original(key: &TargetKey, target: &Target) -> OriginalReplicas {
+    OriginalReplicas {
+        kind: key.kind.clone(),
+        name: key.name.clone(),
+        uid: target.uid.clone(),
+        replicas: target.spec_replicas,
     }
 }
 

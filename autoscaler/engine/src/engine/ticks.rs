@@ -67,6 +67,10 @@ impl Engine {
 
     fn start(&mut self, id: Id) {
         let Some(followed) = self.policies.get(&id) else { return };
+        if followed.held.deleting {
+            // What is left to do for it is no evaluation.
+            return;
+        }
         if !self.is_listed(followed.name.cluster) {
             // As soon as it is known who else there is.
             return;

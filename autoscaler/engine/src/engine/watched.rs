@@ -8,7 +8,7 @@ use super::{AUTOSCALERS_WAIT_MS, Engine, Id, Timer, interval_of, is_followable};
 use crate::due::Grid;
 use crate::effect::Effect;
 use crate::followed::{Followed, policy_at};
-use crate::objects::{ClusterId, ConfigMap, Name, Pod, SeenPolicy, Target, TargetKey, Watch};
+use crate::objects::{ClusterId, ConfigMap, Name, Pod, SeenPolicy, Target, TargetKey, Watch, is_newer};
 use crate::place::Place;
 use crate::shards::shard_of;
 use crate::targets::Known;
@@ -43,7 +43,14 @@ impl Engine {
         if followed.live.is_none() {
             followed.kept = Some(seen.status);
         }
-        if followed.generation == seen.generation && followed.terms == seen.terms {
+        // What our own write of it answered may be newer than what the watch still tells.
+        let known = &followed.held.resource_version;
+        if seen.held.resource_version == *known || is_newer(&seen.held.resource_version, known) {
+            followed.held = seen.held;
+        }
+        if followed.terms == seen.terms && (followed.generation == seen.generation || followed.held.deleting)
+        {
+            self.consider_finalizer(id);
             return;
         }
         self.stop(id);
@@ -62,6 +69,7 @@ impl Engine {
         }
         self.connect(id);
         self.hurry(id);
+        self.consider_finalizer(id);
     }
 
     pub(super) fn lose_policy(&mut self, name: &Name) {

@@ -21,6 +21,7 @@ pub(super) enum Key {
     Ring(Name),
     Status(Id),
     Event(u64),
+    Finalizers(Id),
 }
 
 /// A write that waits.
@@ -38,6 +39,7 @@ pub(super) enum Payload {
     Ring { ring: effect::Ring, told: String },
     Status,
     Event(Note),
+    Finalizers(effect::Finalizers),
 }
 
 /// A write in flight.
@@ -62,15 +64,16 @@ impl Engine {
     }
 
     /// A decision that was recorded for nothing new comes to nothing.
-    pub(super) fn discard(&mut self, live: &mut Live) {
+    pub(super) fn discard(&mut self, policy: &Name, live: &mut Live) {
         if let Some(ordered) = live.ordered.take() {
-            self.discard_order(&ordered);
+            self.discard_order(policy, &ordered);
         }
     }
 
-    fn discard_order(&mut self, ordered: &Ordered) {
+    fn discard_order(&mut self, policy: &Name, ordered: &Ordered) {
         if !ordered.news && !ordered.summary.digest.is_empty() {
-            self.out.push(Effect::Discard { digest: ordered.summary.digest.clone() });
+            let (policy, digest) = (policy.clone(), ordered.summary.digest.clone());
+            self.out.push(Effect::Discard { policy, digest });
         }
     }
 
@@ -103,6 +106,7 @@ impl Engine {
             Payload::Scale(scale) => What::Scale(scale.clone()),
             Payload::Ring { ring, .. } => What::Ring(ring.clone()),
             Payload::Event(note) => What::Event(note.clone()),
+            Payload::Finalizers(finalizers) => What::Finalizers(finalizers.clone()),
             Payload::Status => What::Status(self.render(policy)?),
         })
     }
@@ -137,6 +141,7 @@ impl Engine {
                 }
                 self.consider_status(sent.policy);
             }
+            Payload::Finalizers(finalizers) => self.finalizers_done(sent.policy, finalizers, outcome),
             // The API server had no time for it: it is told later. Else it is lost: events are not worth more.
             Payload::Event(note) => {
                 if matches!(outcome, Outcome::Busy { .. }) && self.policies.contains_key(&sent.policy) {
@@ -215,8 +220,10 @@ impl Engine {
         let changed = say(&mut live.board.conditions, said.into_iter().collect(), generation, now.wall_ms);
         let again = std::mem::take(&mut live.after_write) && matches!(outcome, Outcome::Done { .. });
         let came_to_nothing = !matches!(outcome, Outcome::Done { .. } | Outcome::Unanswered { .. });
-        // A raise was right and is sent again unless something newer waits; a lowering is decided anew.
-        let raise = matches!(outcome, Outcome::Busy { .. }) && scale.to > scale.from;
+        // A raise was right and is sent again unless something newer waits; a lowering is decided anew. Of a policy that
+        // is deleted only its last write is wanted.
+        let overtaken = live.keeping.leaving.as_ref().is_some_and(|leaving| !leaving.sent);
+        let raise = matches!(outcome, Outcome::Busy { .. }) && scale.to > scale.from && !overtaken;
         let slot = Key::Scale(key);
         let raise = raise && ordered.is_some() && self.writer(name.cluster).waits(&slot).is_none();
         if raise && let Some(live) = &mut followed.live {
@@ -224,7 +231,7 @@ impl Engine {
             let sending = Sending { policy: id, shard, payload: Payload::Scale(scale) };
             self.push(name.cluster, Class::Raise, slot, sending);
         } else if came_to_nothing && let Some(ordered) = &ordered {
-            self.discard_order(ordered);
+            self.discard_order(&name, ordered);
         }
         let lowering = matches!(outcome, Outcome::Busy { .. }) && !raise;
         self.policies.insert(id, followed);
@@ -239,6 +246,7 @@ impl Engine {
         if lowering {
             self.evaluate_after_pause(id, name.cluster);
         }
+        self.left(id, &outcome);
     }
 
     /// Decides anew when the API server may be asked again, if that is before the policy is due.

@@ -253,7 +253,7 @@ proptest! {
                 What::Scale(s) => &s.policy,
                 What::Status(s) => &s.policy,
                 What::Event(note) => &note.policy,
-                What::Ring(_) => continue,
+                What::Ring(_) | What::Finalizers(_) => continue,
             };
             let shard = shard_of(&format!("uid-{}", policy.name), 4);
             let holds = |(from, until, of): &(u64, u64, usize)| of == process && (*from..=*until).contains(at);

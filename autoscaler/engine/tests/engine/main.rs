@@ -4,6 +4,7 @@
 
 mod budgets;
 mod leaders;
+mod leaving;
 mod rivals;
 mod scaling;
 mod statuses;

@@ -7,9 +7,9 @@ use autoscaler_core::{
     Behavior, ClusterSamples, Defaults, EvidenceSpec, FailureKind, Float, MetricSpec, Mode, Observation,
     Pods, Policy, RateKind, RatePolicy, Reading, Rules, Samples, SelectorSamples, Settled,
 };
-use autoscaler_engine::effect::{Evaluated, Note, Query, Scaled, What, Write};
+use autoscaler_engine::effect::{Evaluated, Finalizers, Note, Query, Scaled, What, Write};
 use autoscaler_engine::objects::{
-    ConfigMap, Kind, Name, Pod, Question, SeenPolicy, Target, TargetKey, Terms, Watch,
+    ConfigMap, Held, Kind, Name, Pod, Question, SeenPolicy, Target, TargetKey, Terms, Watch,
 };
 use autoscaler_engine::replay::Step;
 use autoscaler_engine::{Config, Effect, Engine, Event, Now, Outcome, Replay};
@@ -62,6 +62,7 @@ pub(crate) fn terms(target: &str) -> Terms {
         target: target.into(),
         questions: vec![Question { weight: 1, ..Question::default() }],
         ring: None,
+        restores: false,
         schedules: Vec::new(),
     }
 }
@@ -136,6 +137,8 @@ pub(crate) struct World {
     pub(crate) usage_reads: Vec<(u64, String)>,
     pub(crate) asks: BTreeMap<String, Ask>,
     pub(crate) faults: BTreeMap<TargetKey, VecDeque<Fault>>,
+    /// What becomes of writes of finalizers before the API server looks at them.
+    pub(crate) finalizer_faults: VecDeque<Outcome>,
     /// How long a watch takes to tell; `None`: it is cut.
     pub(crate) watch_ms: Option<u64>,
     pub(crate) write_ms: u64,
@@ -185,6 +188,7 @@ impl World {
             usage_reads: Vec::new(),
             asks: BTreeMap::new(),
             faults: BTreeMap::new(),
+            finalizer_faults: VecDeque::new(),
             watch_ms: Some(5),
             write_ms: 3,
             under_way: BTreeMap::new(),
@@ -249,12 +253,18 @@ impl World {
 
     pub(crate) fn seen(&mut self, name_: &str, terms: Result<Terms, String>) {
         let before = self.policies.get(&name(name_));
+        self.version += 1;
+        let held = Held {
+            resource_version: self.version.to_string(),
+            ..before.map(|b| b.held.clone()).unwrap_or_default()
+        };
         let seen = SeenPolicy {
             name: name(name_),
             uid: format!("uid-{name_}"),
             generation: Some(before.and_then(|b| b.generation).unwrap_or(0) + 1),
             terms,
             status: before.map(|b| b.status.clone()).unwrap_or_default(),
+            held,
         };
         self.policies.insert(name(name_), seen.clone());
         for process in 0..self.processes.len() {
@@ -267,6 +277,58 @@ impl World {
         for process in 0..self.processes.len() {
             self.tell(process, Event::PolicyGone(name(name_)));
         }
+    }
+
+    /// Deletes a policy as an API server does: it goes as soon as nothing keeps it.
+    pub(crate) fn delete(&mut self, name_: &str) {
+        self.version += 1;
+        let version = self.version.to_string();
+        let Some(seen) = self.policies.get_mut(&name(name_)) else { return };
+        if seen.held.finalizers.is_empty() {
+            self.gone(name_);
+            return;
+        }
+        (seen.held.resource_version, seen.held.deleting) = (version, true);
+        seen.generation = seen.generation.map(|generation| generation + 1);
+        let seen = seen.clone();
+        for process in 0..self.processes.len() {
+            self.tell(process, Event::Policy(Box::new(seen.clone())));
+        }
+    }
+
+    /// Somebody else writes a policy's finalizers.
+    pub(crate) fn set_finalizers(&mut self, name_: &str, finalizers: Vec<String>) {
+        let seen = &self.policies[&name(name_)];
+        let (policy, uid) = (seen.name.clone(), seen.uid.clone());
+        let resource_version = seen.held.resource_version.clone();
+        let outcome = self.keep(Finalizers { policy, uid, resource_version, finalizers });
+        assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    }
+
+    /// What an API server does with a write of finalizers.
+    fn keep(&mut self, write: Finalizers) -> Outcome {
+        if let Some(outcome) = self.finalizer_faults.pop_front() {
+            return outcome;
+        }
+        self.version += 1;
+        let version = self.version.to_string();
+        let Some(seen) = self.policies.get_mut(&write.policy) else { return Outcome::Missing };
+        if seen.held.resource_version != write.resource_version || seen.uid != write.uid {
+            return Outcome::Conflict;
+        }
+        seen.held.resource_version.clone_from(&version);
+        seen.held.finalizers = write.finalizers;
+        let event = if seen.held.deleting && seen.held.finalizers.is_empty() {
+            self.policies.remove(&write.policy);
+            Event::PolicyGone(write.policy)
+        } else {
+            Event::Policy(Box::new(seen.clone()))
+        };
+        let after_ms = self.watch_ms.unwrap_or(1_000_000);
+        for process in 0..self.processes.len() {
+            self.later(after_ms, process, event.clone());
+        }
+        Outcome::Done { resource_version: Some(version) }
     }
 
     /// Starts a process that knows what there is.
@@ -387,7 +449,7 @@ impl World {
                 self.under_way.remove(&(query + 1_000_000_000 * process as u64));
             }
             Effect::Record(record) => drop(self.records.insert(record.digest, record.json)),
-            Effect::Discard { digest } => drop(self.records.remove(&digest)),
+            Effect::Discard { digest, .. } => drop(self.records.remove(&digest)),
             Effect::Write(write) => self.write(process, *write),
             Effect::Evaluated(evaluated) => self.evaluated.push((self.now_ms, *evaluated)),
             Effect::Scaled(scaled) => self.scaled.push((self.now_ms, *scaled)),
@@ -457,8 +519,11 @@ impl World {
             }
             What::Status(status) => {
                 self.statuses.push((self.now_ms, status.policy.clone()));
+                self.version += 1;
+                let version = self.version.to_string();
                 match self.policies.get_mut(&status.policy) {
                     Some(seen) => {
+                        seen.held.resource_version = version;
                         *seen.status = status.status;
                         let seen = seen.clone();
                         for p in (0..self.processes.len()).filter(|_| self.echo) {
@@ -472,6 +537,7 @@ impl World {
                     None => Outcome::Missing,
                 }
             }
+            What::Finalizers(finalizers) => self.keep(finalizers),
             What::Event(note) => {
                 self.notes.push((self.now_ms, note));
                 Outcome::Done { resource_version: None }

@@ -21,7 +21,7 @@ fn with(change: impl FnOnce(&mut Value)) -> ScalingPolicy {
             {"name": "night", "start": "0 22 * * *", "end": "0 6 * * *", "maxReplicas": 3},
         ]);
         s["pause"] = json!({"scaleDown": true});
-        s["onDelete"] = json!("Keep");
+        s["onDelete"] = json!("Restore");
         change(s);
     })
 }
@@ -40,7 +40,13 @@ fn all_of_it_together_is_sound() {
 fn each_contradiction_of_the_terms_is_named_with_its_cure() {
     let schedule = |s: &mut Value, key: &str, value: Value| s["schedules"][0][key] = value;
     let cases: Vec<(ScalingPolicy, &str)> = vec![
-        (with(|s| s["onDelete"] = json!("Restore")), "spec.onDelete: Restore is not supported yet"),
+        (
+            with(|s| {
+                s["onDelete"] = json!("Restore");
+                s["ring"] = json!({"configMap": "ring", "address": "{pod}:10901", "replicationFactor": 1});
+            }),
+            "spec.onDelete: Restore would change a ring's replicas without its members",
+        ),
         (
             with(|s| s["minReplicas"] = json!(1)),
             "spec.zero: says how the last replica goes, but minReplicas is 1; write minReplicas: 0, or remove zero",

@@ -14,9 +14,13 @@ const ROLES: [(&str, &str); 3] = [
 ];
 
 /// What is needed, but not in what is done here: a target that no watch has told of in time is read, and resource
-/// metrics are of policies that have such.
-const SELDOM: [(&str, &str, &str); 3] =
-    [("apps", "deployments", "get"), ("apps", "statefulsets", "get"), ("metrics.k8s.io", "pods", "list")];
+/// metrics and finalizers are of policies that have such.
+const SELDOM: [(&str, &str, &str); 4] = [
+    ("apps", "deployments", "get"),
+    ("apps", "statefulsets", "get"),
+    ("metrics.k8s.io", "pods", "list"),
+    ("autoscaling.gauntlet.dev", "scalingpolicies", "patch"),
+];
 
 /// Group, resource with its subresource, verb.
 type Act = (String, String, String);
