@@ -1,8 +1,8 @@
 //! What must hold in every world, whatever goes wrong in it.
 
+use simulations_world::scene::{Life, Scene};
 use simulations_world::world::THIEF;
 use simulations_world::{Scaled, WorldFault};
-use simulations_world::scene::{Life, Scene};
 
 /// By how much a change may be stored later than it was decided, and so come closer to the next one, in milliseconds:
 /// as long as a call may take, and a second.

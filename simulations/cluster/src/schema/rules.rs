@@ -53,7 +53,8 @@ impl Rules {
     pub(crate) fn new(schema: &Value) -> Self {
         let mut whole = schema.clone();
         let mut fields = Vec::new();
-        for (name, below) in whole.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        for (name, below) in whole.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+        {
             if any_rule(below, &|_| true) {
                 fields.push((name.clone(), Compiled::new(below)));
                 strip(below);
