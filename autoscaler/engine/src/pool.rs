@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub struct Limits {
     /// Queries under way at one querier.
     pub slots: u32,
-    /// Of these, for one policy.
+    /// Of these, for one policy; at all queriers together it may use twice as many.
     pub slots_per_policy: u32,
     /// Queries that may wait for one querier.
     pub waiting_max: usize,
@@ -64,6 +64,15 @@ pub struct Pool {
     queriers: BTreeMap<Arc<str>, Querier>,
     /// Everything waiting or under way.
     asked: BTreeMap<u64, Asked>,
+    /// What policies use at all queriers together: every source of a policy's own is another querier.
+    in_all: BTreeMap<Owner, InAll>,
+}
+
+#[derive(Debug, Default)]
+struct InAll {
+    used: u32,
+    /// Where it has something waiting or under way, or had lately.
+    at: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -102,7 +111,7 @@ impl Pool {
     /// An empty pool.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, queriers: BTreeMap::new(), asked: BTreeMap::new() }
+        Self { limits, queriers: BTreeMap::new(), asked: BTreeMap::new(), in_all: BTreeMap::new() }
     }
 
     /// Takes a query in; `false`: too many wait already. A query weighs at most what its policy may use.
@@ -121,6 +130,10 @@ impl Pool {
         at.waiting += 1;
         at.owners.entry(owner).or_default().waiting.push_back((id, weight));
         at.queue(owner);
+        let in_all = self.in_all.entry(owner).or_default();
+        if !in_all.at.contains(&querier) {
+            in_all.at.push(querier.clone());
+        }
         self.asked.insert(id, Asked { querier, owner, weight, under_way: false });
         true
     }
@@ -128,9 +141,17 @@ impl Pool {
     /// The next query that may start; it counts as started.
     pub fn start(&mut self) -> Option<u64> {
         let limits = self.limits;
-        let id = self.queriers.values_mut().find_map(|q| q.next(limits))?;
+        let most = limits.slots_per_policy.saturating_mul(2);
+        let in_all = &self.in_all;
+        let has_room = |owner: Owner, weight: u32| {
+            let used = in_all.get(&owner).map_or(0, |a| a.used);
+            used == 0 || used.saturating_add(weight) <= most
+        };
+        let id = self.queriers.values_mut().find_map(|q| q.next(limits, &has_room))?;
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.under_way = true;
+            let in_all = self.in_all.entry(asked.owner).or_default();
+            in_all.used = in_all.used.saturating_add(asked.weight);
         }
         Some(id)
     }
@@ -150,7 +171,23 @@ impl Pool {
             querier.queue(asked.owner);
             querier.tidy(asked.owner);
         }
+        self.give_back(&asked);
         true
+    }
+
+    /// What a query used is there for others of its policy, at whichever querier.
+    fn give_back(&mut self, asked: &Asked) {
+        let Some(in_all) = self.in_all.get_mut(&asked.owner) else { return };
+        in_all.used = in_all.used.saturating_sub(asked.weight);
+        in_all.at.retain(|at| self.queriers.get(at).is_some_and(|q| q.owners.contains_key(&asked.owner)));
+        for at in &in_all.at {
+            if let Some(querier) = self.queriers.get_mut(at).filter(|_| *at != asked.querier) {
+                querier.queue(asked.owner);
+            }
+        }
+        if in_all.at.is_empty() && in_all.used == 0 {
+            self.in_all.remove(&asked.owner);
+        }
     }
 
     /// Takes back what a policy still has waiting.
@@ -182,6 +219,7 @@ impl Pool {
         for querier in self.queriers.values_mut() {
             querier.owners.remove(&owner);
         }
+        self.in_all.remove(&owner);
         self.queriers.retain(|_, q| !q.owners.is_empty());
         (under_way, waiting)
     }
@@ -205,18 +243,18 @@ impl Querier {
         if asker.suspect { self.suspects.push_back(owner) } else { self.well.push_back(owner) }
     }
 
-    fn next(&mut self, limits: Limits) -> Option<u64> {
+    fn next(&mut self, limits: Limits, has_room: &dyn Fn(Owner, u32) -> bool) -> Option<u64> {
         let most = limits.slots / 2;
         let sure = (limits.slots / 8).max(1).min(most);
         let suspects_first = self.used_by_suspects < sure;
-        if suspects_first && let Some(id) = self.turn(true, limits) {
+        if suspects_first && let Some(id) = self.turn(true, limits, has_room) {
             return Some(id);
         }
-        self.turn(false, limits).or_else(|| self.turn(true, limits))
+        self.turn(false, limits, has_room).or_else(|| self.turn(true, limits, has_room))
     }
 
     /// Starts the query of whoever's turn it is in a class.
-    fn turn(&mut self, suspects: bool, limits: Limits) -> Option<u64> {
+    fn turn(&mut self, suspects: bool, limits: Limits, has_room: &dyn Fn(Owner, u32) -> bool) -> Option<u64> {
         // Without room for a suspect beside others, it has the only slot like anybody else.
         let room = if suspects { (limits.slots / 2).max(1) } else { limits.slots };
         loop {
@@ -239,7 +277,7 @@ impl Querier {
                 continue;
             }
             let own = if suspects { weight } else { limits.slots_per_policy.max(weight) };
-            if asker.used.saturating_add(weight) > own {
+            if asker.used.saturating_add(weight) > own || !has_room(owner, weight) {
                 // Queued again when one of its own ends.
                 asker.in_turn = false;
                 list.pop_front();

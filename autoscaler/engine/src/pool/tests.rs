@@ -156,3 +156,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_has_many_queriers_has_twice_its_slots_and_no_more() {
+    let mut pool = pool(64, 2);
+    let names: Vec<String> = (0..32).map(|n| format!("tenant-{n}")).collect();
+    for (id, name) in (0..).zip(&names) {
+        assert!(pool.push(name, 1, id, 1));
+    }
+    assert!(pool.push("tenant-0", 2, 100, 1));
+    let mut first = started(&mut pool);
+    assert_eq!(first.len(), 5, "four of the one, and the other's: {first:?}");
+    first.retain(|id| *id != 100);
+    // Whatever ends anywhere makes room for what waits elsewhere, until all were asked.
+    let mut all = first.clone();
+    while let Some(id) = first.pop() {
+        assert!(pool.done(id, Ended::Answered));
+        let next = started(&mut pool);
+        all.extend(&next);
+        first.extend(next);
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..32).collect::<Vec<u64>>());
+    assert!(pool.done(100, Ended::Answered));
+    assert_eq!(pool.load(), (0, 0));
+    assert!(pool.in_all.is_empty(), "{:?}", pool.in_all);
+}
