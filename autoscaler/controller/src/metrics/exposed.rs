@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::{MetricLabels, Metrics, OutcomeLabels, PolicyLabels, TargetLabels};
+use super::{Float, MetricLabels, Metrics, OutcomeLabels, PolicyLabels, TargetLabels};
 
 /// Keeps series in step with the engine's words.
 #[derive(Debug)]
@@ -26,8 +26,34 @@ pub(crate) struct Exposed {
 struct Shown {
     labels: PolicyLabels,
     target: TargetLabels,
-    metrics: Vec<String>,
+    /// By metric, the age of its evidence: it is another at each evaluation, where the rest seldom changes.
+    ages: Vec<(String, Float)>,
     last: Decided,
+}
+
+impl Shown {
+    /// Sets ages alone; `false`: something else changed too.
+    fn aged(&mut self, decided: &mut Decided) -> bool {
+        let before = std::mem::take(&mut self.last.ages_ms);
+        let now = std::mem::take(&mut decided.ages_ms);
+        let same = self.last == *decided && before.iter().map(|(m, _)| m).eq(now.iter().map(|(m, _)| m));
+        if same {
+            self.ages
+                .iter()
+                .zip(&now)
+                .for_each(|((_, gauge), (_, age_ms))| drop(gauge.set(seconds(*age_ms))));
+            self.last.ages_ms = now;
+        } else {
+            self.last.ages_ms = before;
+            decided.ages_ms = now;
+        }
+        same
+    }
+}
+
+/// Unknown is not zero.
+fn seconds(age_ms: Option<i64>) -> f64 {
+    age_ms.map_or(f64::NAN, |ms| ms as f64 / 1_000.0)
 }
 
 impl Exposed {
@@ -68,7 +94,11 @@ impl Exposed {
     /// A policy is no longer ours.
     pub(crate) fn forget(&mut self, name: &Name) {
         if let Some(shown) = self.shown.remove(name) {
-            self.metrics.forget(&shown.labels, Some(&shown.target), shown.metrics.into_iter());
+            self.metrics.forget(
+                &shown.labels,
+                Some(&shown.target),
+                shown.ages.into_iter().map(|(metric, _)| metric),
+            );
         }
     }
 
@@ -102,9 +132,8 @@ impl Exposed {
         }
     }
 
-    fn decided(&mut self, name: &Name, decided: Decided) {
-        let same = self.shown.get(name).is_some_and(|s| s.last == decided);
-        if same {
+    fn decided(&mut self, name: &Name, mut decided: Decided) {
+        if self.shown.get_mut(name).is_some_and(|shown| shown.aged(&mut decided)) {
             return;
         }
         let labels = self.labels(name);
@@ -123,20 +152,20 @@ impl Exposed {
             metrics.target_info.remove(&before.target);
         }
         metrics.target_info.get_or_create(&target).set(1);
-        for (metric, age_ms) in &decided.ages_ms {
+        let age = |(metric, age_ms): &(String, Option<i64>)| {
             let labels = MetricLabels {
                 cluster: labels.cluster.clone(),
                 namespace: labels.namespace.clone(),
                 policy: labels.policy.clone(),
                 metric: metric.clone(),
             };
-            // Unknown is not zero.
-            let seconds = age_ms.map_or(f64::NAN, |ms| ms as f64 / 1_000.0);
-            metrics.evidence_age.get_or_create(&labels).set(seconds);
-        }
+            let gauge = metrics.evidence_age.get_or_create(&labels).clone();
+            gauge.set(seconds(*age_ms));
+            (metric.clone(), gauge)
+        };
+        let ages = decided.ages_ms.iter().map(age).collect();
         metrics.latest.decided(&labels, &decided);
-        let metrics = decided.ages_ms.iter().map(|(metric, _)| metric.clone()).collect();
-        self.shown.insert(name.clone(), Shown { labels, target, metrics, last: decided });
+        self.shown.insert(name.clone(), Shown { labels, target, ages, last: decided });
     }
 }
 

@@ -19,6 +19,8 @@ use thanos_promql_syntax::{Context, Pinned, Query, SeriesSelector, ValueType};
 pub(crate) const PART: &str = "__part__";
 /// How far ahead of our clock samples are looked for, in milliseconds.
 const AHEAD_MS: i64 = 30_000;
+/// A time in seconds, to the millisecond.
+const TIME_CHARS: usize = 14;
 /// `step()` and `range()` of an instant query.
 const INSTANT: Context = Some((0.0, 0.0));
 /// Most operators of one query; our own querier takes two hundred.
@@ -166,7 +168,10 @@ fn labelled(expression: &[Piece], part: Part) -> Vec<Piece> {
 }
 
 fn fill(pieces: &[Piece], now_ms: i64) -> String {
-    let mut text = String::new();
+    let length = |piece: &Piece| if let Piece::Text(text) = piece { text.len() } else { TIME_CHARS };
+    // The settled value comes behind it, and is about half as long.
+    let room = pieces.iter().map(length).sum::<usize>() * 2;
+    let mut text = String::with_capacity(room);
     for piece in pieces {
         match piece {
             Piece::Text(piece) => text.push_str(piece),
