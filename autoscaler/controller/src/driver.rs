@@ -240,8 +240,8 @@ impl Driver {
 /// Asks all that one metric needs, at one time.
 async fn ask(shared: &Shared, query: &Query) -> Observation {
     let until = Instant::now() + Duration::from_millis(query.deadline_ms);
-    let plan = shared.plans.get(&query.policy, query.generation);
-    let Some(metric) = plan.as_ref().and_then(|p| p.metrics.get(query.metric)) else {
+    let metrics = shared.plans.get(&query.policy, query.generation);
+    let Some(metric) = metrics.as_ref().and_then(|metrics| metrics.get(query.metric)) else {
         return evidence::nothing("the policy changed before it was asked");
     };
     let question = Question {

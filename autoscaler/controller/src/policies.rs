@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::defaults::Given;
 use crate::plan::Form;
-use crate::plan::Plan;
+use crate::plan::{MetricPlan, Plan};
 use crate::sources::Named;
 
 /// Objects are watched untyped: one that does not read as a ScalingPolicy must not end the watch of all.
@@ -24,6 +24,9 @@ pub(crate) fn resource() -> ApiResource {
 #[derive(Debug, Default)]
 pub(crate) struct Understood(BTreeMap<Name, Known>);
 
+/// What is sent for a policy, in the order of its metrics.
+pub(crate) type Asking = Arc<Vec<MetricPlan>>;
+
 #[derive(Debug)]
 struct Known {
     uid: String,
@@ -31,8 +34,9 @@ struct Known {
     /// Of the spec as the API server has it, to tell a change; the spec itself is no longer needed, and large ones would
     /// be held twice.
     raw: Digest,
-    terms: Result<Terms, String>,
-    plan: Option<Arc<Plan>>,
+    /// The engine has the same.
+    terms: Result<Arc<Terms>, String>,
+    metrics: Option<Asking>,
 }
 
 type Digest = [u8; 32];
@@ -62,7 +66,7 @@ impl Understood {
         cluster: u16,
         object: &DynamicObject,
         (cluster_label, given): (&str, &Given),
-    ) -> Option<(SeenPolicy, Option<Arc<Plan>>)> {
+    ) -> Option<(SeenPolicy, Option<Asking>)> {
         let name = name_of(cluster, object);
         let held = held(object);
         if held.deleting && !held.is_ours() {
@@ -81,11 +85,11 @@ impl Understood {
                 uid: object.metadata.uid.clone().unwrap_or_default(),
                 generation: object.metadata.generation,
                 raw,
-                terms: plan.as_ref().map(|(spec, plan)| terms(spec, plan)).map_err(|problems| {
+                terms: plan.as_ref().map(|(spec, plan)| Arc::new(terms(spec, plan))).map_err(|problems| {
                     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
                     texts.join("; ")
                 }),
-                plan: plan.ok().map(|(_, plan)| Arc::new(plan)),
+                metrics: plan.ok().map(|(_, plan)| Arc::new(plan.metrics)),
             };
             self.0.insert(name.clone(), known);
         }
@@ -99,7 +103,7 @@ impl Understood {
             status: serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
             held,
         };
-        Some((seen, known.plan.clone()))
+        Some((seen, known.metrics.clone()))
     }
 
     /// A policy is gone.

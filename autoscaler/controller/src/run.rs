@@ -103,6 +103,9 @@ pub struct Args {
     /// Of these, of one policy
     #[arg(long, default_value_t = 500)]
     pub max_records_per_policy: usize,
+    /// Most MiB that all decision records have; one policy may have a sixteenth
+    #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_records_mib: u64,
 }
 
 /// Runs the controller until shutdown.
@@ -137,7 +140,11 @@ pub(crate) async fn run(args: Args, ctx: Context) -> Result<(), RunError> {
 }
 
 fn records(args: &Args) -> Result<Records, RunError> {
-    let bounds = Bounds { per_policy: args.max_records_per_policy, in_all: args.max_records };
+    let bounds = Bounds {
+        per_policy: args.max_records_per_policy,
+        in_all: args.max_records,
+        bytes: args.max_records_mib.saturating_mul(1 << 20),
+    };
     let names = contexts(args).into_iter().map(|context| name_of(context).to_owned()).collect();
     Records::open(args.records_dir.as_deref(), bounds, names).map_err(|e| {
         let dir = args.records_dir.as_deref().unwrap_or(Path::new("")).display();

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::defaults::Given;
 use crate::metrics::Metrics;
-use crate::plan::Plan;
+use crate::policies::Asking;
 use crate::querier::Queriers;
 use crate::records::Keep;
 use crate::sources::Sources;
@@ -79,20 +79,20 @@ impl Shared {
 pub(crate) struct Plans(RwLock<BTreeMap<Name, Generation>>);
 
 /// A generation and its queries.
-type Generation = (Option<i64>, Arc<Plan>);
+type Generation = (Option<i64>, Asking);
 
 impl Plans {
     /// This generation's queries are these.
-    pub(crate) fn set(&self, name: &Name, generation: Option<i64>, plan: Option<Arc<Plan>>) {
-        match plan {
-            Some(plan) => drop(self.0.write().insert(name.clone(), (generation, plan))),
+    pub(crate) fn set(&self, name: &Name, generation: Option<i64>, asking: Option<Asking>) {
+        match asking {
+            Some(asking) => drop(self.0.write().insert(name.clone(), (generation, asking))),
             None => drop(self.0.write().remove(name)),
         }
     }
 
     /// The queries of that generation; `None` if there is another one by now.
-    pub(crate) fn get(&self, name: &Name, generation: Option<i64>) -> Option<Arc<Plan>> {
+    pub(crate) fn get(&self, name: &Name, generation: Option<i64>) -> Option<Asking> {
         let plans = self.0.read();
-        plans.get(name).filter(|(of, _)| *of == generation).map(|(_, plan)| plan.clone())
+        plans.get(name).filter(|(of, _)| *of == generation).map(|(_, asking)| asking.clone())
     }
 }

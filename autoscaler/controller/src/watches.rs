@@ -90,10 +90,10 @@ pub(crate) async fn policies(shared: Arc<Shared>, events: Events, id: u16, liste
             Word::Applied(object) => {
                 let name = name_of(id, &object);
                 match understood.read(id, &object, (&shared.cluster_label, &shared.given)) {
-                    Some((seen, plan)) => {
-                        let metrics = plan.iter().flat_map(|plan| &plan.metrics);
+                    Some((seen, asking)) => {
+                        let metrics = asking.iter().flat_map(|metrics| metrics.iter());
                         shared.sources.follow(&name, metrics.filter_map(|metric| metric.source.as_ref()));
-                        shared.plans.set(&name, seen.generation, plan);
+                        shared.plans.set(&name, seen.generation, asking);
                         listing.iter_mut().for_each(|names| names.push(name.clone()));
                         events.send(Event::Policy(Box::new(seen))).await
                     }

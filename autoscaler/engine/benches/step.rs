@@ -75,7 +75,7 @@ fn policy(n: usize, metrics: usize) -> SeenPolicy {
         name: Name { cluster: 0, namespace: format!("team-{}", n % 50), name: format!("web-{n}") },
         uid: format!("4b1d{n:08}-7c1e-4b5e-9d7a-0123456789ab"),
         generation: Some(1),
-        terms: Ok(terms),
+        terms: Ok(std::sync::Arc::new(terms)),
         status: Box::default(),
         held: Default::default(),
     }

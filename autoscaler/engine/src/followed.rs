@@ -1,5 +1,7 @@
 //! A policy as the engine follows it: what it asks for, and, while its shard is held, all that is known of it.
 
+use std::sync::Arc;
+
 use autoscaler_api::{DecisionSummary, ScalingPolicyStatus};
 use autoscaler_core::{History, Input, Observation, Scale, Verdict};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -26,7 +28,7 @@ pub(crate) struct Followed {
     pub generation: Option<i64>,
     pub shard: u16,
     /// What it asks for, or why that cannot be followed.
-    pub terms: Result<Terms, String>,
+    pub terms: Result<Arc<Terms>, String>,
     /// What it scales, and the watch that sees it.
     pub target: Option<(Place, Watch)>,
     /// Further watches that it needs.

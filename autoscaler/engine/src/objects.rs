@@ -1,6 +1,7 @@
 //! What watches see, as plain data: policies, targets, pods, rings, and the watches themselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use autoscaler_api::{FINALIZER, Ring, ScalingPolicyStatus};
 use autoscaler_core::{InForce, Policy};
@@ -61,7 +62,7 @@ pub struct SeenPolicy {
     /// Generation of its spec.
     pub generation: Option<i64>,
     /// What its spec means, or everything that is wrong with it.
-    pub terms: Result<Terms, String>,
+    pub terms: Result<Arc<Terms>, String>,
     /// As last written by whoever led.
     pub status: Box<ScalingPolicyStatus>,
     /// What keeps it, and whether it is deleted.

@@ -39,7 +39,7 @@ fn a_policy_is_asked_for_by_its_name_and_a_file_by_its_path() {
 #[test]
 fn the_record_in_force_is_told_with_its_age() {
     let dir = tempfile::tempdir().unwrap();
-    let bounds = Bounds { per_policy: 9, in_all: 9 };
+    let bounds = Bounds { per_policy: 9, in_all: 9, bytes: 1 << 20 };
     let records = Records::open(Some(dir.path()), bounds, vec!["east".into()]).unwrap();
     let policy = Name { cluster: 0, namespace: "shop".into(), name: "web".into() };
     for (at_ms, digest) in [(60_000, "a"), (120_000, "b")] {
@@ -89,7 +89,7 @@ fn what_cannot_be_told_ends_with_64_and_says_why() {
 #[test]
 fn a_record_that_is_none_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let bounds = Bounds { per_policy: 9, in_all: 9 };
+    let bounds = Bounds { per_policy: 9, in_all: 9, bytes: 1 << 20 };
     let records = Records::open(Some(dir.path()), bounds, vec!["east".into()]).unwrap();
     let policy = Name { cluster: 0, namespace: "default".into(), name: "web".into() };
     records.keep(&Record { policy, at_ms: 1, digest: "a".repeat(64), json: "{".into() });

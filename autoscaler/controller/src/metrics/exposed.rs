@@ -38,10 +38,9 @@ impl Shown {
         let now = std::mem::take(&mut decided.ages_ms);
         let same = self.last == *decided && before.iter().map(|(m, _)| m).eq(now.iter().map(|(m, _)| m));
         if same {
-            self.ages
-                .iter()
-                .zip(&now)
-                .for_each(|((_, gauge), (_, age_ms))| drop(gauge.set(seconds(*age_ms))));
+            for ((_, gauge), (_, age_ms)) in self.ages.iter().zip(&now) {
+                gauge.set(seconds(*age_ms));
+            }
             self.last.ages_ms = now;
         } else {
             self.last.ages_ms = before;

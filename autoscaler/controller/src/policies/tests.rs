@@ -20,7 +20,7 @@ fn spec(target: &str, mode: &str) -> Value {
     })
 }
 
-fn read(object: &DynamicObject) -> (SeenPolicy, Option<Arc<Plan>>) {
+fn read(object: &DynamicObject) -> (SeenPolicy, Option<Asking>) {
     Understood::default().read(0, object, ("cluster", &Given::default())).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn metrics_are_asked_of_their_own_source_else_of_the_policy_s() {
     let asked = |spec: &Value, namespace: &str| -> Vec<String> {
         let mut object = object("a", spec.clone());
         object.metadata.namespace = Some(namespace.into());
-        read(&object).0.terms.unwrap().questions.into_iter().map(|q| q.source).collect()
+        read(&object).0.terms.unwrap().questions.iter().map(|q| q.source.clone()).collect()
     };
     let [a, b, c] = <[String; 3]>::try_from(asked(&several, "default")).unwrap();
     assert_eq!((a.as_str(), c.as_str()), ("", ""), "the controller's own");
@@ -61,7 +61,7 @@ fn metrics_are_asked_of_their_own_source_else_of_the_policy_s() {
     assert!(b != d && !b.is_empty() && !d.is_empty());
     assert_ne!(asked(&several, "other")[0], d, "its Secrets are others");
     let (_, plan) = read(&object("a", several));
-    let at: Vec<String> = plan.unwrap().metrics.iter().map(|m| m.source.clone().unwrap().at).collect();
+    let at: Vec<String> = plan.unwrap().iter().map(|m| m.source.clone().unwrap().at).collect();
     assert_eq!(at, ["spec.source", "spec.metrics[1].source", "spec.source"]);
 }
 

@@ -11,12 +11,20 @@ use parking_lot::Mutex;
 use super::Keep;
 use super::layout::{Entry, Owner};
 
-/// How many records are kept: first of each policy, so that one that changes its mind all the time pushes out nobody
-/// else's, then of all; the oldest go.
+/// How many records are kept, and how many bytes of them: first of each policy, so that one that changes its mind all
+/// the time, or has a thousand clusters, pushes out nobody else's, then of all; the oldest go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub per_policy: usize,
     pub in_all: usize,
+    /// Of all; one policy may have a sixteenth.
+    pub bytes: u64,
+}
+
+impl Bounds {
+    fn bytes_per_policy(self) -> u64 {
+        self.bytes / 16
+    }
 }
 
 /// Where records go.
@@ -33,27 +41,48 @@ pub(crate) struct Records {
 /// The files that there are: about a hundred bytes of memory each.
 #[derive(Debug, Default)]
 struct There {
-    folders: BTreeMap<Arc<Path>, BTreeSet<Entry>>,
+    folders: BTreeMap<Arc<Path>, Folder>,
     /// Each folder by the time of its oldest file.
     oldest: BTreeSet<(i64, Arc<Path>)>,
     files: usize,
+    bytes: u64,
+}
+
+/// The files of one policy, and what they have in bytes.
+#[derive(Debug, Default)]
+struct Folder {
+    files: BTreeMap<Entry, u64>,
+    bytes: u64,
+}
+
+impl Folder {
+    fn insert(&mut self, entry: Entry, bytes: u64) {
+        let before = self.files.insert(entry, bytes).unwrap_or(0);
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(bytes);
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        self.bytes = self.bytes.saturating_sub(self.files.remove(entry).unwrap_or(0));
+    }
 }
 
 impl There {
-    fn insert(&mut self, folder: &Path, entry: Entry) -> Arc<Path> {
+    fn insert(&mut self, folder: &Path, entry: Entry, bytes: u64) -> Arc<Path> {
         let folder: Arc<Path> = match self.folders.get_key_value(folder) {
             Some((known, _)) => known.clone(),
             None => folder.into(),
         };
-        self.change(&folder, |entries| entries.insert(entry));
+        self.change(&folder, |files| files.insert(entry, bytes));
         folder
     }
 
-    fn change(&mut self, folder: &Arc<Path>, change: impl FnOnce(&mut BTreeSet<Entry>) -> bool) {
-        let entries = self.folders.entry(folder.clone()).or_default();
-        let (first, count) = (entries.first().map(|entry| entry.at_ms), entries.len());
-        change(entries);
-        let (now_first, now_count) = (entries.first().map(|entry| entry.at_ms), entries.len());
+    fn change(&mut self, folder: &Arc<Path>, change: impl FnOnce(&mut Folder)) {
+        let there = self.folders.entry(folder.clone()).or_default();
+        let state = |f: &Folder| (f.files.keys().next().map(|entry| entry.at_ms), f.files.len(), f.bytes);
+        let (first, count, bytes) = state(there);
+        change(there);
+        let (now_first, now_count, now_bytes) = state(there);
+        self.bytes = self.bytes.saturating_add(now_bytes).saturating_sub(bytes);
         self.files = self.files.saturating_add(now_count).saturating_sub(count);
         if first != now_first {
             first.map(|at_ms| self.oldest.remove(&(at_ms, folder.clone())));
@@ -67,10 +96,15 @@ impl There {
     /// Forgets what is beyond the bounds, the oldest first; gives it.
     fn cut(&mut self, bounds: Bounds, written: &Arc<Path>) -> Vec<(Arc<Path>, Entry)> {
         let mut cut = Vec::new();
-        while self.folders.get(written).is_some_and(|entries| entries.len() > bounds.per_policy.max(1)) {
+        // The latest stays, whatever it has.
+        let many = |folder: &Folder| {
+            folder.files.len() > bounds.per_policy.max(1)
+                || folder.files.len() > 1 && folder.bytes > bounds.bytes_per_policy()
+        };
+        while self.folders.get(written).is_some_and(many) {
             cut.extend(self.pop(&written.clone()));
         }
-        while self.files > bounds.in_all.max(1) {
+        while self.files > bounds.in_all.max(1) || self.files > 1 && self.bytes > bounds.bytes {
             let Some((_, folder)) = self.oldest.first().cloned() else { break };
             cut.extend(self.pop(&folder));
         }
@@ -79,9 +113,9 @@ impl There {
 
     fn pop(&mut self, folder: &Arc<Path>) -> Option<(Arc<Path>, Entry)> {
         let mut popped = None;
-        self.change(folder, |entries| {
-            popped = entries.pop_first();
-            true
+        self.change(folder, |there| {
+            popped = there.files.keys().next().copied();
+            popped.iter().for_each(|entry| there.remove(entry));
         });
         popped.map(|entry| (folder.clone(), entry))
     }
@@ -104,7 +138,9 @@ impl Records {
                     let name = file.file_name();
                     let Some(name) = name.to_str() else { continue };
                     if let Some(entry) = Entry::parse(name) {
-                        last = Some(there.insert(&below, entry));
+                        // One that went in between has none.
+                        let bytes = file.metadata().map_or(0, |m| m.len());
+                        last = Some(there.insert(&below, entry, bytes));
                     } else if partial(name) {
                         // A process ended while it wrote.
                         let _ = std::fs::remove_file(file.path());
@@ -140,7 +176,8 @@ impl Records {
         std::fs::rename(&partial, path)?;
         let cut = {
             let mut there = self.there.lock();
-            let below = there.insert(&below, entry);
+            let bytes = u64::try_from(record.json.len()).unwrap_or(u64::MAX);
+            let below = there.insert(&below, entry, bytes);
             there.cut(self.bounds, &below)
         };
         for (below, entry) in cut {
@@ -167,9 +204,9 @@ impl Keep for Records {
             let known = there.folders.get(&below);
             // Nearly always the latest.
             let wanted = Entry::new(0, digest).map(|entry| entry.digest);
-            let found = known.and_then(|entries| entries.iter().rfind(|e| Some(e.digest) == wanted).copied());
+            let found = known.and_then(|f| f.files.keys().rfind(|e| Some(e.digest) == wanted).copied());
             if let Some(entry) = found {
-                there.change(&below, |entries| entries.remove(&entry));
+                there.change(&below, |folder| folder.remove(&entry));
             }
             found
         };

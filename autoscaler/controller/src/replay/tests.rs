@@ -23,7 +23,7 @@ fn run_of(policy: &str, records: &Records, seconds: i64) {
 }
 
 fn recorded(dir: &Path) {
-    let bounds = Bounds { per_policy: 99, in_all: 99 };
+    let bounds = Bounds { per_policy: 99, in_all: 99, bytes: 1 << 20 };
     let records = Records::open(Some(dir), bounds, vec!["east".into()]).unwrap();
     run_of("web", &records, 5);
     run_of("api", &records, 3);

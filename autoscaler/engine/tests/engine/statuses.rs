@@ -1,7 +1,7 @@
 //! Statuses: soon for what matters, seldom for what drifts, never with what no longer holds, never too large.
 
 use autoscaler_core::{ClusterSamples, Float, Mode, Observation, Reading, Samples, SelectorSamples};
-use autoscaler_engine::objects::{Pod, Question, RingTerms};
+use autoscaler_engine::objects::{Pod, Question, RingTerms, Terms};
 use autoscaler_engine::{Config, Event};
 
 use crate::world::{Ask, World, key, metric, name, terms};
@@ -207,7 +207,7 @@ fn a_ring_settles_before_replicas_fall_and_a_failed_query_moves_no_member() {
     w.run(2_000);
     assert_eq!(rings(&w), Some(2), "written twice: first, and smaller");
     // A shadow leaves it alone.
-    let mut shadow = w.policies[&name("receive")].terms.clone().unwrap();
+    let mut shadow = Terms::clone(w.policies[&name("receive")].terms.as_ref().unwrap());
     shadow.policy.mode = Mode::Shadow;
     w.policy("receive", shadow);
     w.pods.pop();

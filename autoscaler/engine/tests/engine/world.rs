@@ -1,6 +1,7 @@
 //! A world around engines: objects with versions, queriers with latencies, watches that tell after a while.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use autoscaler_api::ScalingPolicyStatus;
 use autoscaler_core::{
@@ -262,7 +263,7 @@ impl World {
             name: name(name_),
             uid: format!("uid-{name_}"),
             generation: Some(before.and_then(|b| b.generation).unwrap_or(0) + 1),
-            terms,
+            terms: terms.map(Arc::new),
             status: before.map(|b| b.status.clone()).unwrap_or_default(),
             held,
         };

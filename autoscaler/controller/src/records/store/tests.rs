@@ -5,7 +5,7 @@ fn name(name: &str) -> Name {
 }
 
 fn open(dir: &Path, per_policy: usize, in_all: usize) -> Records {
-    Records::open(Some(dir), Bounds { per_policy, in_all }, vec!["east".into()]).unwrap()
+    Records::open(Some(dir), Bounds { per_policy, in_all, bytes: 1 << 20 }, vec!["east".into()]).unwrap()
 }
 
 /// Stores something for `policy` at `at_ms`, under a digest made of that.
@@ -51,6 +51,31 @@ fn a_policy_has_its_bound_and_all_have_theirs() {
         .unwrap(),
         b"{}"
     );
+}
+
+#[test]
+fn a_policy_with_large_records_pushes_out_nobody_elses() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::open(
+        Some(dir.path()),
+        Bounds { per_policy: 99, in_all: 99, bytes: 16_000 },
+        vec!["east".into()],
+    )
+    .unwrap();
+    keep(&records, "small", 1);
+    let large = |at_ms: i64, bytes: usize| {
+        let (digest, json) = (format!("{at_ms:064x}"), "x".repeat(bytes));
+        records.keep(&Record { policy: name("large"), at_ms, digest, json: json.into() });
+    };
+    (100..110).for_each(|at_ms| large(at_ms, 400));
+    assert_eq!(kept(dir.path(), "large"), [108, 109], "a sixteenth of 16,000");
+    large(200, 3_000);
+    assert_eq!(kept(dir.path(), "large"), [200], "the latest stays, whatever it has");
+    assert_eq!(kept(dir.path(), "small"), [1]);
+    drop(records);
+    let bounds = Bounds { per_policy: 99, in_all: 99, bytes: 3_001 };
+    let records = Records::open(Some(dir.path()), bounds, vec!["east".into()]).unwrap();
+    assert_eq!(records.there.lock().bytes, 3_000, "counted by the files; the oldest of all went");
 }
 
 #[test]
