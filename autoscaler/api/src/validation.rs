@@ -103,9 +103,20 @@ fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
     }
 }
 
+/// Of all queries of a policy: what is made of a query takes about fifteen times its text, for each policy there is.
+const QUERY_BYTES_MAX: usize = 64 << 10;
+
 fn metrics(metrics: &[Metric], found: &mut Vec<Problem>) {
     if metrics.is_empty() {
         found.push(Problem::new("spec.metrics", "is empty", "name at least one metric"));
+    }
+    let bytes: usize = metrics.iter().map(|metric| metric.query.len()).sum();
+    if bytes > QUERY_BYTES_MAX {
+        found.push(Problem::new(
+            "spec.metrics",
+            format!("has {bytes} bytes of queries, over {QUERY_BYTES_MAX}"),
+            "record what they ask for by rules, or make several policies of it",
+        ));
     }
     let mut names = BTreeSet::new();
     for (i, metric) in metrics.iter().enumerate() {

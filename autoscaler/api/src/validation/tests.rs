@@ -26,6 +26,11 @@ fn each_contradiction_is_named_with_its_cure() {
     let metric = |spec: &mut Value, key: &str, value: Value| spec["metrics"][0][key] = value;
     let cases: Vec<(&str, ScalingPolicy, &str)> = vec![
         ("min", policy(|s| s["minReplicas"] = json!(-1)), "spec.minReplicas: -1 is below 0; write 0 or more"),
+        (
+            "much text",
+            policy(|s| s["metrics"][0]["query"] = json!(format!("sum(x) # {}", "a".repeat(65_530)))),
+            "spec.metrics: has 65539 bytes of queries, over 65536; record what they ask for by rules",
+        ),
         ("max", policy(|s| s["minReplicas"] = json!(5)), "spec.maxReplicas: 4 is below minReplicas 5; raise"),
         (
             "interval",
