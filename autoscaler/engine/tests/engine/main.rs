@@ -4,6 +4,7 @@
 
 mod budgets;
 mod leaders;
+mod reads;
 mod rivals;
 mod scaling;
 mod statuses;
