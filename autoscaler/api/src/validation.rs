@@ -49,6 +49,7 @@ pub fn validate(policy: &ScalingPolicy) -> Vec<Problem> {
         source::validate(s, "spec.source", &mut found);
     }
     metrics(&spec.metrics, &mut found);
+    objects(spec, &mut found);
     terms::validate(spec, &mut found);
     if spec.compatibility.is_some() {
         upstream_has(spec, &mut found);
@@ -99,6 +100,21 @@ fn replicas(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
             "spec.maxReplicas",
             format!("{} is below minReplicas {}", spec.max_replicas, spec.min_replicas),
             "raise maxReplicas or lower minReplicas",
+        ));
+    }
+}
+
+/// Most Secrets and ConfigMaps of one policy's sources: the controller has a watch of each.
+const OBJECTS_MAX: usize = 32;
+
+fn objects(spec: &ScalingPolicySpec, found: &mut Vec<Problem>) {
+    let sources = spec.source.iter().chain(spec.metrics.iter().filter_map(|metric| metric.source.as_ref()));
+    let objects: BTreeSet<_> = sources.flat_map(source::objects).collect();
+    if objects.len() > OBJECTS_MAX {
+        found.push(Problem::new(
+            "spec",
+            format!("its sources name {} Secrets and ConfigMaps, each of which is watched", objects.len()),
+            format!("name at most {OBJECTS_MAX}; one Secret holds many keys"),
         ));
     }
 }

@@ -13,7 +13,7 @@ use crate::follow::{Chosen, Follow, told};
 use crate::lease::Fence;
 use crate::metrics::Calls;
 
-mod targets;
+pub(crate) mod targets;
 mod usage;
 mod writes;
 

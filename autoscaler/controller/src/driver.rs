@@ -35,9 +35,6 @@ pub(crate) const EVENTS: usize = 4_096;
 const IDLE: Duration = Duration::from_millis(500);
 /// Longest wait for writes under way when the process ends.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Tries to read a target, should the API server not answer, and the time between them.
-const READS: u32 = 30;
-const BETWEEN_READS: Duration = Duration::from_secs(1);
 
 /// Whoever carries out what the engine wants.
 struct Driver {
@@ -155,17 +152,12 @@ impl Driver {
         match effect {
             Effect::Watch(watch) => self.watches.begin(watch),
             Effect::Unwatch(watch) => self.watches.end(&watch),
-            Effect::ReadTarget { key, version } => {
+            Effect::ReadTarget { read, key, version } => {
                 let (shared, events) = (self.shared.clone(), self.events.clone());
                 self.asking.spawn(async move {
                     let Some(cluster) = shared.cluster(key.cluster) else { return };
-                    for _ in 0..READS {
-                        if let Ok(target) = cluster.read(&key, &version).await {
-                            let _ = events.send(Event::Target { key, target }).await;
-                            return;
-                        }
-                        tokio::time::sleep(BETWEEN_READS).await;
-                    }
+                    let target = cluster.read(&key, &version).await.map_err(|e| e.to_string());
+                    let _ = events.send(Event::Read { read, target }).await;
                 });
             }
             Effect::Query(query) => {

@@ -12,6 +12,7 @@
 //! virtual time is the same each time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -28,6 +29,8 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 /// Pauses while the API server is away, doubled up to the second: in a longer one something may change unseen.
 pub(crate) const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_LONGEST: Duration = Duration::from_secs(2);
+/// The same while it forbids, which a person has to change.
+const PAUSE_FORBIDDEN: Duration = Duration::from_secs(60);
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
@@ -65,14 +68,34 @@ struct Asked<K> {
     deadline: Duration,
 }
 
+/// Why a call gave nothing.
+struct Failure {
+    message: String,
+    /// Nobody may do this here: it takes a person, not time.
+    forbidden: bool,
+}
+
+impl Failure {
+    fn of(e: &kube::Error) -> Self {
+        let forbidden = matches!(e, kube::Error::Api(status) if status.code == 403);
+        Self { message: told(e), forbidden }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { message, forbidden: false }
+    }
+}
+
 /// Why a watch cannot go on.
 enum Broken {
     /// Its place is too long ago.
     Gone,
     /// The server may be able to later.
-    Again(String),
+    Again(Failure),
     /// The server will not, from this place.
-    Anew(String),
+    Anew(Failure),
 }
 
 /// A list and its watch.
@@ -82,6 +105,10 @@ pub(crate) struct Follow<K> {
     told: (String, String),
     at: At<K>,
     failing: bool,
+    /// Whether it fails since it is forbidden.
+    forbidden: bool,
+    /// Shared with others that would be forbidden for the same reason.
+    turns: Option<Arc<Turns>>,
     /// The pause after the next failure, and until when the last one lasts.
     pause: Duration,
     until: Option<Instant>,
@@ -111,16 +138,31 @@ where
             told: (cluster.to_owned(), what.to_owned()),
             at: At::Start,
             failing: false,
+            forbidden: false,
+            turns: None,
             pause: PAUSE_FIRST,
             until: None,
         }
+    }
+
+    /// Shares its turns, while it is forbidden, with others.
+    pub(crate) fn in_turns(self, turns: Arc<Turns>) -> Self {
+        Self { turns: Some(turns), ..self }
+    }
+
+    /// Lists everything once more.
+    pub(crate) fn again(&mut self) {
+        self.at = At::Start;
     }
 
     /// What happens next.
     pub(crate) async fn next(&mut self) -> Word<K> {
         loop {
             if let Some(until) = self.until.take() {
-                sleep_until(until).await;
+                match self.turns.as_ref().filter(|_| self.forbidden) {
+                    Some(turns) => turns.wait(until).await,
+                    None => sleep_until(until).await,
+                }
             }
             match std::mem::replace(&mut self.at, At::Start) {
                 At::Start => {
@@ -129,7 +171,7 @@ where
                 }
                 At::List(page) => match self.asked.list(page).await {
                     Ok(at) => self.at = at,
-                    Err(message) => return self.failed(message),
+                    Err(why) => return self.failed(why),
                 },
                 At::Page(mut objects, next) => match (objects.pop_front(), next) {
                     (Some(object), next) => {
@@ -171,11 +213,12 @@ where
             }
             Err(_) => {
                 let message = format!("the API server fell silent for {SILENCE:?}");
-                return Some(self.broken(version, Broken::Again(message)));
+                return Some(self.broken(version, Broken::Again(message.into())));
             }
         };
         if let WatchEvent::Error(status) = &event {
-            return Some(self.broken(version, refused(status.code, status.message.clone())));
+            let why = Failure { message: status.message.clone(), forbidden: status.code == 403 };
+            return Some(self.broken(version, refused(status.code, why)));
         }
         self.well();
         let go_on = |version: Option<String>, before: String| {
@@ -201,41 +244,51 @@ where
     /// A watch that cannot go on.
     fn broken(&mut self, version: String, why: Broken) -> Word<K> {
         match why {
-            Broken::Again(message) => {
-                let word = self.failed(message);
+            Broken::Again(why) => {
+                let word = self.failed(why);
                 self.at = At::Watch(version);
                 word
             }
-            Broken::Anew(message) => self.failed(message),
+            Broken::Anew(why) => self.failed(why),
             Broken::Gone => {
                 self.at = At::List(None);
                 // A server that says so time after time shall not be asked for everything without a pause.
-                self.rest();
+                self.rest(false);
                 Word::Listing
             }
         }
     }
 
-    fn failed(&mut self, message: String) -> Word<K> {
+    fn failed(&mut self, why: Failure) -> Word<K> {
+        let Failure { message, forbidden } = why;
         let (cluster, what) = &self.told;
         if !self.failing {
             tracing::warn!(cluster, what, error = message, "cannot be watched; going on with what is known");
         }
         self.failing = true;
         self.at = At::Start;
-        self.rest();
+        self.rest(forbidden);
         Word::Failed(message)
     }
 
-    fn rest(&mut self) {
-        self.until = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(PAUSE_LONGEST);
+    fn rest(&mut self, forbidden: bool) {
+        let until = Instant::now() + self.pause;
+        let turns = self.turns.as_ref().filter(|_| forbidden);
+        self.until = Some(turns.map_or(until, |turns| turns.book(until)));
+        let longest = if forbidden { PAUSE_FORBIDDEN } else { PAUSE_LONGEST };
+        self.pause = (self.pause * 2).min(longest);
+        self.forbidden = forbidden;
     }
 
     fn well(&mut self) {
         if self.failing {
             let (cluster, what) = &self.told;
             tracing::info!(cluster, what, "watched again");
+        }
+        if std::mem::take(&mut self.forbidden)
+            && let Some(turns) = &self.turns
+        {
+            turns.granted();
         }
         (self.failing, self.pause) = (false, PAUSE_FIRST);
     }
@@ -245,7 +298,7 @@ impl<K> Asked<K>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    async fn list(&self, page: Option<String>) -> Result<At<K>, String> {
+    async fn list(&self, page: Option<String>) -> Result<At<K>, Failure> {
         let params = ListParams {
             label_selector: self.chosen.labels.clone(),
             field_selector: self.chosen.fields.clone(),
@@ -254,8 +307,8 @@ where
             ..ListParams::default()
         };
         let list = match timeout(self.deadline, self.api.list(&params)).await {
-            Ok(list) => list.map_err(|e| told(&e))?,
-            Err(_) => return Err(self.no_answer()),
+            Ok(list) => list.map_err(|e| Failure::of(&e))?,
+            Err(_) => return Err(self.no_answer().into()),
         };
         let version = list.metadata.resource_version.unwrap_or_default();
         let next = match list.metadata.continue_.filter(|page| !page.is_empty()) {
@@ -274,7 +327,7 @@ where
         };
         match timeout(self.deadline, self.api.watch(&params, version)).await {
             Ok(stream) => stream.map(StreamExt::boxed).map_err(|e| broken(&e)),
-            Err(_) => Err(Broken::Again(self.no_answer())),
+            Err(_) => Err(Broken::Again(self.no_answer().into())),
         }
     }
 
@@ -286,17 +339,17 @@ where
 /// What an error of a watch means.
 fn broken(e: &kube::Error) -> Broken {
     match e {
-        kube::Error::Api(status) => refused(status.code, told(e)),
-        _ => Broken::Again(told(e)),
+        kube::Error::Api(status) => refused(status.code, Failure::of(e)),
+        _ => Broken::Again(Failure::of(e)),
     }
 }
 
 /// A place that the server does not know, because it was set back for example, is no place to go on from.
-fn refused(code: u16, message: String) -> Broken {
+fn refused(code: u16, why: Failure) -> Broken {
     match code {
         410 => Broken::Gone,
-        429 | 500 | 502 | 503 => Broken::Again(message),
-        _ => Broken::Anew(message),
+        429 | 500 | 502 | 503 => Broken::Again(why),
+        _ => Broken::Anew(why),
     }
 }
 
@@ -307,6 +360,10 @@ pub(crate) fn told(e: &kube::Error) -> String {
         other => other.to_string(),
     }
 }
+
+mod turns;
+
+pub(crate) use turns::Turns;
 
 #[cfg(test)]
 mod tests;

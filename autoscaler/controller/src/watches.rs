@@ -7,7 +7,7 @@
 //!
 //! While an API server is away what was last seen stays: nothing is gone because nobody could say that it is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use autoscaler_core::Pods;
@@ -19,6 +19,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use tokio::task::AbortHandle;
 
+use crate::cluster::targets::told;
 use crate::follow::{Chosen, PAUSE_FIRST, SILENCE, Word};
 use crate::pods::Pod as KubePod;
 use crate::policies::{Understood, name_of, resource};
@@ -30,6 +31,8 @@ pub(crate) use objects::objects;
 
 /// Pods of one selector that are kept.
 const MAX_PODS: usize = 2_000;
+/// Names of further ones that are kept; of more, only the next list tells that they are gone.
+const MAX_BEYOND: usize = 20_000;
 
 /// Watches that the engine asked for.
 pub(crate) struct Watches {
@@ -207,12 +210,13 @@ async fn targets(shared: Arc<Shared>, events: Events, id: u16, namespace: String
             }
             Word::Applied(object) => {
                 listing.iter_mut().for_each(|names| names.push(object.name_any()));
-                match cluster.understand(&kind, &namespace, &object).await {
-                    Ok(target) => Event::Target { key: key(&object), target: Some(target) },
-                    Err(error) => {
-                        let message = error.to_string();
-                        Event::WatchFailed { watch: watch.clone(), message }
-                    }
+                match told(&kind, &object) {
+                    Some(target) => Event::Target { key: key(&object), target: Some(target) },
+                    None => Event::TargetChanged {
+                        key: key(&object),
+                        uid: object.metadata.uid.unwrap_or_default(),
+                        resource_version: object.metadata.resource_version.unwrap_or_default(),
+                    },
                 }
             }
             Word::Gone(object) => Event::Target { key: key(&object), target: None },
@@ -233,20 +237,29 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
     let mut words = cluster.follow(api, chosen, "pods");
     let mut known: BTreeMap<String, SeenPod> = BTreeMap::new();
     let mut listing: Option<BTreeMap<String, SeenPod>> = None;
-    let (mut whole, mut too_many) = (false, false);
+    let (mut whole, mut beyond) = (false, Beyond::default());
     loop {
         match words.next().await {
-            Word::Listing => (listing, too_many) = (Some(BTreeMap::new()), false),
+            Word::Listing => (listing, beyond) = (Some(BTreeMap::new()), Beyond::default()),
             Word::Applied(pod) => {
                 let name = pod.name_any();
                 let into = listing.as_mut().unwrap_or(&mut known);
-                if into.len() < MAX_PODS || into.contains_key(&name) {
+                if into.contains_key(&name) || (into.len() < MAX_PODS && !beyond.has(&name)) {
                     into.insert(name, SeenPod::of(&pod));
                 } else {
-                    too_many = true;
+                    beyond.add(name);
                 }
             }
-            Word::Gone(pod) => drop(known.remove(&pod.name_any())),
+            Word::Gone(pod) => {
+                let name = pod.name_any();
+                known.remove(&name);
+                beyond.remove(&name);
+                if beyond.fit(known.len()) {
+                    // Nothing but their names is known of them.
+                    words.again();
+                    continue;
+                }
+            }
             Word::Listed => {
                 known = listing.take().unwrap_or_default();
                 whole = true;
@@ -254,7 +267,7 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
             Word::Failed(_) => continue,
         }
         if whole && listing.is_none() {
-            let seen = if too_many {
+            let seen = if beyond.any() {
                 // Whoever misses some of them would take their load for gone.
                 Pods::Unknown(format!("the target has more than {MAX_PODS} pods; hold it to a query"))
             } else {
@@ -266,6 +279,41 @@ async fn pods(shared: Arc<Shared>, events: Events, id: u16, namespace: String, s
                 return;
             }
         }
+    }
+}
+
+/// Pods of a selector beyond those that are kept, by name, so that it is known when there are none.
+#[derive(Default)]
+struct Beyond {
+    names: BTreeSet<String>,
+    /// Not even their names are kept.
+    lost: bool,
+}
+
+impl Beyond {
+    fn any(&self) -> bool {
+        self.lost || !self.names.is_empty()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    fn add(&mut self, name: String) {
+        if self.names.len() < MAX_BEYOND {
+            self.names.insert(name);
+        } else if !self.has(&name) {
+            self.lost = true;
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.names.remove(name);
+    }
+
+    /// Whether all of them could be kept now, beside so many.
+    fn fit(&self, kept: usize) -> bool {
+        !self.lost && !self.names.is_empty() && kept + self.names.len() <= MAX_PODS
     }
 }
 

@@ -14,8 +14,11 @@ pub enum Effect {
     Watch(Watch),
     /// Nobody needs it any more.
     Unwatch(Watch),
-    /// Read a target and tell it as [`crate::Event::Target`]: no watch has told it in time.
+    /// Read a target, once, and tell it as [`crate::Event::Read`], failed or not: no watch has told it in time, or
+    /// none can.
     ReadTarget {
+        /// Comes back with the answer.
+        read: u64,
         /// Which.
         key: TargetKey,
         /// Its kind's version.

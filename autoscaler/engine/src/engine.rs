@@ -2,18 +2,19 @@
 //!
 //! A step goes through the same stations whatever the event is: fences that ran out, the event, timers that are due,
 //! queries and writes for which there is room now. Its parts are below: [`watched`] takes in what watches see,
-//! [`ticks`] evaluates, [`conclude`] decides, [`writes`] sends and hears what became of it, [`telling`] keeps statuses
-//! and events, [`leaving`] what a policy that is deleted leaves behind.
+//! [`reads`] has read what they do not tell, [`ticks`] evaluates, [`conclude`] decides, [`writes`] sends and hears what
+//! became of it, [`telling`] keeps statuses and events, [`leaving`] what a policy that is deleted leaves behind.
 
 mod conclude;
 mod leaving;
+mod reads;
 mod telling;
 mod ticks;
 mod used;
 mod watched;
 mod writes;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::Config;
 use crate::due::Timers;
@@ -42,6 +43,8 @@ enum Timer {
     Policy(Id),
     /// A write's deadline.
     Write(u64),
+    /// A read's deadline.
+    Read(u64),
     /// A target that no watch has told of since a write met another version.
     Target(Place),
     /// A status that could not be written at once.
@@ -108,8 +111,6 @@ pub struct Engine {
     /// `None` in it: there is none.
     maps: BTreeMap<Name, Option<ConfigMap>>,
     listed: BTreeMap<ClusterId, Listed>,
-    /// Targets that were asked to be read.
-    reading: BTreeSet<Place>,
     pool: Pool,
     /// Whose which query is, and of which metric.
     queries: BTreeMap<u64, (Id, usize)>,
@@ -142,7 +143,6 @@ impl Engine {
             usages: Usages::default(),
             maps: BTreeMap::new(),
             listed: BTreeMap::new(),
-            reading: BTreeSet::new(),
             queries: BTreeMap::new(),
             deadlines: VecDeque::new(),
             writers: BTreeMap::new(),
@@ -198,6 +198,10 @@ impl Engine {
             Event::PolicyGone(name) => self.lose_policy(&name),
             Event::PoliciesListed { cluster, names } => self.policies_listed(cluster, names),
             Event::Target { key, target } => self.see_target(&key.into(), target),
+            Event::TargetChanged { key, uid, resource_version } => {
+                self.target_changed(&key.into(), &uid, &resource_version);
+            }
+            Event::Read { read, target } => self.read_done(read, target),
             Event::Listed { watch, names } => self.listed(&watch, &names),
             Event::WatchFailed { watch, message } => self.watch_failed(&watch, &message),
             Event::Pods { watch, pods, seen } => self.see_pods(watch, pods, seen),
@@ -227,7 +231,8 @@ impl Engine {
         match timer {
             Timer::Policy(id) => self.policy_due(id),
             Timer::Write(write) => self.write_overdue(write),
-            Timer::Target(key) => self.target_overdue(key),
+            Timer::Read(read) => self.read_overdue(read),
+            Timer::Target(key) => self.target_overdue(&key),
             Timer::Status(id) => self.status_due(id),
             Timer::Told(id) => self.told_due(id),
             Timer::Keeping(id) => self.keeping_due(id),
@@ -271,7 +276,8 @@ impl Engine {
             }
         }
         if let Some(writer) = self.writers.get_mut(&cluster) {
-            writer.retain(|_, sending| sending.shard != shard);
+            // Targets are read whoever leads.
+            writer.retain(|key, sending| matches!(key, Key::Read(_)) || sending.shard != shard);
         }
     }
 

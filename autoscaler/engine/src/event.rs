@@ -30,6 +30,22 @@ pub enum Event {
         /// As seen.
         target: Option<Target>,
     },
+    /// A target is there, or changed, and its watch does not say how: it has to be read.
+    TargetChanged {
+        /// Which.
+        key: TargetKey,
+        /// Its UID.
+        uid: String,
+        /// Its version.
+        resource_version: String,
+    },
+    /// A target was read, or (`Ok(None)`) is not there, or why it could not be read.
+    Read {
+        /// [`crate::Effect::ReadTarget`]'s `read`.
+        read: u64,
+        /// As read; the error is in the API server's words.
+        target: Result<Option<Target>, String>,
+    },
     /// A watch listed everything that it sees: of targets, whatever else is known is gone.
     Listed {
         /// Which watch.

@@ -144,6 +144,35 @@ impl Targets {
         changed
     }
 
+    /// A watch says that a target is there in this version, and no more; says whether it has to be read.
+    pub fn changed(&mut self, key: &Place, uid: &str, version: &str) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        if let Known::There(known) = &entry.known
+            && known.uid == uid
+            && !is_newer(version, &known.resource_version)
+        {
+            // Of our own write more is to be known than the answer to it said.
+            return entry.outdated || (entry.own_version && known.resource_version == version);
+        }
+        entry.outdated |= matches!(entry.known, Known::There(_));
+        true
+    }
+
+    /// It could not be read; says whether that is news. What was known stays, for whatever it is worth.
+    pub fn unreadable(&mut self, key: &Place, message: &str) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let before = match &entry.known {
+            Known::There(_) => return false,
+            Known::Unreadable(before) => before.as_str(),
+            Known::NotListed | Known::Absent => "",
+        };
+        let is_news = before != message;
+        if is_news {
+            entry.known = Known::Unreadable(message.to_owned());
+        }
+        is_news
+    }
+
     /// A read found the target as it is known: whatever a write met, it is gone.
     pub fn confirm(&mut self, key: &Place) -> bool {
         self.entries.get_mut(key).is_some_and(|e| std::mem::take(&mut e.outdated))

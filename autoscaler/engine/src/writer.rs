@@ -1,21 +1,29 @@
-//! The one writer of a cluster: what may be sent to its API server now, and in which order.
+//! The one writer of a cluster: what may be sent to its API server now, and in which order. Targets that no watch tells
+//! of are read through it too, so that what fails and is repeated takes nothing from what is written.
 //!
 //! ```text
 //!   raise  ▐ web 4→9                  ┐
 //!   lower  ▐ queue 9→7, ring          │ newer replaces older of the same object       tokens ○○○●●  in flight ≤ n
+//!   read   ▐ cache                    │ one that was refused rests by itself
 //!   status ▐ web, api                 ├──────────────────────────────────────────────►──────────────► send
 //!   event  ▐ …                        │ one in flight an object
 //!   refresh▐ …                        ┘
 //! ```
 //!
 //! Invariants:
-//! - a raise never waits for anything else, a lowering only for raises; statuses, events and refreshed statuses
-//!   together have at most half of what may be in flight, so that a slow API server keeps no replicas from rising;
+//! - a raise never waits for anything else, a lowering only for raises; reads, statuses, events and refreshed statuses
+//!   together have at most half of what may be in flight, so that a slow API server keeps no replicas from rising; reads
+//!   have a quarter, so that those that hang keep no status from being written;
 //! - one write in flight an object; one that waits is the newest;
-//! - not more than the bucket allows, on average; a server that is busy is left alone for as long as it says, or
-//!   for a pause that doubles.
+//! - not more than the bucket allows, on average;
+//! - an object that the server has no time for is left alone for as long as it says, or for a pause that doubles; all
+//!   of them only once several were refused in a row ([`pauses`]).
+
+mod pauses;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pauses::Pauses;
 
 /// What the writer may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,11 +45,6 @@ impl Default for Limits {
     }
 }
 
-/// Shortest and longest pause after a server was busy, where it does not say.
-const PAUSE_MS: (u64, u64) = (200, 5_000);
-/// Longest pause that a server may ask for.
-const PAUSE_ASKED_MAX_MS: u64 = 30_000;
-
 /// How urgent a write is; the first is the most urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -49,6 +52,8 @@ pub enum Class {
     Raise,
     /// Fewer replicas, or a hashring.
     Lower,
+    /// A target as it is now.
+    Read,
     /// A status that says something new.
     Status,
     /// An event.
@@ -57,7 +62,8 @@ pub enum Class {
     Refresh,
 }
 
-const CLASSES: [Class; 5] = [Class::Raise, Class::Lower, Class::Status, Class::Event, Class::Refresh];
+const CLASSES: [Class; 6] =
+    [Class::Raise, Class::Lower, Class::Read, Class::Status, Class::Event, Class::Refresh];
 
 impl Class {
     fn is_urgent(self) -> bool {
@@ -100,11 +106,12 @@ pub struct Writer<K, W> {
     order: [VecDeque<K>; CLASSES.len()],
     /// What has an entry in the order, which so has at most one.
     queued: BTreeSet<(Class, K)>,
+    /// What is out of the order until then, since its object rests.
+    resting: BTreeSet<(u64, Class, K)>,
+    pauses: Pauses<K>,
     in_flight: BTreeMap<u64, (K, Class)>,
     busy: BTreeSet<K>,
     events: usize,
-    paused_until_ms: u64,
-    pause_ms: u64,
 }
 
 impl<K: Ord + Clone, W> Writer<K, W> {
@@ -118,11 +125,11 @@ impl<K: Ord + Clone, W> Writer<K, W> {
             waiting: BTreeMap::new(),
             order: Default::default(),
             queued: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            pauses: Pauses::default(),
             in_flight: BTreeMap::new(),
             busy: BTreeSet::new(),
             events: 0,
-            paused_until_ms: 0,
-            pause_ms: PAUSE_MS.0,
         }
     }
 
@@ -181,10 +188,11 @@ impl<K: Ord + Clone, W> Writer<K, W> {
     /// The next write, as number `id`; it counts as sent.
     pub fn next(&mut self, now_ms: u64, id: u64) -> Option<Start<K, W>> {
         self.fill(now_ms);
-        if now_ms < self.paused_until_ms || self.tokens_milli < 1_000 {
+        self.wake(now_ms);
+        if now_ms < self.pauses.server_ms() || self.tokens_milli < 1_000 {
             return None;
         }
-        let (class, key) = CLASSES.into_iter().find_map(|class| Some((class, self.first(class)?)))?;
+        let (class, key) = CLASSES.into_iter().find_map(|class| Some((class, self.first(now_ms, class)?)))?;
         let (_, write) = self.waiting.remove(&key)?;
         if class == Class::Event {
             self.events = self.events.saturating_sub(1);
@@ -197,19 +205,15 @@ impl<K: Ord + Clone, W> Writer<K, W> {
 
     /// A write ended; gives its object, unless it was not in flight.
     pub fn done(&mut self, now_ms: u64, id: u64, ended: Ended) -> Option<K> {
-        let (key, _) = self.in_flight.remove(&id)?;
+        let (key, class) = self.in_flight.remove(&id)?;
         self.busy.remove(&key);
+        match ended {
+            Ended::Served => self.pauses.served(class, &key),
+            Ended::Busy { retry_after_ms } => self.pauses.refused(now_ms, class, &key, retry_after_ms),
+        }
         if let Some((class, _)) = self.waiting.get(&key) {
             let class = *class;
             self.queue(class, key.clone());
-        }
-        match ended {
-            Ended::Served => self.pause_ms = PAUSE_MS.0,
-            Ended::Busy { retry_after_ms } => {
-                let pause_ms = retry_after_ms.map_or(self.pause_ms, |ms| ms.min(PAUSE_ASKED_MAX_MS));
-                self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(pause_ms));
-                self.pause_ms = self.pause_ms.saturating_mul(2).min(PAUSE_MS.1);
-            }
         }
         Some(key)
     }
@@ -217,21 +221,40 @@ impl<K: Ord + Clone, W> Writer<K, W> {
     /// When something that waits may be sent, should nothing end before; `None`: nothing can.
     #[must_use]
     pub fn next_ms(&self, now_ms: u64) -> Option<u64> {
-        let due = |c: Class| self.has_room(c) && self.order_ref(c).iter().any(|k| self.is_due(c, k));
-        let waits = CLASSES.into_iter().any(due);
-        if !waits {
-            return None;
+        let due = |class: &Class, key: &K| self.has_room(*class) && self.is_due(*class, key);
+        // Events pause together: one that was refused later may have lengthened the pause of those that rest.
+        let mut rested: Option<u64> = None;
+        for (until_ms, class, key) in &self.resting {
+            if rested.is_some_and(|ms| ms <= *until_ms) {
+                break;
+            }
+            if due(class, key) {
+                let ms = self.pauses.object_ms(*class, key).max(*until_ms);
+                rested = Some(rested.map_or(ms, |before| before.min(ms)));
+            }
         }
+        let ordered =
+            || CLASSES.iter().flat_map(|class| self.order_ref(*class).iter().map(move |key| (class, key)));
+        let mut ordered = ordered().filter(|(class, key)| due(class, key));
+        let ordered_ms = ordered.next().map(|(class, key)| {
+            // Most often the first may go now, and the rest need not be looked at.
+            let rests_ms = |class: &Class, key: &K| self.pauses.object_ms(*class, key);
+            let first_ms = rests_ms(class, key);
+            let earlier =
+                ordered.take_while(|_| first_ms > now_ms).map(|(class, key)| rests_ms(class, key)).min();
+            earlier.map_or(first_ms, |ms| ms.min(first_ms))
+        });
+        let ready_ms = [rested, ordered_ms].into_iter().flatten().min()?;
         let missing_milli = 1_000_u64.saturating_sub(self.tokens_milli);
         let rate = u64::from(self.limits.per_second.max(1));
         let filled_ms = self.filled_ms.saturating_add(missing_milli.div_ceil(rate));
-        Some(filled_ms.max(self.paused_until_ms).max(now_ms))
+        Some(filled_ms.max(self.pauses.server_ms()).max(ready_ms).max(now_ms))
     }
 
-    /// Until when the server is left alone.
+    /// Until when this object, or the whole server, is left alone.
     #[must_use]
-    pub fn paused_until_ms(&self) -> u64 {
-        self.paused_until_ms
+    pub fn paused_until_ms(&self, class: Class, key: &K) -> u64 {
+        self.pauses.server_ms().max(self.pauses.object_ms(class, key))
     }
 
     /// Writes waiting and in flight.
@@ -258,12 +281,20 @@ impl<K: Ord + Clone, W> Writer<K, W> {
         if self.in_flight.len() >= most {
             return false;
         }
-        let idle = self.in_flight.values().filter(|(_, c)| !c.is_urgent()).count();
-        class.is_urgent() || idle < most.div_ceil(2)
+        let under_way =
+            |counts: fn(Class) -> bool| self.in_flight.values().filter(|(_, c)| counts(*c)).count();
+        let reads = under_way(|c| c == Class::Read);
+        if class == Class::Read && reads >= most.div_ceil(4) {
+            return false;
+        }
+        if class != Class::Read && self.pauses.is_suspect() && self.in_flight.len() > reads {
+            return false;
+        }
+        class.is_urgent() || under_way(|c| !c.is_urgent()) < most.div_ceil(2)
     }
 
     /// Takes the first that can be sent out of a class's order.
-    fn first(&mut self, class: Class) -> Option<K> {
+    fn first(&mut self, now_ms: u64, class: Class) -> Option<K> {
         if !self.has_room(class) {
             return None;
         }
@@ -271,9 +302,22 @@ impl<K: Ord + Clone, W> Writer<K, W> {
             let key = self.order_of(class).pop_front()?;
             self.queued.remove(&(class, key.clone()));
             // Of one that is in flight, the end puts the next in order again.
-            if self.is_due(class, &key) {
+            if !self.is_due(class, &key) {
+                continue;
+            }
+            let until_ms = self.pauses.object_ms(class, &key);
+            if until_ms <= now_ms {
                 return Some(key);
             }
+            self.resting.insert((until_ms, class, key));
+        }
+    }
+
+    /// Puts what has rested in order again.
+    fn wake(&mut self, now_ms: u64) {
+        while self.resting.first().is_some_and(|(until_ms, _, _)| *until_ms <= now_ms) {
+            let Some((_, class, key)) = self.resting.pop_first() else { return };
+            self.queue(class, key);
         }
     }
 
@@ -284,10 +328,11 @@ impl<K: Ord + Clone, W> Writer<K, W> {
     }
 
     fn order_of(&mut self, class: Class) -> &mut VecDeque<K> {
-        let [raise, lower, status, event, refresh] = &mut self.order;
+        let [raise, lower, read, status, event, refresh] = &mut self.order;
         match class {
             Class::Raise => raise,
             Class::Lower => lower,
+            Class::Read => read,
             Class::Status => status,
             Class::Event => event,
             Class::Refresh => refresh,
@@ -295,10 +340,11 @@ impl<K: Ord + Clone, W> Writer<K, W> {
     }
 
     fn order_ref(&self, class: Class) -> &VecDeque<K> {
-        let [raise, lower, status, event, refresh] = &self.order;
+        let [raise, lower, read, status, event, refresh] = &self.order;
         match class {
             Class::Raise => raise,
             Class::Lower => lower,
+            Class::Read => read,
             Class::Status => status,
             Class::Event => event,
             Class::Refresh => refresh,

@@ -129,6 +129,7 @@ impl Source {
             Some(Authorization::Bearer(token)) => secrets.push(token.clone()),
             Some(Authorization::Basic { username, password }) => {
                 secrets.extend([basic(username, password), username.clone(), password.clone()]);
+                secrets.push(secret::pair(username.expose(), password.expose()));
             }
             None => {}
         }

@@ -5,30 +5,24 @@ use std::time::Duration;
 
 use autoscaler_certs::{Certificate, Served};
 use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use thanos_telemetry::Shutdown;
+use thanos_telemetry::server::{self, Bounds, ConnectionError};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// Most connections at once. API servers keep one or few each.
-const CONNECTIONS_MAX: usize = 256;
+/// API servers keep one or few connections each. One is closed in order after half an hour: whoever showed an old
+/// certificate, or was shown one, shows a new one.
+const BOUNDS: Bounds = Bounds {
+    connections: 256,
+    silence: Duration::from_secs(30),
+    age: Some(Duration::from_secs(1800)),
+    drain: Duration::from_secs(10),
+};
 /// Deadline of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// A connection is closed in order after this: whoever showed an old certificate, or was shown one, shows a new one.
-const AGE_MAX: Duration = Duration::from_secs(1800);
-/// How long requests that are under way may take at the end.
-const DRAIN: Duration = Duration::from_secs(10);
-/// A connection that says nothing is asked whether it still lives.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Streams of one HTTP/2 connection.
-const STREAMS_MAX: u32 = 128;
 
 /// Who is at the other end: the common name of a client certificate that was checked.
 #[derive(Clone, Debug)]
@@ -63,38 +57,14 @@ pub(crate) async fn serve(
     router: Router,
     stop: Shutdown,
 ) {
-    let turns = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let accepted = async {
-            let turn = turns.clone().acquire_owned().await;
-            (turn, listener.accept().await)
-        };
-        let (turn, stream) = tokio::select! {
-            () = stop.started() => break,
-            accepted = accepted => accepted,
-        };
-        let stream = match stream {
-            Ok((stream, _)) => stream,
-            // No descriptors are left, or the peer has gone again: others may fare better soon.
-            Err(error) => {
-                tracing::debug!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        // Nobody to show anything to yet.
-        let Some(config) = config() else { continue };
-        let (router, stop) = (router.clone(), stop.clone());
-        connections.spawn(async move {
-            if let Err(error) = connection(stream, config, router, stop).await {
-                tracing::debug!(%error, "a connection ended");
-            }
-            drop(turn);
-        });
-    }
-    let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
+    let end = stop.clone();
+    let connect = |stream| {
+        // Without one there is nobody to show anything to yet.
+        let config = config()?;
+        let (router, stop) = (router.clone(), end.clone());
+        Some(async move { connection(stream, config, router, stop).await })
+    };
+    server::accept(listener, BOUNDS, stop, connect).await;
 }
 
 async fn connection(
@@ -102,31 +72,12 @@ async fn connection(
     config: Arc<ServerConfig>,
     router: Router,
     stop: Shutdown,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let _ = stream.set_nodelay(true);
+) -> Result<(), ConnectionError> {
     let stream = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await??;
     let caller = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
     let caller = caller.and_then(|der| Certificate::from_der("client", der.clone().into_owned()).ok());
     let router = router.layer(Extension(Caller(caller.map(|c| c.common_name))));
-
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(SILENCE).max_headers(64);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(SILENCE)
-        .keep_alive_timeout(SILENCE / 2)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(64 << 10);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        () = stop.started() => {}
-        () = tokio::time::sleep(AGE_MAX) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    tokio::time::timeout(DRAIN, connection).await?
+    server::drive(stream, router, BOUNDS, stop).await
 }
 
 #[cfg(test)]

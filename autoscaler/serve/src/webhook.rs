@@ -12,12 +12,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures::TryStreamExt as _;
 use kube::api::{ApiResource, GroupVersionKind};
 use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use thanos_telemetry::{Context, RunError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::args::ServingArgs;
@@ -30,8 +31,11 @@ use crate::tls;
 const PATH: &str = "/validate";
 /// What an API server takes of one object; a review has two, and policies that near it are none that people write.
 const BODY_BYTES_MAX: usize = 3 << 20;
-/// Reviews that are read or judged at once: what their bodies may take of memory.
+/// Reviews that are judged at once.
 const AT_ONCE: usize = 8;
+/// What bodies together may take of memory. Each takes as much as has come in of it, so that who sends slowly keeps
+/// nobody else waiting.
+const BODIES_BYTES_MAX: usize = 64 << 20;
 /// Below `timeoutSeconds` of the configuration, so that an answer comes that says why there is none.
 const DEADLINE: Duration = Duration::from_secs(4);
 
@@ -101,11 +105,19 @@ struct Shared {
     requests: Requests,
     cluster_label: String,
     turns: Semaphore,
+    /// Bytes that bodies may still take.
+    room: Semaphore,
 }
 
 /// The one path, for any listener.
 fn router(known: Arc<RwLock<Known>>, requests: Requests, cluster_label: String) -> Router {
-    let shared = Shared { known, requests, cluster_label, turns: Semaphore::new(AT_ONCE) };
+    let shared = Shared {
+        known,
+        requests,
+        cluster_label,
+        turns: Semaphore::new(AT_ONCE),
+        room: Semaphore::new(BODIES_BYTES_MAX),
+    };
     Router::new().route(PATH, post(validate)).layer(CatchPanicLayer::new()).with_state(Arc::new(shared))
 }
 
@@ -121,20 +133,20 @@ async fn validate(State(shared): State<Arc<Shared>>, request: Request) -> Respon
 }
 
 async fn judged(shared: &Shared, body: Body) -> Response {
-    let Ok(_turn) = shared.turns.acquire().await else {
-        shared.requests.count("busy");
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server ends").into_response();
-    };
     let refused = |code: StatusCode, why: String| {
         shared.requests.count("unreadable");
         (code, why).into_response()
     };
-    let body = match axum::body::to_bytes(body, BODY_BYTES_MAX).await {
-        Ok(body) => body,
+    let (body, _room) = match read(body, &shared.room).await {
+        Ok(read) => read,
         Err(e) => {
             let why = format!("the body cannot be read, or is over the limit of {BODY_BYTES_MAX} bytes: {e}");
             return refused(StatusCode::PAYLOAD_TOO_LARGE, why);
         }
+    };
+    let Ok(_turn) = shared.turns.acquire().await else {
+        shared.requests.count("busy");
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server ends").into_response();
     };
     let request = match parse(&body) {
         Ok(request) => request,
@@ -148,6 +160,26 @@ async fn judged(shared: &Shared, body: Body) -> Response {
         tracing::info!(namespace, policy, problems = verdict.problems.len(), "refused");
     }
     Json(render(&request.uid, &verdict)).into_response()
+}
+
+/// A whole body, and the room that it takes until it was judged.
+async fn read(body: Body, room: &Semaphore) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), axum::Error> {
+    let mut chunks = body.into_data_stream();
+    let mut taken: Option<SemaphorePermit<'_>> = None;
+    let mut whole = Vec::new();
+    while let Some(chunk) = chunks.try_next().await? {
+        let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        if whole.len().saturating_add(chunk.len()) > BODY_BYTES_MAX {
+            return Err(axum::Error::new("it is longer"));
+        }
+        let more = room.acquire_many(length).await.map_err(axum::Error::new)?;
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            None => taken = Some(more),
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok((whole, taken))
 }
 
 /// What `gauntlet autoscaler check` says of a document.

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
-use crate::Secret;
+use crate::{Secret, secret};
 
 /// Parts of names whose values are hidden, in any case.
 const TELLING: [&str; 15] = [
@@ -95,7 +95,9 @@ impl HttpUrl {
         let mut found: Vec<Secret> = Vec::new();
         found.extend([self.0.username(), self.0.password().unwrap_or_default()].map(Secret::from));
         if let Some((user, password)) = self.user_info() {
-            found.push(STANDARD.encode(format!("{}:{}", user.expose(), password.expose())).into());
+            let both = secret::pair(user.expose(), password.expose());
+            found.extend([STANDARD.encode(both.expose()).into(), both]);
+            found.push(secret::pair(self.0.username(), self.0.password().unwrap_or_default()));
             found.extend([user, password]);
         }
         for (raw, hidden) in

@@ -9,6 +9,8 @@ use std::sync::Arc;
 const SCRUBBED_BYTES_MIN: usize = 4;
 /// From this length on a word of a header's value may be a secret of its own; `Bearer` is none.
 const WORD_BYTES_MIN: usize = 8;
+/// Longer secrets, keys in PEM for example, are looked for as they are and not percent-encoded as well.
+const ENCODED_BYTES_MAX: usize = 4_096;
 
 /// A password, a token, a key: whoever wants its text has to say so by [`Secret::expose`].
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,15 +60,40 @@ pub fn in_header(value: &str) -> impl Iterator<Item = Secret> {
     words.chain([value]).map(Secret::from)
 }
 
+/// User name and password as they are quoted together; so they are found even where one alone is too short.
+pub fn pair(user: &str, password: &str) -> Secret {
+    Secret::from(format!("{user}:{password}"))
+}
+
+/// How a secret may be written: as it is, and percent-encoded, all of it or what is neither letter nor digit.
+fn forms(secret: &Secret) -> impl Iterator<Item = Secret> {
+    let text = secret.expose();
+    let encoded = |upper: bool, all: bool| -> Secret {
+        let byte = |b: u8| match (upper, b.is_ascii_alphanumeric() && !all) {
+            (_, true) => char::from(b).to_string(),
+            (true, false) => format!("%{b:02X}"),
+            (false, false) => format!("%{b:02x}"),
+        };
+        text.bytes().map(byte).collect::<String>().into()
+    };
+    // In a form a space is a plus, and some signs stay.
+    let in_form = || url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().into();
+    let styles = [(true, false), (false, false), (true, true), (false, true)];
+    let others = (text.len() <= ENCODED_BYTES_MAX)
+        .then(|| styles.map(|(upper, all)| encoded(upper, all)).into_iter().chain([in_form()]));
+    others.into_iter().flatten().chain([secret.clone()])
+}
+
 /// Takes known secrets out of texts: servers quote what they were sent.
 #[derive(Clone, Debug, Default)]
 pub struct Scrubber(Vec<Secret>);
 
 impl Scrubber {
-    /// For these secrets; those of less than four bytes are passed over.
+    /// For these secrets, percent-encoded or not; forms of less than four bytes are passed over.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let long = |s: &Secret| s.expose().len() >= SCRUBBED_BYTES_MIN;
-        let mut secrets: Vec<Secret> = secrets.into_iter().filter(long).collect();
+        let mut secrets: Vec<Secret> =
+            secrets.into_iter().flat_map(|secret| forms(&secret).collect::<Vec<_>>()).filter(long).collect();
         // A secret that is part of another one must not break it before it is found.
         secrets.sort_by(|a, b| b.expose().len().cmp(&a.expose().len()).then_with(|| a.cmp(b)));
         secrets.dedup();
@@ -109,6 +136,21 @@ mod tests {
             assert_eq!(scrubber.scrub(text), expected);
         }
         assert!(!format!("{scrubber:?}").contains("token"));
+    }
+
+    #[test]
+    fn a_short_password_is_found_where_it_is_encoded_or_beside_its_user() {
+        let scrubber = Scrubber::new([Secret::from("é!"), Secret::from("hi"), pair("me", "hi")]);
+        for (text, expected) in [
+            ("bad %C3%A9%21 or %c3%a9%21", "bad … or …"),
+            ("%68%69 is hi", "… is hi"),
+            ("http://me:hi@host", "http://…@host"),
+            ("x=me%3Ahi&y", "x=…&y"),
+        ] {
+            assert_eq!(scrubber.scrub(text), expected);
+        }
+        let scrubber = Scrubber::new([Secret::from("a b/c*")]);
+        assert_eq!(scrubber.scrub("a+b%2Fc* a%20b%2Fc%2A a b/c*"), "… … …");
     }
 
     #[test]

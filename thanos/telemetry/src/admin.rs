@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::server::{self, Bounds};
 use crate::sockets::{Protocol, explain};
 use crate::{Metrics, RunError, Shutdown};
 
@@ -65,11 +66,11 @@ pub async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener, RunError>
     })
 }
 
-/// Serves until shutdown, then finishes what is in flight.
+/// Serves until shutdown, then finishes what is in flight, all of it within [`Bounds`].
 ///
 /// # Errors
-/// The listener failed.
+/// None: a connection that fails is that connection's end.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) -> anyhow::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.wait()).await?;
+    server::serve(listener, router, Bounds::default(), shutdown).await;
     Ok(())
 }

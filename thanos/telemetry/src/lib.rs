@@ -9,11 +9,12 @@
 //! Invariants:
 //! - a configuration that is wrong ends as [`cli::RunError::Config`] before any port opens (exit 64);
 //! - a port that cannot be had says whose it is;
+//! - every server has a bound on its connections and a deadline for each part of a request's head;
 //! - `/metrics` is valid text 0.0.4 and valid OpenMetrics, whichever the scraper asks for;
 //! - nothing here knows any part.
 //!
 //! Modules in reading order: [`cli`], [`logs`], [`shutdown`], [`parent`], [`open_files`], [`sockets`], [`any_certificate`],
-//! [`metrics`], [`admin`], [`exposition`].
+//! [`metrics`], [`server`], [`admin`], [`exposition`].
 
 pub mod admin;
 pub mod any_certificate;
@@ -23,6 +24,7 @@ pub mod logs;
 pub mod metrics;
 pub mod open_files;
 pub mod parent;
+pub mod server;
 pub mod shutdown;
 pub mod sockets;
 

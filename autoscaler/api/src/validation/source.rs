@@ -160,6 +160,12 @@ fn references(source: &Source) -> Vec<(String, &KeyRef)> {
         .collect()
 }
 
+/// The Secrets and ConfigMaps that a source names: whether it is a ConfigMap, and its name.
+pub(super) fn objects(source: &Source) -> impl Iterator<Item = (bool, &str)> {
+    let named = references(source).into_iter();
+    named.map(|(field, key)| (field.ends_with("configMapRef"), key.name.as_str()))
+}
+
 /// RFC 1123's subdomain, as every object's name is (apimachinery `IsDNS1123Subdomain`).
 fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

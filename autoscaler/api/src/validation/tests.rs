@@ -347,3 +347,33 @@ fn upstreams_rules_take_no_terms_and_no_formula_reads_pods() {
         assert!(problems.iter().any(|p| p.contains(expected)), "{terms}: {problems:?}");
     }
 }
+
+#[test]
+fn a_policy_whose_sources_would_open_a_thousand_watches_is_refused() {
+    let naming = |objects: &dyn Fn(usize, usize) -> String, metrics: usize, headers: usize| {
+        validate(&policy(|spec| {
+            let metric = spec["metrics"][0].clone();
+            let with = |m: usize| {
+                let header = |h: usize| {
+                    let to = json!({"name": objects(m, h), "key": format!("k{h}")});
+                    json!({"name": format!("X-{h}"), "valueFrom": {"secretRef": to}})
+                };
+                let headers: Vec<Value> = (0..headers).map(header).collect();
+                let mut metric = metric.clone();
+                metric["name"] = json!(format!("m{m}"));
+                metric["source"] = json!({"addresses": ["http://q"], "headers": headers});
+                metric
+            };
+            spec["metrics"] = (0..metrics).map(with).collect();
+        }))
+    };
+    let found = naming(&|m, h| format!("s-{m}-{h}"), 32, 30);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        found[0].to_string(),
+        "spec: its sources name 960 Secrets and ConfigMaps, each of which is watched; name at most 32; one Secret \
+         holds many keys"
+    );
+    assert_eq!(naming(&|m, h| format!("s-{m}-{h}"), 4, 8), [], "as many as are allowed");
+    assert_eq!(naming(&|_, _| "all".into(), 32, 30), [], "one object of many keys is one watch");
+}

@@ -2,7 +2,6 @@
 
 use autoscaler_engine::objects::{Kind, Target, TargetKey};
 use kube::api::DynamicObject;
-use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::{CallError, Cluster};
@@ -16,45 +15,45 @@ impl Cluster {
         };
         let (group, kind) = (key.group.clone(), key.kind.clone());
         let kind = Kind { group, version: version.to_owned(), kind };
-        self.understand(&kind, &key.namespace, &object).await.map(Some)
-    }
-
-    /// A target of an object. The workloads of `apps` say all of it themselves; of others the scale is read, for
-    /// where they keep their replicas is known to the API server alone.
-    pub(crate) async fn understand(
-        &self,
-        kind: &Kind,
-        namespace: &str,
-        object: &DynamicObject,
-    ) -> Result<Target, CallError> {
-        let number = |at: &str| object.data.pointer(at).and_then(Value::as_i64).map(clamp);
-        let policy = object.data.pointer("/spec/podManagementPolicy").and_then(Value::as_str);
-        let mut target = Target {
-            uid: object.metadata.uid.clone().unwrap_or_default(),
-            resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
-            spec_replicas: number("/spec/replicas").unwrap_or(1),
-            status_replicas: number("/status/replicas").unwrap_or(0),
-            ready_replicas: Some(number("/status/readyReplicas").unwrap_or(0)),
-            selector: selector(&object.data["spec"]["selector"]),
-            ordered_start: policy != Some("Parallel"),
-        };
-        if kind.group == "apps" {
-            return Ok(target);
+        if let Some(target) = told(&kind, &object) {
+            return Ok(Some(target));
         }
-        let resource = self.resource(kind).await?;
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
-        let name = object.name_any();
-        let scale = format!("{}/scale", resource.plural);
-        let scale = self.call("get", &scale, self.timeout, api.get_scale(&name)).await?;
+        let mut target = shown(&object);
+        let scale =
+            self.call("get", &format!("{plural}/scale"), self.timeout, api.get_scale(&key.name)).await?;
         let status = scale.status.unwrap_or_default();
         target.resource_version = scale.metadata.resource_version.unwrap_or_default();
         target.spec_replicas = scale.spec.and_then(|s| s.replicas).unwrap_or(0);
         target.status_replicas = status.replicas;
         target.selector = status.selector.unwrap_or_default();
         // Others may not know it at all; then pods are counted.
-        target.ready_replicas = number("/status/readyReplicas");
-        Ok(target)
+        target.ready_replicas = number(&object, "/status/readyReplicas");
+        Ok(Some(target))
     }
+}
+
+/// A target, where its object says all of it: the workloads of `apps`. Of others the scale is read, for where they keep
+/// their replicas is known to the API server alone.
+pub(crate) fn told(kind: &Kind, object: &DynamicObject) -> Option<Target> {
+    (kind.group == "apps").then(|| shown(object))
+}
+
+/// A target as far as its object shows it in the places that workloads of `apps` have.
+fn shown(object: &DynamicObject) -> Target {
+    let policy = object.data.pointer("/spec/podManagementPolicy").and_then(Value::as_str);
+    Target {
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        resource_version: object.metadata.resource_version.clone().unwrap_or_default(),
+        spec_replicas: number(object, "/spec/replicas").unwrap_or(1),
+        status_replicas: number(object, "/status/replicas").unwrap_or(0),
+        ready_replicas: Some(number(object, "/status/readyReplicas").unwrap_or(0)),
+        selector: selector(&object.data["spec"]["selector"]),
+        ordered_start: policy != Some("Parallel"),
+    }
+}
+
+fn number(object: &DynamicObject, at: &str) -> Option<i32> {
+    object.data.pointer(at).and_then(Value::as_i64).map(clamp)
 }
 
 fn clamp(n: i64) -> i32 {

@@ -175,3 +175,59 @@ async fn a_watch_that_ends_at_once_is_not_begun_at_once() {
     assert_eq!(words(&mut follow, 3).await, ["listing", "listed", "+a"]);
     assert_eq!(began.elapsed(), PAUSE_FIRST * 50);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forbidden_is_asked_for_later_and_later_up_to_a_minute() {
+    let began = Instant::now();
+    let says: Vec<Say> = std::iter::repeat_n(Say::Status(403), 12)
+        .chain([Say::List(&["a"], 7, None), Say::Events(vec![], false), Say::Status(503)])
+        .chain([Say::Events(vec![event("ADDED", "b", 8)], false)])
+        .collect();
+    let (mut follow, _) = server(&says);
+    let said = words(&mut follow, 24).await;
+    assert!(said.chunks(2).all(|two| two == ["listing", "failed: no: 403"]), "{said:?}");
+    assert_eq!(words(&mut follow, 3).await, ["listing", "+a", "listed"]);
+    let pauses: u64 = (0..12).map(|n| (100 << n).min(60_000)).sum();
+    assert_eq!(began.elapsed(), Duration::from_millis(pauses));
+    let silent = "failed: the API server fell silent for 45s";
+    let began = Instant::now();
+    assert_eq!(words(&mut follow, 3).await, [silent, "failed: no: 503", "+b"]);
+    assert!(began.elapsed() < Duration::from_secs(46), "an outage is another matter: {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_that_are_forbidden_ask_in_turns_until_one_is_allowed() {
+    let (allowed, asked): (Arc<Mutex<bool>>, Arc<Mutex<usize>>) = Default::default();
+    let turns = Arc::new(Turns::default());
+    let (listed, mut told) = tokio::sync::mpsc::channel(1_000);
+    for _ in 0..1_000 {
+        let (allowed, asked) = (allowed.clone(), asked.clone());
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            *asked.lock() += usize::from(!watches);
+            let say = match (watches, *allowed.lock()) {
+                (true, _) => Say::Hang,
+                (false, true) => Say::List(&[], 7, None),
+                (false, false) => Say::Status(403),
+            };
+            async move { Ok::<_, std::convert::Infallible>(answer(say).await) }
+        });
+        let api: Api<ConfigMap> = Api::namespaced(Client::new(service, "default"), "default");
+        let follow = Follow::new(api, Chosen::named("x"), Duration::from_secs(5), "east", "maps");
+        let (mut follow, listed) = (follow.in_turns(turns.clone()), listed.clone());
+        tokio::spawn(async move {
+            while !matches!(follow.next().await, Word::Listed) {}
+            listed.send(()).await.unwrap();
+            follow.next().await;
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let before = *asked.lock();
+    assert!((1_000..=1_700).contains(&before), "each once, and then one a second: {before}");
+    *allowed.lock() = true;
+    let began = Instant::now();
+    for _ in 0..1_000 {
+        told.recv().await.unwrap();
+    }
+    assert!(began.elapsed() <= Duration::from_secs(2), "{:?}", began.elapsed());
+}

@@ -1,4 +1,6 @@
 //! The Secrets and ConfigMaps that policies' sources name: one watch each, by name, while some policy names it.
+//!
+//! Where the controller may read none of a namespace, all of them are forbidden: they ask in turns, until one is not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::follow::{Chosen, Word};
+use crate::follow::{Chosen, Turns, Word};
 use crate::shared::Shared;
 use crate::sources::{Kind, Object, Seen};
 
@@ -18,6 +20,7 @@ pub(crate) async fn objects(shared: Arc<Shared>) {
     let mut wanted = shared.sources.wanted();
     let mut tasks: JoinSet<()> = JoinSet::new();
     let mut running: BTreeMap<Object, AbortHandle> = BTreeMap::new();
+    let mut turns: BTreeMap<(Kind, u16, String), Arc<Turns>> = BTreeMap::new();
     loop {
         let objects = wanted.borrow_and_update().clone();
         running.retain(|object, task| {
@@ -27,10 +30,13 @@ pub(crate) async fn objects(shared: Arc<Shared>) {
             }
             stays
         });
+        turns.retain(|_, turns| Arc::strong_count(turns) > 1);
         for object in objects {
-            running
-                .entry(object)
-                .or_insert_with_key(|object| tasks.spawn(follow_object(shared.clone(), object.clone())));
+            let place = (object.kind, object.name.cluster, object.name.namespace.clone());
+            running.entry(object).or_insert_with_key(|object| {
+                let turns = turns.entry(place).or_default().clone();
+                tasks.spawn(follow_object(shared.clone(), object.clone(), turns))
+            });
         }
         while tasks.try_join_next().is_some() {}
         if wanted.changed().await.is_err() {
@@ -39,13 +45,13 @@ pub(crate) async fn objects(shared: Arc<Shared>) {
     }
 }
 
-async fn follow_object(shared: Arc<Shared>, object: Object) {
+async fn follow_object(shared: Arc<Shared>, object: Object, turns: Arc<Turns>) {
     match object.kind {
         Kind::Secret => {
             let data = |secret: v1::Secret| -> BTreeMap<String, Vec<u8>> {
                 secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
             };
-            follow_data::<v1::Secret>(&shared, &object, data).await;
+            follow_data::<v1::Secret>(&shared, &object, turns, data).await;
         }
         Kind::ConfigMap => {
             let data = |map: v1::ConfigMap| -> BTreeMap<String, Vec<u8>> {
@@ -53,13 +59,17 @@ async fn follow_object(shared: Arc<Shared>, object: Object) {
                     map.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
                 text.chain(map.binary_data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0))).collect()
             };
-            follow_data::<v1::ConfigMap>(&shared, &object, data).await;
+            follow_data::<v1::ConfigMap>(&shared, &object, turns, data).await;
         }
     }
 }
 
-async fn follow_data<K>(shared: &Shared, object: &Object, data: impl Fn(K) -> BTreeMap<String, Vec<u8>>)
-where
+async fn follow_data<K>(
+    shared: &Shared,
+    object: &Object,
+    turns: Arc<Turns>,
+    data: impl Fn(K) -> BTreeMap<String, Vec<u8>>,
+) where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
         + std::fmt::Debug
@@ -69,7 +79,8 @@ where
 {
     let Some(cluster) = shared.cluster(object.name.cluster) else { return };
     let api: Api<K> = Api::namespaced(cluster.client.clone(), &object.name.namespace);
-    let mut words = cluster.follow(api, Chosen::named(&object.name.name), "what a source needs");
+    let words = cluster.follow(api, Chosen::named(&object.name.name), "what a source needs");
+    let mut words = words.in_turns(turns);
     let mut found = false;
     loop {
         let seen = match words.next().await {

@@ -17,6 +17,8 @@ pub(crate) const POLICIES: &str =
     "/apis/autoscaling.gauntlet.dev/v1alpha1/namespaces/default/scalingpolicies";
 pub(crate) const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 pub(crate) const STATEFULSETS: &str = "/apis/apps/v1/namespaces/default/statefulsets";
+/// A kind whose scale only the API server knows.
+pub(crate) const WIDGETS: &str = "/apis/example.dev/v1/namespaces/default/widgets";
 pub(crate) const CONFIGMAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -41,6 +43,8 @@ struct Inner {
     writes: Vec<Write>,
     reads: BTreeMap<String, u64>,
     hook: Option<Hook>,
+    /// The same for reads of one path.
+    reads_fail: BTreeMap<String, StatusCode>,
     /// Workloads are served without a resourceVersion.
     versionless: bool,
     /// What watches tell: version, path, event.
@@ -120,6 +124,15 @@ impl Api {
         self.inner.lock().hook = Some(Box::new(hook));
     }
 
+    /// Reads of this path fail so, or (`None`) no longer.
+    pub(crate) fn on_read(&self, path: &str, fails: Option<StatusCode>) {
+        let mut inner = self.inner.lock();
+        match fails {
+            Some(status) => drop(inner.reads_fail.insert(path.to_owned(), status)),
+            None => drop(inner.reads_fail.remove(path)),
+        }
+    }
+
     pub(crate) fn without_versions_of_scales(&self) {
         self.inner.lock().versionless = true;
     }
@@ -172,8 +185,18 @@ impl Api {
         let mut inner = self.inner.lock();
         *inner.reads.entry(path.to_owned()).or_default() += 1;
         self.changed.notify_waiters();
+        if let Some(status) = inner.reads_fail.get(path) {
+            return refuse(*status, "not now");
+        }
         if let Some(object) = inner.objects.get(path) {
             return Json(object).into_response();
+        }
+        if let Some(object) = path.strip_suffix("/scale").and_then(|owner| inner.objects.get(owner)) {
+            return Json(scale(object)).into_response();
+        }
+        if path == "/apis/example.dev/v1" {
+            let resource = json!({"name": "widgets", "singularName": "widget", "kind": "Widget", "namespaced": true, "verbs": ["get", "list", "watch"]});
+            return Json(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "example.dev/v1", "resources": [resource]})).into_response();
         }
         if let Some(prefix) = collection(path) {
             let found = inner.objects.range(prefix.clone()..).take_while(|(p, _)| p.starts_with(&prefix));
@@ -284,6 +307,7 @@ fn collection(path: &str) -> Option<String> {
         "statefulsets",
         "configmaps",
         "secrets",
+        "widgets",
         "pods",
         "horizontalpodautoscalers",
     ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api::{DEPLOYMENTS, EVENTS, POD_METRICS, PODS};
+use crate::api::{DEPLOYMENTS, EVENTS, POD_METRICS, PODS, POLICIES};
 use crate::querier::Say;
 use crate::world::World;
 
@@ -101,5 +101,28 @@ async fn the_hpas_own_answer_is_said_to_be_one() {
     // One pod has no value, and is taken for idle: 200m of two pods' 200m against 50 %.
     world.api.until("4 replicas", |_| (world.replicas(&web()) == 4).then_some(())).await;
     world.api.until_condition("web", "EvidenceSufficient", "True EvidenceNotJudged").await;
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn more_pods_than_are_kept_are_a_doubt_only_while_there_are_so_many() {
+    let world = World::new(Say::Value(400.0)).await;
+    pods(&world, 2_001);
+    use_cpu(&world, 2, "200m");
+    world.deployment("web", 2);
+    world.policy("web", cpu);
+    let controller = world.controller(&[]);
+    let many = |api: &crate::api::Api| {
+        let status = api.get(&format!("{POLICIES}/web"))?["status"].to_string();
+        Some(status.contains("more than 2000 pods"))
+    };
+    world.api.until("too many", |api| many(api)?.then_some(())).await;
+    world.api.delete(&format!("{PODS}/web-7"));
+    world.api.until("no more of them than are kept", |api| (!many(api)?).then_some(())).await;
+    world.api.put(
+        &format!("{PODS}/web-7"),
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"app": "web"}}}),
+    );
+    world.api.until("too many again", |api| many(api)?.then_some(())).await;
     controller.stop().await;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use autoscaler_core::{Mode, Pods};
 
+use super::writes::Key;
 use super::{AUTOSCALERS_WAIT_MS, Engine, Id, Timer, interval_of, is_followable};
 use crate::due::Grid;
 use crate::effect::Effect;
@@ -11,7 +12,7 @@ use crate::followed::{Followed, policy_at};
 use crate::objects::{ClusterId, ConfigMap, Name, Pod, SeenPolicy, Target, TargetKey, Watch, is_newer};
 use crate::place::Place;
 use crate::shards::shard_of;
-use crate::targets::Known;
+use crate::targets::{Changed, Known};
 
 impl Engine {
     pub(super) fn see_policy(&mut self, seen: SeenPolicy) {
@@ -128,10 +129,6 @@ impl Engine {
         if begins {
             self.out.push(Effect::Watch(watch.clone()));
         }
-        if reads {
-            let version = terms.kind.version.clone();
-            self.out.push(Effect::ReadTarget { key: TargetKey::clone(&key), version });
-        }
         if terms.policy.mode == Mode::Active {
             self.rivals.claim(name, &key);
         }
@@ -148,6 +145,9 @@ impl Engine {
         }
         let claimed = terms.policy.mode == Mode::Active;
         followed.target = Some((key.clone(), watch));
+        if reads {
+            self.read_target(&key);
+        }
         self.watch_pods(id);
         if claimed {
             self.rivals_changed(&key, id);
@@ -173,6 +173,7 @@ impl Engine {
             if self.targets.unfollow(&name, &key, &watch) {
                 self.out.push(Effect::Unwatch(watch));
             }
+            self.drop_read(&key);
             self.rivals_changed(&key, id);
         }
     }
@@ -228,11 +229,16 @@ impl Engine {
     }
 
     pub(super) fn see_target(&mut self, key: &Place, target: Option<Target>) {
-        let asked = self.reading.remove(key);
-        let mut changed = self.targets.see(key, target);
-        if asked && !changed.caught_up && self.targets.is_outdated(key) {
-            changed.caught_up = self.targets.confirm(key);
+        let changed = self.targets.see(key, target);
+        if changed.usable || changed.caught_up {
+            // It need not be read any more.
+            self.writer(key.cluster).cancel(&Key::Read(key.clone()));
         }
+        self.seen_target(key, changed);
+    }
+
+    /// What followers of a target do on what was seen of it.
+    pub(super) fn seen_target(&mut self, key: &Place, changed: Changed) {
         let followers: Vec<Name> = self.targets.followers(key).cloned().collect();
         for id in followers.iter().filter_map(|n| self.ids.get(n).copied()).collect::<Vec<_>>() {
             self.watch_pods(id);
@@ -294,21 +300,5 @@ impl Engine {
             self.see_autoscaler(&name, None);
         }
         self.autoscalers_known(cluster);
-    }
-
-    /// No watch has told of a target since a write met another version of it.
-    pub(super) fn target_overdue(&mut self, key: Place) {
-        if !self.targets.is_outdated(&key) {
-            self.reading.remove(&key);
-            return;
-        }
-        let of = |id: &Id| self.policies.get(id).and_then(|p| p.terms.as_ref().ok());
-        let follower = self.targets.followers(&key).find_map(|n| self.ids.get(n).and_then(of));
-        let Some(version) = follower.map(|t| t.kind.version.clone()) else { return };
-        self.reading.insert(key.clone());
-        self.out.push(Effect::ReadTarget { key: TargetKey::clone(&key), version });
-        // Should the read fail, once more.
-        let again_ms = self.now.mono_ms.saturating_add(self.config.reread_after_ms.max(1_000));
-        self.timers.set(again_ms, Timer::Target(key));
     }
 }

@@ -18,6 +18,8 @@ const SILENCE_MS: u64 = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Scale(Place),
+    /// Not written but read.
+    Read(Place),
     Ring(Name),
     Status(Id),
     Event(u64),
@@ -36,7 +38,12 @@ pub(super) struct Sending {
 #[derive(Debug)]
 pub(super) enum Payload {
     Scale(effect::Scale),
-    Ring { ring: effect::Ring, told: String },
+    Ring {
+        ring: effect::Ring,
+        told: String,
+    },
+    /// Nothing: it is read.
+    Read(Place),
     Status,
     Event(Note),
     Finalizers(effect::Finalizers),
@@ -45,10 +52,10 @@ pub(super) enum Payload {
 /// A write in flight.
 #[derive(Debug)]
 pub(super) struct Sent {
-    cluster: ClusterId,
-    shard: u16,
-    policy: Id,
-    payload: Payload,
+    pub cluster: ClusterId,
+    pub shard: u16,
+    pub policy: Id,
+    pub payload: Payload,
 }
 
 impl Engine {
@@ -86,6 +93,10 @@ impl Engine {
                 let now_ms = self.now.mono_ms;
                 let Some(start) = self.writer(cluster).next(now_ms, id) else { break };
                 let Sending { policy, shard, payload } = start.write;
+                if let Payload::Read(key) = payload {
+                    self.send_read(id, key);
+                    continue;
+                }
                 let until = self.shards.until((cluster, shard), now_ms);
                 let what = until.and_then(|_| self.what(policy, &payload));
                 let (Some(valid_until_ms), Some(what)) = (until, what) else {
@@ -107,6 +118,7 @@ impl Engine {
             Payload::Ring { ring, .. } => What::Ring(ring.clone()),
             Payload::Event(note) => What::Event(note.clone()),
             Payload::Finalizers(finalizers) => What::Finalizers(finalizers.clone()),
+            Payload::Read(_) => return None,
             Payload::Status => What::Status(self.render(policy)?),
         })
     }
@@ -135,6 +147,7 @@ impl Engine {
         match sent.payload {
             Payload::Scale(scale) => self.scale_done(sent.policy, sent.shard, scale, outcome),
             Payload::Ring { told, .. } => self.ring_done(sent.policy, told, &outcome),
+            Payload::Read(_) => {}
             Payload::Status => {
                 if let Some(live) = self.live_mut(sent.policy) {
                     live.board.ended(matches!(outcome, Outcome::Done { .. }));
@@ -142,7 +155,8 @@ impl Engine {
                 self.consider_status(sent.policy);
             }
             Payload::Finalizers(finalizers) => self.finalizers_done(sent.policy, finalizers, outcome),
-            // The API server had no time for it: it is told later. Else it is lost: events are not worth more.
+            // The API server had no time for it: it is told later, when events are let through again. Else it is lost:
+            // events are not worth more.
             Payload::Event(note) => {
                 if matches!(outcome, Outcome::Busy { .. }) && self.policies.contains_key(&sent.policy) {
                     let (policy, shard) = (sent.policy, sent.shard);
@@ -229,7 +243,7 @@ impl Engine {
         if raise && let Some(live) = &mut followed.live {
             live.ordered = ordered;
             let sending = Sending { policy: id, shard, payload: Payload::Scale(scale) };
-            self.push(name.cluster, Class::Raise, slot, sending);
+            self.push(name.cluster, Class::Raise, slot.clone(), sending);
         } else if came_to_nothing && let Some(ordered) = &ordered {
             self.discard_order(&name, ordered);
         }
@@ -244,14 +258,15 @@ impl Engine {
             self.hurry(id);
         }
         if lowering {
-            self.evaluate_after_pause(id, name.cluster);
+            self.evaluate_after_pause(id, name.cluster, &slot);
         }
         self.left(id, &outcome);
     }
 
     /// Decides anew when the API server may be asked again, if that is before the policy is due.
-    fn evaluate_after_pause(&mut self, id: Id, cluster: ClusterId) {
-        let at_ms = self.writer(cluster).paused_until_ms().max(self.now.mono_ms.saturating_add(1));
+    fn evaluate_after_pause(&mut self, id: Id, cluster: ClusterId, slot: &Key) {
+        let paused_ms = self.writer(cluster).paused_until_ms(Class::Lower, slot);
+        let at_ms = paused_ms.max(self.now.mono_ms.saturating_add(1));
         let Some(live) = self.live_mut(id) else { return };
         if at_ms < live.due_ms {
             live.due_ms = at_ms;

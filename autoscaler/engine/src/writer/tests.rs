@@ -103,6 +103,64 @@ fn a_busy_server_is_left_alone_for_as_long_as_it_says_or_twice_as_long_each_time
 }
 
 #[test]
+fn an_object_that_is_refused_rests_by_itself() {
+    let mut w = writer(free());
+    w.push(Class::Raise, "bad", 1);
+    assert_eq!(w.next(0, 1).map(|s| s.key), Some("bad"));
+    w.push(Class::Raise, "bad", 2);
+    w.done(0, 1, Ended::Busy { retry_after_ms: Some(10_000) });
+    w.push(Class::Lower, "good", 3);
+    assert_eq!(w.next_ms(0), Some(0));
+    assert_eq!(sent(&mut w, 0, 10), [("good", 3)]);
+    assert_eq!((w.next_ms(0), w.paused_until_ms(Class::Raise, &"good")), (Some(10_000), 0));
+    w.push(Class::Lower, "bad", 4);
+    assert_eq!(sent(&mut w, 9_999, 20), [], "whatever is wanted of it");
+    assert_eq!(sent(&mut w, 10_000, 30), [("bad", 4)]);
+}
+
+#[test]
+fn a_server_that_refuses_different_objects_is_tried_by_one_at_a_time_until_it_serves() {
+    let mut w = writer(free());
+    for key in ["a", "b", "c"] {
+        w.push(Class::Raise, key, 0);
+    }
+    assert_eq!(sent(&mut w, 0, 0).len(), 3);
+    w.push(Class::Raise, "d", 0);
+    w.push(Class::Raise, "e", 0);
+    for id in 1..=3 {
+        w.done(0, id, Ended::Busy { retry_after_ms: Some(20_000) });
+    }
+    assert_eq!((sent(&mut w, 199, 10), w.next_ms(199)), (vec![], Some(200)));
+    assert_eq!(sent(&mut w, 200, 20), [("d", 0)]);
+    w.done(200, 21, Ended::Busy { retry_after_ms: None });
+    assert_eq!(w.next_ms(200), Some(600), "twice as long");
+    assert_eq!(sent(&mut w, 600, 30), [("e", 0)]);
+    w.done(600, 31, Ended::Served);
+    for key in ["f", "g"] {
+        w.push(Class::Raise, key, 0);
+    }
+    assert_eq!(sent(&mut w, 600, 40).len(), 2, "it has time again");
+}
+
+#[test]
+fn events_and_reads_that_are_refused_stop_nothing_else() {
+    let mut w = writer(free());
+    let keys = ["e1", "e2", "e3", "e4", "r1", "r2", "r3", "r4"];
+    for (i, key) in keys.into_iter().enumerate() {
+        w.push(if i < 4 { Class::Event } else { Class::Read }, key, 0);
+    }
+    assert_eq!(sent(&mut w, 0, 0).len(), 8);
+    for id in 1..=8 {
+        w.done(0, id, Ended::Busy { retry_after_ms: Some(9_000) });
+    }
+    w.push(Class::Event, "e5", 0);
+    w.push(Class::Status, "s", 0);
+    w.push(Class::Status, "t", 0);
+    assert_eq!(sent(&mut w, 0, 10), [("s", 0), ("t", 0)], "events rest together");
+    assert_eq!(sent(&mut w, 9_000, 20), [("e5", 0)]);
+}
+
+#[test]
 fn slow_statuses_leave_half_of_the_way_to_replicas() {
     let mut w = Writer::new(Limits { per_second: 1_000, burst: 1_000, in_flight: 4, events_max: 10 });
     for key in 0..10 {
@@ -118,6 +176,26 @@ fn slow_statuses_leave_half_of_the_way_to_replicas() {
 }
 
 #[test]
+fn reads_that_hang_keep_neither_statuses_nor_a_try_of_the_server_waiting() {
+    let mut w = Writer::new(Limits { per_second: 1_000, burst: 1_000, in_flight: 8, events_max: 10 });
+    for key in 0..10 {
+        w.push(Class::Read, key, ());
+        w.push(Class::Status, 100 + key, ());
+    }
+    let first: Vec<i32> = (0..9).filter_map(|id| w.next(0, id).map(|s| s.key)).collect();
+    assert_eq!(first, [0, 1, 100, 101]);
+    // Two reads hang on while three writes are refused.
+    w.push(Class::Raise, 200, ());
+    assert_eq!(w.next(0, 20).map(|s| s.key), Some(200));
+    for id in [2, 3, 20] {
+        assert!(w.done(0, id, Ended::Busy { retry_after_ms: None }).is_some());
+    }
+    w.push(Class::Raise, 201, ());
+    w.push(Class::Raise, 202, ());
+    assert_eq!((w.next(200, 30).map(|s| s.key), w.next(200, 31)), (Some(201), None));
+}
+
+#[test]
 fn events_are_bounded() {
     let mut w = Writer::new(Limits { events_max: 2, ..Limits::default() });
     assert!(w.push(Class::Event, 1, ()) && w.push(Class::Event, 2, ()));
@@ -129,7 +207,7 @@ fn events_are_bounded() {
 proptest! {
     /// No more in flight than allowed, one an object, no more than the bucket gives, and everything is sent once.
     #[test]
-    fn budgets_hold_and_everything_is_sent(steps in prop::collection::vec((0_u8..8, 0_u32..6, 0_u64..50), 1..300)) {
+    fn budgets_hold_and_everything_is_sent(steps in prop::collection::vec((0_u8..9, 0_u32..6, 0_u64..50), 1..300)) {
         let limits = Limits { per_second: 100, burst: 3, in_flight: 3, events_max: 100 };
         let mut w = Writer::new(limits);
         let (mut now, mut id, mut flight, mut count) = (0, 0, BTreeMap::new(), 0_u64);
@@ -138,6 +216,11 @@ proptest! {
             match what {
                 0..=4 => drop(w.push(CLASSES[what as usize], key, ())),
                 5 => drop(w.cancel(&key)),
+                8 => drop(w.push(Class::Refresh, key, ())),
+                6 => if let Some((id, _)) = flight.pop_first() {
+                    let ended = w.done(now, id, Ended::Busy { retry_after_ms: None });
+                    prop_assert!(ended.is_some());
+                },
                 _ => if let Some((id, _)) = flight.pop_first() {
                     prop_assert!(w.done(now, id, Ended::Served).is_some());
                 },

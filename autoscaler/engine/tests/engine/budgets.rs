@@ -129,6 +129,26 @@ fn a_busy_server_and_many_statuses_keep_no_replicas_from_rising_for_long() {
 }
 
 #[test]
+fn a_429_for_one_object_stops_no_write_of_another() {
+    let mut w = World::new(tight());
+    for policy in ["bad", "web"] {
+        w.target(policy, 1);
+        w.policy(policy, terms(policy));
+    }
+    w.run(2_000);
+    w.asks.insert("bad".into(), Ask::Value(400.0, 10));
+    let busy = || Outcome::Busy { retry_after_ms: Some(30_000), message: "quota".into() };
+    w.faults.insert(key("bad"), (0..99).map(|_| Fault::Say(busy())).collect());
+    w.run(1_500);
+    assert_eq!(w.scales("bad").len(), 1);
+    w.asks.insert("web".into(), Ask::Value(400.0, 10));
+    w.run(1_100);
+    assert_eq!(w.replicas("web"), 8);
+    w.run(20_000);
+    assert_eq!(w.scales("bad").len(), 1, "left alone for as long as it was asked");
+}
+
+#[test]
 fn a_policy_beyond_the_limits_is_told_so_and_followed_at_them_or_not_at_all() {
     let mut w = World::new(Config { min_interval_ms: 2_000, max_queries_per_policy: 2, ..Config::default() });
     w.target("quick", 1);

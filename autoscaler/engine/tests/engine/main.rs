@@ -5,6 +5,7 @@
 mod budgets;
 mod leaders;
 mod leaving;
+mod reads;
 mod rivals;
 mod scaling;
 mod statuses;

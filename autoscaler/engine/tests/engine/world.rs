@@ -152,6 +152,11 @@ pub(crate) struct World {
     pub(crate) evaluated: Vec<(u64, Evaluated)>,
     pub(crate) scaled: Vec<(u64, Scaled)>,
     pub(crate) reads: Vec<(u64, TargetKey)>,
+    pub(crate) read_ms: u64,
+    /// Targets of which watches say only that they changed.
+    pub(crate) only_read: BTreeSet<TargetKey>,
+    /// Targets that cannot be read, and why.
+    pub(crate) read_fails: BTreeMap<TargetKey, String>,
     pub(crate) records: BTreeMap<String, String>,
     pub(crate) queries: u64,
     /// While set, statuses do not come back, as if their watch were slow.
@@ -200,6 +205,9 @@ impl World {
             evaluated: Vec::new(),
             scaled: Vec::new(),
             reads: Vec::new(),
+            read_ms: 2,
+            only_read: BTreeSet::new(),
+            read_fails: BTreeMap::new(),
             records: BTreeMap::new(),
             queries: 0,
             echo: true,
@@ -417,7 +425,8 @@ impl World {
                 let names = self.targets.keys().map(|k| k.name.clone()).collect();
                 if let Watch::Targets { .. } = &watch {
                     for (key, target) in self.targets.clone() {
-                        self.later(1, process, Event::Target { key, target: Some(target) });
+                        let event = self.told(key, Some(target));
+                        self.later(1, process, event);
                     }
                     self.later(1, process, Event::Listed { watch: watch.clone(), names });
                 } else if let Watch::ConfigMap(name) = &watch {
@@ -434,10 +443,13 @@ impl World {
                 assert!(self.processes[process].watches.insert(watch), "watched twice");
             }
             Effect::Unwatch(watch) => assert!(self.processes[process].watches.remove(&watch)),
-            Effect::ReadTarget { key, .. } => {
+            Effect::ReadTarget { read, key, .. } => {
                 self.reads.push((self.now_ms, key.clone()));
-                let target = self.targets.get(&key).cloned();
-                self.later(2, process, Event::Target { key, target });
+                let target = match self.read_fails.get(&key) {
+                    Some(why) => Err(why.clone()),
+                    None => Ok(self.targets.get(&key).cloned()),
+                };
+                self.later(self.read_ms, process, Event::Read { read, target });
             }
             Effect::Query(query) => self.ask(process, query),
             Effect::ReadUsage(read) => {
@@ -563,13 +575,24 @@ impl World {
         Outcome::Done { resource_version: Some(self.version.to_string()) }
     }
 
+    /// What a watch says of a target.
+    fn told(&self, key: TargetKey, target: Option<Target>) -> Event {
+        match target {
+            Some(Target { uid, resource_version, .. }) if self.only_read.contains(&key) => {
+                Event::TargetChanged { key, uid, resource_version }
+            }
+            target => Event::Target { key, target },
+        }
+    }
+
     /// Watches tell, if they do.
     pub(crate) fn broadcast(&mut self, key: &TargetKey, target: Option<Target>) {
         let Some(after_ms) = self.watch_ms else { return };
         for process in 0..self.processes.len() {
             let watching = |w: &Watch| matches!(w, Watch::Targets { .. });
             if self.processes[process].watches.iter().any(watching) {
-                self.later(after_ms, process, Event::Target { key: key.clone(), target: target.clone() });
+                let event = self.told(key.clone(), target.clone());
+                self.later(after_ms, process, event);
             }
         }
     }

@@ -1,4 +1,5 @@
 use axum::http::Method;
+use futures::StreamExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -112,17 +113,31 @@ async fn what_is_no_review_is_refused_within_its_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_given_up_and_keeps_nobody_waiting() {
+async fn bodies_that_never_end_are_given_up_and_keep_nobody_waiting() {
     let served = served();
-    let slow = || Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let post = |body: Body| Request::builder().method(Method::POST).uri(PATH).body(body).unwrap();
-    let all = (0..AT_ONCE).map(|_| served.clone().oneshot(post(slow())));
+    let begun = || futures::stream::iter([Ok::<_, std::io::Error>(vec![b' '; 1 << 20])]);
+    let slow = || Body::from_stream(begun().chain(futures::stream::pending()));
+    let all = (0..5 * AT_ONCE).map(|_| served.clone().oneshot(post(slow())));
     let all = tokio::spawn(futures::future::join_all(all));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // Its turn comes when theirs is over, just before its own deadline... which began later.
-    let last = served.oneshot(post(Body::from(review_of(&policy("first"))))).await.unwrap();
-    assert_eq!(last.status(), 200);
+    let began = tokio::time::Instant::now();
+    let answer = served.clone().oneshot(post(Body::from(review_of(&policy("first"))))).await.unwrap();
+    assert_eq!((answer.status().as_u16(), began.elapsed()), (200, Duration::ZERO));
     for ended in all.await.unwrap() {
         assert_eq!(ended.unwrap().status(), 504);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_bodies_than_there_is_memory_for_wait_and_leave_none_of_it_taken() {
+    let served = served();
+    let post = |body: Body| Request::builder().method(Method::POST).uri(PATH).body(body).unwrap();
+    let begun = || futures::stream::iter([Ok::<_, std::io::Error>(vec![b' '; BODY_BYTES_MAX - 1])]);
+    let huge = || Body::from_stream(begun().chain(futures::stream::pending()));
+    let most = BODIES_BYTES_MAX / BODY_BYTES_MAX + 3;
+    let all = futures::future::join_all((0..most).map(|_| served.clone().oneshot(post(huge())))).await;
+    assert!(all.into_iter().all(|ended| ended.unwrap().status() == 504));
+    let answer = served.oneshot(post(Body::from(review_of(&policy("first"))))).await.unwrap();
+    assert_eq!(answer.status(), 200);
 }
