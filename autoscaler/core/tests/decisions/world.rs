@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) forgetful: i64,
     /// The querier cannot be reached.
     pub(crate) outage: Range<i64>,
+    /// The store is away, scrapes nothing, and comes back without what it had before.
+    pub(crate) lost: Range<i64>,
     /// The controller does not run.
     pub(crate) stall: Range<i64>,
     /// How much later than planned each decision comes, in percent of the interval, round and round.
@@ -146,6 +148,7 @@ impl World {
             clock_ms: 0,
             forgetful: 0,
             outage: 0..0,
+            lost: 0..0,
             stall: 0..0,
             jitter: vec![0],
             named: true,
@@ -159,7 +162,7 @@ impl World {
     }
 
     fn is_scraped(&self, series: Series, at: i64) -> bool {
-        !(self.cut.of.has(series) && self.cut.at(at).is_some())
+        !(self.cut.of.has(series) && self.cut.at(at).is_some()) && !self.lost.contains(&at)
     }
 
     fn has_arrived(&self, series: Series, at: i64, now: i64) -> bool {
@@ -173,7 +176,10 @@ impl World {
         let last = (times.end.min(now) - phase).div_euclid(self.scrape_ms);
         let first = (times.start - phase).div_euclid(self.scrape_ms) + 1;
         let scrapes = (first..=last).rev().map(move |scrape| scrape * self.scrape_ms + phase);
-        scrapes.filter(move |at| self.is_scraped(series, *at) && self.has_arrived(series, *at, now))
+        let emptied = !self.lost.is_empty() && now >= self.lost.end;
+        scrapes
+            .filter(move |at| !(emptied && *at < self.lost.start))
+            .filter(move |at| self.is_scraped(series, *at) && self.has_arrived(series, *at, now))
     }
 
     /// Its newest sample that an instant selector at `at` sees by `now`.
@@ -235,7 +241,7 @@ impl World {
             warnings: Vec::new(),
             incomplete: None,
         };
-        if self.outage.contains(&now) {
+        if self.outage.contains(&now) || self.lost.contains(&now) {
             return observation;
         }
         let knows_west = self.forgetful == 0 || nth % self.forgetful != 0;
@@ -296,7 +302,7 @@ impl World {
     pub(crate) fn end(&self) -> i64 {
         let (growing, a_second) = &self.lag.growing;
         let caught_up = growing.end + ((growing.end - growing.start) as f64 * a_second) as i64;
-        let ends = [self.cut.during.end, self.outage.end, self.stall.end, caught_up];
+        let ends = [self.cut.during.end, self.outage.end, self.lost.end, self.stall.end, caught_up];
         let quiet = ends.into_iter().max().unwrap_or(0).max(0);
         quiet + 2 * (self.window_ms + self.max_age_ms + self.interval_ms)
     }

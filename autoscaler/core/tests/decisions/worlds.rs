@@ -308,3 +308,20 @@ fn a_fall_is_followed_where_every_answer_is_slow() {
         assert!(lowest.is_some_and(|(replicas, _)| (5..=7).contains(&replicas)), "{lowest:?} of 6");
     }
 }
+
+/// What was vouched for was in the store that lost it: a younger one has fresh samples and no window's worth of them.
+#[test]
+fn a_store_that_comes_back_without_its_samples_lowers_nothing() {
+    // Away for a moment only: another server of the same source, which began later.
+    for (window_ms, max_age_ms, away_ms) in [
+        (60_000, 10_000, 20_000),
+        (60_000, 10_000, 1),
+        (30_000, 20_000, 5_000),
+        (30_000, 20_000, 15_000),
+        (300_000, 20_000, 60_000),
+    ] {
+        let world = World { lost: 400_000..400_000 + away_ms, window_ms, max_age_ms, ..World::demo() };
+        let (lowest, at) = world.lowest(world.end()).unwrap();
+        assert_eq!(lowest, REPLICAS, "range {window_ms} ms, away {away_ms} ms: at {at} ms");
+    }
+}
