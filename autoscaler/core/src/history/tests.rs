@@ -43,7 +43,7 @@ fn what_is_dated_in_the_future_happened_now() {
     let metric = MetricHistory {
         insufficient_since_ms: Some(500),
         missing_since_ms: Some(50),
-        clusters: vec![KnownCluster { name: "east".into(), seen_ms: 500, slowest_ms: Some(5_000) }],
+        clusters: vec![KnownCluster { slowest_ms: Some(5_000), ..KnownCluster::new("east".into(), 500) }],
         ..MetricHistory::default()
     };
     let mut history = History {

@@ -256,6 +256,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
         samples: Samples::Seen(vec![SelectorSamples {
             selector: "x".into(),
             pinned: false,
+            scope: Default::default(),
             clusters: vec![ClusterSamples {
                 cluster: "east".into(),
                 newest_ms: NOW_MS,
@@ -265,6 +266,7 @@ fn input_of(case: &Reconcile) -> Option<Input> {
             }],
         }]),
         incomplete: None,
+        starts: Vec::new(),
         warnings: Vec::new(),
     });
     let scale = case.scale_gets.first()?;
