@@ -133,6 +133,14 @@ pub enum Doubt {
         /// How long before the evaluation that is, in milliseconds.
         before_ms: i64,
     },
+    /// A cluster's samples went ahead of our clock: its own was set, or it caught up after a lag.
+    #[serde(rename_all = "camelCase")]
+    ClockStepped {
+        /// Which.
+        cluster: Name,
+        /// By how much, beyond a step of its samples, in milliseconds.
+        ahead_ms: i64,
+    },
     /// A cluster has fewer series where the window begins: pods that ended, or a part of the store that is lost.
     SeriesLost {
         /// Which.
@@ -223,6 +231,7 @@ impl Doubt {
             | Self::Outdated { .. }
             | Self::Unwatched { .. }
             | Self::SamplesLost { .. }
+            | Self::ClockStepped { .. }
             | Self::SeriesLost { .. }
             | Self::TooManyClusters { .. }
             | Self::ClustersUnknown
@@ -250,6 +259,7 @@ impl Doubt {
             | Self::PodsSilent { cluster, .. }
             | Self::Lagging { cluster, .. }
             | Self::SamplesLost { cluster, .. }
+            | Self::ClockStepped { cluster, .. }
             | Self::SeriesLost { cluster, .. }
             | Self::Unsettled { cluster, .. } => Some(cluster),
             _ => None,
@@ -282,6 +292,7 @@ impl Doubt {
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
             | Self::SamplesLost { .. }
+            | Self::ClockStepped { .. }
             | Self::SeriesLost { .. }
             | Self::Unwatched { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,

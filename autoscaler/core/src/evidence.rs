@@ -19,7 +19,7 @@ use crate::observation::{FailureKind, Observation, Reading, Samples};
 use crate::pods::Sample;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
-use samples::{expect, look, vouch};
+use samples::{expect, look, stepped, vouch};
 
 mod samples;
 mod starts;
@@ -118,6 +118,10 @@ pub(crate) fn judge(
             let found = look(spec, selectors, settled_ms, known, moment, &mut doubts);
             judgement.reached_ms = found.moves_on.then_some(settled_ms.unwrap_or(moment.now_ms));
             known.settled_ms = found.slowest_ms.filter(|_| found.moves_on);
+            // Records of before this have no starts, and give what they gave.
+            if !observation.starts.is_empty() {
+                doubts.extend(stepped(spec, selectors, known, moment));
+            }
             seen = Some((selectors, found));
         }
     }

@@ -121,6 +121,38 @@ pub struct KnownCluster {
     /// Until when each of its series had samples at the last sound tick, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowest_ms: Option<i64>,
+    /// How its newest sample moves on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
+}
+
+/// How a cluster's newest sample moves on, beside our clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Course {
+    /// The newest sample that came, in milliseconds since the epoch.
+    pub newest_ms: i64,
+    /// How old it was when it was first seen, in milliseconds.
+    pub lag_ms: i64,
+    /// The shortest step that it took, in milliseconds: a scrape, or an evaluation, whichever takes longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ms: Option<i64>,
+}
+
+impl Course {
+    /// A sample came that is newer; gives by how much the samples' clock went ahead of ours, beyond a step. Samples that
+    /// catch up after a lag do so too.
+    pub(crate) fn go_on(&mut self, newest_ms: i64, now_ms: i64) -> i64 {
+        let taken_ms = newest_ms.saturating_sub(self.newest_ms);
+        if taken_ms <= 0 {
+            return 0;
+        }
+        let lag_ms = now_ms.saturating_sub(newest_ms);
+        let ahead_ms = self.lag_ms.saturating_sub(lag_ms);
+        let step_ms = self.step_ms.map_or(taken_ms, |step_ms| step_ms.min(taken_ms));
+        *self = Self { newest_ms, lag_ms, step_ms: Some(step_ms) };
+        ahead_ms.saturating_sub(step_ms)
+    }
 }
 
 fn is_zero(ms: &i64) -> bool {
@@ -147,7 +179,7 @@ impl KnownCluster {
     /// One that is seen, or expected, for the first time.
     #[must_use]
     pub fn new(name: Name, seen_ms: i64) -> Self {
-        Self { name, seen_ms, missing_ms: 0, series: 0, slowest_ms: None }
+        Self { name, seen_ms, missing_ms: 0, series: 0, slowest_ms: None, course: None }
     }
 }
 

@@ -124,7 +124,7 @@ pub use decide::decide;
 pub use decision::{Cause, Condition, ConditionType, Decision, Wish};
 pub use doubt::Doubt;
 pub use explain::explain;
-pub use history::{History, KnownCluster, KnownStart, MAX_AHEAD_MS, MetricHistory};
+pub use history::{Course, History, KnownCluster, KnownStart, MAX_AHEAD_MS, MetricHistory};
 pub use input::{Input, Scale};
 pub use limit::{Limit, LimitKind, Wait, WaitReason};
 pub use name::Name;

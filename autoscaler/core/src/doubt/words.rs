@@ -58,6 +58,7 @@ impl Doubt {
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
             | Self::Unwatched { .. } => "wait for the next evaluation",
+            Self::ClockStepped { .. } => "wait for a window, and check the clock of whoever scrapes it",
             Self::SamplesLost { .. } | Self::SeriesLost { .. } => {
                 "wait for a window, and check who answers: a server that just began, or one that lost its data"
             }
@@ -151,6 +152,12 @@ impl fmt::Display for Doubt {
             Self::Outdated { behind_ms } => {
                 write!(f, "its settled value is from {} before its newest samples", seconds(*behind_ms))
             }
+            Self::ClockStepped { cluster, ahead_ms } => write!(
+                f,
+                "{} samples went {} ahead of the clock, so that nothing was counted for as long",
+                Whose(cluster),
+                seconds(*ahead_ms)
+            ),
             Self::SamplesLost { cluster, before_ms } => write!(
                 f,
                 "{} samples of {} before the evaluation are gone, where its window begins",

@@ -3,7 +3,7 @@
 use super::Moment;
 use crate::coverage::BlindSpan;
 use crate::doubt::Doubt;
-use crate::history::{KnownCluster, MAX_AHEAD_MS, MetricHistory};
+use crate::history::{Course, KnownCluster, MAX_AHEAD_MS, MetricHistory};
 use crate::name::Name;
 use crate::observation::{ClusterSamples, SelectorSamples};
 use crate::policy::{MetricSpec, PodEvidence};
@@ -199,6 +199,38 @@ pub(super) fn look(
         doubts.extend(pods_missing(spec, selectors, known, moment));
     }
     found
+}
+
+/// A clock that was set ahead: the samples' times have a hole in which nothing was counted, and every window that it is
+/// in reads low. It cannot be told from samples that catch up at once after a lag, of which windows are whole; both are
+/// waited for as at first sight.
+pub(super) fn stepped(
+    spec: &MetricSpec,
+    selectors: &[SelectorSamples],
+    known: &mut MetricHistory,
+    moment: Moment<'_>,
+) -> Option<Doubt> {
+    let most_ms = spec.evidence.tolerable_lag_ms(moment.tolerance)?;
+    let mut stepped = None;
+    for cluster in &mut known.clusters {
+        let newest_ms = together(selectors, &cluster.name).newest_ms;
+        let Some(newest_ms) = newest_ms.filter(|ms| ms.saturating_sub(moment.now_ms) <= MAX_AHEAD_MS) else {
+            continue;
+        };
+        let course = cluster.course.get_or_insert(Course {
+            newest_ms,
+            lag_ms: moment.now_ms.saturating_sub(newest_ms),
+            step_ms: None,
+        });
+        let ahead_ms = course.go_on(newest_ms, moment.now_ms);
+        if ahead_ms > most_ms {
+            stepped = Some(Doubt::ClockStepped { cluster: cluster.name.clone(), ahead_ms });
+        }
+    }
+    if stepped.is_some() {
+        known.unwatch();
+    }
+    stepped
 }
 
 /// Fewer of the target's pods in its own cluster than have been ready for long enough to have samples. Only of

@@ -1,9 +1,9 @@
 //! What must hold for every input, however absurd.
 
 use autoscaler_core::{
-    Ask, Behavior, BlindSpan, ClusterSamples, ClusterScope, Compatibility, Coverage, Defaults, EvidenceSpec,
-    FailureKind, Fallback, FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input,
-    KnownCluster, KnownStart, MetricHistory, MetricKind, MetricSpec, Mode, Name, Observation, Pause,
+    Ask, Behavior, BlindSpan, ClusterSamples, ClusterScope, Compatibility, Course, Coverage, Defaults,
+    EvidenceSpec, FailureKind, Fallback, FallbackBehavior, Float, Formula, FormulaSpec, History, InForce,
+    Input, KnownCluster, KnownStart, MetricHistory, MetricKind, MetricSpec, Mode, Name, Observation, Pause,
     PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples, Scale,
     ScaleEvent, SelectPolicy, SelectorSamples, SeriesCount, Settled, StartSamples, Support, Target,
     WindowStart, Zero, canonical_json, decide, explain, replay,
@@ -164,15 +164,17 @@ fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
 }
 
 fn metric_history() -> impl Strategy<Value = MetricHistory> {
-    let known = (cluster(), time_ms(), option::of(time_ms()), span_ms(), 0..20u32).prop_map(
-        |(name, seen_ms, slowest_ms, missing_ms, series)| KnownCluster {
+    let course = (time_ms(), time_ms(), option::of(span_ms()))
+        .prop_map(|(newest_ms, lag_ms, step_ms)| Course { newest_ms, lag_ms, step_ms });
+    let known = (cluster(), time_ms(), option::of(time_ms()), span_ms(), 0..20u32, option::of(course))
+        .prop_map(|(name, seen_ms, slowest_ms, missing_ms, series, course)| KnownCluster {
             name,
             seen_ms,
             missing_ms,
             series,
             slowest_ms,
-        },
-    );
+            course,
+        });
     let start = (window_start(), any::<bool>()).prop_map(|(at, is_doubted)| KnownStart { at, is_doubted });
     let start = (option::of(start), prop::bool::weighted(0.05));
     let span = (option::of(time_ms()), time_ms(), span_ms(), any::<bool>())
