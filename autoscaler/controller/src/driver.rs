@@ -239,6 +239,7 @@ async fn ask(shared: &Shared, query: &Query) -> Observation {
     let question = Question {
         now_ms: query.at_ms,
         settled_ms: query.settled_ms,
+        starts: &query.starts,
         cluster_label: &shared.cluster_label,
         cluster: shared.cluster(query.policy.cluster).map_or("", |cluster| &cluster.name),
     };
@@ -272,7 +273,10 @@ async fn outcomes(
         }
         .map_err(|problem| QueryError::new(FailureKind::Source, problem.to_string()))?,
     };
-    let texts = metric.asked.as_ref().map(|asked| asked.text.at(question.now_ms, question.settled_ms));
+    let texts = metric
+        .asked
+        .as_ref()
+        .map(|asked| asked.text.at(question.now_ms, question.settled_ms, question.starts));
     let left = until.saturating_duration_since(Instant::now());
     let texts = texts.unwrap_or_default();
     let asked = texts.iter().map(|text| querier.instant(text, question.now_ms, left));

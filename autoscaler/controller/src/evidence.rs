@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use autoscaler_core::{
-    ClusterSamples, FailureKind, Float, Name, Observation, Reading, Samples, SelectorSamples, Settled,
+    ClusterSamples, ClusterScope, FailureKind, Float, Name, Observation, Reading, Samples, SelectorSamples,
+    SeriesCount, Settled, StartSamples, WindowStart,
 };
+use thanos_model::MatchOp;
 use thanos_promql_syntax::SeriesSelector;
 
 use crate::plan::text::{PART, Part};
@@ -25,6 +27,8 @@ const MAX_NAMED_SERIES: usize = 2;
 pub(crate) struct Question<'a> {
     pub(crate) now_ms: i64,
     pub(crate) settled_ms: Option<i64>,
+    /// Where windows begin whose series are counted.
+    pub(crate) starts: &'a [WindowStart],
     pub(crate) cluster_label: &'a str,
     /// What the target's own cluster is called there; empty if unknown.
     pub(crate) cluster: &'a str,
@@ -83,6 +87,10 @@ pub(crate) fn observe(
             Some(e) => Samples::Unknown(clip(&e.message)),
             None => Samples::Seen(samples(asked, question, &answers)),
         },
+        starts: match asked.selectors.is_empty() {
+            true => Vec::new(),
+            false => starts(asked, question, &answers),
+        },
         warnings,
         incomplete: answers.iter().find_map(|answer| answer.incomplete.as_deref()).map(clip),
     }
@@ -96,6 +104,7 @@ pub(crate) fn failed(metric: &MetricPlan, question: Question<'_>, e: &QueryError
         newest: reading(),
         settled: question.settled_ms.map(|at_ms| Settled { at_ms, reading: reading() }),
         samples: Samples::Unknown(clip(&e.message)),
+        starts: Vec::new(),
         warnings: Vec::new(),
         incomplete: None,
     }
@@ -108,6 +117,7 @@ pub(crate) fn nothing(message: &str) -> Observation {
         newest: Reading::Failed { kind: FailureKind::Other, message: message.to_owned() },
         settled: None,
         samples: Samples::Unknown(message.to_owned()),
+        starts: Vec::new(),
         warnings: Vec::new(),
         incomplete: None,
     }
@@ -193,7 +203,7 @@ fn samples(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<Se
                 // `as` saturates, which is more than enough.
                 Part::Pods(_) => samples.pods = value as u32,
                 Part::Silent(_) => samples.silent_pods = value as u32,
-                Part::Now | Part::At | Part::New(_) => {}
+                Part::Now | Part::At | Part::New(_) | Part::Start(..) => {}
             }
         }
     }
@@ -201,9 +211,62 @@ fn samples(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<Se
     let all = selectors.map(|(selector, clusters)| SelectorSamples {
         selector: Name::from(clip(&selector.to_string())),
         pinned: selector.at_ms().is_some(),
+        scope: scope(selector, question.cluster_label),
         clusters: clusters.into_values().collect(),
     });
     all.collect()
+}
+
+/// Which clusters a selector can see, as far as its matchers say so by name.
+fn scope(selector: &SeriesSelector, cluster_label: &str) -> ClusterScope {
+    let matchers = selector.matchers().iter().filter(|m| &*m.name == cluster_label);
+    let named = |wanted: bool| {
+        matchers.clone().filter_map(move |m| match m.op {
+            MatchOp::Equal if wanted => Some(vec![&*m.value]),
+            MatchOp::Regex if wanted => alternatives(&m.value),
+            MatchOp::NotEqual if !wanted => Some(vec![&*m.value]),
+            MatchOp::NotRegex if !wanted => alternatives(&m.value),
+            _ => None,
+        })
+    };
+    let names = |names: Vec<&str>| names.into_iter().map(Name::from).collect();
+    match named(true).next() {
+        Some(mut only) => {
+            only.retain(|cluster| selector.admits(cluster_label, cluster));
+            ClusterScope::Only(names(only))
+        }
+        None => match named(false).flatten().collect::<Vec<_>>() {
+            except if except.is_empty() => ClusterScope::All,
+            except => ClusterScope::Except(names(except)),
+        },
+    }
+}
+
+/// The texts that a regular expression of nothing but texts and `|` matches.
+fn alternatives(pattern: &str) -> Option<Vec<&str>> {
+    let is_text = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '|' | '/' | ':');
+    pattern.chars().all(is_text).then(|| pattern.split('|').collect())
+}
+
+/// How many series there are where windows begin.
+fn starts(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<StartSamples> {
+    let counted = |(nth, start): (usize, &WindowStart)| {
+        let mut selectors = vec![Vec::new(); asked.selectors.len()];
+        for series in answers.iter().flat_map(|answer| &answer.series) {
+            let Some(Part::Start(at, i)) = series.labels.get(PART).and_then(|code| Part::read(code)) else {
+                continue;
+            };
+            let (Some(counts), Some(count)) = (selectors.get_mut(i).filter(|_| at == nth), series.value)
+            else {
+                continue;
+            };
+            let cluster = series.labels.get(question.cluster_label).map_or("", String::as_str);
+            // `as` saturates, which is more than enough.
+            counts.push(SeriesCount { cluster: cluster.into(), series: count as u32 });
+        }
+        StartSamples { start: *start, selectors }
+    };
+    question.starts.iter().enumerate().map(counted).collect()
 }
 
 fn newest(cluster: &str, newest_ms: i64) -> ClusterSamples {

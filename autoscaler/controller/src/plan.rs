@@ -114,7 +114,10 @@ impl Plan {
     #[cfg(test)]
     pub(crate) fn queries(&self, now_ms: i64, history: &core::History) -> Vec<Vec<String>> {
         let of = |metric: &MetricPlan| match &metric.asked {
-            Ok(asked) => asked.text.at(now_ms, history.settled_ms(&metric.name)),
+            Ok(asked) => {
+                let starts = history.starts(&self.policy, &metric.name, now_ms);
+                asked.text.at(now_ms, history.settled_ms(&metric.name), &starts)
+            }
             Err(_) => Vec::new(),
         };
         self.metrics.iter().map(of).collect()
@@ -138,7 +141,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             Ok(query) => selectors(metric, query),
             Err(why) => Err(why.clone()),
         };
-        let core = metric_spec(metric, query.as_ref().ok(), &at)?;
+        let core = metric_spec(metric, query.as_ref().ok(), spec.source.as_ref(), &at)?;
         let pods = match metric.evidence.pods {
             api::PodEvidence::Auto => Some(pods_of(&spec.scale_target_ref)),
             api::PodEvidence::Ignore => None,
@@ -147,7 +150,7 @@ fn build(spec: &ScalingPolicySpec, cluster_label: &str) -> Result<Plan, Problem>
             Labels { cluster: cluster_label, pod: &metric.evidence.pod_label, pods: pods.as_deref() };
         let asked = query.and_then(|query| {
             let selectors = selectors?;
-            let text = QueryText::new(&query, &selectors, &labels, core.evidence.max_age_ms);
+            let text = QueryText::new(&query, &selectors, &labels, &core.evidence);
             Ok(Asked { text, selectors })
         });
         let form = match metric.type_ {
@@ -218,7 +221,13 @@ fn pods_of(target: &api::ScaleTargetRef) -> String {
     }
 }
 
-fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<core::MetricSpec, Problem> {
+/// `shared` is the source of all metrics that name none.
+fn metric_spec(
+    metric: &api::Metric,
+    query: Option<&Query>,
+    shared: Option<&api::Source>,
+    at: &str,
+) -> Result<core::MetricSpec, Problem> {
     let (kind, inner) = kind(metric, at)?;
     let target = match metric.held_to() {
         Some(held_to) => target(held_to, &format!("{at}{inner}.target"))?,
@@ -233,7 +242,7 @@ fn metric_spec(metric: &api::Metric, query: Option<&Query>, at: &str) -> Result<
     };
     Ok(core::MetricSpec {
         name: metric.name.as_str().into(),
-        revision: revision(metric),
+        revision: revision(metric, metric.source.as_ref().or(shared)),
         kind,
         target,
         evidence: evidence(&metric.evidence, query, &format!("{at}.evidence"))?,
@@ -284,11 +293,16 @@ fn target(target: &api::MetricTarget, at: &str) -> Result<core::Target, Problem>
     })
 }
 
-/// Changes when what is asked does: what was learned of other samples says nothing of these. FNV-1a, since it is
-/// written down and has to stay what it is.
-fn revision(metric: &api::Metric) -> u64 {
+/// Changes when what is asked does, or who: what was learned of other samples says nothing of these. Credentials may
+/// change. FNV-1a, since it is written down and has to stay what it is.
+fn revision(metric: &api::Metric, source: Option<&api::Source>) -> u64 {
     let texts = std::iter::once(&metric.query).chain(&metric.evidence.selectors);
-    let bytes = texts.flat_map(|text| text.bytes().chain([0]));
+    let servers = source.into_iter().flat_map(|source| {
+        let headers = source.headers.iter().flat_map(|header| [Some(&header.name), header.value.as_ref()]);
+        let others = [source.path_prefix.as_ref(), source.tenant.as_ref()].into_iter().chain(headers);
+        source.addresses.iter().chain(others.flatten())
+    });
+    let bytes = texts.chain(servers).flat_map(|text| text.bytes().chain([0]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -125,6 +125,38 @@ pub enum Doubt {
         /// How long before, in milliseconds.
         behind_ms: i64,
     },
+    /// A cluster has no samples where the window begins, where it had some: another server answers, or it lost them.
+    #[serde(rename_all = "camelCase")]
+    SamplesLost {
+        /// Which.
+        cluster: Name,
+        /// How long before the evaluation that is, in milliseconds.
+        before_ms: i64,
+    },
+    /// A cluster's samples went ahead of our clock: its own was set, or it caught up after a lag.
+    #[serde(rename_all = "camelCase")]
+    ClockStepped {
+        /// Which.
+        cluster: Name,
+        /// By how much, beyond a step of its samples, in milliseconds.
+        ahead_ms: i64,
+    },
+    /// A cluster has fewer series where the window begins: pods that ended, or a part of the store that is lost.
+    SeriesLost {
+        /// Which.
+        cluster: Name,
+        /// How many there were in an answer before.
+        before: u32,
+        /// How many there are.
+        series: u32,
+    },
+    /// More clusters answer than are remembered, so that one that vanishes would not be missed.
+    TooManyClusters {
+        /// How many are.
+        most: u32,
+    },
+    /// Who answered another leader could not be handed on.
+    ClustersUnknown,
     /// A `Value` target multiplies the ready replicas, and there are none; or a metric of pods would lower by the
     /// values of pods of which none is ready.
     NoneReady,
@@ -198,6 +230,11 @@ impl Doubt {
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
             | Self::Unwatched { .. }
+            | Self::SamplesLost { .. }
+            | Self::ClockStepped { .. }
+            | Self::SeriesLost { .. }
+            | Self::TooManyClusters { .. }
+            | Self::ClustersUnknown
             | Self::NoneReady
             | Self::Undefined(_)
             | Self::OfMetric { .. } => (false, false),
@@ -221,6 +258,9 @@ impl Doubt {
             | Self::PodsMissing { cluster, .. }
             | Self::PodsSilent { cluster, .. }
             | Self::Lagging { cluster, .. }
+            | Self::SamplesLost { cluster, .. }
+            | Self::ClockStepped { cluster, .. }
+            | Self::SeriesLost { cluster, .. }
             | Self::Unsettled { cluster, .. } => Some(cluster),
             _ => None,
         }
@@ -237,9 +277,11 @@ impl Doubt {
             Self::Failed { kind: FailureKind::Source, .. } => reasons::SOURCE_UNUSABLE,
             Self::Failed { .. } | Self::EvidenceLost { .. } => reasons::QUERY_FAILED,
             Self::Negative => reasons::NEGATIVE_VALUE,
-            Self::NoSamples | Self::SelectorEmpty { .. } | Self::ClusterMissing { .. } => {
-                reasons::CLUSTERS_MISSING
-            }
+            Self::NoSamples
+            | Self::SelectorEmpty { .. }
+            | Self::ClusterMissing { .. }
+            | Self::TooManyClusters { .. }
+            | Self::ClustersUnknown => reasons::CLUSTERS_MISSING,
             Self::Stale { .. } | Self::FromTheFuture { .. } => reasons::STALE_SAMPLES,
             Self::PodsMissing { .. } | Self::PodsSilent { .. } | Self::PodsUnmeasured { .. } => {
                 reasons::PODS_MISSING
@@ -250,6 +292,9 @@ impl Doubt {
             Self::Lagging { .. }
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
+            | Self::SamplesLost { .. }
+            | Self::ClockStepped { .. }
+            | Self::SeriesLost { .. }
             | Self::Unwatched { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
             Self::Undefined(_) => reasons::FORMULA_UNDEFINED,

@@ -6,7 +6,9 @@
 //!              ─► samples     who is expected? how old, how far, how many pods?  ─► doubts
 //!                                │                                                  │ none that blinds
 //!                                ▼                                                  ▼
-//!                             next settled time                                  a blind span ends
+//!                             next settled time             starts: does this server have what was vouched for?
+//!                                                                                   ▼
+//!                                                                                a blind span ends
 //! ```
 
 use crate::doubt::Doubt;
@@ -17,9 +19,10 @@ use crate::observation::{FailureKind, Observation, Reading, Samples};
 use crate::pods::Sample;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
-use samples::{expect, look, vouch};
+use samples::{expect, look, stepped, vouch};
 
 mod samples;
+mod starts;
 
 /// What a querier puts before a remark on the query that is no gap in its answer.
 const INFO: &str = "PromQL info:";
@@ -111,10 +114,14 @@ pub(crate) fn judge(
             }
         }
         Samples::Seen(selectors) => {
-            expect(spec, selectors, known, moment.now_ms);
+            expect(spec, selectors, known, moment, &mut doubts);
             let found = look(spec, selectors, settled_ms, known, moment, &mut doubts);
             judgement.reached_ms = found.moves_on.then_some(settled_ms.unwrap_or(moment.now_ms));
             known.settled_ms = found.slowest_ms.filter(|_| found.moves_on);
+            // Records of before this have no starts, and give what they gave.
+            if !observation.starts.is_empty() {
+                doubts.extend(stepped(spec, selectors, known, moment));
+            }
             seen = Some((selectors, found));
         }
     }
@@ -130,6 +137,8 @@ pub(crate) fn judge(
     }
     let is_blind = doubts.iter().any(|doubt| doubt.standing().is_blind);
     if let Some((selectors, found)) = seen.filter(|(_, found)| found.moves_on && !is_blind) {
+        let end_ms = settled_ms.unwrap_or(moment.now_ms);
+        doubts.extend(starts::look(spec, selectors, observation, known, moment.now_ms, end_ms));
         vouch(spec, selectors, &found, known, moment, settled_ms);
     }
     judgement.doubts = doubts;

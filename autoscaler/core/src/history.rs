@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::coverage::Coverage;
 use crate::name::Name;
+use crate::observation::WindowStart;
 use crate::past::{Recommendation, ScaleEvent};
 use crate::policy::{Compatibility, MetricSpec, Policy};
 use crate::readiness::Readiness;
@@ -83,6 +84,23 @@ pub struct MetricHistory {
     /// For which times it cannot be vouched that samples were there.
     #[serde(skip_serializing_if = "is_watched")]
     pub coverage: Coverage,
+    /// Where the window of the last sound answer began, with [`KnownCluster::series`] there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<KnownStart>,
+    /// Who answered could not be handed on, so nobody knows who is missing until the policy names its clusters.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub clusters_lost: bool,
+}
+
+/// Where series were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnownStart {
+    /// Where.
+    pub at: WindowStart,
+    /// An answer since then had fewer where its window began: the next one is to count here again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_doubted: bool,
 }
 
 /// A cluster that answered once, or that the policy names.
@@ -93,13 +111,55 @@ pub struct KnownCluster {
     pub name: Name,
     /// When it last answered, in milliseconds since the epoch.
     pub seen_ms: i64,
+    /// For how long answers had others and not it, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_ms: i64,
+    /// How many of its series have samples at [`MetricHistory::start`], of all selectors.
+    #[serde(default, skip_serializing_if = "is_nobody")]
+    pub series: u32,
     /// Until when each of its series had samples at the last sound tick, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowest_ms: Option<i64>,
+    /// How its newest sample moves on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
+}
+
+/// How a cluster's newest sample moves on, beside our clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Course {
+    /// The newest sample that came, in milliseconds since the epoch.
+    pub newest_ms: i64,
+    /// How old it was when it was first seen, in milliseconds.
+    pub lag_ms: i64,
+    /// The shortest step that it took, in milliseconds: a scrape, or an evaluation, whichever takes longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ms: Option<i64>,
+}
+
+impl Course {
+    /// A sample came that is newer; gives by how much the samples' clock went ahead of ours, beyond a step. Samples that
+    /// catch up after a lag do so too.
+    pub(crate) fn go_on(&mut self, newest_ms: i64, now_ms: i64) -> i64 {
+        let taken_ms = newest_ms.saturating_sub(self.newest_ms);
+        if taken_ms <= 0 {
+            return 0;
+        }
+        let lag_ms = now_ms.saturating_sub(newest_ms);
+        let ahead_ms = self.lag_ms.saturating_sub(lag_ms);
+        let step_ms = self.step_ms.map_or(taken_ms, |step_ms| step_ms.min(taken_ms));
+        *self = Self { newest_ms, lag_ms, step_ms: Some(step_ms) };
+        ahead_ms.saturating_sub(step_ms)
+    }
 }
 
 fn is_zero(ms: &i64) -> bool {
     *ms == 0
+}
+
+fn is_nobody(count: &u32) -> bool {
+    *count == 0
 }
 
 fn is_none(bits: &u64) -> bool {
@@ -114,7 +174,23 @@ fn is_watched(coverage: &Coverage) -> bool {
     coverage.spans().is_empty()
 }
 
+impl KnownCluster {
+    /// One that is seen, or expected, for the first time.
+    #[must_use]
+    pub fn new(name: Name, seen_ms: i64) -> Self {
+        Self { name, seen_ms, missing_ms: 0, series: 0, slowest_ms: None, course: None }
+    }
+}
+
 impl MetricHistory {
+    /// Nothing of its samples was watched; who answered stays expected.
+    pub fn unwatch(&mut self) {
+        (self.coverage, self.start) = (Coverage::default(), None);
+        for cluster in &mut self.clusters {
+            (cluster.slowest_ms, cluster.series) = (None, 0);
+        }
+    }
+
     /// Nothing is known of `spec`'s samples yet.
     #[must_use]
     pub fn new(spec: &MetricSpec) -> Self {
@@ -128,6 +204,22 @@ impl History {
     #[must_use]
     pub fn settled_ms(&self, metric: &str) -> Option<i64> {
         self.metrics.iter().find(|known| known.name == *metric)?.settled_ms
+    }
+
+    /// Where the next query of `metric`, at `now_ms`, should count series: where its window begins, and once more where
+    /// the last one did if there is a doubt about it. Nowhere for a query that reads only the newest samples.
+    #[must_use]
+    pub fn starts(&self, policy: &Policy, metric: &str, now_ms: i64) -> Vec<WindowStart> {
+        let Some(spec) = policy.metrics.iter().find(|spec| spec.name == *metric) else { return Vec::new() };
+        let known = self.metrics.iter().find(|known| known.name == *metric);
+        let end_ms = known.and_then(|known| known.settled_ms).unwrap_or(now_ms);
+        let Some(window) = spec.evidence.window(end_ms) else { return Vec::new() };
+        // A gap in somebody else's samples that is no longer costs nothing: asks count for as long.
+        let hidden_ms = known.map_or(0, |known| known.coverage.longest_hidden_ms());
+        let back_ms = hidden_ms.saturating_add(policy.interval_ms.max(0)).max(1);
+        let again = known.and_then(|known| known.start).filter(|start| start.is_doubted);
+        let now = WindowStart { at_ms: window.start_ms, back_ms };
+        std::iter::once(now).chain(again.map(|start| start.at).filter(|at| *at != now)).collect()
     }
 
     /// Remembers a change that was written to the target, for the rate policies. A write that failed is not
@@ -183,10 +275,17 @@ impl History {
             let mut found = before.iter_mut().find(|known| known.name == spec.name);
             match found.as_mut() {
                 Some(known) if known.revision == spec.revision => std::mem::take(*known),
-                // Another query, but the evidence is missing for as long.
+                // Another query, but the evidence is missing for as long; and who was cut off when it was changed is no
+                // less missing for it.
                 Some(known) => MetricHistory {
                     insufficient_since_ms: known.insufficient_since_ms,
                     missing_since_ms: known.missing_since_ms,
+                    clusters: known
+                        .clusters
+                        .drain(..)
+                        .map(|c| KnownCluster::new(c.name, c.seen_ms))
+                        .collect(),
+                    clusters_lost: known.clusters_lost,
                     ..MetricHistory::new(spec)
                 },
                 None => MetricHistory::new(spec),
@@ -217,6 +316,8 @@ impl History {
                 cluster.slowest_ms = cluster.slowest_ms.map(|at_ms| at_ms.min(newest_ms));
             }
             known.coverage.clamp_to(newest_ms);
+            // No window begins after now.
+            known.start = known.start.filter(|start| start.at.at_ms <= newest_ms);
         }
         if let Some(support) = &mut self.support {
             support.clamp_to(now_ms.saturating_add(MAX_AHEAD_MS));

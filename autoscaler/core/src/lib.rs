@@ -123,12 +123,15 @@ pub use decide::decide;
 pub use decision::{Cause, Condition, ConditionType, Decision, Wish};
 pub use doubt::Doubt;
 pub use explain::explain;
-pub use history::{History, KnownCluster, MAX_AHEAD_MS, MetricHistory};
+pub use history::{Course, History, KnownCluster, KnownStart, MAX_AHEAD_MS, MetricHistory};
 pub use input::{Input, Scale};
 pub use limit::{Limit, LimitKind, Wait, WaitReason};
 pub use name::Name;
 pub use number::Float;
-pub use observation::{ClusterSamples, FailureKind, Observation, Reading, Samples, SelectorSamples, Settled};
+pub use observation::{
+    ClusterSamples, ClusterScope, FailureKind, Observation, Reading, Samples, SelectorSamples, SeriesCount,
+    Settled, StartSamples, WindowStart,
+};
 pub use past::{Recommendation, ScaleEvent};
 pub use pods::{MAX_PODS, Pod, PodList, Pods, Sample};
 pub use policy::{

@@ -19,6 +19,9 @@ pub struct Observation {
     pub settled: Option<Settled>,
     /// The samples that the query reads.
     pub samples: Samples,
+    /// What the same answer has of where windows begin, one entry a [`WindowStart`] that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<StartSamples>,
     /// What the querier warned of, infos too if it does not tell them apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -84,6 +87,36 @@ pub enum FailureKind {
     Other,
 }
 
+/// Where a window begins: what to ask for, beside the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WindowStart {
+    /// Its beginning, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// How far before it a sample may be, in milliseconds: as far apart as samples were.
+    pub back_ms: i64,
+}
+
+/// How many series have a sample within [`WindowStart::back_ms`] before a window's beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartSamples {
+    /// Where.
+    pub start: WindowStart,
+    /// One entry a series selector, in the query's order: of each cluster that has any.
+    pub selectors: Vec<Vec<SeriesCount>>,
+}
+
+/// How many series of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeriesCount {
+    /// The cluster label's value; empty where series have none.
+    pub cluster: Name,
+    /// Series.
+    pub series: u32,
+}
+
 /// What is known of the samples that a query reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -107,8 +140,40 @@ pub struct SelectorSamples {
     /// It looks at a fixed time (`@`), so its samples do not move on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// Of which clusters it can see series, by its own matchers.
+    #[serde(default, skip_serializing_if = "ClusterScope::is_all")]
+    pub scope: ClusterScope,
     /// One entry a value of the cluster label that was found, each once.
     pub clusters: Vec<ClusterSamples>,
+}
+
+/// Which clusters a selector can see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ClusterScope {
+    /// Any.
+    #[default]
+    All,
+    /// Only these.
+    Only(Vec<Name>),
+    /// Any but these.
+    Except(Vec<Name>),
+}
+
+impl ClusterScope {
+    /// Whether it can see `cluster`.
+    #[must_use]
+    pub fn admits(&self, cluster: &Name) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(clusters) => clusters.contains(cluster),
+            Self::Except(clusters) => !clusters.contains(cluster),
+        }
+    }
+
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
 }
 
 /// The samples of one cluster that one selector sees. Times are in milliseconds since the epoch, as they count

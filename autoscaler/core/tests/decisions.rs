@@ -4,6 +4,8 @@
 mod build;
 #[path = "decisions/cases.rs"]
 mod cases;
+#[path = "decisions/clusters.rs"]
+mod clusters;
 #[path = "decisions/formulas.rs"]
 mod formulas;
 #[path = "decisions/pauses.rs"]
@@ -18,6 +20,8 @@ mod scenarios;
 mod schedules;
 #[path = "decisions/sequences.rs"]
 mod sequences;
+#[path = "decisions/starts.rs"]
+mod starts;
 #[path = "decisions/waits.rs"]
 mod waits;
 #[path = "decisions/world.rs"]

@@ -169,8 +169,10 @@ impl Bed {
             samples: Samples::Seen(vec![SelectorSamples {
                 selector: "requests".into(),
                 pinned: false,
+                scope: Default::default(),
                 clusters: clusters.into(),
             }]),
+            starts: Vec::new(),
             warnings: Vec::new(),
             incomplete: None,
         }

@@ -2,6 +2,7 @@
 //! and order were seen to before.
 
 use autoscaler_api::ScalingPolicyStatus;
+use autoscaler_core::WindowStart;
 use serde::{Deserialize, Serialize};
 
 use crate::objects::{ClusterId, Kind, Name, TargetKey, Watch};
@@ -71,6 +72,9 @@ pub struct Query {
     /// The time that its settled value is for, milliseconds since the Unix epoch; `None`: none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_ms: Option<i64>,
+    /// Where windows begin whose series are counted beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts: Vec<WindowStart>,
     /// How long it may take from now on, in milliseconds.
     pub deadline_ms: u64,
 }

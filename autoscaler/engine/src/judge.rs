@@ -144,6 +144,7 @@ pub(crate) fn failed(kind: FailureKind, message: impl Into<String>) -> Observati
         newest: Reading::Failed { kind, message: message.clone() },
         settled: None,
         samples: Samples::Unknown(message),
+        starts: Vec::new(),
         warnings: Vec::new(),
         incomplete: None,
     }
@@ -162,6 +163,7 @@ pub(crate) fn used(usage: Option<&Usage>, kind: &MetricKind) -> Observation {
         newest,
         settled: None,
         samples: Samples::Timeless,
+        starts: Vec::new(),
         warnings: Vec::new(),
         incomplete: None,
     }

@@ -10,7 +10,8 @@
 //! What happened after the status was written is not in it, and nothing may be lowered that this could hide. So
 //! - **rates** go on; replicas that differ from those in memory are a change that used up rate, whoever made it;
 //! - **who answered** stays expected, and each cluster's samples are vouched for up to where they were: what nobody
-//!   watched since is a blind span like any other;
+//!   watched since is a blind span like any other.
+//!   Where they are too many or too long to be written down, nothing is lowered before the policy names them;
 //! - **what was asked for** is not taken over: the replicas found count as asked for, as at first sight. So do they as
 //!   a recommendation, unless the status is of the latest evaluation that there can have been;
 //! - **fallbacks' clocks** go on, but for those that may lower: their evidence may have been back for a moment;
@@ -18,10 +19,16 @@
 //!   sight.
 
 use autoscaler_api::StatusMemory;
-use autoscaler_core::{Coverage, History, MetricHistory, Policy, Recommendation, ScaleEvent, Target};
+use autoscaler_core::{History, Policy, Recommendation, ScaleEvent, Target};
 
-/// The form that is written and read.
-pub const VERSION: i64 = 2;
+use kept::Kept;
+
+mod kept;
+
+/// The form that is written, and read.
+pub const VERSION: i64 = 3;
+/// A form that is read: the history as it is.
+const VERSION_PLAIN: i64 = 2;
 /// Most entries of each list.
 const ENTRIES_MAX: usize = 32;
 /// Longest history that is written or read, in bytes.
@@ -43,22 +50,33 @@ pub fn store(history: &History, replicas: i32, now_ms: i64) -> Option<StatusMemo
         ..History::default()
     };
     fit(&mut kept);
-    let written = |kept: &History| serde_json::to_string(kept).ok().filter(|text| text.len() <= BYTES_MAX);
-    let text = written(&kept).or_else(|| {
-        // Less is known of the samples then, and more has to be waited for.
-        kept.metrics.iter_mut().for_each(unwatch);
-        written(&kept)
-    })?;
+    let written = |kept: &History| {
+        let text = serde_json::to_string(&Kept::new(kept.clone(), now_ms)?).ok()?;
+        Some(text).filter(|text| text.len() <= BYTES_MAX)
+    };
+    let mut text = written(&kept);
+    // Less is known of the samples then, and more has to be waited for; and then not even who answered.
+    for leave_out in [unwatch_all, forget_who_answered] {
+        if text.is_none() {
+            leave_out(&mut kept, now_ms);
+            text = written(&kept);
+        }
+    }
+    let text = text?;
     Some(StatusMemory { version: VERSION, at_ms: now_ms, replicas, history: text })
 }
 
 /// Comes out of the status another leader wrote; `None`: first sight.
 #[must_use]
 pub fn restore(memory: &StatusMemory, policy: &Policy, now_ms: i64) -> Option<History> {
-    if memory.version != VERSION || memory.history.len() > BYTES_MAX {
+    if memory.history.len() > BYTES_MAX {
         return None;
     }
-    let read: History = serde_json::from_str(&memory.history).ok()?;
+    let read: History = match memory.version {
+        VERSION => serde_json::from_str::<Kept>(&memory.history).ok()?.history(memory.at_ms)?,
+        VERSION_PLAIN => serde_json::from_str(&memory.history).ok()?,
+        _ => return None,
+    };
     let mut history = History { ready: Default::default(), support: None, ..read };
     fit(&mut history);
     let age_ms = now_ms.saturating_sub(memory.at_ms);
@@ -79,7 +97,7 @@ pub fn restore(memory: &StatusMemory, policy: &Policy, now_ms: i64) -> Option<Hi
             known.insufficient_since_ms = None;
         }
         if spec.is_none_or(|spec| matches!(spec.target, Target::Value { .. })) {
-            unwatch(known);
+            known.unwatch();
         }
     }
     Some(history)
@@ -94,11 +112,19 @@ pub fn catch_up(history: &mut History, policy: &Policy, remembered: i32, replica
     }
 }
 
-/// Nothing of a metric's samples was watched; who answered stays expected.
-fn unwatch(known: &mut MetricHistory) {
-    known.coverage = Coverage::default();
-    for cluster in &mut known.clusters {
-        cluster.slowest_ms = None;
+/// Nothing of the metrics' samples was watched; who answered stays expected, and is told alike.
+fn unwatch_all(kept: &mut History, now_ms: i64) {
+    for known in &mut kept.metrics {
+        known.unwatch();
+        known.clusters.iter_mut().for_each(|cluster| cluster.seen_ms = now_ms);
+    }
+}
+
+/// Nobody is to lower before the policy names the clusters that are too many, or too long, to be told.
+fn forget_who_answered(kept: &mut History, _: i64) {
+    for known in &mut kept.metrics {
+        known.clusters_lost |= !known.clusters.is_empty();
+        known.clusters.clear();
     }
 }
 

@@ -34,7 +34,7 @@ fn ago(part: &str, cluster: &str, age_s: f64) -> Series {
 }
 
 const QUESTION: Question<'_> =
-    Question { now_ms: NOW_MS, settled_ms: None, cluster_label: "cluster", cluster: "east" };
+    Question { now_ms: NOW_MS, settled_ms: None, starts: &[], cluster_label: "cluster", cluster: "east" };
 
 fn seen(query: &str, outcome: &Outcome) -> Observation {
     observe(&plan(query, &["east", "west"]).metrics[0], QUESTION, &[Some(outcome)])

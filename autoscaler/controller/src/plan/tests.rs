@@ -53,6 +53,27 @@ fn another_query_or_selector_is_another_revision() {
 }
 
 #[test]
+fn another_server_is_another_revision_and_another_password_is_not() {
+    let with = |source: serde_json::Value| {
+        let mut spec = spec(json!({}), "sum(a)");
+        spec.source = serde_json::from_value(source).unwrap();
+        Plan::new(&spec, "cluster").unwrap().policy.metrics[0].revision
+    };
+    let token = |name: &str| json!({"addresses": ["http://a"], "bearerToken": {"secretRef": {"name": name, "key": "k"}}});
+    let first = with(json!({"addresses": ["http://a"]}));
+    assert_eq!([with(token("x")), with(token("y"))], [first, first]);
+    for other in [
+        json!(null),
+        json!({"addresses": ["http://b"]}),
+        json!({"addresses": ["http://a", "http://b"]}),
+        json!({"addresses": ["http://a"], "tenant": "b"}),
+        json!({"addresses": ["http://a"], "headers": [{"name": "tenant", "value": "b"}]}),
+    ] {
+        assert_ne!(with(other.clone()), first, "{other}");
+    }
+}
+
+#[test]
 fn a_selector_that_is_none_is_named() {
     let plan = plan(json!({"selectors": ["up", "sum(up)"]}), "sum(a)");
     let why = plan.metrics[0].asked.as_ref().unwrap_err();

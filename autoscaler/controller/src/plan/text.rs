@@ -5,12 +5,14 @@
 //!  or label_replace(max by (cluster) (timestamp(SEL offset -30s)), "__part__", "new0", "", "")
 //!  or label_replace(min by (cluster) (timestamp(SEL offset -30s) > LIMIT), "__part__", "old0", "", "")
 //!  or …pods with fresh samples, pods that fell silent, the next selector…
+//!  or label_replace(count by (cluster) (count_over_time(SEL[BACK] @ START)), "__part__", "beg0-0", "", "")
 //!  or label_replace(QUERY @ T, "__part__", "at", "", "")
 //! ```
 //!
 //! Value and ages come from one answer, so from one querier at one moment. Selectors look half a minute ahead, so that
 //! a clock of ours that is behind shows samples from the future, and does not make old ones look fresh.
 
+use autoscaler_core::{EvidenceSpec, WindowStart};
 use thanos_model::{MatchOp, Matcher};
 use thanos_promql_syntax::ast::{Expr, Kind};
 use thanos_promql_syntax::{Context, Pinned, Query, SeriesSelector, ValueType};
@@ -23,6 +25,8 @@ const AHEAD_MS: i64 = 30_000;
 const TIME_CHARS: usize = 14;
 /// `step()` and `range()` of an instant query.
 const INSTANT: Context = Some((0.0, 0.0));
+/// Most places where a metric's series are counted at once.
+const MAX_STARTS: usize = 2;
 /// Most operators of one query; our own querier takes two hundred.
 const MAX_OPERATORS: usize = 150;
 
@@ -41,6 +45,8 @@ pub(crate) enum Part {
     Pods(usize),
     /// How many pods fell silent.
     Silent(usize),
+    /// How many series there are where a window begins: which one, and of which selector.
+    Start(usize, usize),
 }
 
 impl Part {
@@ -53,12 +59,16 @@ impl Part {
             Self::Old(i) => format!("old{i}"),
             Self::Pods(i) => format!("pod{i}"),
             Self::Silent(i) => format!("sil{i}"),
+            Self::Start(at, i) => format!("beg{at}-{i}"),
         }
     }
 
     /// Reads it again.
     pub(crate) fn read(code: &str) -> Option<Self> {
         let of = |kind: &str| code.strip_prefix(kind)?.parse::<usize>().ok();
+        if let Some((at, i)) = code.strip_prefix("beg").and_then(|pair| pair.split_once('-')) {
+            return Some(Self::Start(at.parse().ok()?, i.parse().ok()?));
+        }
         match code {
             "now" => Some(Self::Now),
             "at" => Some(Self::At),
@@ -87,7 +97,20 @@ pub(crate) struct QueryText {
     queries: Vec<Vec<Piece>>,
     /// The settled value, which goes into the first of them.
     settled: Pinned,
+    /// Whose series are counted where windows begin, and in which of the queries.
+    counted: Vec<Counted>,
+    cluster: String,
     is_scalar: bool,
+}
+
+/// A selector whose series are counted where windows begin.
+#[derive(Clone, Debug)]
+struct Counted {
+    selector: SeriesSelector,
+    /// Its place among the selectors.
+    index: usize,
+    /// The query that it stands in.
+    query: usize,
 }
 
 /// A piece of text, or a time.
@@ -99,26 +122,34 @@ enum Piece {
 }
 
 impl QueryText {
-    /// For `query`, judged by the samples of `selectors`, which may be `max_age_ms` old.
+    /// For `query`, judged by the samples of `selectors`, of which `evidence` is asked.
     pub(crate) fn new(
         query: &Query,
         selectors: &[SeriesSelector],
         labels: &Labels<'_>,
-        max_age_ms: i64,
+        evidence: &EvidenceSpec,
     ) -> Self {
+        let max_age_ms = evidence.max_age_ms;
         let is_scalar = query.value_type() == ValueType::Scalar;
         let mut queries = Pack::default();
         // The value stands twice.
         let operators = thanos_promql_syntax::parse(query.text(), INSTANT).map_or(0, |p| operators(&p.root));
+        let mut counted = Vec::new();
         let value = [Piece::Text(vector(query.expression(), is_scalar))];
         queries.add(2 * operators + 1, labelled(&value, Part::Now));
         for (i, selector) in selectors.iter().enumerate() {
-            for part in evidence(selector, i, labels, max_age_ms) {
+            for part in parts(selector, i, labels, max_age_ms) {
                 queries.add(2, part);
+            }
+            // What looks at a fixed time has no window that moves.
+            if evidence.window_ms > 0 && selector.at_ms().is_none() {
+                let query = queries.reserve(MAX_STARTS);
+                counted.push(Counted { selector: selector.clone(), index: i, query });
             }
         }
         let queries = queries.0.into_iter().map(|(pieces, _)| pieces).collect();
-        Self { queries, settled: query.pinned().clone(), is_scalar }
+        let cluster = labels.cluster.to_owned();
+        Self { queries, settled: query.pinned().clone(), counted, cluster, is_scalar }
     }
 
     /// How many queries it takes.
@@ -127,14 +158,32 @@ impl QueryText {
     }
 
     /// The queries of one evaluation; the settled value is asked for in the first.
-    pub(crate) fn at(&self, now_ms: i64, settled_ms: Option<i64>) -> Vec<String> {
+    pub(crate) fn at(&self, now_ms: i64, settled_ms: Option<i64>, starts: &[WindowStart]) -> Vec<String> {
         let mut queries: Vec<String> = self.queries.iter().map(|pieces| fill(pieces, now_ms)).collect();
         if let (Some(first), Some(settled_ms)) = (queries.first_mut(), settled_ms) {
             let value = Piece::Text(vector(&self.settled.at(settled_ms), self.is_scalar));
             first.push_str("\nor ");
             first.push_str(&fill(&labelled(&[value], Part::At), now_ms));
         }
+        for counted in &self.counted {
+            let Some(text) = queries.get_mut(counted.query) else { continue };
+            for (nth, start) in starts.iter().take(MAX_STARTS).enumerate() {
+                text.push_str("\nor ");
+                text.push_str(&counted.text(nth, *start, &self.cluster));
+            }
+        }
         queries
+    }
+}
+
+impl Counted {
+    /// Of samples, whatever markers of staleness are among them: a scrape that failed is no loss.
+    fn text(&self, nth: usize, start: WindowStart, cluster: &str) -> String {
+        let matchers = self.selector.clone().offset(self.selector.offset_ms().saturating_neg());
+        let at = seconds(start.at_ms.saturating_sub(self.selector.offset_ms()));
+        let back_ms = start.back_ms.max(1);
+        let count = format!("count by ({cluster}) (count_over_time({matchers}[{back_ms}ms] @ {at}))");
+        fill(&labelled(&[Piece::Text(count)], Part::Start(nth, self.index)), 0)
     }
 }
 
@@ -152,6 +201,14 @@ impl Pack {
             }
             _ => self.0.push((part, operators)),
         }
+    }
+
+    /// Keeps room for so many operators in the last query; gives its place.
+    fn reserve(&mut self, operators: usize) -> usize {
+        if let Some((_, held)) = self.0.last_mut() {
+            *held += operators;
+        }
+        self.0.len().saturating_sub(1)
     }
 }
 
@@ -187,12 +244,7 @@ fn seconds(ms: i64) -> String {
 }
 
 /// The parts that tell of one selector's samples.
-fn evidence(
-    selector: &SeriesSelector,
-    index: usize,
-    labels: &Labels<'_>,
-    max_age_ms: i64,
-) -> Vec<Vec<Piece>> {
+fn parts(selector: &SeriesSelector, index: usize, labels: &Labels<'_>, max_age_ms: i64) -> Vec<Vec<Piece>> {
     // What looks at a fixed time sees what there was then.
     let ahead_ms = if selector.at_ms().is_some() { 0 } else { -AHEAD_MS };
     let times = |matcher: Option<Matcher>| {

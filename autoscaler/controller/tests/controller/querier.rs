@@ -136,6 +136,9 @@ fn evidence(query: &str, parts: &[String], clusters: &[(&'static str, f64)], now
     let mut series = Vec::new();
     for part in parts {
         for (cluster, age) in clusters {
+            if part.starts_with("beg") {
+                series.push(sample(&[("cluster", cluster), ("__part__", part)], "1"));
+            }
             let is_asked = part.starts_with("new") || part.starts_with("old") && now - age > limit;
             if is_asked {
                 series.push(sample(&[("cluster", cluster), ("__part__", part)], &(now - age).to_string()));

@@ -59,6 +59,13 @@ impl Doubt {
             | Self::Unsettled { .. }
             | Self::Outdated { .. }
             | Self::Unwatched { .. } => "wait for the next evaluation",
+            Self::ClockStepped { .. } => "wait for a window, and check the clock of whoever scrapes it",
+            Self::SamplesLost { .. } | Self::SeriesLost { .. } => {
+                "wait for a window, and check who answers: a server that just began, or one that lost its data"
+            }
+            Self::TooManyClusters { .. } | Self::ClustersUnknown => {
+                "name the clusters that must answer in evidence.clusters"
+            }
             Self::NoneReady => "check why no replica becomes ready",
             Self::Undefined(Undefined::NoValue { .. }) | Self::OfMetric { .. } => "see that metric",
             Self::Undefined(Undefined::DivisionByZero) => {
@@ -148,6 +155,27 @@ impl fmt::Display for Doubt {
             ),
             Self::Outdated { behind_ms } => {
                 write!(f, "its settled value is from {} before its newest samples", seconds(*behind_ms))
+            }
+            Self::ClockStepped { cluster, ahead_ms } => write!(
+                f,
+                "{} samples went {} ahead of the clock, so that nothing was counted for as long",
+                Whose(cluster),
+                seconds(*ahead_ms)
+            ),
+            Self::SamplesLost { cluster, before_ms } => write!(
+                f,
+                "{} samples of {} before the evaluation are gone, where its window begins",
+                Whose(cluster),
+                seconds(*before_ms)
+            ),
+            Self::SeriesLost { cluster, before, series } => {
+                write!(f, "{series} of {} {before} series are there where its window begins", Whose(cluster))
+            }
+            Self::TooManyClusters { most } => {
+                write!(f, "more than {most} clusters answer, and no more are remembered")
+            }
+            Self::ClustersUnknown => {
+                f.write_str("which clusters answered before was too much for the policy's status to hold")
             }
             Self::NoneReady => f.write_str("no replica is ready for its ratio to multiply"),
             Self::Undefined(why) => write!(f, "it has no number: {why}"),

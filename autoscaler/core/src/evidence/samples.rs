@@ -3,42 +3,67 @@
 use super::Moment;
 use crate::coverage::BlindSpan;
 use crate::doubt::Doubt;
-use crate::history::{KnownCluster, MAX_AHEAD_MS, MetricHistory};
+use crate::history::{Course, KnownCluster, MAX_AHEAD_MS, MetricHistory};
 use crate::name::Name;
 use crate::observation::{ClusterSamples, SelectorSamples};
 use crate::policy::{MetricSpec, PodEvidence};
 
 /// Most clusters of one metric that are remembered.
 const MAX_CLUSTERS: usize = 256;
+const TOO_MANY: Doubt = Doubt::TooManyClusters { most: MAX_CLUSTERS as u32 };
+
+/// How many intervals there are at most between two answers of one course: beyond that nobody was asked.
+const APART: i64 = 3;
 
 /// Remembers who is expected: whom the policy names, else whoever answers or did.
 pub(super) fn expect(
     spec: &MetricSpec,
     selectors: &[SelectorSamples],
     known: &mut MetricHistory,
-    now_ms: i64,
+    moment: Moment<'_>,
+    doubts: &mut Vec<Doubt>,
 ) {
+    let now_ms = moment.now_ms;
     let named = &spec.evidence.clusters;
+    known.clusters_lost &= named.is_empty();
+    if known.clusters_lost {
+        doubts.push(Doubt::ClustersUnknown);
+    }
     let clusters = &mut known.clusters;
     if named.is_empty() {
-        if let Some(forget_ms) = spec.evidence.forget_clusters_ms {
-            clusters.retain(|cluster| now_ms.saturating_sub(cluster.seen_ms) <= forget_ms);
-        }
+        // What no selector can see belonged to another query.
+        let sees = |cluster: &Name| selectors.iter().any(|selector| selector.scope.admits(cluster));
+        clusters.retain(|cluster| selectors.is_empty() || sees(&cluster.name));
     } else {
         clusters.retain(|cluster| named.contains(&cluster.name));
         for name in named {
             if clusters.iter().all(|cluster| cluster.name != *name) {
-                clusters.push(KnownCluster { name: name.clone(), seen_ms: now_ms, slowest_ms: None });
+                clusters.push(KnownCluster::new(name.clone(), now_ms));
             }
         }
     }
+    let answered_ms = clusters.iter().map(|cluster| cluster.seen_ms).max().unwrap_or(now_ms);
+    let mut anybody = false;
     for found in selectors.iter().flat_map(|selector| &selector.clusters) {
+        anybody = true;
         if let Some(cluster) = clusters.iter_mut().find(|cluster| cluster.name == found.cluster) {
-            cluster.seen_ms = now_ms;
+            (cluster.seen_ms, cluster.missing_ms) = (now_ms, 0);
         } else if named.is_empty() && clusters.len() < MAX_CLUSTERS {
-            let name = found.cluster.clone();
-            clusters.push(KnownCluster { name, seen_ms: now_ms, slowest_ms: None });
+            clusters.push(KnownCluster::new(found.cluster.clone(), now_ms));
+        } else if named.is_empty() && !doubts.contains(&TOO_MANY) {
+            doubts.push(TOO_MANY);
         }
+    }
+    if let Some(forget_ms) = spec.evidence.forget_clusters_ms.filter(|_| named.is_empty() && anybody) {
+        // Time in which others answered, and no other: who was not asked for is not missing.
+        let mut passed_ms = now_ms.saturating_sub(answered_ms).max(0);
+        if moment.interval_ms > 0 {
+            passed_ms = passed_ms.min(moment.interval_ms.saturating_mul(APART));
+        }
+        for cluster in clusters.iter_mut().filter(|cluster| cluster.seen_ms != now_ms) {
+            cluster.missing_ms = cluster.missing_ms.saturating_add(passed_ms);
+        }
+        clusters.retain(|cluster| cluster.missing_ms <= forget_ms);
     }
 }
 
@@ -66,12 +91,12 @@ struct Together {
     silent_pods: u32,
 }
 
-fn of<'a>(selector: &'a SelectorSamples, cluster: &Name) -> Option<&'a ClusterSamples> {
+pub(super) fn of<'a>(selector: &'a SelectorSamples, cluster: &Name) -> Option<&'a ClusterSamples> {
     selector.clusters.iter().find(|samples| samples.cluster == *cluster)
 }
 
 /// The worst of what the selectors see of `cluster`: a ratio with a fresh numerator and a lost denominator is a lie
-/// too. Selectors that see nothing anywhere are told apart.
+/// too. Selectors that see nothing anywhere are told apart, and those that cannot see it say nothing of it.
 fn together(selectors: &[SelectorSamples], cluster: &Name) -> Together {
     let mut all = Together {
         is_missing: false,
@@ -81,7 +106,11 @@ fn together(selectors: &[SelectorSamples], cluster: &Name) -> Together {
         settles_ms: None,
         silent_pods: 0,
     };
-    for selector in selectors.iter().filter(|selector| !selector.clusters.is_empty()) {
+    let mut anybody = false;
+    let looking =
+        |selector: &&SelectorSamples| !selector.clusters.is_empty() && selector.scope.admits(cluster);
+    for selector in selectors.iter().filter(looking) {
+        anybody = true;
         let Some(samples) = of(selector, cluster) else {
             all.is_missing = true;
             continue;
@@ -95,6 +124,7 @@ fn together(selectors: &[SelectorSamples], cluster: &Name) -> Together {
             all.settles_ms = Some(all.settles_ms.map_or(settles_ms, |ms| ms.min(settles_ms)));
         }
     }
+    all.is_missing |= !anybody;
     all
 }
 
@@ -169,6 +199,38 @@ pub(super) fn look(
         doubts.extend(pods_missing(spec, selectors, known, moment));
     }
     found
+}
+
+/// A clock that was set ahead: the samples' times have a hole in which nothing was counted, and every window that it is
+/// in reads low. It cannot be told from samples that catch up at once after a lag, of which windows are whole; both are
+/// waited for as at first sight.
+pub(super) fn stepped(
+    spec: &MetricSpec,
+    selectors: &[SelectorSamples],
+    known: &mut MetricHistory,
+    moment: Moment<'_>,
+) -> Option<Doubt> {
+    let most_ms = spec.evidence.tolerable_lag_ms(moment.tolerance)?;
+    let mut stepped = None;
+    for cluster in &mut known.clusters {
+        let newest_ms = together(selectors, &cluster.name).newest_ms;
+        let Some(newest_ms) = newest_ms.filter(|ms| ms.saturating_sub(moment.now_ms) <= MAX_AHEAD_MS) else {
+            continue;
+        };
+        let course = cluster.course.get_or_insert(Course {
+            newest_ms,
+            lag_ms: moment.now_ms.saturating_sub(newest_ms),
+            step_ms: None,
+        });
+        let ahead_ms = course.go_on(newest_ms, moment.now_ms);
+        if ahead_ms > most_ms {
+            stepped = Some(Doubt::ClockStepped { cluster: cluster.name.clone(), ahead_ms });
+        }
+    }
+    if stepped.is_some() {
+        known.unwatch();
+    }
+    stepped
 }
 
 /// Fewer of the target's pods in its own cluster than have been ready for long enough to have samples. Only of

@@ -44,7 +44,7 @@ fn what_is_dated_in_the_future_happened_now() {
     let metric = MetricHistory {
         insufficient_since_ms: Some(500),
         missing_since_ms: Some(50),
-        clusters: vec![KnownCluster { name: "east".into(), seen_ms: 500, slowest_ms: Some(5_000) }],
+        clusters: vec![KnownCluster { slowest_ms: Some(5_000), ..KnownCluster::new("east".into(), 500) }],
         ..MetricHistory::default()
     };
     let mut history = History {
@@ -60,4 +60,30 @@ fn what_is_dated_in_the_future_happened_now() {
     let metric = &history.metrics[0];
     assert_eq!((metric.insufficient_since_ms, metric.missing_since_ms), (Some(100), Some(50)));
     assert_eq!((metric.clusters[0].seen_ms, metric.clusters[0].slowest_ms), (100, Some(1_100)));
+}
+
+#[test]
+fn a_course_tells_a_clock_that_was_set_from_samples_as_they_come() {
+    // Looks: when, and the newest sample then; how far it went ahead.
+    type Looks = &'static [(i64, i64, i64)];
+    let cases: [(&str, Looks); 7] = [
+        ("each second", &[(1_200, 1_000, 0), (2_200, 2_000, 0), (3_900, 3_000, 0), (4_200, 4_000, 0)]),
+        ("a scrape each 15 s, a look each", &[(15_200, 15_000, 0), (16_200, 15_000, 0), (30_900, 30_000, 0)]),
+        ("a stall that ends at once", &[(1_200, 1_000, 0), (15_200, 1_000, 0), (16_200, 16_000, 0)]),
+        ("another querier that lags", &[(9_200, 9_000, 0), (10_200, 2_000, 0), (11_200, 11_000, 0)]),
+        ("a clock set back", &[(9_200, 9_000, 0), (10_200, 2_000, 0), (23_200, 9_500, 0)]),
+        (
+            "and set right again",
+            &[(1_200, 1_000, 0), (2_200, 2_000, 0), (17_200, 3_000, 0), (18_200, 18_000, 13_000)],
+        ),
+        ("a clock set ahead", &[(1_200, 1_000, 0), (2_200, 2_000, 0), (3_200, 13_000, 9_000)]),
+    ];
+    for (what, looks) in cases {
+        let mut course = None;
+        for &(now_ms, newest_ms, ahead_ms) in looks {
+            let course: &mut Course =
+                course.get_or_insert(Course { newest_ms, lag_ms: now_ms - newest_ms, step_ms: None });
+            assert_eq!(course.go_on(newest_ms, now_ms).max(0), ahead_ms, "{what}: {now_ms}");
+        }
+    }
 }

@@ -144,7 +144,8 @@ fn metric_history(
     let ages = seen.into_iter().flat_map(|seen| &seen.newest_sample_age_ms);
     let clusters = ages.filter_map(|(name, age_ms)| {
         let slowest_ms = age_ms.map(|age_ms| sound_ms.saturating_sub(age_ms));
-        Some(KnownCluster { name: name.clone(), seen_ms: now_ms, slowest_ms }).filter(|_| age_ms.is_some())
+        Some(KnownCluster { slowest_ms, ..KnownCluster::new(name.clone(), now_ms) })
+            .filter(|_| age_ms.is_some())
     });
     let gaps = old.refilling_since_ms.get(&spec.name).copied().flatten().map(|to_ms| BlindSpan {
         from_ms: None,
@@ -189,10 +190,22 @@ fn observation(old: ObservationV1, max_age_ms: i64, now_ms: i64) -> Observation 
             let slowest_ms = Some(newest_ms).filter(|_| age_ms.is_some_and(|age_ms| age_ms <= max_age_ms));
             Some(ClusterSamples { cluster, newest_ms, slowest_ms, pods: 0, silent_pods: 0 })
         });
-        let selector =
-            SelectorSamples { selector: Name::default(), pinned: false, clusters: clusters.collect() };
+        let selector = SelectorSamples {
+            selector: Name::default(),
+            pinned: false,
+            scope: Default::default(),
+            clusters: clusters.collect(),
+        };
         Samples::Seen(vec![selector])
     };
     let warnings = old.warnings.into_iter().filter(|warning| !warning.starts_with(NO_EVIDENCE)).collect();
-    Observation { name: old.name, newest, settled: None, samples, warnings, incomplete: None }
+    Observation {
+        name: old.name,
+        newest,
+        settled: None,
+        samples,
+        starts: Vec::new(),
+        warnings,
+        incomplete: None,
+    }
 }

@@ -31,6 +31,7 @@ pub(crate) fn input(sync: &Sync<'_>, history: History) -> Result<Input, String> 
         newest: reading(answer),
         settled: None,
         samples: Samples::Timeless,
+        starts: Vec::new(),
         warnings: Vec::new(),
         incomplete: None,
     });

@@ -79,8 +79,10 @@ pub(crate) fn observed_at(now_ms: i64, name: &str, value: f64) -> Observation {
         samples: Samples::Seen(vec![SelectorSamples {
             selector: "x".into(),
             pinned: false,
+            scope: Default::default(),
             clusters: vec![seen("east", now_ms - 1_000), seen("west", now_ms - 2_000)],
         }]),
+        starts: Vec::new(),
         warnings: Vec::new(),
         incomplete: None,
     }

@@ -66,6 +66,7 @@ impl Case {
             newest: Reading::Pods(self.samples.clone()),
             settled: None,
             samples: Samples::Timeless,
+            starts: Vec::new(),
             warnings: Vec::new(),
             incomplete: None,
         };
@@ -348,8 +349,12 @@ fn asked(case: &Case, newest_milli: i64) -> Input {
         pods: 4,
         silent_pods: 0,
     };
-    observation.samples =
-        Samples::Seen(vec![SelectorSamples { selector: "x".into(), pinned: false, clusters: vec![seen] }]);
+    observation.samples = Samples::Seen(vec![SelectorSamples {
+        selector: "x".into(),
+        pinned: false,
+        scope: Default::default(),
+        clusters: vec![seen],
+    }]);
     input
 }
 

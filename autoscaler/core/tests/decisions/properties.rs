@@ -1,11 +1,12 @@
 //! What must hold for every input, however absurd.
 
 use autoscaler_core::{
-    Ask, Behavior, BlindSpan, ClusterSamples, Compatibility, Coverage, Defaults, EvidenceSpec, FailureKind,
-    Fallback, FallbackBehavior, Float, Formula, FormulaSpec, History, InForce, Input, KnownCluster,
-    MetricHistory, MetricKind, MetricSpec, Mode, Name, Observation, Pause, PodEvidence, Policy, RateKind,
-    RatePolicy, Reading, Recommendation, Record, Rules, Samples, Scale, ScaleEvent, SelectPolicy,
-    SelectorSamples, Settled, Support, Target, Zero, canonical_json, decide, explain, replay,
+    Ask, Behavior, BlindSpan, ClusterSamples, ClusterScope, Compatibility, Course, Coverage, Defaults,
+    EvidenceSpec, FailureKind, Fallback, FallbackBehavior, Float, Formula, FormulaSpec, History, InForce,
+    Input, KnownCluster, KnownStart, MetricHistory, MetricKind, MetricSpec, Mode, Name, Observation, Pause,
+    PodEvidence, Policy, RateKind, RatePolicy, Reading, Recommendation, Record, Rules, Samples, Scale,
+    ScaleEvent, SelectPolicy, SelectorSamples, SeriesCount, Settled, StartSamples, Support, Target,
+    WindowStart, Zero, canonical_json, decide, explain, replay,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -102,13 +103,31 @@ fn samples() -> impl Strategy<Value = Samples> {
             silent_pods,
         },
     );
-    let selector = (prop::bool::weighted(0.1), vec(one, 0..3))
-        .prop_map(|(pinned, clusters)| SelectorSamples { selector: "x".into(), pinned, clusters });
+    let scope = prop_oneof![
+        8 => Just(ClusterScope::All),
+        1 => vec(cluster(), 0..2).prop_map(ClusterScope::Only),
+        1 => vec(cluster(), 0..2).prop_map(ClusterScope::Except),
+    ];
+    let selector =
+        (prop::bool::weighted(0.1), scope, vec(one, 0..3)).prop_map(|(pinned, scope, clusters)| {
+            SelectorSamples { selector: "x".into(), pinned, scope, clusters }
+        });
     prop_oneof![
         8 => vec(selector, 0..3).prop_map(Samples::Seen),
         1 => Just(Samples::Timeless),
         1 => Just(Samples::Unknown("lost".to_owned())),
     ]
+}
+
+fn window_start() -> impl Strategy<Value = WindowStart> {
+    (time_ms(), span_ms()).prop_map(|(at_ms, back_ms)| WindowStart { at_ms, back_ms })
+}
+
+/// Of any time, and of none that was asked for.
+fn starts() -> impl Strategy<Value = Vec<StartSamples>> {
+    let count = (cluster(), 0..20u32).prop_map(|(cluster, series)| SeriesCount { cluster, series });
+    let selectors = vec(vec(count, 0..3), 0..3);
+    vec((window_start(), selectors).prop_map(|(start, selectors)| StartSamples { start, selectors }), 0..3)
 }
 
 fn evidence() -> impl Strategy<Value = EvidenceSpec> {
@@ -128,29 +147,43 @@ fn evidence() -> impl Strategy<Value = EvidenceSpec> {
 
 fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
     let settled = (time_ms(), reading()).prop_map(|(at_ms, reading)| Settled { at_ms, reading });
-    let seen = (reading(), option::of(settled), samples(), 0..3usize, option::of(Just("half".to_owned())));
+    let incomplete = option::of(Just("half".to_owned()));
+    let seen = (reading(), option::of(settled), samples(), starts(), 0..3usize, incomplete);
     let activation = prop_oneof![3 => Just(0), 1 => 0..200_000i64, 1 => any::<i64>()];
     let target = prop_oneof![9 => target(), 1 => Just(Target::None)];
     (target, evidence(), option::of(fallback()), seen, (0..3u64, activation)).prop_map(
         |(target, evidence, fallback, seen, (revision, activation_milli))| {
-            let (newest, settled, samples, warnings, incomplete) = seen;
+            let (newest, settled, samples, starts, warnings, incomplete) = seen;
             let (name, kind) = (Name::default(), MetricKind::Query);
             let spec = MetricSpec { name, revision, kind, target, evidence, fallback, activation_milli };
             let warnings = vec!["w".to_owned(); warnings];
             let name = Name::default();
-            (spec, Observation { name, newest, settled, samples, warnings, incomplete })
+            (spec, Observation { name, newest, settled, samples, starts, warnings, incomplete })
         },
     )
 }
 
 fn metric_history() -> impl Strategy<Value = MetricHistory> {
-    let known = (cluster(), time_ms(), option::of(time_ms()))
-        .prop_map(|(name, seen_ms, slowest_ms)| KnownCluster { name, seen_ms, slowest_ms });
+    let course = (time_ms(), time_ms(), option::of(span_ms()))
+        .prop_map(|(newest_ms, lag_ms, step_ms)| Course { newest_ms, lag_ms, step_ms });
+    let known = (cluster(), time_ms(), option::of(time_ms()), span_ms(), 0..20u32, option::of(course))
+        .prop_map(|(name, seen_ms, slowest_ms, missing_ms, series, course)| KnownCluster {
+            name,
+            seen_ms,
+            missing_ms,
+            series,
+            slowest_ms,
+            course,
+        });
+    let start = (window_start(), any::<bool>()).prop_map(|(at, is_doubted)| KnownStart { at, is_doubted });
+    let start = (option::of(start), prop::bool::weighted(0.05));
     let span = (option::of(time_ms()), time_ms(), span_ms(), any::<bool>())
         .prop_map(|(from_ms, to_ms, gap_ms, is_gap)| BlindSpan { from_ms, to_ms, gap_ms, is_gap });
     let times = (option::of(time_ms()), option::of(time_ms()), option::of(time_ms()));
-    ("[a-c]", 0..3u64, times, vec(known, 0..3), any::<u64>(), vec(span, 0..4)).prop_map(
-        |(name, revision, times, clusters, pods_seen, spans)| MetricHistory {
+    ("[a-c]", 0..3u64, times, vec(known, 0..3), any::<u64>(), vec(span, 0..4), start).prop_map(
+        |(name, revision, times, clusters, pods_seen, spans, (start, clusters_lost))| MetricHistory {
+            start,
+            clusters_lost,
             name: name.into(),
             revision,
             insufficient_since_ms: times.0,

@@ -118,7 +118,12 @@ fn settled(input: &mut Input, west_ms: i64) {
 }
 
 fn one_selector_empty(input: &mut Input) {
-    let empty = SelectorSamples { selector: "errors_total".into(), pinned: false, clusters: Vec::new() };
+    let empty = SelectorSamples {
+        selector: "errors_total".into(),
+        pinned: false,
+        scope: Default::default(),
+        clusters: Vec::new(),
+    };
     if let Samples::Seen(selectors) = &mut input.observations[0].samples {
         selectors.push(empty);
     }

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use autoscaler_core::{
     Behavior, ClusterSamples, Decision, FailureKind, Float, History, Input, KnownCluster, MetricHistory,
-    Observation, Reading, Rules, Samples, Scale, SelectorSamples, Settled, decide,
+    Observation, Reading, Rules, Samples, Scale, SelectorSamples, SeriesCount, Settled, StartSamples,
+    WindowStart, decide,
 };
 
 use crate::build::{NOW_MS, asks_for, both_within, input, scale};
@@ -39,6 +40,12 @@ pub(crate) struct World {
     pub(crate) forgetful: i64,
     /// The querier cannot be reached.
     pub(crate) outage: Range<i64>,
+    /// The store is away, scrapes nothing, and comes back without what it had before.
+    pub(crate) lost: Range<i64>,
+    /// Whose samples that store held.
+    pub(crate) lost_of: Part,
+    /// What it lacks afterwards; `None`: all of before.
+    pub(crate) lacks: Option<Range<i64>>,
     /// The controller does not run.
     pub(crate) stall: Range<i64>,
     /// How much later than planned each decision comes, in percent of the interval, round and round.
@@ -146,6 +153,9 @@ impl World {
             clock_ms: 0,
             forgetful: 0,
             outage: 0..0,
+            lost: 0..0,
+            lost_of: Part::Both,
+            lacks: None,
             stall: 0..0,
             jitter: vec![0],
             named: true,
@@ -159,7 +169,9 @@ impl World {
     }
 
     fn is_scraped(&self, series: Series, at: i64) -> bool {
-        !(self.cut.of.has(series) && self.cut.at(at).is_some())
+        let is_cut = self.cut.of.has(series) && self.cut.at(at).is_some();
+        let is_lost = self.lost_of.has(series) && self.lost.contains(&at);
+        !(is_cut || is_lost)
     }
 
     fn has_arrived(&self, series: Series, at: i64, now: i64) -> bool {
@@ -173,7 +185,13 @@ impl World {
         let last = (times.end.min(now) - phase).div_euclid(self.scrape_ms);
         let first = (times.start - phase).div_euclid(self.scrape_ms) + 1;
         let scrapes = (first..=last).rev().map(move |scrape| scrape * self.scrape_ms + phase);
-        scrapes.filter(move |at| self.is_scraped(series, *at) && self.has_arrived(series, *at, now))
+        let emptied = !self.lost.is_empty() && now >= self.lost.end && self.lost_of.has(series);
+        scrapes
+            .filter(move |at| {
+                let is_lacked = self.lacks.as_ref().map_or(*at < self.lost.start, |lacks| lacks.contains(at));
+                !(emptied && is_lacked)
+            })
+            .filter(move |at| self.is_scraped(series, *at) && self.has_arrived(series, *at, now))
     }
 
     /// Its newest sample that an instant selector at `at` sees by `now`.
@@ -224,7 +242,13 @@ impl World {
     }
 
     /// What a querier says at `now`, on the question of the controller's clock.
-    pub(crate) fn observe(&self, now: i64, settled_ms: Option<i64>, nth: i64) -> Observation {
+    pub(crate) fn observe(
+        &self,
+        now: i64,
+        settled_ms: Option<i64>,
+        starts: &[WindowStart],
+        nth: i64,
+    ) -> Observation {
         let asked = now + self.clock_ms;
         let failed = |kind| Reading::Failed { kind, message: String::new() };
         let mut observation = Observation {
@@ -232,10 +256,11 @@ impl World {
             newest: failed(FailureKind::Unreachable),
             settled: None,
             samples: Samples::Unknown("unreachable".to_owned()),
+            starts: Vec::new(),
             warnings: Vec::new(),
             incomplete: None,
         };
-        if self.outage.contains(&now) {
+        if self.outage.contains(&now) || (self.lost.contains(&now) && self.lost_of == Part::Both) {
             return observation;
         }
         let knows_west = self.forgetful == 0 || nth % self.forgetful != 0;
@@ -255,12 +280,27 @@ impl World {
                 silent_pods: (newest.len() - fresh.count()) as u32,
             })
         });
+        observation.starts = starts.iter().map(|start| self.start_samples(*start, now, knows_west)).collect();
         observation.samples = Samples::Seen(vec![SelectorSamples {
             selector: "x".into(),
             pinned: false,
+            scope: Default::default(),
             clusters: clusters.collect(),
         }]);
         observation
+    }
+
+    /// How many series have a sample where a window begins.
+    fn start_samples(&self, start: WindowStart, now: i64, knows_west: bool) -> StartSamples {
+        let at = start.at_ms - NOW_MS;
+        let has = |series: &Series| self.samples(*series, at - start.back_ms..at, now).next().is_some();
+        let count = |cluster: &str, is_west| {
+            let series = self.series(knows_west).filter(|series| series.is_west == is_west).filter(has);
+            let count = SeriesCount { cluster: cluster.into(), series: series.count() as u32 };
+            Some(count).filter(|count| count.series > 0)
+        };
+        let counts = [count("east", false), count("west", true)].into_iter().flatten().collect();
+        StartSamples { start, selectors: vec![counts] }
     }
 
     pub(crate) fn start(&self) -> Input {
@@ -275,11 +315,7 @@ impl World {
         if !self.named {
             start.policy.metrics[0].evidence.clusters.clear();
             // Both have answered before, to whoever led then.
-            let known = ["east", "west"].map(|cluster| KnownCluster {
-                name: cluster.into(),
-                seen_ms: NOW_MS - 60_000,
-                slowest_ms: None,
-            });
+            let known = ["east", "west"].map(|cluster| KnownCluster::new(cluster.into(), NOW_MS - 60_000));
             let clusters = known.to_vec();
             start.history.metrics =
                 vec![MetricHistory { clusters, ..MetricHistory::new(&start.policy.metrics[0]) }];
@@ -296,7 +332,7 @@ impl World {
     pub(crate) fn end(&self) -> i64 {
         let (growing, a_second) = &self.lag.growing;
         let caught_up = growing.end + ((growing.end - growing.start) as f64 * a_second) as i64;
-        let ends = [self.cut.during.end, self.outage.end, self.stall.end, caught_up];
+        let ends = [self.cut.during.end, self.outage.end, self.lost.end, self.stall.end, caught_up];
         let quiet = ends.into_iter().max().unwrap_or(0).max(0);
         quiet + 2 * (self.window_ms + self.max_age_ms + self.interval_ms)
     }
@@ -324,7 +360,9 @@ impl World {
         self.ticks(end).enumerate().map(move |(nth, now)| {
             run.now_ms = NOW_MS + now + self.clock_ms;
             change(&mut run, now);
-            run.observations = vec![self.observe(now, run.history.settled_ms("requests"), nth as i64)];
+            let starts = run.history.starts(&run.policy, "requests", run.now_ms);
+            let settled_ms = run.history.settled_ms("requests");
+            run.observations = vec![self.observe(now, settled_ms, &starts, nth as i64)];
             let decision = decide(&run);
             run.history.clone_from(&decision.history);
             (now, decision)

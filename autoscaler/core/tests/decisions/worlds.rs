@@ -77,6 +77,25 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
     )
 }
 
+/// A store that lost its samples, or a part of it; or another server, which was away for a while. Between that and a cut
+/// there is a whole window, as between two cuts.
+fn lossy() -> impl Strategy<Value = World> {
+    let away_ms = prop_oneof![Just(1), 1..30_000i64];
+    let hole = proptest::option::weighted(0.3, (0..90_000i64, 0..90_000i64));
+    (world(), any::<bool>(), 0..200_000i64, (away_ms, part()), hole).prop_map(
+        |(mut world, is_before, apart, (away, of), hole)| {
+            let whole_ms = world.window_ms + 4 * world.interval_ms + 2 * world.scrape_ms;
+            world.cut.again_ms = None;
+            let cut = &world.cut.during;
+            let at = if is_before { cut.start - whole_ms - away - apart } else { cut.end + whole_ms + apart };
+            // A part that was away looks like pods that ended.
+            let hole = hole.filter(|_| of != Part::Shard);
+            let lacks = hole.map(|(before, length)| at - before - length..at - before);
+            World { lost: at..at + away, lost_of: of, lacks, ..world }
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
 
@@ -84,6 +103,13 @@ proptest! {
     /// later; wrong clocks; a querier that forgot; hidden by each other, begun before the controller did.
     #[test]
     fn nothing_lowers_replicas_under_constant_load(world in world()) {
+        let lowest = world.lowest(world.end());
+        prop_assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
+    }
+
+    /// The same, of stores that lose samples that were vouched for.
+    #[test]
+    fn nothing_that_a_store_loses_lowers_replicas(world in lossy()) {
         let lowest = world.lowest(world.end());
         prop_assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{lowest:?} replicas, ms");
     }
@@ -242,12 +268,14 @@ fn a_cluster_that_answered_is_missed() {
 }
 
 /// The second of the first lowering of a run whose policy's evidence is changed as it goes.
-fn lowered(world: &World, change: impl Fn(i64, &mut EvidenceSpec)) -> Option<i64> {
+pub(crate) fn lowered(world: &World, change: impl Fn(i64, &mut EvidenceSpec)) -> Option<i64> {
     let mut run = world.start();
     (0..600).find(|second| {
         run.now_ms = NOW_MS + second * 1000;
         change(*second, &mut run.policy.metrics[0].evidence);
-        run.observations = vec![world.observe(second * 1000, run.history.settled_ms("requests"), 1)];
+        let starts = run.history.starts(&run.policy, "requests", run.now_ms);
+        let settled_ms = run.history.settled_ms("requests");
+        run.observations = vec![world.observe(second * 1000, settled_ms, &starts, 1)];
         let decision = autoscaler_core::decide(&run);
         run.history = decision.history;
         decision.desired_replicas < REPLICAS
@@ -306,5 +334,22 @@ fn a_fall_is_followed_where_every_answer_is_slow() {
         let world = World { interval_ms: 1_500, load: (60_000, 0.5), jitter, terms, ..World::demo() };
         let lowest = world.lowest(60_000 + 4 * world.window_ms + 60 * world.interval_ms);
         assert!(lowest.is_some_and(|(replicas, _)| (5..=7).contains(&replicas)), "{lowest:?} of 6");
+    }
+}
+
+/// What was vouched for was in the store that lost it: a younger one has fresh samples and no window's worth of them.
+#[test]
+fn a_store_that_comes_back_without_its_samples_lowers_nothing() {
+    // Away for a moment only: another server of the same source, which began later.
+    for (window_ms, max_age_ms, away_ms) in [
+        (60_000, 10_000, 20_000),
+        (60_000, 10_000, 1),
+        (30_000, 20_000, 5_000),
+        (30_000, 20_000, 15_000),
+        (300_000, 20_000, 60_000),
+    ] {
+        let world = World { lost: 400_000..400_000 + away_ms, window_ms, max_age_ms, ..World::demo() };
+        let (lowest, at) = world.lowest(world.end()).unwrap();
+        assert_eq!(lowest, REPLICAS, "range {window_ms} ms, away {away_ms} ms: at {at} ms");
     }
 }

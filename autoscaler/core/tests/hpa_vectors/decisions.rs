@@ -115,6 +115,7 @@ fn input_of(case: &Reconcile) -> Input {
         samples: Samples::Seen(vec![SelectorSamples {
             selector: "x".into(),
             pinned: false,
+            scope: Default::default(),
             clusters: vec![ClusterSamples {
                 cluster: "east".into(),
                 newest_ms: NOW_MS,
@@ -124,6 +125,7 @@ fn input_of(case: &Reconcile) -> Input {
             }],
         }]),
         incomplete: None,
+        starts: Vec::new(),
         warnings: Vec::new(),
     });
     let scale = case.scale();

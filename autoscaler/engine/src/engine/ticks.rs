@@ -242,6 +242,7 @@ impl Engine {
                 source: question.source.clone(),
                 at_ms: tick.started.wall_ms,
                 settled_ms: live.input.history.settled_ms(&spec.name),
+                starts: live.input.history.starts(&terms.policy, &spec.name, tick.started.wall_ms),
                 deadline_ms,
             }));
             self.counters.queries = self.counters.queries.saturating_add(1);

@@ -1,6 +1,6 @@
 use autoscaler_core::{
-    Ask, BlindSpan, Compatibility, Defaults, EvidenceSpec, Fallback, FallbackBehavior, KnownCluster,
-    MetricKind, MetricSpec, Mode, Pause, Support,
+    Ask, BlindSpan, Compatibility, Coverage, Defaults, EvidenceSpec, Fallback, FallbackBehavior,
+    KnownCluster, MetricHistory, MetricKind, MetricSpec, Mode, Pause, Support,
 };
 use proptest::prelude::*;
 
@@ -41,7 +41,7 @@ fn known(name: &str) -> MetricHistory {
         insufficient_since_ms: Some(400),
         missing_since_ms: Some(500),
         settled_ms: Some(1_800),
-        clusters: vec![KnownCluster { name: "east".into(), seen_ms: 1_900, slowest_ms: Some(1_800) }],
+        clusters: vec![KnownCluster { slowest_ms: Some(1_800), ..KnownCluster::new("east".into(), 1_900) }],
         coverage: Coverage::new(vec![BlindSpan {
             from_ms: Some(1_000),
             to_ms: 1_800,
@@ -123,7 +123,7 @@ fn what_is_no_memory_is_first_sight() {
     let stored = store(&history(&[]), 5, 0).unwrap();
     for broken in [
         StatusMemory { version: 1, ..stored.clone() },
-        StatusMemory { version: 3, ..stored.clone() },
+        StatusMemory { version: 4, ..stored.clone() },
         StatusMemory { history: "{".into(), ..stored.clone() },
         StatusMemory { history: " ".repeat(1 << 20), ..stored.clone() },
     ] {
@@ -131,22 +131,81 @@ fn what_is_no_memory_is_first_sight() {
     }
 }
 
-#[test]
-fn a_memory_that_is_too_long_leaves_out_what_was_watched_and_then_is_none() {
-    let cluster =
-        |n: usize| KnownCluster { name: format!("c{n}").into(), seen_ms: 1_900, slowest_ms: Some(9) };
-    let of = |metrics: usize, clusters: usize| {
-        let mut big = history(&[]);
-        let mut metric = known("raises");
-        metric.clusters = (0..clusters).map(cluster).collect();
-        big.metrics = vec![metric; metrics];
-        store(&big, 5, 2_000)
+/// So many metrics, each with so many clusters of names so long.
+fn many(metrics: usize, clusters: usize, length: usize) -> History {
+    let cluster = |metric: usize, n: usize| KnownCluster {
+        slowest_ms: Some(1_700 + metric as i64),
+        ..KnownCluster::new(format!("{n:0length$}").into(), 1_900)
     };
-    let whole = of(4, 100).unwrap();
-    assert!(whole.history.contains("slowestMs") && whole.history.len() < BYTES_MAX);
-    let less = of(4, 200).unwrap();
-    assert!(!less.history.contains("slowestMs") && less.history.contains("c199"), "{}", less.history.len());
-    assert_eq!(of(32, 256), None);
+    let metric = |at: usize| MetricHistory {
+        clusters: (0..clusters).map(|n| cluster(at, n)).collect(),
+        ..known(&format!("m{at}"))
+    };
+    History { metrics: (0..metrics).map(metric).collect(), ..history(&[]) }
+}
+
+/// Who answered, and whether somebody may be missing whom nobody knows.
+fn expected(history: &History) -> Vec<(usize, bool)> {
+    history.metrics.iter().map(|known| (known.clusters.len(), known.clusters_lost)).collect()
+}
+
+#[test]
+fn who_answered_is_handed_on_by_many_metrics_of_many_clusters_with_long_names() {
+    let before = many(20, 21, 60);
+    let stored = store(&before, 5, 2_000).unwrap();
+    let policy = Policy {
+        metrics: before
+            .metrics
+            .iter()
+            .map(|known| spec(&known.name, Target::AverageValue { average_value_milli: 1 }, None))
+            .collect(),
+        ..policy()
+    };
+    assert_eq!(restore(&stored, &policy, 2_100).unwrap().metrics, before.metrics);
+}
+
+#[test]
+fn a_memory_that_is_too_long_leaves_out_what_was_watched_and_then_forbids_lowering() {
+    for (metrics, clusters, length, expected_of_each) in
+        [(32, 256, 60, (256, false)), (32, 400, 100, (0, true)), (300, 200, 4, (0, true))]
+    {
+        let stored = store(&many(metrics, clusters, length), 5, 2_000).unwrap();
+        assert!(stored.history.len() <= BYTES_MAX);
+        let after = restore(&stored, &policy(), 2_100).unwrap();
+        assert_eq!(expected(&after), vec![expected_of_each; metrics]);
+        assert!(after.metrics.iter().all(|known| known.coverage == Coverage::default()));
+    }
+}
+
+#[test]
+fn what_the_release_before_wrote_is_read() {
+    let before = history(&[(1_000, 2)]);
+    let plain = serde_json::to_string(&History { support: None, ..before.clone() }).unwrap();
+    let memory = StatusMemory { version: 2, at_ms: 2_000, replicas: 5, history: plain };
+    assert_eq!(restore(&memory, &policy(), 2_100).unwrap().metrics[..2], before.metrics[..2]);
+}
+
+#[test]
+fn what_was_not_written_so_is_no_memory() {
+    for forged in [
+        r#"{"history":{"metrics":[{"name":"a"}]},"clusters":[],"groups":[],"of":[0]}"#,
+        r#"{"history":{"metrics":[{"name":"a"}]},"clusters":[],"groups":[[[7,0,null,0,0]]],"of":[0]}"#,
+        r#"{"history":{"metrics":[{"name":"a"}]},"clusters":[],"groups":[],"of":[]}"#,
+        r#"{"history":{}}"#,
+    ] {
+        let memory = StatusMemory { version: VERSION, at_ms: 0, replicas: 1, history: forged.into() };
+        assert_eq!(restore(&memory, &policy(), 0), None, "{forged}");
+    }
+    // A few bytes that would be millions of clusters.
+    let metrics = vec![r#"{"name":"a"}"#; 1_000].join(",");
+    let group = vec!["[0,0,null,0,0]"; 1_000].join(",");
+    let history = format!(
+        r#"{{"history":{{"metrics":[{metrics}]}},"clusters":["a"],"groups":[[{group}]],"of":[{}]}}"#,
+        vec!["0"; 1_000].join(",")
+    );
+    assert!(history.len() <= BYTES_MAX, "{}", history.len());
+    let memory = StatusMemory { version: VERSION, at_ms: 0, replicas: 1, history };
+    assert_eq!(restore(&memory, &policy(), 0), None);
 }
 
 proptest! {

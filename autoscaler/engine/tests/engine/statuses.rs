@@ -134,7 +134,13 @@ fn a_status_has_a_bound_whatever_a_querier_and_a_user_write() {
             name: autoscaler_core::Name::default(),
             newest: Reading::Value(Float::new(f64::MAX)),
             settled: None,
-            samples: Samples::Seen(vec![SelectorSamples { selector: "x".into(), pinned: false, clusters }]),
+            samples: Samples::Seen(vec![SelectorSamples {
+                selector: "x".into(),
+                pinned: false,
+                scope: Default::default(),
+                clusters,
+            }]),
+            starts: Vec::new(),
             warnings: vec!["w→".repeat(16_384); 8],
             incomplete: None,
         };

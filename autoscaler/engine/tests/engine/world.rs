@@ -85,7 +85,12 @@ pub(crate) fn samples(cluster: &str, newest_ms: i64, fresh: bool) -> Samples {
     let slowest_ms = fresh.then_some(newest_ms);
     let clusters =
         vec![ClusterSamples { cluster: cluster.into(), newest_ms, slowest_ms, pods: 0, silent_pods: 0 }];
-    Samples::Seen(vec![SelectorSamples { selector: "x".into(), pinned: false, clusters }])
+    Samples::Seen(vec![SelectorSamples {
+        selector: "x".into(),
+        pinned: false,
+        scope: Default::default(),
+        clusters,
+    }])
 }
 
 /// What becomes of the writes to a target before the API server looks at them.
@@ -481,6 +486,7 @@ impl World {
             newest: reading.clone(),
             settled: query.settled_ms.map(|at_ms| Settled { at_ms, reading }),
             samples: samples("east", at_ms - age_ms, age_ms <= 300),
+            starts: Vec::new(),
             warnings: Vec::new(),
             incomplete: None,
         };

@@ -1,0 +1,111 @@
+//! Whether who answers has what was vouched for.
+//!
+//! ```text
+//!  answer before   ├──────────── samples ────────────●     vouched for, and counted at S
+//!  this answer                        ├── samples ────●    another server, or one that lost them
+//!                       S                            T
+//!                       └──────── window ────────────┘     its value is low by what is not there
+//! ```
+//!
+//! Coverage tells of times, and not of the server that has them. So each answer counts the series that have samples
+//! where its window begins. A cluster without any there is one that this server did not watch as long as we did. Fewer
+//! series than where the last window began may be pods that ended, or a part of the store that is lost; the same place
+//! counted once more tells which.
+
+use super::samples::of;
+use crate::coverage::Window;
+use crate::doubt::Doubt;
+use crate::history::{KnownCluster, KnownStart, MetricHistory};
+use crate::name::Name;
+use crate::observation::{Observation, SelectorSamples, StartSamples};
+use crate::policy::MetricSpec;
+
+/// Looks at where the window that ends at `end_ms` begins. Where samples are lost, nothing is vouched for any more.
+pub(super) fn look(
+    spec: &MetricSpec,
+    selectors: &[SelectorSamples],
+    observation: &Observation,
+    known: &mut MetricHistory,
+    now_ms: i64,
+    end_ms: i64,
+) -> Option<Doubt> {
+    let window = spec.evidence.window(end_ms)?;
+    // Whoever answered may not have been asked, as in records from before this was.
+    let seen = observation.starts.iter().find(|seen| seen.start.at_ms == window.start_ms)?;
+    let begins = Window { end_ms: i64::MAX, sums: false, ..window };
+    let is_vouched = known.coverage.gap_at(begins).is_none();
+    if is_vouched && let Some(cluster) = bare(selectors, seen, known) {
+        let doubt = Doubt::SamplesLost {
+            cluster: cluster.clone(),
+            before_ms: now_ms.saturating_sub(window.start_ms),
+        };
+        known.unwatch();
+        remember(seen, known);
+        return Some(doubt);
+    }
+    let Some(start) = &mut known.start else {
+        remember(seen, known);
+        return None;
+    };
+    let again = observation.starts.iter().find(|seen| seen.start == start.at);
+    let lost = |(cluster, before, series): (&Name, u32, u32)| Doubt::SeriesLost {
+        cluster: cluster.clone(),
+        before,
+        series,
+    };
+    if let Some(doubt) = again.and_then(|again| fallen(&known.clusters, again)).map(lost) {
+        known.unwatch();
+        remember(seen, known);
+        return Some(doubt);
+    }
+    match fallen(&known.clusters, seen).map(lost) {
+        // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
+        Some(_) if again.is_some() && is_vouched => remember(seen, known),
+        Some(doubt) => {
+            let is_new = !start.is_doubted;
+            start.is_doubted = true;
+            return Some(doubt).filter(|_| is_vouched && is_new);
+        }
+        None => remember(seen, known),
+    }
+    None
+}
+
+/// A cluster whose samples were vouched for, and that some selector sees without any there.
+fn bare<'a>(
+    selectors: &[SelectorSamples],
+    seen: &StartSamples,
+    known: &'a MetricHistory,
+) -> Option<&'a Name> {
+    let mut vouched = known.clusters.iter().filter(|cluster| cluster.slowest_ms.is_some());
+    let is_bare = |cluster: &Name| {
+        let mut pairs = selectors.iter().zip(&seen.selectors).filter(|(selector, _)| !selector.pinned);
+        pairs.any(|(selector, counts)| {
+            of(selector, cluster).is_some() && counts.iter().all(|count| count.cluster != *cluster)
+        })
+    };
+    vouched.find(|cluster| is_bare(&cluster.name)).map(|cluster| &cluster.name)
+}
+
+/// A cluster that has more than a tenth fewer series than it had, with both counts. Less is what servers that are scraped
+/// for at different moments differ by.
+fn fallen<'a>(clusters: &'a [KnownCluster], seen: &StartSamples) -> Option<(&'a Name, u32, u32)> {
+    clusters.iter().find_map(|cluster| {
+        let series = count(seen, &cluster.name);
+        let fell = u64::from(series) * 10 < u64::from(cluster.series) * 9;
+        fell.then_some((&cluster.name, cluster.series, series))
+    })
+}
+
+/// A cluster's series of all selectors.
+fn count(seen: &StartSamples, cluster: &Name) -> u32 {
+    let counts = seen.selectors.iter().flatten().filter(|count| count.cluster == *cluster);
+    counts.fold(0, |all, count| all.saturating_add(count.series))
+}
+
+fn remember(seen: &StartSamples, known: &mut MetricHistory) {
+    known.start = Some(KnownStart { at: seen.start, is_doubted: false });
+    for cluster in &mut known.clusters {
+        cluster.series = count(seen, &cluster.name);
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether a server has what was vouched for, by the series that it has where windows begin.
+
+use autoscaler_core::{History, Input, SeriesCount, Settled, StartSamples, WindowStart, decide};
+
+use crate::build::{NOW_MS, asks_for, both_within, input, observed_at};
+use crate::world::{Part, REPLICAS, World};
+
+/// What was vouched for was in the store that lost it, or in another one, which is gone: a part of it, or a stretch.
+#[test]
+fn a_part_of_a_store_or_another_server_that_was_away_lowers_nothing() {
+    let hole = |length: i64, before: i64| Some(400_000 - before - length..400_000 - before);
+    for (lost_of, lacks) in [
+        (Part::Both, None),
+        (Part::West, None),
+        (Part::Shard, None),
+        (Part::Both, hole(50_000, 5_000)),
+        (Part::West, hole(25_000, 15_000)),
+    ] {
+        let world = World { lost: 400_000..400_001, lost_of, lacks, ..World::demo() };
+        let lowest = world.lowest(world.end());
+        assert_eq!(lowest.map(|(replicas, _)| replicas), Some(REPLICAS), "{lost_of:?} {lowest:?}");
+    }
+}
+
+#[test]
+fn a_fall_is_followed_a_window_after_a_store_lost_its_samples() {
+    let world = World { lost: 200_000..200_001, load: (300_000, 0.5), ..World::demo() };
+    let lowered = world.decide(400_000).find(|(_, decision)| decision.desired_replicas < REPLICAS);
+    assert!(lowered.is_some_and(|(at, _)| (300_000..315_000).contains(&at)));
+    let lowest = world.lowest(400_000);
+    assert_eq!(lowest.map(|(replicas, _)| replicas), Some(6));
+}
+
+/// West's series by second: what an answer has of each place.
+struct Run {
+    run: Input,
+    second: i64,
+}
+
+impl Run {
+    /// A minute of four series in west.
+    fn new() -> Self {
+        let mut run = input(12, vec![asks_for("requests", 12)]);
+        run.history = History::default();
+        run.policy.interval_ms = 1_000;
+        run.policy.metrics[0].evidence = both_within(20_000);
+        run.policy.metrics[0].evidence.window_ms = 30_000;
+        let mut run = Self { run, second: 0 };
+        for _ in 0..60 {
+            assert_eq!(run.tick(|_| 4), [""; 0], "after {} s", run.second);
+        }
+        run
+    }
+
+    /// What speaks against an answer that has so many of west's series at each second; and what is asked next.
+    fn tick(&mut self, west: impl Fn(i64) -> u32) -> Vec<String> {
+        let now_ms = NOW_MS + self.second * 1_000;
+        self.run.now_ms = now_ms;
+        let mut observation = observed_at(now_ms, "requests", 120.0);
+        let settled_ms = self.run.history.settled_ms("requests");
+        observation.settled = settled_ms.map(|at_ms| Settled { at_ms, reading: observation.newest.clone() });
+        let count = |cluster: &str, series| SeriesCount { cluster: cluster.into(), series };
+        let answer = |start: WindowStart| {
+            let west = west((start.at_ms - NOW_MS) / 1_000);
+            let counts = vec![count("east", 4), count("west", west)];
+            StartSamples { start, selectors: vec![counts.into_iter().filter(|c| c.series > 0).collect()] }
+        };
+        observation.starts = self.asked().into_iter().map(answer).collect();
+        self.run.observations = vec![observation];
+        let decision = decide(&self.run);
+        self.run.history = decision.history.clone();
+        self.second += 1;
+        decision.metrics[0].evidence.doubts().iter().map(ToString::to_string).collect()
+    }
+
+    fn asked(&self) -> Vec<WindowStart> {
+        let now_ms = NOW_MS + self.second * 1_000;
+        self.run.history.starts(&self.run.policy, "requests", now_ms)
+    }
+
+    /// Whether everything before is unknown.
+    fn is_first_sight(&self) -> bool {
+        let spans = self.run.history.metrics[0].coverage.spans();
+        spans.first().is_some_and(|span| span.from_ms.is_none())
+    }
+}
+
+const FEWER: &str = "2 of cluster west's 4 series are there where its window begins";
+
+#[test]
+fn pods_that_ended_are_told_from_samples_that_are_lost() {
+    // One place a tick; after a fall, the place before it once more.
+    let mut ended = Run::new();
+    let from = ended.second - 31;
+    let pods = |at| if at < from { 4 } else { 2 };
+    assert_eq!(ended.asked().len(), 1);
+    let told: Vec<Vec<String>> = (0..6).map(|_| ended.tick(pods)).collect();
+    assert_eq!(told.iter().flatten().collect::<Vec<_>>(), [FEWER], "said once: {told:?}");
+    assert!(!ended.is_first_sight());
+    assert_eq!(ended.asked().len(), 1);
+
+    let mut lost = Run::new();
+    assert_eq!(lost.tick(|_| 2), [FEWER]);
+    assert!(!lost.is_first_sight());
+    assert_eq!(lost.asked().len(), 2);
+    assert_eq!(lost.tick(|_| 2), [FEWER]);
+    assert!(lost.is_first_sight());
+    assert_eq!(lost.asked().len(), 1);
+    assert_eq!(lost.tick(|_| 2), [""; 0]);
+
+    let mut gone = Run::new();
+    assert_eq!(
+        gone.tick(|_| 0),
+        ["cluster west's samples of 33s before the evaluation are gone, where its window begins"]
+    );
+    assert!(gone.is_first_sight());
+}
+
+/// Servers that scrape for themselves differ by a pod that just began.
+#[test]
+fn a_series_of_many_that_one_server_saw_later_is_no_loss() {
+    let mut run = Run::new();
+    for _ in 0..30 {
+        assert_eq!(run.tick(|_| 20), [""; 0]);
+    }
+    for second in 0..30 {
+        assert_eq!(run.tick(|_| 18 + second % 3), [""; 0]);
+    }
+}
+
+#[test]
+fn what_reads_only_the_newest_samples_begins_nowhere() {
+    let mut run = Run::new();
+    run.run.policy.metrics[0].evidence.window_ms = 0;
+    assert_eq!(run.asked(), []);
+}
