@@ -35,7 +35,8 @@
 //! 3. **Evidence.** An answer has two values: one at the evaluation time, which may only raise, and one at the
 //!    settled time ([`History::settled_ms`]), up to which every expected cluster's samples had arrived; that one may
 //!    lower. Sufficient is: one series, finite, not negative, nothing warned of, every expected cluster (and of
-//!    the target's own, every ready pod) with samples at most `maxAge` old that reach the settled time. Anything
+//!    the target's own, every ready pod) with samples at most `maxAge` old that reach the settled time, from a server
+//!    that has samples where the window begins, if they were vouched for ([`StartSamples`]). Anything
 //!    else is a named [`Doubt`], with its cure. Who answered once is expected.
 //! 4. **Proposals.** `AverageValue`: `⌈value ÷ target⌉`, unless `value ÷ (target × status.replicas)` is within
 //!    tolerance. `Value`: `⌈value ÷ target × ready⌉`, unless the ratio is within tolerance, with the replicas that

@@ -284,6 +284,9 @@ impl Scraping {
             Seen { at_ms: scraped.at_ms, value: scraped.count.unwrap_or_else(stale_nan), copied: false };
         for fault in faults {
             let (from, to) = (millis(fault.from_ms), millis(fault.to_ms));
+            if matches!(fault.kind, MetricFault::Lost { .. }) && now >= to && scraped.at_ms < to {
+                return None;
+            }
             match fault.kind.arrival(from, to, scraped.at_ms) {
                 Some(Arrival::NotBefore(at)) => arrives = arrives.max(at),
                 Some(Arrival::Later(ms)) => {

@@ -63,9 +63,8 @@ impl Doubt {
             Self::SamplesLost { .. } | Self::SeriesLost { .. } => {
                 "wait for a window, and check who answers: a server that just began, or one that lost its data"
             }
-            Self::TooManyClusters { .. } | Self::ClustersUnknown => {
-                "name the clusters that must answer in evidence.clusters"
-            }
+            Self::TooManyClusters { .. } => "ask for fewer clusters in one query, for example by region",
+            Self::ClustersUnknown => "name the clusters that must answer in evidence.clusters",
             Self::NoneReady => "check why no replica becomes ready",
             Self::Undefined(Undefined::NoValue { .. }) | Self::OfMetric { .. } => "see that metric",
             Self::Undefined(Undefined::DivisionByZero) => {

@@ -62,9 +62,8 @@ pub(super) fn look(
         // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
         Some(_) if again.is_some() && is_vouched => remember(seen, known),
         Some(doubt) => {
-            let is_new = !start.is_doubted;
             start.is_doubted = true;
-            return Some(doubt).filter(|_| is_vouched && is_new);
+            return Some(doubt).filter(|_| is_vouched);
         }
         None => remember(seen, known),
     }

@@ -63,6 +63,12 @@ pub enum MetricFault {
         /// Whose.
         part: Part,
     },
+    /// Nothing is scraped, and at its end all that was before is gone: a store that lost its data, or a younger one in
+    /// its place.
+    Lost {
+        /// Whose.
+        part: Part,
+    },
     /// Some samples arrive later than those after them.
     Late {
         /// Whose.
@@ -148,6 +154,7 @@ impl MetricFault {
             | Self::Growing { part, .. }
             | Self::Backlog { part, .. }
             | Self::Cut { part }
+            | Self::Lost { part }
             | Self::Late { part, .. }
             | Self::Clock { part, .. }
             | Self::NotANumber { part }
@@ -187,7 +194,7 @@ impl MetricFault {
             Self::Backlog { drain_ms, .. } => {
                 Some(Arrival::NotBefore(to_ms + lasted.saturating_mul(*drain_ms) / 1000))
             }
-            Self::Cut { .. } if is_on => Some(Arrival::Never),
+            Self::Cut { .. } | Self::Lost { .. } if is_on => Some(Arrival::Never),
             Self::Late { ms, .. } if is_on => Some(Arrival::Later(*ms)),
             _ => None,
         }
@@ -209,6 +216,7 @@ pub const SOURCES: &[swarm::Source<MetricFault, usize>] = &[
         draw: |s, n| MetricFault::Backlog { part: Part::drawn(s, *n), drain_ms: s.between(0, 500) },
     },
     swarm::Source { name: "cut", draw: |s, n| MetricFault::Cut { part: Part::drawn(s, *n) } },
+    swarm::Source { name: "lost", draw: |s, n| MetricFault::Lost { part: Part::drawn(s, *n) } },
     swarm::Source {
         name: "late",
         draw: |s, n| MetricFault::Late {

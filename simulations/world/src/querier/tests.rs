@@ -109,6 +109,8 @@ fn each_fault_shows_in_its_own_way() {
         format!("time() - max(timestamp(request_total{{cluster=\"{cluster}\"}} offset -60s))")
     };
     let pods = "count(request_total{cluster=\"east\"})".to_owned();
+    let before_it =
+        |s: i64| format!("count(count_over_time(request_total{{cluster=\"east\"}}[10s] offset {s}s))");
     for (fault, at_s, query, expected) in [
         // Lag: the newest sample is as old as that, and the other cluster is as ever.
         (MetricFault::Lag { part: east, ms: 20_000 }, 150, age_of("east"), Some(20.6)),
@@ -127,6 +129,11 @@ fn each_fault_shows_in_its_own_way() {
         (MetricFault::Cut { part: east }, 125, age_of("east"), Some(25.3)),
         (MetricFault::Cut { part: east }, 200, rate_of("east"), None),
         (MetricFault::Cut { part: east }, 240, rate_of("east"), Some(100.0)),
+        (MetricFault::Lost { part: east }, 150, age_of("east"), Some(50.3)),
+        (MetricFault::Lost { part: east }, 150, before_it(60), Some(4.0)),
+        (MetricFault::Lost { part: east }, 200, age_of("east"), None),
+        (MetricFault::Lost { part: east }, 240, before_it(150), None),
+        (MetricFault::Lost { part: east }, 240, rate_of("east"), Some(100.0)),
         (MetricFault::Clock { part: east, ahead_ms: 20_000 }, 150, age_of("east"), Some(-19.4)),
         (MetricFault::Clock { part: east, ahead_ms: -20_000 }, 150, age_of("east"), Some(20.6)),
         (MetricFault::NotANumber { part: east }, 150, rate_of("east"), Some(f64::NAN)),
