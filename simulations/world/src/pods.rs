@@ -143,8 +143,14 @@ impl Kubelet for Pods {
 impl PodFault {
     fn befalls(&self, mut fate: Fate) -> Fate {
         let is_ready = |(_, step): &&(Duration, Step)| *step == Step::Ready;
-        let ready = fate.steps.iter().find(is_ready).map_or(Duration::ZERO, |(at, _)| *at);
-        let later = |ms: u64| ready.saturating_add(Duration::from_millis(ms));
+        let ready = fate.steps.iter().find(is_ready).map(|(at, _)| *at);
+        let befalls_who_is_ready =
+            matches!(self, Self::Crashes { .. } | Self::Evicted { .. } | Self::Flaps { .. });
+        if befalls_who_is_ready && ready.is_none() {
+            // One without a node does not flap: it would be ready, and serve nothing.
+            return fate;
+        }
+        let later = |ms: u64| ready.unwrap_or_default().saturating_add(Duration::from_millis(ms));
         match self {
             Self::Slow { ms } => {
                 let wait = Duration::from_millis(*ms);
@@ -190,6 +196,11 @@ mod tests {
             for other in &all {
                 let both = other.befalls(fate.clone());
                 assert!(both.steps.is_sorted_by_key(|(at, _)| *at), "{fault:?} {other:?}");
+                let steps = |wanted| both.steps.iter().position(|(_, step)| *step == wanted);
+                assert!(
+                    steps(Step::Ready).is_none_or(|ready| steps(Step::Started).is_some_and(|s| s < ready)),
+                    "ready, and never started: {fault:?} {other:?}"
+                );
             }
         }
     }
