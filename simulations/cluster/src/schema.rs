@@ -139,13 +139,11 @@ pub(crate) fn validate(value: &Value, schema: &Value, path: &str, causes: &mut V
         Value::Number(number) => bounds(number.as_f64().unwrap_or_default(), schema, path, causes),
         Value::String(text) => {
             length(text, schema, path, causes);
-            if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-                if !compiled(pattern).is_some_and(|r| r.is_match(text)) {
-                    causes.push(Cause::invalid(
-                        path,
-                        format!("{text:?}: {path} in body should match '{pattern}'"),
-                    ));
-                }
+            if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
+                && !compiled(pattern).is_some_and(|r| r.is_match(text))
+            {
+                let message = format!("{text:?}: {path} in body should match '{pattern}'");
+                causes.push(Cause::invalid(path, message));
             }
         }
         _ => {}

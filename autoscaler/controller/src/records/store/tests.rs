@@ -65,7 +65,7 @@ fn a_policy_with_large_records_pushes_out_nobody_elses() {
     keep(&records, "small", 1);
     let large = |at_ms: i64, bytes: usize| {
         let (digest, json) = (format!("{at_ms:064x}"), "x".repeat(bytes));
-        records.keep(&Record { policy: name("large"), at_ms, digest, json: json.into() });
+        records.keep(&Record { policy: name("large"), at_ms, digest, json });
     };
     (100..110).for_each(|at_ms| large(at_ms, 400));
     assert_eq!(kept(dir.path(), "large"), [108, 109], "a sixteenth of 16,000");
