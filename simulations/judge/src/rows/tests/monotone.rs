@@ -60,7 +60,16 @@ impl Run {
             let before = self.replicas.iter().rfind(|(s, ..)| *s <= at);
             before.map_or((2, 2), |(_, w, r)| (*w, *r))
         };
-        let mut changes: Vec<(u64, i32, i32)> = self.replicas.clone();
+        // What one time without any ends, another may go on with.
+        let downs = || {
+            self.bad.iter().filter_map(|b| if let Bad::Down(from, to) = b { Some(*from..*to) } else { None })
+        };
+        let state = |at: u64| {
+            let (wanted, ready) = state(at);
+            (wanted, if downs().any(|down| down.contains(&at)) { 0 } else { ready })
+        };
+        let times = self.replicas.iter().map(|(at, ..)| *at).chain(downs().flat_map(|d| [d.start, d.end]));
+        let mut changes: Vec<(u64, i32, i32)> = times.map(|at| (at, state(at).0, state(at).1)).collect();
         let mut seconds: Vec<Second> =
             (0..30).map(|second| Second { second, due: 9, over: 0, held: true }).collect();
         for bad in &self.bad {
@@ -74,13 +83,7 @@ impl Run {
                     let second = &mut seconds[*second as usize];
                     (second.over, second.held) = (second.due, false);
                 }
-                Bad::Down(from, to) => {
-                    for (_, _, ready) in changes.iter_mut().filter(|(s, ..)| (*from..*to).contains(s)) {
-                        *ready = 0;
-                    }
-                    changes.push((*from, state(*from).0, 0));
-                    changes.push((*to, state(*to).0, state(*to).1));
-                }
+                Bad::Down(..) => {}
                 Bad::Lowered(at) => {
                     changes.push((*at, state(*at).0 - 1, state(*at).1));
                     changes.push((*at, state(*at).0, state(*at).1));
