@@ -93,6 +93,15 @@ fn said(load: &Load, body: &str) -> String {
             );
         }
     }
+    // As many series as ever where a window begins.
+    for part in ["beg0-0", "beg1-0"] {
+        if body.contains(part) {
+            let _ = write!(
+                out,
+                r#",{{"metric":{{"__part__":"{part}","cluster":"east"}},"value":[{now:.3},"1"]}}"#
+            );
+        }
+    }
     if body.contains("%22at%22") {
         let _ =
             write!(out, r#",{{"metric":{{"__part__":"at"}},"value":[{now:.3},"{}"]}}"#, load.of(n, newest));
