@@ -54,14 +54,25 @@ fn bounds(scene: &Scene, scaled: &Scaled) -> Option<String> {
     })
 }
 
-/// Where a rate is asked for, no window of its length has more of it, whoever wrote.
+/// Where a rate is asked for, no window of its length has more of it, whoever wrote. What came before it by as much as a
+/// change may be on its way can be in the window, or not: raises there allow more, falls less.
 fn rate(scene: &Scene, scaled: &[Scaled]) -> Option<String> {
     let (most, seconds) = scene.task.down_rate?;
-    let period_ms = i64::from(seconds) * 1000 - ON_ITS_WAY_MS;
-    scaled.iter().enumerate().find_map(|(i, last)| {
-        let window = scaled.get(..=i)?.iter().rev().take_while(|s| last.at_ms - s.at_ms < period_ms);
-        let fallen: i32 = window.map(|s| s.from - s.to).sum();
-        (last.to < last.from && fallen > most).then(|| {
+    let period_ms = i64::from(seconds) * 1000;
+    scaled.iter().enumerate().filter(|(_, last)| last.to < last.from).find_map(|(i, last)| {
+        let (mut fallen, mut least) = (0, None::<i32>);
+        for s in scaled.get(..=i)?.iter().rev() {
+            let before_ms = last.at_ms - s.at_ms;
+            if before_ms > period_ms {
+                break;
+            }
+            if before_ms >= period_ms - ON_ITS_WAY_MS {
+                least = Some(least.map_or(fallen, |least| least.min(fallen)));
+            }
+            fallen += s.from - s.to;
+        }
+        let fallen = least.map_or(fallen, |least| least.min(fallen));
+        (fallen > most).then(|| {
             format!("replicas fell by {fallen} in the {seconds} s up to {} ms, and not by {most}", last.at_ms)
         })
     })
@@ -84,4 +95,43 @@ fn end(life: &Life) -> Option<String> {
     let (low, high) = life.suits;
     let suits = (low..=high).contains(&life.ordered);
     (!suits).then(|| format!("{} replicas at the end, where the load asks for {low}..={high}", life.ordered))
+}
+
+#[cfg(test)]
+mod tests {
+    use simulations_world::scene::{HOUR_MS, Scene, Trouble};
+
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_whole_periods_with_all_that_is_in_them() {
+        let mut scene = Scene::drawn(1, HOUR_MS, Trouble::None);
+        scene.task.down_rate = Some((5, 60));
+        let change = |(at_ms, from, to): (i64, i32, i32)| Scaled {
+            sent_ms: at_ms,
+            at_ms,
+            cluster: 0,
+            actor: "a".into(),
+            name: "web".into(),
+            from,
+            to,
+            holder: None,
+        };
+        for (changes, fallen) in [
+            (vec![(0, 20, 15), (70_000, 15, 10)], None),
+            (vec![(0, 20, 15), (57_000, 15, 10)], None),
+            (vec![(0, 20, 15), (40_000, 15, 10)], Some(10)),
+            (vec![(0, 20, 17), (20_000, 17, 15), (40_000, 15, 14)], Some(6)),
+            // What was raised within the period may fall again.
+            (vec![(0, 17, 24), (54_000, 24, 17)], None),
+            (vec![(0, 17, 24), (59_000, 24, 12)], None),
+            (vec![(0, 17, 24), (70_000, 24, 17)], Some(7)),
+        ] {
+            let scaled: Vec<Scaled> = changes.iter().copied().map(change).collect();
+            let told = rate(&scene, &scaled);
+            let expected = fallen.map(|n| format!("replicas fell by {n} in the 60 s"));
+            assert_eq!(told.is_some(), expected.is_some(), "{changes:?}: {told:?}");
+            assert!(told.zip(expected).is_none_or(|(told, start)| told.starts_with(&start)), "{changes:?}");
+        }
+    }
 }
