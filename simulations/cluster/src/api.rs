@@ -25,12 +25,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 pub(crate) use delete::DeleteOptions;
 pub(crate) use ids::letters;
 pub(crate) use write::PatchKind;
 
+use crate::bell::{Bell, Ear};
 use crate::error::{ApiError, Result};
 use crate::object;
 use crate::resources::{Registry, Resource};
@@ -237,15 +237,15 @@ pub(crate) fn in_version<'a>(resource: &Resource, object: &'a Value) -> Cow<'a, 
 #[derive(Debug)]
 pub(crate) struct Api {
     state: Mutex<State>,
-    revision: watch::Sender<u64>,
+    bell: Arc<Bell>,
     /// Where the node keeps container logs (`NAMESPACE_POD_UID/CONTAINER/N.log`).
     pub(crate) logs_dir: PathBuf,
 }
 
 impl Api {
     pub(crate) fn new(state: State, logs_dir: PathBuf) -> Self {
-        let (revision, _) = watch::channel(state.store.revision());
-        Self { state: Mutex::new(state), revision, logs_dir }
+        let bell = Bell::new(state.store.revision());
+        Self { state: Mutex::new(state), bell, logs_dir }
     }
 
     /// Runs with the state locked; wakes the watches if it changed.
@@ -255,19 +255,12 @@ impl Api {
             let result = f(&mut state);
             (result, state.store.revision())
         };
-        // Two writers may ring in either order: the revision never goes back.
-        self.revision.send_if_modified(|last| {
-            let newer = now_at > *last;
-            if newer {
-                *last = now_at;
-            }
-            newer
-        });
+        self.bell.ring(now_at);
         result
     }
 
-    /// Tells the newest revision.
-    pub(crate) fn bell(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
+    /// Hears of newer revisions.
+    pub(crate) fn ear(&self) -> Ear {
+        self.bell.ear()
     }
 }

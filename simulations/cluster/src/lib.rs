@@ -28,6 +28,7 @@
 //! `run`; [`preflight`], [`machine`], `doctor`.
 
 mod api;
+mod bell;
 mod builtin;
 mod cluster;
 mod dns;

@@ -59,10 +59,10 @@ impl Plane {
 
     /// Does what is to be done, until the end.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let mut bell = self.api.bell();
+        let mut bell = self.api.ear();
         loop {
             // What rings after this line is seen by `changed` below.
-            bell.borrow_and_update();
+            bell.hear();
             self.look();
             self.node.act();
             if let Some((kind, key)) = self.queue.pop(Instant::now()) {
@@ -76,7 +76,7 @@ impl Plane {
             tokio::select! {
                 biased;
                 () = shutdown.started() => return,
-                rung = bell.changed() => if rung.is_err() { return },
+                () = bell.changed() => {}
                 () = sleep_until(due) => {}
             }
         }

@@ -116,9 +116,7 @@ impl ApiServer {
 
     /// Waits for a change of anything after a revision.
     pub async fn changed(&self, after: u64) {
-        let mut bell = self.server.api.bell();
-        // The sender lives as long as this server.
-        let _ = bell.wait_for(|revision| *revision > after).await;
+        self.server.api.ear().after(after).await;
     }
 
     /// Applies a multi-document YAML, server-side, as field manager `gauntlet`; what it names without a namespace goes

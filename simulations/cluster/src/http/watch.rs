@@ -11,12 +11,12 @@ use bytes::Bytes;
 use futures::Stream;
 use serde_json::{Value, json};
 use simulations_kernel::Clock;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::body::Shape;
 use super::{Server, metadata_only};
 use crate::api::{Api, in_version};
+use crate::bell::Ear;
 use crate::error::{ApiError, Result};
 use crate::resources::Resource;
 use crate::selector::Selector;
@@ -51,7 +51,7 @@ struct Running {
     watch: Watch,
     api: Arc<Api>,
     clock: Clock,
-    bell: watch::Receiver<u64>,
+    bell: Ear,
     shutdown: thanos_telemetry::Shutdown,
     cursor: u64,
     /// Sent before anything else.
@@ -70,7 +70,7 @@ impl Watch {
     ) -> Result<impl Stream<Item = std::result::Result<Bytes, Infallible>> + use<>> {
         let api = server.api.clone();
         // Subscribed before the state is read: nothing is missed in between.
-        let bell = api.bell();
+        let bell = api.ear();
         let from_now = from.is_empty() || from == "0" || self.send_initial;
         let (mut first, mut over) = (Vec::new(), false);
         let cursor = if from_now {
@@ -166,7 +166,7 @@ impl Running {
         }
         while !self.over {
             // What rings after this line is seen by `changed` below.
-            self.bell.borrow_and_update();
+            self.bell.hear();
             if let Some(chunk) = self.scan() {
                 return Some(chunk);
             }
@@ -175,7 +175,7 @@ impl Running {
                 // In one order: which of two that are due comes first is the same in every run.
                 biased;
                 () = self.shutdown.started() => self.over = true,
-                rung = self.bell.changed() => self.over = rung.is_err(),
+                () = self.bell.changed() => {}
                 () = tokio::time::sleep_until(self.ends) => self.over = true,
                 () = tokio::time::sleep_until(bookmark_due), if self.watch.bookmarks => {
                     self.bookmark_due = Instant::now() + BOOKMARK_EVERY;
