@@ -101,6 +101,9 @@ pub struct KnownStart {
     /// An answer since then had fewer where its window began: the next one is to count here again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_doubted: bool,
+    /// Since when series are lost that were counted before, in milliseconds since the epoch: as many are still expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_since_ms: Option<i64>,
 }
 
 /// A cluster that answered once, or that the policy names.
@@ -318,6 +321,9 @@ impl History {
             known.coverage.clamp_to(newest_ms);
             // No window begins after now.
             known.start = known.start.filter(|start| start.at.at_ms <= newest_ms);
+            if let Some(start) = &mut known.start {
+                start.lost_since_ms = start.lost_since_ms.map(|since_ms| since_ms.min(now_ms));
+            }
         }
         if let Some(support) = &mut self.support {
             support.clamp_to(now_ms.saturating_add(MAX_AHEAD_MS));

@@ -8,10 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::board::Board;
 use crate::due::Grid;
+use crate::effect;
 use crate::hash::Digest;
 use crate::judge;
 use crate::memory;
-use crate::objects::{Held, Name, SeenPolicy, Terms, Watch};
+use crate::objects::{Held, Name, SeenPolicy, Target, TargetKey, Terms, Watch};
 use crate::place::Place;
 use crate::ring;
 use crate::time::{Now, timestamp};
@@ -116,6 +117,20 @@ pub(crate) struct Leaving {
 }
 
 impl Followed {
+    /// The change of the target, as it was seen, to so many replicas; `None`: it has none.
+    pub(crate) fn scale(&self, target: &Target, to: i32) -> Option<effect::Scale> {
+        let Some((key, Watch::Targets { kind, .. })) = &self.target else { return None };
+        Some(effect::Scale {
+            policy: self.name.clone(),
+            target: TargetKey::clone(key),
+            version: kind.version.clone(),
+            uid: target.uid.clone(),
+            resource_version: target.resource_version.clone(),
+            from: target.spec_replicas,
+            to,
+        })
+    }
+
     /// A policy that was seen for the first time.
     pub(crate) fn new(seen: SeenPolicy, shard: u16) -> Self {
         Self {

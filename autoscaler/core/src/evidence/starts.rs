@@ -10,7 +10,8 @@
 //! Coverage tells of times, and not of the server that has them. So each answer counts the series that have samples
 //! where its window begins. A cluster without any there is one that this server did not watch as long as we did. Fewer
 //! series than where the last window began may be pods that ended, or a part of the store that is lost; the same place
-//! counted once more tells which.
+//! counted once more tells which. A part that is lost stays expected, as a cluster does: a store that was only emptied
+//! has all of it again a window later, and one that is hidden has not.
 
 use super::samples::of;
 use crate::coverage::Window;
@@ -19,6 +20,9 @@ use crate::history::{KnownCluster, KnownStart, MetricHistory};
 use crate::name::Name;
 use crate::observation::{Observation, SelectorSamples, StartSamples};
 use crate::policy::MetricSpec;
+
+/// How long a part that is lost is expected, in milliseconds: pods may have ended while nobody could tell.
+const EXPECTED_MS: i64 = 3_600_000;
 
 /// Looks at where the window that ends at `end_ms` begins. Where samples are lost, nothing is vouched for any more.
 pub(super) fn look(
@@ -53,9 +57,21 @@ pub(super) fn look(
         before,
         series,
     };
+    if let Some(since_ms) = start.lost_since_ms {
+        let doubt = fallen(&known.clusters, seen).map(lost);
+        if doubt.is_none() || now_ms.saturating_sub(since_ms) > EXPECTED_MS {
+            remember(seen, known);
+            return None;
+        }
+        return doubt;
+    }
     if let Some(doubt) = again.and_then(|again| fallen(&known.clusters, again)).map(lost) {
+        let expected: Vec<u32> = known.clusters.iter().map(|cluster| cluster.series).collect();
         known.unwatch();
-        remember(seen, known);
+        for (cluster, series) in known.clusters.iter_mut().zip(expected) {
+            cluster.series = series;
+        }
+        known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms: Some(now_ms) });
         return Some(doubt);
     }
     match fallen(&known.clusters, seen).map(lost) {
@@ -103,7 +119,7 @@ fn count(seen: &StartSamples, cluster: &Name) -> u32 {
 }
 
 fn remember(seen: &StartSamples, known: &mut MetricHistory) {
-    known.start = Some(KnownStart { at: seen.start, is_doubted: false });
+    known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms: None });
     for cluster in &mut known.clusters {
         cluster.series = count(seen, &cluster.name);
     }

@@ -106,7 +106,6 @@ fn pods_that_ended_are_told_from_samples_that_are_lost() {
     assert_eq!(lost.tick(|_| 2), [FEWER]);
     assert!(lost.is_first_sight());
     assert_eq!(lost.asked().len(), 1);
-    assert_eq!(lost.tick(|_| 2), [""; 0]);
 
     let mut gone = Run::new();
     assert_eq!(
@@ -114,6 +113,30 @@ fn pods_that_ended_are_told_from_samples_that_are_lost() {
         ["cluster west's samples of 33s before the evaluation are gone, where its window begins"]
     );
     assert!(gone.is_first_sight());
+}
+
+#[test]
+fn a_part_that_is_lost_is_expected_until_it_is_back_or_an_hour_has_passed() {
+    let lost = || {
+        let mut run = Run::new();
+        run.tick(|_| 2);
+        assert_eq!(run.tick(|_| 2), [FEWER]);
+        for _ in 0..300 {
+            assert_eq!(run.tick(|_| 2), [FEWER], "after {} s", run.second);
+        }
+        run
+    };
+    let mut back = lost();
+    assert_eq!(back.tick(|_| 4), [""; 0]);
+    assert_eq!(back.tick(|_| 4), [""; 0]);
+    // A store that was emptied has everything again, and more.
+    let mut more = lost();
+    assert_eq!(more.tick(|_| 7), [""; 0]);
+    let mut ended = lost();
+    // What stands still so long has other doubts first.
+    ended.second += 3_600;
+    ended.tick(|_| 2);
+    assert_eq!(ended.tick(|_| 2), [""; 0]);
 }
 
 /// Servers that scrape for themselves differ by a pod that just began.

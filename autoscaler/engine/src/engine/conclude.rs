@@ -259,16 +259,7 @@ impl Engine {
         }
         let (cause, limited_by) = judged.codes(&live.input);
         live.ordered = Some(Ordered { summary, news, cause, limited_by });
-        let Some((_, Watch::Targets { kind, .. })) = &followed.target else { return false };
-        let scale = effect::Scale {
-            policy: followed.name.clone(),
-            target: TargetKey::clone(key),
-            version: kind.version.clone(),
-            uid: target.uid.clone(),
-            resource_version: target.resource_version.clone(),
-            from,
-            to,
-        };
+        let Some(scale) = followed.scale(target, to) else { return false };
         let class = if to > from { Class::Raise } else { Class::Lower };
         let sending = Sending { policy: *id, shard: followed.shard, payload: Payload::Scale(scale) };
         self.push(cluster, class, slot, sending);

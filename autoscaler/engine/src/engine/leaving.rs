@@ -20,7 +20,7 @@ use crate::board;
 use crate::effect;
 use crate::event::Outcome;
 use crate::followed::{Followed, Leaving, Ordered};
-use crate::objects::{TargetKey, Watch, is_newer};
+use crate::objects::is_newer;
 use crate::place::Place;
 use crate::targets::Known;
 use crate::told::Telling;
@@ -118,7 +118,7 @@ impl Engine {
 
     /// What is left to do for the replicas of a policy that is deleted.
     fn rest(&self, followed: &Followed) -> Rest {
-        let (Ok(terms), Some((key, watch)), Some(live)) = (&followed.terms, &followed.target, &followed.live)
+        let (Ok(terms), Some((key, _)), Some(live)) = (&followed.terms, &followed.target, &followed.live)
         else {
             return Rest::Nothing;
         };
@@ -150,19 +150,10 @@ impl Engine {
         if busy || self.targets.is_outdated(key) {
             return Rest::Wait;
         }
-        let (Watch::Targets { kind, .. }, false) = (watch, target.resource_version.is_empty()) else {
-            return Rest::Nothing;
-        };
-        let scale = effect::Scale {
-            policy: followed.name.clone(),
-            target: TargetKey::clone(key),
-            version: kind.version.clone(),
-            uid: target.uid.clone(),
-            resource_version: target.resource_version.clone(),
-            from: target.spec_replicas,
-            to,
-        };
-        Rest::Write(key.clone(), Box::new(scale))
+        match followed.scale(target, to).filter(|_| !target.resource_version.is_empty()) {
+            Some(scale) => Rest::Write(key.clone(), Box::new(scale)),
+            None => Rest::Nothing,
+        }
     }
 
     /// Orders the last write.
