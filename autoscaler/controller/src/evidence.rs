@@ -203,7 +203,7 @@ fn samples(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<Se
                 // `as` saturates, which is more than enough.
                 Part::Pods(_) => samples.pods = value as u32,
                 Part::Silent(_) => samples.silent_pods = value as u32,
-                Part::Now | Part::At | Part::New(_) | Part::Start(..) => {}
+                Part::Now | Part::At | Part::New(_) | Part::Start(..) | Part::Broken(..) => {}
             }
         }
     }
@@ -251,20 +251,24 @@ fn alternatives(pattern: &str) -> Option<Vec<&str>> {
 /// How many series there are where windows begin.
 fn starts(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<StartSamples> {
     let counted = |(nth, start): (usize, &WindowStart)| {
-        let mut selectors = vec![Vec::new(); asked.selectors.len()];
+        let mut counts = StartSamples {
+            start: *start,
+            selectors: vec![Vec::new(); asked.selectors.len()],
+            broken: vec![Vec::new(); asked.selectors.len()],
+        };
         for series in answers.iter().flat_map(|answer| &answer.series) {
-            let Some(Part::Start(at, i)) = series.labels.get(PART).and_then(|code| Part::read(code)) else {
-                continue;
+            let part = series.labels.get(PART).and_then(|code| Part::read(code));
+            let of_selector = match part {
+                Some(Part::Start(at, i)) if at == nth => counts.selectors.get_mut(i),
+                Some(Part::Broken(at, i)) if at == nth => counts.broken.get_mut(i),
+                _ => continue,
             };
-            let (Some(counts), Some(count)) = (selectors.get_mut(i).filter(|_| at == nth), series.value)
-            else {
-                continue;
-            };
+            let (Some(of_selector), Some(count)) = (of_selector, series.value) else { continue };
             let cluster = series.labels.get(question.cluster_label).map_or("", String::as_str);
             // `as` saturates, which is more than enough.
-            counts.push(SeriesCount { cluster: cluster.into(), series: count as u32 });
+            of_selector.push(SeriesCount { cluster: cluster.into(), series: count as u32 });
         }
-        StartSamples { start: *start, selectors }
+        counts
     };
     question.starts.iter().enumerate().map(counted).collect()
 }

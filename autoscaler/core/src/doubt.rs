@@ -150,6 +150,15 @@ pub enum Doubt {
         /// How many there are.
         series: u32,
     },
+    /// Series of a cluster are there at both ends of a time, and not within it: a store that was away for a while.
+    SeriesBroken {
+        /// Which.
+        cluster: Name,
+        /// How many there are at its beginning.
+        before: u32,
+        /// How many of these are fresh, and lack a stretch.
+        series: u32,
+    },
     /// More clusters answer than are remembered, so that one that vanishes would not be missed.
     TooManyClusters {
         /// How many are.
@@ -233,6 +242,7 @@ impl Doubt {
             | Self::SamplesLost { .. }
             | Self::ClockStepped { .. }
             | Self::SeriesLost { .. }
+            | Self::SeriesBroken { .. }
             | Self::TooManyClusters { .. }
             | Self::ClustersUnknown
             | Self::NoneReady
@@ -261,6 +271,7 @@ impl Doubt {
             | Self::SamplesLost { cluster, .. }
             | Self::ClockStepped { cluster, .. }
             | Self::SeriesLost { cluster, .. }
+            | Self::SeriesBroken { cluster, .. }
             | Self::Unsettled { cluster, .. } => Some(cluster),
             _ => None,
         }
@@ -295,6 +306,7 @@ impl Doubt {
             | Self::SamplesLost { .. }
             | Self::ClockStepped { .. }
             | Self::SeriesLost { .. }
+            | Self::SeriesBroken { .. }
             | Self::Unwatched { .. } => reasons::NOT_SETTLED,
             Self::NoneReady => reasons::NO_READY_REPLICAS,
             Self::Undefined(_) => reasons::FORMULA_UNDEFINED,

@@ -217,9 +217,10 @@ impl History {
         let known = self.metrics.iter().find(|known| known.name == *metric);
         let end_ms = known.and_then(|known| known.settled_ms).unwrap_or(now_ms);
         let Some(window) = spec.evidence.window(end_ms) else { return Vec::new() };
-        // A gap in somebody else's samples that is no longer costs nothing: asks count for as long.
+        // A gap in somebody else's samples that is no longer costs nothing: asks count for as long, and a decision. Scrapes
+        // are no further apart.
         let hidden_ms = known.map_or(0, |known| known.coverage.longest_hidden_ms());
-        let back_ms = hidden_ms.saturating_add(policy.interval_ms.max(0)).max(1);
+        let back_ms = hidden_ms.max(policy.interval_ms).max(1);
         let again = known.and_then(|known| known.start).filter(|start| start.is_doubted);
         let now = WindowStart { at_ms: window.start_ms, back_ms };
         std::iter::once(now).chain(again.map(|start| start.at).filter(|at| *at != now)).collect()

@@ -6,6 +6,7 @@
 //!  or label_replace(min by (cluster) (timestamp(SEL offset -30s) > LIMIT), "__part__", "old0", "", "")
 //!  or …pods with fresh samples, pods that fell silent, the next selector…
 //!  or label_replace(count by (cluster) (count_over_time(SEL[BACK] @ START)), "__part__", "beg0-0", "", "")
+//!  or label_replace(count by (cluster) (count_over_time(SEL[BACK] @ START) and …fresh… unless …[BACK] @ T), "__part__", "brk0-0", "", "")
 //!  or label_replace(QUERY @ T, "__part__", "at", "", "")
 //! ```
 //!
@@ -27,6 +28,8 @@ const TIME_CHARS: usize = 14;
 const INSTANT: Context = Some((0.0, 0.0));
 /// Most places where a metric's series are counted at once.
 const MAX_STARTS: usize = 2;
+/// The operators of these places: one each to count, and four to ask which series are broken after them.
+const START_OPERATORS: usize = MAX_STARTS * 5;
 /// Most operators of one query; our own querier takes two hundred.
 const MAX_OPERATORS: usize = 150;
 
@@ -47,6 +50,8 @@ pub(crate) enum Part {
     Silent(usize),
     /// How many series there are where a window begins: which one, and of which selector.
     Start(usize, usize),
+    /// How many of these are fresh, and have nothing at the next place.
+    Broken(usize, usize),
 }
 
 impl Part {
@@ -60,20 +65,24 @@ impl Part {
             Self::Pods(i) => format!("pod{i}"),
             Self::Silent(i) => format!("sil{i}"),
             Self::Start(at, i) => format!("beg{at}-{i}"),
+            Self::Broken(at, i) => format!("brk{at}-{i}"),
         }
     }
 
     /// Reads it again.
     pub(crate) fn read(code: &str) -> Option<Self> {
         let of = |kind: &str| code.strip_prefix(kind)?.parse::<usize>().ok();
-        if let Some((at, i)) = code.strip_prefix("beg").and_then(|pair| pair.split_once('-')) {
-            return Some(Self::Start(at.parse().ok()?, i.parse().ok()?));
-        }
+        let pair = |kind: &str| {
+            let (at, i) = code.strip_prefix(kind)?.split_once('-')?;
+            at.parse::<usize>().ok().zip(i.parse::<usize>().ok())
+        };
         match code {
             "now" => Some(Self::Now),
             "at" => Some(Self::At),
             _ => of("new")
                 .map(Self::New)
+                .or_else(|| pair("beg").map(|(at, i)| Self::Start(at, i)))
+                .or_else(|| pair("brk").map(|(at, i)| Self::Broken(at, i)))
                 .or_else(|| of("old").map(Self::Old))
                 .or_else(|| of("pod").map(Self::Pods))
                 .or_else(|| of("sil").map(Self::Silent)),
@@ -95,6 +104,8 @@ pub(crate) struct Labels<'a> {
 pub(crate) struct QueryText {
     /// All but the settled value; nearly always one query.
     queries: Vec<Vec<Piece>>,
+    /// How old a fresh sample may be, in milliseconds.
+    max_age_ms: i64,
     /// The settled value, which goes into the first of them.
     settled: Pinned,
     /// Whose series are counted where windows begin, and in which of the queries.
@@ -143,13 +154,13 @@ impl QueryText {
             }
             // What looks at a fixed time has no window that moves.
             if evidence.window_ms > 0 && selector.at_ms().is_none() {
-                let query = queries.reserve(MAX_STARTS);
+                let query = queries.reserve(START_OPERATORS);
                 counted.push(Counted { selector: selector.clone(), index: i, query });
             }
         }
         let queries = queries.0.into_iter().map(|(pieces, _)| pieces).collect();
         let cluster = labels.cluster.to_owned();
-        Self { queries, settled: query.pinned().clone(), counted, cluster, is_scalar }
+        Self { queries, max_age_ms, settled: query.pinned().clone(), counted, cluster, is_scalar }
     }
 
     /// How many queries it takes.
@@ -170,6 +181,13 @@ impl QueryText {
             for (nth, start) in starts.iter().take(MAX_STARTS).enumerate() {
                 text.push_str("\nor ");
                 text.push_str(&counted.text(nth, *start, &self.cluster));
+                let end = settled_ms.map(|at_ms| WindowStart { at_ms, ..*start });
+                let next = if nth == 0 { end } else { starts.first().copied() };
+                if let Some(next) = next {
+                    let limit_ms = now_ms.saturating_sub(self.max_age_ms);
+                    text.push_str("\nor ");
+                    text.push_str(&counted.broken(nth, [*start, next], &self.cluster, limit_ms));
+                }
             }
         }
         queries
@@ -179,11 +197,26 @@ impl QueryText {
 impl Counted {
     /// Of samples, whatever markers of staleness are among them: a scrape that failed is no loss.
     fn text(&self, nth: usize, start: WindowStart, cluster: &str) -> String {
+        let count = format!("count by ({cluster}) ({})", self.samples(start));
+        fill(&labelled(&[Piece::Text(count)], Part::Start(nth, self.index)), 0)
+    }
+
+    /// The series that are at the first place, newer than `limit_ms`, and not at the second.
+    fn broken(&self, nth: usize, places: [WindowStart; 2], cluster: &str, limit_ms: i64) -> String {
+        let fresh = self.selector.clone().offset(-AHEAD_MS);
+        let limit = seconds(limit_ms.saturating_sub(self.selector.offset_ms()));
+        let [first, second] = places.map(|place| self.samples(place));
+        let count =
+            format!("count by ({cluster}) ({first} and (timestamp({fresh}) > {limit}) unless {second})");
+        fill(&labelled(&[Piece::Text(count)], Part::Broken(nth, self.index)), 0)
+    }
+
+    /// How many samples each series has there.
+    fn samples(&self, start: WindowStart) -> String {
         let matchers = self.selector.clone().offset(self.selector.offset_ms().saturating_neg());
         let at = seconds(start.at_ms.saturating_sub(self.selector.offset_ms()));
         let back_ms = start.back_ms.max(1);
-        let count = format!("count by ({cluster}) (count_over_time({matchers}[{back_ms}ms] @ {at}))");
-        fill(&labelled(&[Piece::Text(count)], Part::Start(nth, self.index)), 0)
+        format!("count_over_time({matchers}[{back_ms}ms] @ {at})")
     }
 }
 

@@ -63,6 +63,9 @@ impl Doubt {
             Self::SamplesLost { .. } | Self::SeriesLost { .. } => {
                 "wait for a window, and check who answers: a server that just began, or one that lost its data"
             }
+            Self::SeriesBroken { .. } => {
+                "wait until its window has passed it, and check who answers: a server that was away for a while"
+            }
             Self::TooManyClusters { .. } => "ask for fewer clusters in one query, for example by region",
             Self::ClustersUnknown => "name the clusters that must answer in evidence.clusters",
             Self::NoneReady => "check why no replica becomes ready",
@@ -169,6 +172,9 @@ impl fmt::Display for Doubt {
             ),
             Self::SeriesLost { cluster, before, series } => {
                 write!(f, "{series} of {} {before} series are there where its window begins", Whose(cluster))
+            }
+            Self::SeriesBroken { cluster, before, series } => {
+                write!(f, "{series} of {} {before} series lack a stretch of its window", Whose(cluster))
             }
             Self::TooManyClusters { most } => {
                 write!(f, "more than {most} clusters answer, and no more are remembered")

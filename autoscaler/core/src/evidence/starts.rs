@@ -9,22 +9,24 @@
 //!
 //! Coverage tells of times, and not of the server that has them. So each answer counts the series that have samples
 //! where its window begins. A cluster without any there is one that this server did not watch as long as we did. Fewer
-//! series than where the last window began may be pods that ended, or a part of the store that is lost; the same place
-//! counted once more tells which. A part that is lost stays expected, as a cluster does: a store that was only emptied
-//! has all of it again a window later, and one that is hidden has not.
+//! series than where the last window began may be pods that ended, a part of the store that is lost, or a stretch that it
+//! lacks; the same place counted once more tells which: pods that ended are there and not now, series with a stretch
+//! missing are at both. A part that is lost stays expected, as a cluster does: a store that was only emptied has all of it
+//! again a window later, and one that is hidden has not.
 
 use super::samples::of;
 use crate::coverage::Window;
 use crate::doubt::Doubt;
 use crate::history::{KnownCluster, KnownStart, MetricHistory};
 use crate::name::Name;
-use crate::observation::{Observation, SelectorSamples, StartSamples};
+use crate::observation::{Observation, SelectorSamples, SeriesCount, StartSamples};
 use crate::policy::MetricSpec;
 
 /// How long a part that is lost is expected, in milliseconds: pods may have ended while nobody could tell.
 const EXPECTED_MS: i64 = 3_600_000;
 
-/// Looks at where the window that ends at `end_ms` begins. Where samples are lost, nothing is vouched for any more.
+/// Looks at where the window that ends at `end_ms` begins, while every series has samples until `reached_ms`. Where samples
+/// are lost, nothing is vouched for any more.
 pub(super) fn look(
     spec: &MetricSpec,
     selectors: &[SelectorSamples],
@@ -32,10 +34,15 @@ pub(super) fn look(
     known: &mut MetricHistory,
     now_ms: i64,
     end_ms: i64,
+    reached_ms: i64,
 ) -> Option<Doubt> {
     let window = spec.evidence.window(end_ms)?;
     // Whoever answered may not have been asked, as in records from before this was.
     let seen = observation.starts.iter().find(|seen| seen.start.at_ms == window.start_ms)?;
+    // Before the first settled time a window may begin where samples have not come to, and nothing can be counted there.
+    if window.start_ms > reached_ms {
+        return None;
+    }
     let begins = Window { end_ms: i64::MAX, sums: false, ..window };
     let is_vouched = known.coverage.gap_at(begins).is_none();
     if is_vouched && let Some(cluster) = bare(selectors, seen, known) {
@@ -48,6 +55,8 @@ pub(super) fn look(
         return Some(doubt);
     }
     let Some(start) = &mut known.start else {
+        // What was never counted cannot be missed: whatever was vouched for before is seen for the first time.
+        known.unwatch();
         remember(seen, known);
         return None;
     };
@@ -74,16 +83,19 @@ pub(super) fn look(
         known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms: Some(now_ms) });
         return Some(doubt);
     }
+    let ends = broken(&known.clusters, seen);
+    let begins = again.and_then(|again| broken(&known.clusters, again));
     match fallen(&known.clusters, seen).map(lost) {
         // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
-        Some(_) if again.is_some() && is_vouched => remember(seen, known),
+        Some(_) if again.is_some() && begins.is_none() && is_vouched => remember(seen, known),
         Some(doubt) => {
+            let doubt = begins.unwrap_or(doubt);
             start.is_doubted = true;
             return Some(doubt).filter(|_| is_vouched);
         }
         None => remember(seen, known),
     }
-    None
+    ends
 }
 
 /// A cluster whose samples were vouched for, and that some selector sees without any there.
@@ -106,21 +118,31 @@ fn bare<'a>(
 /// for at different moments differ by.
 fn fallen<'a>(clusters: &'a [KnownCluster], seen: &StartSamples) -> Option<(&'a Name, u32, u32)> {
     clusters.iter().find_map(|cluster| {
-        let series = count(seen, &cluster.name);
+        let series = count(&seen.selectors, &cluster.name);
         let fell = u64::from(series) * 10 < u64::from(cluster.series) * 9;
         fell.then_some((&cluster.name, cluster.series, series))
     })
 }
 
+/// A cluster of which more than a tenth of the series that are at a place are there now, and not at the next one.
+fn broken(clusters: &[KnownCluster], there: &StartSamples) -> Option<Doubt> {
+    clusters.iter().find_map(|cluster| {
+        let before = count(&there.selectors, &cluster.name);
+        let series = count(&there.broken, &cluster.name);
+        let doubt = || Doubt::SeriesBroken { cluster: cluster.name.clone(), before, series };
+        (u64::from(series) * 10 > u64::from(before)).then(doubt)
+    })
+}
+
 /// A cluster's series of all selectors.
-fn count(seen: &StartSamples, cluster: &Name) -> u32 {
-    let counts = seen.selectors.iter().flatten().filter(|count| count.cluster == *cluster);
+fn count(selectors: &[Vec<SeriesCount>], cluster: &Name) -> u32 {
+    let counts = selectors.iter().flatten().filter(|count| count.cluster == *cluster);
     counts.fold(0, |all, count| all.saturating_add(count.series))
 }
 
 fn remember(seen: &StartSamples, known: &mut MetricHistory) {
     known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms: None });
     for cluster in &mut known.clusters {
-        cluster.series = count(seen, &cluster.name);
+        cluster.series = count(&seen.selectors, &cluster.name);
     }
 }

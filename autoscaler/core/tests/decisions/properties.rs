@@ -125,9 +125,16 @@ fn window_start() -> impl Strategy<Value = WindowStart> {
 
 /// Of any time, and of none that was asked for.
 fn starts() -> impl Strategy<Value = Vec<StartSamples>> {
-    let count = (cluster(), 0..20u32).prop_map(|(cluster, series)| SeriesCount { cluster, series });
-    let selectors = vec(vec(count, 0..3), 0..3);
-    vec((window_start(), selectors).prop_map(|(start, selectors)| StartSamples { start, selectors }), 0..3)
+    let counts = || {
+        let count = (cluster(), 0..20u32).prop_map(|(cluster, series)| SeriesCount { cluster, series });
+        vec(vec(count, 0..3), 0..3)
+    };
+    let seen = (window_start(), counts(), counts()).prop_map(|(start, selectors, broken)| StartSamples {
+        start,
+        selectors,
+        broken,
+    });
+    vec(seen, 0..3)
 }
 
 fn evidence() -> impl Strategy<Value = EvidenceSpec> {

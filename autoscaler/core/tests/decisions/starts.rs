@@ -15,6 +15,8 @@ fn a_part_of_a_store_or_another_server_that_was_away_lowers_nothing() {
         (Part::Shard, None),
         (Part::Both, hole(50_000, 5_000)),
         (Part::West, hole(25_000, 15_000)),
+        (Part::Shard, hole(25_000, 5_000)),
+        (Part::Shard, hole(10_000, 15_000)),
     ] {
         let world = World { lost: 400_000..400_001, lost_of, lacks, ..World::demo() };
         let lowest = world.lowest(world.end());
@@ -35,6 +37,8 @@ fn a_fall_is_followed_a_window_after_a_store_lost_its_samples() {
 struct Run {
     run: Input,
     second: i64,
+    /// How many of those that are counted a second time are fresh, and not where the window begins.
+    broken: u32,
 }
 
 impl Run {
@@ -45,7 +49,7 @@ impl Run {
         run.policy.interval_ms = 1_000;
         run.policy.metrics[0].evidence = both_within(20_000);
         run.policy.metrics[0].evidence.window_ms = 30_000;
-        let mut run = Self { run, second: 0 };
+        let mut run = Self { run, second: 0, broken: 0 };
         for _ in 0..60 {
             assert_eq!(run.tick(|_| 4), [""; 0], "after {} s", run.second);
         }
@@ -60,12 +64,15 @@ impl Run {
         let settled_ms = self.run.history.settled_ms("requests");
         observation.settled = settled_ms.map(|at_ms| Settled { at_ms, reading: observation.newest.clone() });
         let count = |cluster: &str, series| SeriesCount { cluster: cluster.into(), series };
-        let answer = |start: WindowStart| {
+        let broken = self.broken;
+        let answer = |(nth, start): (usize, WindowStart)| {
             let west = west((start.at_ms - NOW_MS) / 1_000);
             let counts = vec![count("east", 4), count("west", west)];
-            StartSamples { start, selectors: vec![counts.into_iter().filter(|c| c.series > 0).collect()] }
+            let selectors = vec![counts.into_iter().filter(|c| c.series > 0).collect()];
+            let broken = (nth > 0 && broken > 0).then(|| vec![count("west", broken)]);
+            StartSamples { start, selectors, broken: broken.into_iter().collect() }
         };
-        observation.starts = self.asked().into_iter().map(answer).collect();
+        observation.starts = self.asked().into_iter().enumerate().map(answer).collect();
         self.run.observations = vec![observation];
         let decision = decide(&self.run);
         self.run.history = decision.history.clone();
@@ -113,6 +120,33 @@ fn pods_that_ended_are_told_from_samples_that_are_lost() {
         ["cluster west's samples of 33s before the evaluation are gone, where its window begins"]
     );
     assert!(gone.is_first_sight());
+}
+
+/// Series that are at both places and not between them did not end; a few that began anew do no harm.
+#[test]
+fn a_stretch_that_is_missing_is_no_end_of_pods() {
+    let broken = "2 of cluster west's 4 series lack a stretch of its window";
+    let mut run = Run::new();
+    let from = (run.asked()[0].at_ms - NOW_MS) / 1_000;
+    let hole = |at| if (from..from + 20).contains(&at) { 2 } else { 4 };
+    assert_eq!(run.tick(hole), [FEWER]);
+    run.broken = 2;
+    for _ in 1..20 {
+        assert_eq!(run.tick(hole), [broken], "after {} s", run.second);
+        assert_eq!(run.asked().len(), 2);
+    }
+    assert_eq!(run.tick(hole), [""; 0]);
+    assert!(!run.is_first_sight());
+    assert_eq!(run.asked().len(), 1);
+
+    let mut ended = Run::new();
+    for _ in 0..31 {
+        ended.tick(|_| 20);
+    }
+    let from = ended.second - 31;
+    ended.broken = 2;
+    let told: Vec<_> = (0..4).flat_map(|_| ended.tick(|at| if at < from { 20 } else { 15 })).collect();
+    assert_eq!(told, ["15 of cluster west's 20 series are there where its window begins"]);
 }
 
 #[test]

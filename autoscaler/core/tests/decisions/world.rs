@@ -280,7 +280,12 @@ impl World {
                 silent_pods: (newest.len() - fresh.count()) as u32,
             })
         });
-        observation.starts = starts.iter().map(|start| self.start_samples(*start, now, knows_west)).collect();
+        let count = |(nth, start): (usize, &WindowStart)| {
+            let end = settled_ms.map(|at_ms| WindowStart { at_ms, ..*start });
+            let next = if nth == 0 { end } else { starts.first().copied() };
+            self.start_samples(*start, next, now, knows_west)
+        };
+        observation.starts = starts.iter().enumerate().map(count).collect();
         observation.samples = Samples::Seen(vec![SelectorSamples {
             selector: "x".into(),
             pinned: false,
@@ -290,17 +295,32 @@ impl World {
         observation
     }
 
-    /// How many series have a sample where a window begins.
-    fn start_samples(&self, start: WindowStart, now: i64, knows_west: bool) -> StartSamples {
-        let at = start.at_ms - NOW_MS;
-        let has = |series: &Series| self.samples(*series, at - start.back_ms..at, now).next().is_some();
-        let count = |cluster: &str, is_west| {
-            let series = self.series(knows_west).filter(|series| series.is_west == is_west).filter(has);
-            let count = SeriesCount { cluster: cluster.into(), series: series.count() as u32 };
-            Some(count).filter(|count| count.series > 0)
+    /// How many series have a sample where a window begins; and how many of these are fresh and not at `next`.
+    fn start_samples(
+        &self,
+        start: WindowStart,
+        next: Option<WindowStart>,
+        now: i64,
+        knows_west: bool,
+    ) -> StartSamples {
+        let has = |series: Series, start: WindowStart| {
+            let at = start.at_ms - NOW_MS;
+            self.samples(series, at - start.back_ms..at, now).next().is_some()
         };
-        let counts = [count("east", false), count("west", true)].into_iter().flatten().collect();
-        StartSamples { start, selectors: vec![counts] }
+        let asked = now + self.clock_ms;
+        let is_fresh = |series: Series| {
+            self.newest(series, asked + AHEAD_MS, now).is_some_and(|at| at > asked - self.max_age_ms)
+        };
+        let count = |is_counted: &dyn Fn(Series) -> bool| {
+            let of = |(cluster, is_west): (&str, bool)| {
+                let all = self.series(knows_west).filter(|series| series.is_west == is_west);
+                let series = all.filter(|series| has(*series, start) && is_counted(*series)).count() as u32;
+                (series > 0).then(|| SeriesCount { cluster: cluster.into(), series })
+            };
+            [("east", false), ("west", true)].into_iter().filter_map(of).collect()
+        };
+        let broken = next.map(|next| count(&|series| is_fresh(series) && !has(series, next)));
+        StartSamples { start, selectors: vec![count(&|_| true)], broken: broken.into_iter().collect() }
     }
 
     pub(crate) fn start(&self) -> Input {

@@ -26,6 +26,8 @@ struct World {
     cut: Range<i64>,
     /// The store that is asked from then on lacks what was scraped before.
     lost_ms: i64,
+    /// The store that is asked from then on lacks these samples of one of west's pods.
+    lacks: (i64, Range<i64>),
     /// From when on there is half of the load.
     fall_ms: i64,
     query: &'static str,
@@ -39,6 +41,7 @@ impl World {
             clock_ms: 0,
             cut: 0..0,
             lost_ms: i64::MAX,
+            lacks: (i64::MAX, 0..0),
             fall_ms: i64::MAX,
             query,
         }
@@ -54,7 +57,11 @@ impl World {
             let times = (-400..=now_ms / self.scrape_ms).map(|i| i * self.scrape_ms + 137 * pod as i64);
             let is_there = |at: i64| {
                 let is_lost = now_ms >= self.lost_ms && at < self.lost_ms;
-                at + lag_ms <= now_ms && (cluster == "east" || !self.cut.contains(&at)) && !is_lost
+                let (from, lacks) = &self.lacks;
+                let is_lacked = now_ms >= *from && (cluster, pod) == ("west", 1) && lacks.contains(&at);
+                at + lag_ms <= now_ms
+                    && (cluster == "east" || !self.cut.contains(&at))
+                    && !(is_lost || is_lacked)
             };
             let there = times.filter(|at| is_there(*at));
             let name = format!("web-7d9f8b6c5d-x2k4{pod}");
@@ -204,6 +211,21 @@ fn a_store_that_lost_its_samples_lowers_nothing() {
     // And is read as ever once a window is there again.
     let falling = World { lost_ms: 40_000, fall_ms: 60_000, ..World::new("sum(rate(x_total[15s]))") };
     assert_eq!(falling.lowest(110), Some(4));
+}
+
+#[test]
+fn a_store_that_lacks_a_stretch_of_a_part_lowers_nothing() {
+    for (from, lacks) in [(60_000, 50_000..59_990), (60_000, 48_000..56_000)] {
+        let world = World { lacks: (from, lacks.clone()), ..World::new(RATE) };
+        let decisions = world.run(100);
+        let lowest = decisions.iter().map(|decision| decision.desired_replicas).min();
+        assert_eq!(lowest, Some(REPLICAS), "{lacks:?}");
+        let doubts = decisions.iter().flat_map(|d| d.metrics[0].evidence.doubts());
+        let told: Vec<String> = doubts.map(ToString::to_string).collect();
+        let words = "1 of cluster west's 2 series lack a stretch of its window";
+        assert!(told.iter().filter(|told| *told == words).count() > 3, "{lacks:?}: {told:?}");
+        assert_eq!(decisions[99].metrics[0].evidence.doubts(), [], "{lacks:?}");
+    }
 }
 
 #[test]

@@ -23,7 +23,8 @@ or label_replace(min by (cluster) (timestamp(a offset -30s) > 1699999980.500), "
 or label_replace(count by (cluster) (count by (cluster, pod) (timestamp(a{pod=~"web-[0-9]+"} offset -30s) > 1699999980.500)), "__part__", "pod0", "", "")
 or label_replace(count by (cluster) (max by (cluster, pod) (timestamp(a{pod!=""} offset -30s)) <= 1699999980.500), "__part__", "sil0", "", "")
 or label_replace(sum(rate(a[30s] @ 1699999998.250)), "__part__", "at", "", "")
-or label_replace(count by (cluster) (count_over_time(a[2500ms] @ 1699999968.250)), "__part__", "beg0-0", "", "")"#]
+or label_replace(count by (cluster) (count_over_time(a[2500ms] @ 1699999968.250)), "__part__", "beg0-0", "", "")
+or label_replace(count by (cluster) (count_over_time(a[2500ms] @ 1699999968.250) and (timestamp(a offset -30s) > 1699999980.500) unless count_over_time(a[2500ms] @ 1699999998.250)), "__part__", "brk0-0", "", "")"#]
     );
     assert!(!text.at(1_700_000_000_500, None, &[])[0].contains("\"at\""));
 }
@@ -64,6 +65,13 @@ fn series_are_counted_where_the_window_of_a_selector_begins() {
             r#"or label_replace(count by (cluster) (count_over_time(a[1ms] @ -4.000)), "__part__", "beg1-0", "", "")"#,
         ]
     );
+    let broken: Vec<&str> = query.lines().filter(|line| line.contains("brk")).collect();
+    assert_eq!(
+        broken,
+        [
+            r#"or label_replace(count by (cluster) (count_over_time(a[1ms] @ -4.000) and (timestamp(a offset -25s) > -25.000) unless count_over_time(a[2500ms] @ 1699999963.250)), "__part__", "brk1-0", "", "")"#
+        ]
+    );
 }
 
 #[test]
@@ -79,12 +87,19 @@ fn what_is_too_long_for_one_query_is_asked_in_several_that_are_promql() {
 
 #[test]
 fn parts_are_read_as_they_were_written() {
-    for part in
-        [Part::Now, Part::At, Part::New(0), Part::Old(12), Part::Pods(3), Part::Silent(63), Part::Start(1, 7)]
-    {
+    for part in [
+        Part::Now,
+        Part::At,
+        Part::New(0),
+        Part::Old(12),
+        Part::Pods(3),
+        Part::Silent(63),
+        Part::Start(1, 7),
+        Part::Broken(1, 63),
+    ] {
         assert_eq!(Part::read(&part.code()), Some(part));
     }
-    for code in ["", "new", "newx", "att", "beg", "beg1", "beg1-", "🦀🦀🦀🦀"] {
+    for code in ["", "new", "newx", "att", "beg", "beg1", "beg1-", "brk-1", "🦀🦀🦀🦀"] {
         assert_eq!(Part::read(code), None, "{code}");
     }
 }
