@@ -252,6 +252,11 @@ impl Doubt {
         Standing { is_missing, is_blind }
     }
 
+    /// Whether pods have no samples.
+    pub(crate) fn is_of_pods(&self) -> bool {
+        matches!(self, Self::PodsMissing { .. } | Self::PodsSilent { .. })
+    }
+
     /// Whether the value is of old samples.
     #[must_use]
     pub fn is_of_age(&self) -> bool {

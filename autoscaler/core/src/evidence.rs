@@ -19,7 +19,7 @@ use crate::observation::{FailureKind, Observation, Reading, Samples};
 use crate::pods::Sample;
 use crate::policy::{MetricSpec, Target};
 use crate::readiness::Readiness;
-use samples::{expect, look, stepped, vouch};
+use samples::{expect, held_back, look, stepped, vouch};
 
 mod samples;
 mod starts;
@@ -120,6 +120,7 @@ pub(crate) fn judge(
             known.settled_ms = found.slowest_ms.filter(|_| found.moves_on);
             // Records of before this have no starts, and give what they gave.
             if !observation.starts.is_empty() {
+                known.settled_ms = held_back(spec, known, moment, &doubts);
                 doubts.extend(stepped(spec, selectors, known, moment));
             }
             seen = Some((selectors, found));

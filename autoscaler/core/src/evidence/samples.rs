@@ -201,6 +201,24 @@ pub(super) fn look(
     found
 }
 
+/// The next settled time: while pods have no samples, none that is later than those that they had. They may be back at the
+/// next answer, without what was scraped meanwhile; whoever is away for longer is not waited for.
+pub(super) fn held_back(
+    spec: &MetricSpec,
+    known: &MetricHistory,
+    moment: Moment<'_>,
+    doubts: &[Doubt],
+) -> Option<i64> {
+    let longest_ms = moment.longest_behind_ms(spec);
+    let is_short = |cluster: &&KnownCluster| {
+        let mut of_pods = doubts.iter().filter(|doubt| doubt.is_of_pods());
+        of_pods.any(|doubt| doubt.cluster() == Some(&cluster.name))
+    };
+    let lasts = known.clusters.iter().filter(is_short).filter_map(|cluster| cluster.slowest_ms);
+    let recent = lasts.filter(|ms| moment.now_ms.saturating_sub(*ms) <= longest_ms);
+    known.settled_ms.map(|settled_ms| recent.fold(settled_ms, i64::min))
+}
+
 /// A clock that was set ahead: the samples' times have a hole in which nothing was counted, and every window that it is
 /// in reads low. It cannot be told from samples that catch up at once after a lag, of which windows are whole; both are
 /// waited for as at first sight.

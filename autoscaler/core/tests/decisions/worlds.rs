@@ -402,3 +402,26 @@ fn a_stretch_that_a_store_lacks_lowers_nothing() {
         assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{name}: {lowest:?} replicas, ms");
     }
 }
+
+/// Pods that fell silent come back without what was scraped meanwhile: until then they settle where they were.
+#[test]
+fn pods_that_come_back_between_two_rare_looks_lower_nothing() {
+    for (of, marked) in [(Part::Shard, false), (Part::Shard, true), (Part::West, true)] {
+        let world = World {
+            scrape_ms: 500,
+            window_ms: 1_251,
+            max_age_ms: 3_611,
+            interval_ms: 6_568,
+            user_window: None,
+            cut: Cut { during: 107_983..119_801, of, marked, again_ms: None },
+            lag: Lag { constant_ms: 2_639, growing: (0..0, 0.0), of: Part::Shard },
+            outage: -899..18_851,
+            stall: 10_655..19_967,
+            jitter: vec![87, 4],
+            named: false,
+            ..World::demo()
+        };
+        let lowest = world.lowest(world.end());
+        assert!(lowest.is_none_or(|(replicas, _)| replicas >= REPLICAS), "{of:?}: {lowest:?} replicas, ms");
+    }
+}
