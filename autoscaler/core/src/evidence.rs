@@ -140,7 +140,7 @@ pub(crate) fn judge(
     if let Some((selectors, found)) = seen.filter(|(_, found)| found.moves_on && !is_blind) {
         let end_ms = settled_ms.unwrap_or(moment.now_ms);
         let reached_ms = found.slowest_ms.unwrap_or(i64::MAX);
-        doubts.extend(starts::look(spec, selectors, observation, known, moment.now_ms, end_ms, reached_ms));
+        doubts.extend(starts::look(spec, selectors, observation, known, moment, end_ms, reached_ms));
         vouch(spec, selectors, &found, known, moment, settled_ms);
     }
     judgement.doubts = doubts;

@@ -98,6 +98,9 @@ pub struct MetricHistory {
 pub struct KnownStart {
     /// Where.
     pub at: WindowStart,
+    /// How many replicas were ready then; 0 if unknown.
+    #[serde(default, skip_serializing_if = "is_nobody_ready")]
+    pub ready: i32,
     /// An answer since then had fewer where its window began: the next one is to count here again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_doubted: bool,
@@ -163,6 +166,10 @@ fn is_zero(ms: &i64) -> bool {
 
 fn is_nobody(count: &u32) -> bool {
     *count == 0
+}
+
+fn is_nobody_ready(replicas: &i32) -> bool {
+    *replicas == 0
 }
 
 fn is_none(bits: &u64) -> bool {

@@ -14,6 +14,7 @@
 //! missing are at both. A part that is lost stays expected, as a cluster does: a store that was only emptied has all of it
 //! again a window later, and one that is hidden has not.
 
+use super::Moment;
 use super::samples::of;
 use crate::coverage::Window;
 use crate::doubt::Doubt;
@@ -32,7 +33,7 @@ pub(super) fn look(
     selectors: &[SelectorSamples],
     observation: &Observation,
     known: &mut MetricHistory,
-    now_ms: i64,
+    moment: Moment<'_>,
     end_ms: i64,
     reached_ms: i64,
 ) -> Option<Doubt> {
@@ -48,16 +49,16 @@ pub(super) fn look(
     if is_vouched && let Some(cluster) = bare(selectors, seen, known) {
         let doubt = Doubt::SamplesLost {
             cluster: cluster.clone(),
-            before_ms: now_ms.saturating_sub(window.start_ms),
+            before_ms: moment.now_ms.saturating_sub(window.start_ms),
         };
         known.unwatch();
-        remember(seen, known);
+        remember(seen, known, moment);
         return Some(doubt);
     }
     let Some(start) = &mut known.start else {
         // What was never counted cannot be missed: whatever was vouched for before is seen for the first time.
         known.unwatch();
-        remember(seen, known);
+        remember(seen, known, moment);
         return None;
     };
     let again = observation.starts.iter().find(|seen| seen.start == start.at);
@@ -67,33 +68,42 @@ pub(super) fn look(
         series,
     };
     if let Some(since_ms) = start.lost_since_ms {
-        let doubt = fallen(&known.clusters, seen).map(lost);
-        if doubt.is_none() || now_ms.saturating_sub(since_ms) > EXPECTED_MS {
-            remember(seen, known);
+        // Of the target's own pods we know how many are left.
+        let ready = moment.ready.average(moment.now_ms, moment.now_ms) as u64;
+        let before = u64::from(start.ready.max(0).unsigned_abs());
+        let left = |cluster: &KnownCluster| {
+            let is_known = cluster.name == *moment.cluster && known.pods_seen != 0 && before > 0;
+            if is_known { (ready.min(before), before) } else { (1, 1) }
+        };
+        let doubt = fewer(&known.clusters, seen, left).map(lost);
+        if doubt.is_none() || moment.now_ms.saturating_sub(since_ms) > EXPECTED_MS {
+            remember(seen, known, moment);
             return None;
         }
         return doubt;
     }
     if let Some(doubt) = again.and_then(|again| fallen(&known.clusters, again)).map(lost) {
+        let ready = start.ready;
         let expected: Vec<u32> = known.clusters.iter().map(|cluster| cluster.series).collect();
         known.unwatch();
         for (cluster, series) in known.clusters.iter_mut().zip(expected) {
             cluster.series = series;
         }
-        known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms: Some(now_ms) });
+        let lost_since_ms = Some(moment.now_ms);
+        known.start = Some(KnownStart { at: seen.start, ready, is_doubted: false, lost_since_ms });
         return Some(doubt);
     }
     let ends = broken(&known.clusters, seen);
     let begins = again.and_then(|again| broken(&known.clusters, again));
     match fallen(&known.clusters, seen).map(lost) {
         // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
-        Some(_) if again.is_some() && begins.is_none() && is_vouched => remember(seen, known),
+        Some(_) if again.is_some() && begins.is_none() && is_vouched => remember(seen, known, moment),
         Some(doubt) => {
             let doubt = begins.unwrap_or(doubt);
             start.is_doubted = true;
             return Some(doubt).filter(|_| is_vouched);
         }
-        None => remember(seen, known),
+        None => remember(seen, known, moment),
     }
     ends
 }
@@ -117,10 +127,20 @@ fn bare<'a>(
 /// A cluster that has more than a tenth fewer series than it had, with both counts. Less is what servers that are scraped
 /// for at different moments differ by.
 fn fallen<'a>(clusters: &'a [KnownCluster], seen: &StartSamples) -> Option<(&'a Name, u32, u32)> {
+    fewer(clusters, seen, |_| (1, 1))
+}
+
+/// The same, where only a share of them, numerator and denominator, is left to be expected.
+fn fewer<'a>(
+    clusters: &'a [KnownCluster],
+    seen: &StartSamples,
+    left: impl Fn(&KnownCluster) -> (u64, u64),
+) -> Option<(&'a Name, u32, u32)> {
     clusters.iter().find_map(|cluster| {
         let series = count(&seen.selectors, &cluster.name);
-        let fell = u64::from(series) * 10 < u64::from(cluster.series) * 9;
-        fell.then_some((&cluster.name, cluster.series, series))
+        let (left, of) = left(cluster);
+        let is_fewer = u64::from(series) * 10 * of < u64::from(cluster.series) * 9 * left;
+        is_fewer.then_some((&cluster.name, cluster.series, series))
     })
 }
 
@@ -140,8 +160,9 @@ fn count(selectors: &[Vec<SeriesCount>], cluster: &Name) -> u32 {
     counts.fold(0, |all, count| all.saturating_add(count.series))
 }
 
-fn remember(seen: &StartSamples, known: &mut MetricHistory) {
-    known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms: None });
+fn remember(seen: &StartSamples, known: &mut MetricHistory, moment: Moment<'_>) {
+    let ready = moment.ready.average(seen.start.at_ms, seen.start.at_ms) as i32;
+    known.start = Some(KnownStart { at: seen.start, ready, is_doubted: false, lost_since_ms: None });
     for cluster in &mut known.clusters {
         cluster.series = count(&seen.selectors, &cluster.name);
     }

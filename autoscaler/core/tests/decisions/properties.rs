@@ -182,8 +182,9 @@ fn metric_history() -> impl Strategy<Value = MetricHistory> {
             slowest_ms,
             course,
         });
-    let start = (window_start(), any::<bool>(), option::of(time_ms()))
-        .prop_map(|(at, is_doubted, lost_since_ms)| KnownStart { at, is_doubted, lost_since_ms });
+    let start = (window_start(), 0..50, any::<bool>(), option::of(time_ms())).prop_map(
+        |(at, ready, is_doubted, lost_since_ms)| KnownStart { at, ready, is_doubted, lost_since_ms },
+    );
     let start = (option::of(start), prop::bool::weighted(0.05));
     let span = (option::of(time_ms()), time_ms(), span_ms(), any::<bool>())
         .prop_map(|(from_ms, to_ms, gap_ms, is_gap)| BlindSpan { from_ms, to_ms, gap_ms, is_gap });

@@ -2,7 +2,7 @@
 
 use autoscaler_core::{History, Input, SeriesCount, Settled, StartSamples, WindowStart, decide};
 
-use crate::build::{NOW_MS, asks_for, both_within, input, observed_at};
+use crate::build::{NOW_MS, asks_for, both_within, clusters, input, observed_at};
 use crate::world::{Part, REPLICAS, World};
 
 /// What was vouched for was in the store that lost it, or in another one, which is gone: a part of it, or a stretch.
@@ -39,6 +39,8 @@ struct Run {
     second: i64,
     /// How many of those that are counted a second time are fresh, and not where the window begins.
     broken: u32,
+    /// How many of the target's pods have fresh samples.
+    own_pods: u32,
 }
 
 impl Run {
@@ -49,7 +51,7 @@ impl Run {
         run.policy.interval_ms = 1_000;
         run.policy.metrics[0].evidence = both_within(20_000);
         run.policy.metrics[0].evidence.window_ms = 30_000;
-        let mut run = Self { run, second: 0, broken: 0 };
+        let mut run = Self { run, second: 0, broken: 0, own_pods: 0 };
         for _ in 0..60 {
             assert_eq!(run.tick(|_| 4), [""; 0], "after {} s", run.second);
         }
@@ -61,6 +63,9 @@ impl Run {
         let now_ms = NOW_MS + self.second * 1_000;
         self.run.now_ms = now_ms;
         let mut observation = observed_at(now_ms, "requests", 120.0);
+        for cluster in clusters(&mut observation) {
+            cluster.pods = if cluster.cluster == self.run.cluster { self.own_pods } else { 0 };
+        }
         let settled_ms = self.run.history.settled_ms("requests");
         observation.settled = settled_ms.map(|at_ms| Settled { at_ms, reading: observation.newest.clone() });
         let count = |cluster: &str, series| SeriesCount { cluster: cluster.into(), series };
@@ -171,6 +176,29 @@ fn a_part_that_is_lost_is_expected_until_it_is_back_or_an_hour_has_passed() {
     ended.second += 3_600;
     ended.tick(|_| 2);
     assert_eq!(ended.tick(|_| 2), [""; 0]);
+}
+
+/// Of the target's own pods it is known how many are left, whatever a store lost meanwhile.
+#[test]
+fn pods_that_we_ended_are_not_expected_of_a_store_that_lost_a_part() {
+    for (cluster, is_waited_for) in [("west", false), ("east", true)] {
+        let mut run = Run::new();
+        (run.run.cluster, run.own_pods) = (cluster.into(), 4);
+        run.run.scale.ready_replicas = 4;
+        for _ in 0..40 {
+            run.tick(|_| 4);
+        }
+        // One of four is taken away, then one of three is lost from the store.
+        (run.run.scale.ready_replicas, run.own_pods) = (3, 3);
+        run.tick(|_| 4);
+        run.tick(|_| 2);
+        assert_eq!(run.tick(|_| 2), [FEWER]);
+        for _ in 0..40 {
+            assert_eq!(run.tick(|_| 2), [FEWER], "{cluster}");
+        }
+        let expected: &[&str] = &["3 of cluster west's 4 series are there where its window begins"];
+        assert_eq!(run.tick(|_| 3), if is_waited_for { expected } else { &[] }, "{cluster}");
+    }
 }
 
 /// Servers that scrape for themselves differ by a pod that just began.

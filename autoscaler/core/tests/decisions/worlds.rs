@@ -89,6 +89,11 @@ fn lossy() -> impl Strategy<Value = World> {
             world.cut.again_ms = None;
             let cut = &world.cut.during;
             let at = if is_before { cut.start - whole_ms - away - apart } else { cut.end + whole_ms + apart };
+            // Of a stretch that is no longer than looks are apart, a window must be whole between its ends.
+            let ends_ms = world.window_ms.min(world.max_age_ms) + 3 * world.interval_ms;
+            let has_room =
+                |length: i64| length + 2 * world.scrape_ms + 2 * world.interval_ms <= world.window_ms;
+            let hole = hole.filter(|(_, length)| *length > ends_ms || has_room(*length));
             let lacks = hole.map(|(before, length)| {
                 let before = if away > 1 { whole_ms + before } else { before };
                 at - before - length..at - before
