@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::defaults::Given;
-use crate::lease::{Elector, Fence, Timing};
+use crate::lease::{Elector, Fence, Share, Timing};
 use crate::metrics::{Calls, Metrics};
 use crate::querier::Queriers;
 use crate::records::Keep;
@@ -140,6 +140,7 @@ impl Controller {
         for (id, cluster) in (0_u16..).zip(&shared.clusters) {
             tasks.spawn(watches::policies(shared.clone(), events.clone(), id, ready.clone()));
             tasks.spawn(watches::autoscalers(shared.clone(), events.clone(), id));
+            let share = Arc::new(Share::default());
             for (shard, fence) in (0_u16..).zip(&cluster.fences) {
                 tasks.spawn(driver::follow(shared.clone(), events.clone(), id, shard, fence.clone()));
                 let Some(leases) = &settings.leases else {
@@ -155,6 +156,7 @@ impl Controller {
                     identity: format!("{}_{}", leases.identity, cluster.name),
                     timing: leases.timing,
                     fence: fence.clone(),
+                    share: share.clone(),
                     calls: cluster.calls.clone(),
                     clock: shared.clock.clone(),
                 };

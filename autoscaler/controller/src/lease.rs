@@ -11,17 +11,20 @@
 //!   unchanged for its whole duration (as client-go's `leaderelection` does);
 //! - the fence closes before anybody else may take over: it counts from before the request, and with the
 //!   renew deadline, which is shorter than the lease;
-//! - a lease is only ever written with the resourceVersion that was read, so of two takers one gets a conflict.
+//! - a lease is only ever written with the resourceVersion that was read, so of two takers one gets a conflict;
+//! - of several leases of a cluster each process has about as many as any other (`share`).
 
 mod elector;
+mod share;
 
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use elector::Elector;
+pub(crate) use share::Share;
 
 /// How long things take. `retry < renew < lease`.
 #[derive(Clone, Copy, Debug)]
@@ -90,13 +93,15 @@ pub(crate) enum Step {
 pub(crate) struct Election {
     identity: String,
     timing: Timing,
-    /// The version of the lease last seen, and when it was first seen.
-    seen: Option<(String, Instant)>,
+    /// What the holder last wrote, and when it was first seen.
+    seen: Option<(LeaseSpec, Instant)>,
+    /// It was given back to somebody who asked, and is theirs to take until then.
+    left_until: Option<Instant>,
 }
 
 impl Election {
     pub(crate) fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None }
+        Self { identity, timing, seen: None, left_until: None }
     }
 
     /// Looks at the lease as just read; `None`: there is none.
@@ -105,16 +110,17 @@ impl Election {
             self.seen = None;
             return Step::Acquire;
         };
-        let version = lease.metadata.resource_version.clone().unwrap_or_default();
+        let spec = lease.spec.clone().unwrap_or_default();
+        // Who asks for it writes no spec, and makes it no younger.
         let since = match &self.seen {
-            Some((seen, since)) if *seen == version => *since,
+            Some((seen, since)) if *seen == spec => *since,
             _ => {
-                self.seen = Some((version, now));
+                self.seen = Some((spec.clone(), now));
                 now
             }
         };
-        let spec = lease.spec.clone().unwrap_or_default();
         match spec.holder_identity.as_deref() {
+            None | Some("") if self.left_until.is_some_and(|until| now < until) => Step::Wait,
             None | Some("") => Step::Acquire,
             Some(holder) if holder == self.identity => Step::Renew,
             Some(_) => {
@@ -124,6 +130,18 @@ impl Election {
                 if now.saturating_duration_since(since) >= respected { Step::Acquire } else { Step::Wait }
             }
         }
+    }
+
+    /// It was given back: whoever asked takes it first.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        self.left_until = Some(now + self.timing.lease);
+    }
+
+    /// Whether the holder wrote it lately, so that it is alive.
+    pub(crate) fn is_kept(&self, now: Instant) -> bool {
+        self.seen
+            .as_ref()
+            .is_some_and(|(_, since)| now.saturating_duration_since(*since) <= self.timing.renew)
     }
 
     /// Until when a write that was sent at `sent` and accepted gives the right to act.

@@ -70,7 +70,7 @@ pub struct Args {
     /// Name of the Lease; with several shards, each has its own, with its number after the name
     #[arg(long, default_value = "gauntlet-autoscaler")]
     pub lease_name: String,
-    /// Among how many Leases a cluster's policies are divided; the same in every process, and permitted by name
+    /// Among how many Leases a cluster's policies are divided; the same in every process, and permitted by name. Processes come to hold about as many each
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub shards: u16,
     /// How long a Lease is respected after its last renewal

@@ -9,7 +9,8 @@ use kube::{Api, Client};
 use thanos_telemetry::Shutdown;
 use tokio::time::{Instant, timeout};
 
-use super::{Election, Fence, Step, Timing};
+use super::share::{answered, ask, asked_by, is_asked};
+use super::{Election, Fence, Share, Step, Timing};
 use crate::clock::{Clock, timestamp};
 use crate::metrics::Calls;
 
@@ -29,6 +30,8 @@ pub(crate) struct Elector {
     pub timing: Timing,
     /// What it opens.
     pub fence: Fence,
+    /// What is known of the cluster's other leases.
+    pub share: Arc<Share>,
     /// What is counted of calls.
     pub calls: Calls,
     /// What the lease is dated by.
@@ -88,10 +91,34 @@ impl Elector {
     async fn attempt(&self, api: &Api<Lease>, election: &mut Election) -> Result<(), kube::Error> {
         let current = self.call("get", api.get_opt(&self.name)).await?;
         let step = election.observe(current.as_ref(), Instant::now());
+        let holder = current.as_ref().and_then(|lease| lease.spec.as_ref()?.holder_identity.as_deref());
+        self.share.saw(&self.name, holder);
         if step == Step::Wait {
             // Lost to somebody else, or never had.
             self.fence.set(None);
-            return Ok(());
+            return match current {
+                Some(lease) if election.is_kept(Instant::now()) => self.ask(api, lease).await,
+                _ => Ok(()),
+            };
+        }
+        let asked = current.as_ref().and_then(|lease| asked_by(lease, &self.identity));
+        if let Some(asked) = asked.filter(|_| step == Step::Renew && self.share.can_spare(&self.identity)) {
+            // What may still be under way has the time that the fence has.
+            if self.fence.holds(Instant::now()) {
+                return Ok(());
+            }
+            let asked = asked.to_owned();
+            return match self.call("update", self.release(api)).await {
+                // Somebody wrote in between.
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => {
+                    tracing::info!(cluster = self.cluster, lease = self.name, to = asked, "given away");
+                    election.leave(Instant::now());
+                    self.share.saw(&self.name, None);
+                    Ok(())
+                }
+            };
         }
         let sent = Instant::now();
         let next = self.next(current.as_ref(), &step);
@@ -107,6 +134,19 @@ impl Elector {
             Err(e) => return Err(e),
         }
         Ok(())
+    }
+
+    /// Asks for somebody else's lease, if that has more of them than we have.
+    async fn ask(&self, api: &Api<Lease>, lease: Lease) -> Result<(), kube::Error> {
+        if is_asked(&lease) || !self.share.wants(&self.identity, &self.name) {
+            return Ok(());
+        }
+        let asked = ask(lease, &self.identity);
+        match self.call("update", api.replace(&self.name, &PostParams::default(), &asked)).await {
+            // Its holder wrote in between, as it does every second; there is a next time.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            done => done.map(drop),
+        }
     }
 
     async fn call<T>(
@@ -136,7 +176,7 @@ impl Elector {
                 namespace: Some(self.namespace.clone()),
                 ..ObjectMeta::default()
             },
-            |l| l.metadata.clone(),
+            |l| answered(l.clone()).metadata,
         );
         let seconds = self.timing.lease_seconds();
         Lease {
@@ -163,6 +203,6 @@ impl Elector {
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(timestamp(self.clock.wall_ms())));
-        api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
+        api.replace(&self.name, &PostParams::default(), &answered(lease)).await.map(drop)
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod manifests;
+mod running;
 mod scaling;
 mod serving;
 mod subject;
@@ -137,4 +138,10 @@ async fn certificates_are_renewed_under_a_real_api_server() {
 async fn the_real_hpa_follows_our_metrics_and_holds_when_they_are_in_doubt() {
     let Some((_turn, dir, binaries)) = turn().await else { return };
     serving::an_hpa_follows_and_holds(dir.path(), binaries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_controller_follows_policies_on_a_real_control_plane() {
+    let Some((_turn, dir, binaries)) = turn().await else { return };
+    running::policies_are_followed(dir.path(), binaries).await;
 }

@@ -21,16 +21,17 @@ pub(crate) use metrics::an_hpa_follows_and_holds;
 
 const DEFINITION: &str =
     include_str!("../../../../manifests/crds/scalingpolicies.autoscaling.gauntlet.dev.yaml");
-const POLICIES: &str = "/apis/autoscaling.gauntlet.dev/v1alpha1/namespaces/default/scalingpolicies";
+pub(crate) const POLICIES: &str =
+    "/apis/autoscaling.gauntlet.dev/v1alpha1/namespaces/default/scalingpolicies";
 /// As short as they may be: renewed after 7 s and 20 s.
 const SHORT: [&str; 2] = ["--cert-lifetime=10s", "--ca-lifetime=30s"];
 
 /// What an API server answered.
 #[derive(Debug)]
-struct Reply {
-    code: u16,
-    warnings: Vec<String>,
-    body: Value,
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) body: Value,
 }
 
 impl Reply {
@@ -40,7 +41,13 @@ impl Reply {
 }
 
 /// One request, as whoever `as_user` names, or as the administrator.
-async fn send(client: &Client, method: &str, path: &str, body: &Value, as_user: Option<&str>) -> Reply {
+pub(crate) async fn send(
+    client: &Client,
+    method: &str,
+    path: &str,
+    body: &Value,
+    as_user: Option<&str>,
+) -> Reply {
     use http_body_util::BodyExt as _;
     let kind = match (method, path.ends_with("fieldManager=suite&force=true")) {
         ("PATCH", true) => "application/apply-patch+yaml",
@@ -65,13 +72,13 @@ async fn create(client: &Client, path: &str, object: &Value) -> Reply {
 }
 
 /// Creates what everything else stands on.
-async fn made(client: &Client, path: &str, object: &Value) {
+pub(crate) async fn made(client: &Client, path: &str, object: &Value) {
     let reply = create(client, path, object).await;
     assert_eq!(reply.code, 201, "{reply:?}");
 }
 
 /// A real API server with our definition.
-async fn stand(dir: &Path, binaries: Binaries) -> (ControlPlane, Client) {
+pub(crate) async fn stand(dir: &Path, binaries: Binaries) -> (ControlPlane, Client) {
     let plane = ControlPlane::start(&dir.join("plane"), binaries).await;
     let client = plane.client().await;
     let definition: Value = thanos_telemetry::cli::parse_yaml(DEFINITION).unwrap();
