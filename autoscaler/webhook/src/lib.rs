@@ -1,4 +1,4 @@
-//! Admission of ScalingPolicies, as a pure function of the request and of what else is known.
+//! Admission of ScalingPolicies, and of HPAs beside them, as a pure function of the request and of what else is known.
 //!
 //! ```text
 //!  AdmissionReview ─► wire ─► review(request, known, judge) ─► Verdict ─► wire ─► AdmissionReview
@@ -11,6 +11,7 @@
 //!   field and its cure;
 //! - an update is refused only for what it makes wrong: status, labels, finalizers and deletions never are, nor is a
 //!   policy that was wrong before and is only paused;
+//! - an HPA is refused only for an active policy on its target, when it comes or is pointed there;
 //! - what is not known refuses nothing; it is said in a warning;
 //! - nothing is changed, so that a dry run needs no care;
 //! - nothing here does I/O, awaits, or reads a clock.

@@ -19,10 +19,10 @@ pub struct Judged {
 
 /// Judges one request. `judge` is what judges a document alone: that of `gauntlet autoscaler check`.
 pub fn review(request: &AdmissionRequest, known: &Known, judge: impl Fn(&Value) -> Judged) -> Verdict {
-    let mut verdict = Verdict { name: name(request), ..Verdict::default() };
-    let ours = request.kind.group == GROUP
-        && request.kind.kind == "ScalingPolicy"
-        && request.sub_resource.as_deref().unwrap_or_default().is_empty();
+    let mut verdict = Verdict { kind: request.kind.kind.clone(), name: name(request), ..Verdict::default() };
+    let is_whole = request.sub_resource.as_deref().unwrap_or_default().is_empty();
+    let is = |group: &str, kind: &str| is_whole && request.kind.group == group && request.kind.kind == kind;
+    let (ours, hpa) = (is(GROUP, "ScalingPolicy"), is("autoscaling", "HorizontalPodAutoscaler"));
     let update = match request.operation.as_str() {
         "CREATE" => false,
         "UPDATE" => true,
@@ -30,6 +30,9 @@ pub fn review(request: &AdmissionRequest, known: &Known, judge: impl Fn(&Value) 
     };
     // Whoever cannot take a finalizer away cannot delete; status and metadata change nothing of what is asked for.
     let deleted = !request.object["metadata"]["deletionTimestamp"].is_null();
+    if hpa && !deleted {
+        return review_hpa(request, known, verdict);
+    }
     if !ours || deleted || update && request.object["spec"] == request.old_object["spec"] {
         return verdict;
     }
@@ -51,6 +54,23 @@ pub fn review(request: &AdmissionRequest, known: &Known, judge: impl Fn(&Value) 
             "{missing} not known here yet: whether another scaler has the same target was not looked at"
         ));
     }
+    verdict
+}
+
+/// An HPA is refused where a policy is active, and for nothing else: the rest of it is not ours to judge.
+fn review_hpa(request: &AdmissionRequest, known: &Known, mut verdict: Verdict) -> Verdict {
+    let [old, new] = [&request.old_object, &request.object].map(|hpa| Scaler::of_hpa(hpa).target);
+    let Some(target) = new.filter(|new| old.as_ref() != Some(new)) else { return verdict };
+    let of_policy = |policy: &str| {
+        Problem::new(
+            "spec.scaleTargetRef",
+            format!(
+                "{target} is already scaled by the active policy {policy}, and two write over each other"
+            ),
+            format!("write mode: Shadow in {policy} first, or delete it"),
+        )
+    };
+    verdict.problems = known.rivals(&request.namespace, "", &target).into_iter().map(of_policy).collect();
     verdict
 }
 

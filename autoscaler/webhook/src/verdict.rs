@@ -12,7 +12,9 @@ pub struct Verdict {
     pub problems: Vec<Problem>,
     /// What is said beside, in either case.
     pub warnings: Vec<String>,
-    /// The policy's name.
+    /// The object's kind.
+    pub kind: String,
+    /// Its name.
     pub name: String,
 }
 
@@ -21,7 +23,8 @@ impl Verdict {
     pub fn message(&self) -> String {
         let n = self.problems.len();
         let mut lines = vec![format!(
-            "ScalingPolicy {:?} has {n} {}",
+            "{} {:?} has {n} {}",
+            self.kind,
             self.name,
             if n == 1 { "problem" } else { "problems" }
         )];

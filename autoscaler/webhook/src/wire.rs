@@ -147,6 +147,7 @@ mod tests {
         let many = Verdict {
             problems: (0..100).map(|i| Problem::new(format!("spec.x[{i}]"), "is wrong", "mend it")).collect(),
             warnings: vec!["ü".repeat(10_000); 100],
+            kind: "ScalingPolicy".into(),
             name: "web".into(),
         };
         let answer = render("u", &many);

@@ -79,6 +79,9 @@ fn main() -> ExitCode {
                 if must_keep(contestant, outcome) || args.tell && !outcome.broken.is_empty() {
                     tell(&args, contestant, outcome);
                 }
+                if outcome.late {
+                    println!("seed {}: too many replicas at the end, and not an hour later", outcome.seed);
+                }
                 if done % 100 == 0 {
                     eprintln!("{}: {done} of {count}", contestant.name());
                 }

@@ -23,6 +23,8 @@ pub struct Sums {
     pub violated_s: u64,
     /// Worlds at whose end replicas were not what the load asks for.
     pub astray: u64,
+    /// Of these, worlds in which they were an hour later.
+    pub late: u64,
 }
 
 impl Sums {
@@ -38,27 +40,29 @@ impl Sums {
         self.violated_s += u64::from(tally.violated_s);
         let (low, high) = outcome.life.suits;
         self.astray += u64::from(!(low..=high).contains(&outcome.life.ordered));
+        self.late += u64::from(outcome.late);
     }
 }
 
 /// Markdown, a row for each.
 pub fn table(rows: &[(&str, Sums)]) -> String {
     let mut out = String::from(
-        "| | lowerings | unsafe | worlds with one | replica-hours | seconds of too few | astray at the end |\n\
-         |---|--:|--:|--:|--:|--:|--:|\n",
+        "| | lowerings | unsafe | worlds with one | replica-hours | seconds of too few | astray at the end | of these right an hour later |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for (title, sums) in rows {
         // Writing into memory cannot fail.
         let _ = writeln!(
             out,
-            "| {title} | {} | **{}** | {} of {} | {:.0} | {} | {} |",
+            "| {title} | {} | **{}** | {} of {} | {:.0} | {} | {} | {} |",
             sums.lowered,
             sums.unsafe_lowerings,
             sums.worlds_unsafe,
             sums.worlds,
             sums.replica_hours,
             sums.violated_s,
-            sums.astray
+            sums.astray,
+            sums.late
         );
     }
     out

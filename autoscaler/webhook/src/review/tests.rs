@@ -72,6 +72,47 @@ fn all_problems_are_told_at_once_each_with_its_cure() {
 }
 
 #[test]
+fn an_hpa_that_comes_after_an_active_policy_is_refused() {
+    let on = |mut hpa: Value, target: &str| {
+        hpa["spec"]["scaleTargetRef"]["name"] = json!(target);
+        hpa
+    };
+    let asked = |operation: &str, object: Value, old_object: Value| AdmissionRequest {
+        kind: Kind { group: "autoscaling".into(), kind: "HorizontalPodAutoscaler".into() },
+        ..request(operation, object, old_object)
+    };
+    let active = known(&[policy("first", "good", "Active")], &[]);
+    let refused = review(&asked("CREATE", hpa("web"), Value::Null), &active, judge);
+    assert_eq!(
+        refused.message(),
+        "HorizontalPodAutoscaler \"web\" has 1 problem\nspec.scaleTargetRef: Deployment web is already scaled by the \
+         active policy first, and two write over each other; write mode: Shadow in first first, or delete it"
+    );
+    let moved = review(&asked("UPDATE", hpa("web"), on(hpa("web"), "api")), &active, judge);
+    assert_eq!(fields(&moved), ["spec.scaleTargetRef"]);
+    let shadow = known(&[policy("first", "good", "Shadow")], &[]);
+    let status = AdmissionRequest {
+        sub_resource: Some("status".into()),
+        ..asked("UPDATE", hpa("web"), on(hpa("web"), "api"))
+    };
+    let mut ending = hpa("web");
+    ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    for (request, known, why) in [
+        (asked("CREATE", hpa("web"), Value::Null), &shadow, "a policy that only shows"),
+        (asked("CREATE", on(hpa("api"), "api"), Value::Null), &active, "another target"),
+        (asked("UPDATE", hpa("web"), hpa("web")), &active, "it was there before"),
+        (asked("UPDATE", ending, on(hpa("web"), "api")), &active, "it goes"),
+        (asked("DELETE", Value::Null, hpa("web")), &active, "it goes"),
+        (asked("CREATE", hpa("web"), Value::Null), &Known::default(), "nothing is known"),
+        (status, &active, "a status"),
+        (asked("CREATE", json!({"spec": 1}), Value::Null), &active, "nothing to read"),
+    ] {
+        let verdict = review(&request, known, judge);
+        assert!(verdict.problems.is_empty() && verdict.warnings.is_empty(), "{why}: {verdict:?}");
+    }
+}
+
+#[test]
 fn each_request_has_its_verdict() {
     let active = |name: &str| policy(name, "good", "Active");
     let with = |mut object: Value, path: &str, value: Value| {

@@ -14,6 +14,9 @@ fn configuration(at: &[&Address]) -> Value {
             "rules": [{
                 "apiGroups": ["autoscaling.gauntlet.dev"], "apiVersions": ["v1alpha1"],
                 "operations": ["CREATE", "UPDATE"], "resources": ["scalingpolicies"], "scope": "Namespaced",
+            }, {
+                "apiGroups": ["autoscaling"], "apiVersions": ["v2"],
+                "operations": ["CREATE", "UPDATE"], "resources": ["horizontalpodautoscalers"], "scope": "Namespaced",
             }],
             "failurePolicy": "Fail", "matchPolicy": "Equivalent", "sideEffects": "None", "timeoutSeconds": 5,
             "admissionReviewVersions": ["v1"],
@@ -94,7 +97,22 @@ pub(crate) async fn policies_are_judged(dir: &Path, binaries: Binaries) {
         "metadata": {"name": "front"},
         "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "front"}, "maxReplicas": 3},
     });
-    made(&client, "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", &hpa).await;
+    let hpas = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+    made(&client, hpas, &hpa).await;
+    // One that comes after a policy, in whatever version.
+    let late = |version: &str| {
+        json!({
+            "apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "late"},
+            "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 3},
+        })
+    };
+    for version in ["v1", "v2"] {
+        let reply = create(&client, &hpas.replace("v2", version), &late(version)).await;
+        assert_eq!(reply.code, 422, "{reply:?}");
+        let words = "Deployment web is already scaled by the active policy first";
+        assert!(reply.message().contains(words), "{}", reply.message());
+    }
     let refused = is_known(&client, &policy("front", "front")).await;
     assert!(
         refused.message().contains("delete the HPA front, or write mode: Shadow"),
