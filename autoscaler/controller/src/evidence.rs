@@ -263,7 +263,8 @@ fn starts(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<Sta
                 Some(Part::Broken(at, i)) if at == nth => counts.broken.get_mut(i),
                 _ => continue,
             };
-            let (Some(of_selector), Some(count)) = (of_selector, series.value) else { continue };
+            let count = series.value.filter(|count| count.is_finite() && *count >= 0.0);
+            let (Some(of_selector), Some(count)) = (of_selector, count) else { continue };
             let cluster = series.labels.get(question.cluster_label).map_or("", String::as_str);
             // `as` saturates, which is more than enough.
             of_selector.push(SeriesCount { cluster: cluster.into(), series: count as u32 });

@@ -120,9 +120,9 @@ pub struct KnownCluster {
     /// For how long answers had others and not it, in milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing_ms: i64,
-    /// How many of its series have samples at [`MetricHistory::start`], of all selectors.
-    #[serde(default, skip_serializing_if = "is_nobody")]
-    pub series: u32,
+    /// How many of its series have samples at [`MetricHistory::start`], of each selector.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<u32>,
     /// Until when each of its series had samples at the last sound tick, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slowest_ms: Option<i64>,
@@ -164,10 +164,6 @@ fn is_zero(ms: &i64) -> bool {
     *ms == 0
 }
 
-fn is_nobody(count: &u32) -> bool {
-    *count == 0
-}
-
 fn is_nobody_ready(replicas: &i32) -> bool {
     *replicas == 0
 }
@@ -188,16 +184,16 @@ impl KnownCluster {
     /// One that is seen, or expected, for the first time.
     #[must_use]
     pub fn new(name: Name, seen_ms: i64) -> Self {
-        Self { name, seen_ms, missing_ms: 0, series: 0, slowest_ms: None, course: None }
+        Self { name, seen_ms, missing_ms: 0, series: Vec::new(), slowest_ms: None, course: None }
     }
 }
 
 impl MetricHistory {
-    /// Nothing of its samples was watched; who answered stays expected.
+    /// Nothing of its samples was watched; who answered stays expected, and as many series of it.
     pub fn unwatch(&mut self) {
-        (self.coverage, self.start) = (Coverage::default(), None);
+        self.coverage = Coverage::default();
         for cluster in &mut self.clusters {
-            (cluster.slowest_ms, cluster.series) = (None, 0);
+            cluster.slowest_ms = None;
         }
     }
 

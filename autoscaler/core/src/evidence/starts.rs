@@ -46,66 +46,48 @@ pub(super) fn look(
     }
     let begins = Window { end_ms: i64::MAX, sums: false, ..window };
     let is_vouched = known.coverage.gap_at(begins).is_none();
-    if is_vouched && let Some(cluster) = bare(selectors, seen, known) {
-        let doubt = Doubt::SamplesLost {
-            cluster: cluster.clone(),
-            before_ms: moment.now_ms.saturating_sub(window.start_ms),
-        };
-        known.unwatch();
-        remember(seen, known, moment);
-        return Some(doubt);
-    }
-    let Some(start) = &mut known.start else {
+    let ends = broken(&known.clusters, seen);
+    let before_ms = moment.now_ms.saturating_sub(window.start_ms);
+    let bare = bare(selectors, seen, known).filter(|_| is_vouched);
+    let bare = bare.map(|cluster| Doubt::SamplesLost { cluster: cluster.clone(), before_ms });
+    let Some(start) = known.start else {
         // What was never counted cannot be missed: whatever was vouched for before is seen for the first time.
         known.unwatch();
         remember(seen, known, moment);
-        return None;
-    };
-    let again = observation.starts.iter().find(|seen| seen.start == start.at);
-    let lost = |(cluster, before, series): (&Name, u32, u32)| Doubt::SeriesLost {
-        cluster: cluster.clone(),
-        before,
-        series,
+        return bare.or(ends);
     };
     if let Some(since_ms) = start.lost_since_ms {
-        // Of the target's own pods we know how many are left.
-        let ready = moment.ready.average(moment.now_ms, moment.now_ms) as u64;
-        let before = u64::from(start.ready.max(0).unsigned_abs());
-        let left = |cluster: &KnownCluster| {
-            let is_known = cluster.name == *moment.cluster && known.pods_seen != 0 && before > 0;
-            if is_known { (ready.min(before), before) } else { (1, 1) }
-        };
-        let doubt = fewer(&known.clusters, seen, left).map(lost);
-        if doubt.is_none() || moment.now_ms.saturating_sub(since_ms) > EXPECTED_MS {
+        let lost = fewer(known, seen, |cluster, selector| left(known, moment, &start, cluster, selector));
+        if lost.is_none() || moment.now_ms.saturating_sub(since_ms) > EXPECTED_MS {
             remember(seen, known, moment);
-            return None;
+            return ends;
         }
-        return doubt;
+        return lost;
     }
-    if let Some(doubt) = again.and_then(|again| fallen(&known.clusters, again)).map(lost) {
-        let ready = start.ready;
-        let expected: Vec<u32> = known.clusters.iter().map(|cluster| cluster.series).collect();
+    let again = observation.starts.iter().find(|seen| seen.start == start.at);
+    if let Some(doubt) = bare.or_else(|| fallen(known, again?)) {
         known.unwatch();
-        for (cluster, series) in known.clusters.iter_mut().zip(expected) {
-            cluster.series = series;
-        }
         let lost_since_ms = Some(moment.now_ms);
-        known.start = Some(KnownStart { at: seen.start, ready, is_doubted: false, lost_since_ms });
+        known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms, ..start });
         return Some(doubt);
     }
-    let ends = broken(&known.clusters, seen);
     let begins = again.and_then(|again| broken(&known.clusters, again));
-    match fallen(&known.clusters, seen).map(lost) {
-        // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
-        Some(_) if again.is_some() && begins.is_none() && is_vouched => remember(seen, known, moment),
-        Some(doubt) => {
-            let doubt = begins.unwrap_or(doubt);
-            start.is_doubted = true;
-            return Some(doubt).filter(|_| is_vouched);
+    let Some(fallen) = fallen(known, seen) else {
+        // Fewer, but not by much: what many such steps add up to is seen within a window.
+        let has_passed =
+            window.start_ms.saturating_sub(start.at.at_ms) >= end_ms.saturating_sub(window.start_ms);
+        if has_passed || is_as_many(known, seen) {
+            remember(seen, known, moment);
         }
-        None => remember(seen, known, moment),
+        return ends;
+    };
+    // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
+    if again.is_some() && begins.is_none() && is_vouched {
+        remember(seen, known, moment);
+        return ends;
     }
-    ends
+    known.start = Some(KnownStart { is_doubted: true, ..start });
+    begins.or(Some(fallen)).filter(|_| is_vouched).or(ends)
 }
 
 /// A cluster whose samples were vouched for, and that some selector sees without any there.
@@ -124,39 +106,71 @@ fn bare<'a>(
     vouched.find(|cluster| is_bare(&cluster.name)).map(|cluster| &cluster.name)
 }
 
-/// A cluster that has more than a tenth fewer series than it had, with both counts. Less is what servers that are scraped
-/// for at different moments differ by.
-fn fallen<'a>(clusters: &'a [KnownCluster], seen: &StartSamples) -> Option<(&'a Name, u32, u32)> {
-    fewer(clusters, seen, |_| (1, 1))
+/// A cluster that has more than a tenth fewer series of a selector than it had. Less is what servers that are scraped for
+/// at different moments differ by.
+fn fallen(known: &MetricHistory, seen: &StartSamples) -> Option<Doubt> {
+    fewer(known, seen, |_, _| (1, 1))
 }
 
 /// The same, where only a share of them, numerator and denominator, is left to be expected.
-fn fewer<'a>(
-    clusters: &'a [KnownCluster],
+fn fewer(
+    known: &MetricHistory,
     seen: &StartSamples,
-    left: impl Fn(&KnownCluster) -> (u64, u64),
-) -> Option<(&'a Name, u32, u32)> {
-    clusters.iter().find_map(|cluster| {
-        let series = count(&seen.selectors, &cluster.name);
-        let (left, of) = left(cluster);
-        let is_fewer = u64::from(series) * 10 * of < u64::from(cluster.series) * 9 * left;
-        is_fewer.then_some((&cluster.name, cluster.series, series))
+    left: impl Fn(&KnownCluster, usize) -> (u32, u32),
+) -> Option<Doubt> {
+    known.clusters.iter().find_map(|cluster| {
+        let counts = seen.selectors.iter().zip(&cluster.series).enumerate();
+        counts.into_iter().find_map(|(selector, (counts, before))| {
+            let (left, of) = left(cluster, selector);
+            let series = count(counts, &cluster.name);
+            let is_fewer =
+                u128::from(series) * 10 * u128::from(of) < u128::from(*before) * 9 * u128::from(left);
+            let doubt = || Doubt::SeriesLost { cluster: cluster.name.clone(), before: *before, series };
+            is_fewer.then(doubt)
+        })
+    })
+}
+
+/// Of the target's own pods we know how many are left of those that there were at `start`.
+fn left(
+    known: &MetricHistory,
+    moment: Moment<'_>,
+    start: &KnownStart,
+    cluster: &KnownCluster,
+    selector: usize,
+) -> (u32, u32) {
+    let bit = u32::try_from(selector).ok().and_then(|selector| 1_u64.checked_shl(selector)).unwrap_or(0);
+    let before = start.ready.max(0).unsigned_abs();
+    if cluster.name != *moment.cluster || known.pods_seen & bit == 0 || before == 0 {
+        return (1, 1);
+    }
+    let ready = moment.ready.average(moment.now_ms, moment.now_ms) as u32;
+    (ready.min(before), before)
+}
+
+/// Whether no cluster has fewer than it had, by however little.
+fn is_as_many(known: &MetricHistory, seen: &StartSamples) -> bool {
+    known.clusters.iter().all(|cluster| {
+        let mut pairs = seen.selectors.iter().zip(&cluster.series);
+        pairs.all(|(counts, before)| count(counts, &cluster.name) >= *before)
     })
 }
 
 /// A cluster of which more than a tenth of the series that are at a place are there now, and not at the next one.
 fn broken(clusters: &[KnownCluster], there: &StartSamples) -> Option<Doubt> {
     clusters.iter().find_map(|cluster| {
-        let before = count(&there.selectors, &cluster.name);
-        let series = count(&there.broken, &cluster.name);
-        let doubt = || Doubt::SeriesBroken { cluster: cluster.name.clone(), before, series };
-        (u64::from(series) * 10 > u64::from(before)).then(doubt)
+        let mut pairs = there.selectors.iter().zip(&there.broken);
+        pairs.find_map(|(before, series)| {
+            let (before, series) = (count(before, &cluster.name), count(series, &cluster.name));
+            let doubt = || Doubt::SeriesBroken { cluster: cluster.name.clone(), before, series };
+            (u64::from(series) * 10 > u64::from(before)).then(doubt)
+        })
     })
 }
 
-/// A cluster's series of all selectors.
-fn count(selectors: &[Vec<SeriesCount>], cluster: &Name) -> u32 {
-    let counts = selectors.iter().flatten().filter(|count| count.cluster == *cluster);
+/// A cluster's series.
+fn count(counts: &[SeriesCount], cluster: &Name) -> u32 {
+    let counts = counts.iter().filter(|count| count.cluster == *cluster);
     counts.fold(0, |all, count| all.saturating_add(count.series))
 }
 
@@ -164,6 +178,6 @@ fn remember(seen: &StartSamples, known: &mut MetricHistory, moment: Moment<'_>) 
     let ready = moment.ready.average(seen.start.at_ms, seen.start.at_ms) as i32;
     known.start = Some(KnownStart { at: seen.start, ready, is_doubted: false, lost_since_ms: None });
     for cluster in &mut known.clusters {
-        cluster.series = count(&seen.selectors, &cluster.name);
+        cluster.series = seen.selectors.iter().map(|counts| count(counts, &cluster.name)).collect();
     }
 }

@@ -123,10 +123,14 @@ fn window_start() -> impl Strategy<Value = WindowStart> {
     (time_ms(), span_ms()).prop_map(|(at_ms, back_ms)| WindowStart { at_ms, back_ms })
 }
 
+fn series() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => 0..20u32, 1 => any::<u32>()]
+}
+
 /// Of any time, and of none that was asked for.
 fn starts() -> impl Strategy<Value = Vec<StartSamples>> {
     let counts = || {
-        let count = (cluster(), 0..20u32).prop_map(|(cluster, series)| SeriesCount { cluster, series });
+        let count = (cluster(), series()).prop_map(|(cluster, series)| SeriesCount { cluster, series });
         vec(vec(count, 0..3), 0..3)
     };
     let seen = (window_start(), counts(), counts()).prop_map(|(start, selectors, broken)| StartSamples {
@@ -173,18 +177,20 @@ fn metric() -> impl Strategy<Value = (MetricSpec, Observation)> {
 fn metric_history() -> impl Strategy<Value = MetricHistory> {
     let course = (time_ms(), time_ms(), option::of(span_ms()))
         .prop_map(|(newest_ms, lag_ms, step_ms)| Course { newest_ms, lag_ms, step_ms });
-    let known = (cluster(), time_ms(), option::of(time_ms()), span_ms(), 0..20u32, option::of(course))
-        .prop_map(|(name, seen_ms, slowest_ms, missing_ms, series, course)| KnownCluster {
-            name,
-            seen_ms,
-            missing_ms,
-            series,
-            slowest_ms,
-            course,
-        });
-    let start = (window_start(), 0..50, any::<bool>(), option::of(time_ms())).prop_map(
-        |(at, ready, is_doubted, lost_since_ms)| KnownStart { at, ready, is_doubted, lost_since_ms },
-    );
+    let known =
+        (cluster(), time_ms(), option::of(time_ms()), span_ms(), vec(series(), 0..3), option::of(course))
+            .prop_map(|(name, seen_ms, slowest_ms, missing_ms, series, course)| KnownCluster {
+                name,
+                seen_ms,
+                missing_ms,
+                series,
+                slowest_ms,
+                course,
+            });
+    let start =
+        (window_start(), prop_oneof![0..50, any::<i32>()], any::<bool>(), option::of(time_ms())).prop_map(
+            |(at, ready, is_doubted, lost_since_ms)| KnownStart { at, ready, is_doubted, lost_since_ms },
+        );
     let start = (option::of(start), prop::bool::weighted(0.05));
     let span = (option::of(time_ms()), time_ms(), span_ms(), any::<bool>())
         .prop_map(|(from_ms, to_ms, gap_ms, is_gap)| BlindSpan { from_ms, to_ms, gap_ms, is_gap });

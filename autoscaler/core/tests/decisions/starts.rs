@@ -1,6 +1,8 @@
 //! Whether a server has what was vouched for, by the series that it has where windows begin.
 
-use autoscaler_core::{History, Input, SeriesCount, Settled, StartSamples, WindowStart, decide};
+use autoscaler_core::{
+    Behavior, History, Input, Rules, Samples, SeriesCount, Settled, StartSamples, WindowStart, decide,
+};
 
 use crate::build::{NOW_MS, asks_for, both_within, clusters, input, observed_at};
 use crate::world::{Part, REPLICAS, World};
@@ -41,6 +43,12 @@ struct Run {
     broken: u32,
     /// How many of the target's pods have fresh samples.
     own_pods: u32,
+    /// How many series each cluster has of a second selector, if there is one.
+    other: u32,
+    lag_ms: i64,
+    value: f64,
+    /// The lowest that was desired.
+    lowest: i32,
 }
 
 impl Run {
@@ -51,7 +59,8 @@ impl Run {
         run.policy.interval_ms = 1_000;
         run.policy.metrics[0].evidence = both_within(20_000);
         run.policy.metrics[0].evidence.window_ms = 30_000;
-        let mut run = Self { run, second: 0, broken: 0, own_pods: 0 };
+        let mut run =
+            Self { run, second: 0, broken: 0, own_pods: 0, other: 0, lag_ms: 0, value: 120.0, lowest: 12 };
         for _ in 0..60 {
             assert_eq!(run.tick(|_| 4), [""; 0], "after {} s", run.second);
         }
@@ -62,18 +71,28 @@ impl Run {
     fn tick(&mut self, west: impl Fn(i64) -> u32) -> Vec<String> {
         let now_ms = NOW_MS + self.second * 1_000;
         self.run.now_ms = now_ms;
-        let mut observation = observed_at(now_ms, "requests", 120.0);
+        let mut observation = observed_at(now_ms, "requests", self.value);
         for cluster in clusters(&mut observation) {
+            cluster.newest_ms -= self.lag_ms;
+            cluster.slowest_ms = cluster.slowest_ms.map(|at_ms| at_ms - self.lag_ms);
             cluster.pods = if cluster.cluster == self.run.cluster { self.own_pods } else { 0 };
         }
         let settled_ms = self.run.history.settled_ms("requests");
         observation.settled = settled_ms.map(|at_ms| Settled { at_ms, reading: observation.newest.clone() });
         let count = |cluster: &str, series| SeriesCount { cluster: cluster.into(), series };
-        let broken = self.broken;
+        let (broken, other) = (self.broken, self.other);
+        if let Samples::Seen(selectors) = &mut observation.samples
+            && other > 0
+        {
+            selectors.push(selectors[0].clone());
+        }
         let answer = |(nth, start): (usize, WindowStart)| {
             let west = west((start.at_ms - NOW_MS) / 1_000);
             let counts = vec![count("east", 4), count("west", west)];
-            let selectors = vec![counts.into_iter().filter(|c| c.series > 0).collect()];
+            let mut selectors = vec![counts.into_iter().filter(|c| c.series > 0).collect::<Vec<_>>()];
+            if other > 0 {
+                selectors.push(vec![count("east", other), count("west", other)]);
+            }
             let broken = (nth > 0 && broken > 0).then(|| vec![count("west", broken)]);
             StartSamples { start, selectors, broken: broken.into_iter().collect() }
         };
@@ -81,6 +100,7 @@ impl Run {
         self.run.observations = vec![observation];
         let decision = decide(&self.run);
         self.run.history = decision.history.clone();
+        self.lowest = self.lowest.min(decision.desired_replicas);
         self.second += 1;
         decision.metrics[0].evidence.doubts().iter().map(ToString::to_string).collect()
     }
@@ -199,6 +219,65 @@ fn pods_that_we_ended_are_not_expected_of_a_store_that_lost_a_part() {
         let expected: &[&str] = &["3 of cluster west's 4 series are there where its window begins"];
         assert_eq!(run.tick(|_| 3), if is_waited_for { expected } else { &[] }, "{cluster}");
     }
+}
+
+/// Half of west is hidden, however that begins: three quarters of the value are no reason to lower.
+#[test]
+fn a_part_that_is_hidden_lowers_nothing_whatever_else_is_lost_or_late() {
+    let by_and_by = |run: &mut Run, series: u32| {
+        for lag in 1..20 {
+            run.lag_ms = lag * 500;
+            run.tick(|_| series);
+        }
+        run.lag_ms = 0;
+    };
+    let halved = |run: &mut Run| (0..40).for_each(|_| _ = run.tick(|_| 2));
+    let begins: [(&str, &dyn Fn(&mut Run)); 6] = [
+        ("nothing else", &|_| ()),
+        ("all of it is away for one answer", &|run| _ = run.tick(|_| 0)),
+        ("it was hidden, and all of it is away for one answer", &|run| {
+            halved(run);
+            run.tick(|_| 0);
+        }),
+        ("samples were late and caught up", &|run| by_and_by(run, 4)),
+        ("it was hidden while samples were late and caught up", &|run| {
+            halved(run);
+            by_and_by(run, 2);
+        }),
+        ("it comes one by one", &|run| (0..30).for_each(|nth| _ = run.tick(|_| 60 - nth))),
+    ];
+    for (name, begin) in begins {
+        let mut run = Run::new();
+        let rules = Rules { stabilization_window_seconds: Some(0), ..Rules::default() };
+        run.run.policy.behavior = Some(Behavior { scale_up: None, scale_down: Some(rules) });
+        let (all, left) = if name == "it comes one by one" { (60, 30) } else { (4, 2) };
+        for _ in 0..40 {
+            run.tick(|_| all);
+        }
+        begin(&mut run);
+        run.value = 90.0;
+        for _ in 0..200 {
+            run.tick(|_| left);
+        }
+        assert_eq!(run.lowest, 12, "{name}");
+    }
+}
+
+/// A selector that sees many series hides nothing of one that sees few.
+#[test]
+fn each_selector_is_counted_by_itself() {
+    let mut run = Run::new();
+    let rules = Rules { stabilization_window_seconds: Some(0), ..Rules::default() };
+    run.run.policy.behavior = Some(Behavior { scale_up: None, scale_down: Some(rules) });
+    run.other = 100;
+    for _ in 0..70 {
+        run.tick(|_| 4);
+    }
+    run.value = 90.0;
+    for _ in 0..60 {
+        run.tick(|_| 1);
+    }
+    assert_eq!(run.lowest, 12);
 }
 
 /// Servers that scrape for themselves differ by a pod that just began.

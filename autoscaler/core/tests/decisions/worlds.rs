@@ -85,7 +85,9 @@ fn lossy() -> impl Strategy<Value = World> {
     let hole = proptest::option::weighted(0.3, (0..90_000i64, 0..90_000i64));
     (world(), any::<bool>(), 0..200_000i64, (away_ms, part()), hole).prop_map(
         |(mut world, is_before, apart, (away, of), hole)| {
-            let whole_ms = world.window_ms + 4 * world.interval_ms + 2 * world.scrape_ms;
+            let (growing, a_second) = &world.lag.growing;
+            let late_ms = world.lag.constant_ms + ((growing.end - growing.start) as f64 * a_second) as i64;
+            let whole_ms = world.window_ms + 4 * world.interval_ms + 2 * world.scrape_ms + late_ms;
             world.cut.again_ms = None;
             let cut = &world.cut.during;
             let at = if is_before { cut.start - whole_ms - away - apart } else { cut.end + whole_ms + apart };
