@@ -1,7 +1,7 @@
 //! The form of what is kept: every cluster's name once, and of each metric who answered it, by number.
 //!
 //! ```text
-//!  {"history": …metrics without clusters…, "clusters": ["east", "west"], "groups": [[[0,12,150,0,4],[1,9,…]]], "of": [0, 0]}
+//!  {"history": …metrics without clusters…, "clusters": ["east", "west"], "groups": [[[0,12,150,0,[4]],[1,9,…]]], "of": [0, 0]}
 //!                                                         └ seen and slowest sample: milliseconds before the status
 //! ```
 
@@ -27,9 +27,9 @@ pub(super) struct Kept {
 }
 
 /// A cluster of a metric: its place among the names; how long before the status it answered, and each of its series had
-/// samples; for how long it was missing; how many series it has; see [`KnownCluster`], whose course is begun anew.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Member(usize, i64, Option<i64>, i64, u32);
+/// samples; for how long it was missing; how many series it has of each selector; see [`KnownCluster`], whose course is begun anew.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Member(usize, i64, Option<i64>, i64, Vec<u32>);
 
 impl Kept {
     /// `None`: they are too many.
@@ -68,14 +68,14 @@ impl Kept {
         for (metric, group) in history.metrics.iter_mut().zip(of) {
             let group = groups.get(group)?;
             members_left = members_left.checked_sub(group.len())?;
-            let known = |&Member(number, seen, slowest, missing_ms, series): &Member| {
+            let known = |Member(number, seen, slowest, missing_ms, series): &Member| {
                 let before = |ms: i64| at_ms.saturating_sub(ms);
-                let name = clusters.get(number)?.clone();
+                let name = clusters.get(*number)?.clone();
                 Some(KnownCluster {
-                    missing_ms,
-                    series,
+                    missing_ms: *missing_ms,
+                    series: series.clone(),
                     slowest_ms: slowest.map(before),
-                    ..KnownCluster::new(name, before(seen))
+                    ..KnownCluster::new(name, before(*seen))
                 })
             };
             metric.clusters = group.iter().map(known).collect::<Option<_>>()?;
