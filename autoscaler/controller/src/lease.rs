@@ -66,6 +66,11 @@ impl Fence {
         self.left(now).is_some()
     }
 
+    /// For how long nothing was allowed; `None`: it is, or never was.
+    pub(crate) fn closed_for(&self, now: Instant) -> Option<Duration> {
+        now.checked_duration_since((*self.0.borrow())?)
+    }
+
     /// Opens it until then, or closes it.
     pub(crate) fn set(&self, until: Option<Instant>) {
         self.0.send_replace(until);
@@ -93,15 +98,28 @@ pub(crate) enum Step {
 pub(crate) struct Election {
     identity: String,
     timing: Timing,
-    /// What the holder last wrote, and when it was first seen.
-    seen: Option<(LeaseSpec, Instant)>,
-    /// It was given back to somebody who asked, and is theirs to take until then.
-    left_until: Option<Instant>,
+    /// What was last written, and since when it has been so.
+    seen: Option<(Written, Instant)>,
+}
+
+/// What tells one write of a lease from another.
+#[derive(Debug, PartialEq)]
+struct Written {
+    version: Option<String>,
+    asked_by: Option<String>,
+    spec: LeaseSpec,
+}
+
+impl Written {
+    /// Whether somebody wrote that it is wanted, and nothing else.
+    fn is_asked_after(&self, before: &Self) -> bool {
+        self.spec == before.spec && self.asked_by.is_some() && self.asked_by != before.asked_by
+    }
 }
 
 impl Election {
     pub(crate) fn new(identity: String, timing: Timing) -> Self {
-        Self { identity, timing, seen: None, left_until: None }
+        Self { identity, timing, seen: None }
     }
 
     /// Looks at the lease as just read; `None`: there is none.
@@ -111,16 +129,26 @@ impl Election {
             return Step::Acquire;
         };
         let spec = lease.spec.clone().unwrap_or_default();
-        // Who asks for it writes no spec, and makes it no younger.
-        let since = match &self.seen {
-            Some((seen, since)) if *seen == spec => *since,
-            _ => {
-                self.seen = Some((spec.clone(), now));
-                now
-            }
+        let written = Written {
+            version: lease.metadata.resource_version.clone(),
+            asked_by: share::asked_by(lease, "").map(str::to_owned),
+            spec: spec.clone(),
         };
+        // Who asks for it makes it no younger.
+        let since = match &self.seen {
+            Some((seen, since)) if *seen == written || written.is_asked_after(seen) => *since,
+            _ => now,
+        };
+        self.seen = Some((written, since));
         match spec.holder_identity.as_deref() {
-            None | Some("") if self.left_until.is_some_and(|until| now < until) => Step::Wait,
+            // It was given back for somebody who asked.
+            None | Some("") if share::asked_by(lease, &self.identity).is_some() => {
+                if now.saturating_duration_since(since) >= self.timing.lease {
+                    Step::Acquire
+                } else {
+                    Step::Wait
+                }
+            }
             None | Some("") => Step::Acquire,
             Some(holder) if holder == self.identity => Step::Renew,
             Some(_) => {
@@ -130,11 +158,6 @@ impl Election {
                 if now.saturating_duration_since(since) >= respected { Step::Acquire } else { Step::Wait }
             }
         }
-    }
-
-    /// It was given back: whoever asked takes it first.
-    pub(crate) fn leave(&mut self, now: Instant) {
-        self.left_until = Some(now + self.timing.lease);
     }
 
     /// Whether the holder wrote it lately, so that it is alive.

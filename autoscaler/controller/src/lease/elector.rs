@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use thanos_telemetry::Shutdown;
 use tokio::time::{Instant, timeout};
 
-use super::share::{answered, ask, asked_by, is_asked};
+use super::share::{answered, ask, asked_by};
 use super::{Election, Fence, Share, Step, Timing};
 use crate::clock::{Clock, timestamp};
 use crate::metrics::Calls;
@@ -74,7 +74,7 @@ impl Elector {
                 () = tokio::time::sleep(self.timing.retry) => {}
             }
         }
-        let held = self.fence.holds(Instant::now());
+        let held = self.fence.holds(Instant::now()) || self.share.is_held(&self.name, &self.identity);
         self.fence.set(None);
         if !held {
             return;
@@ -91,8 +91,7 @@ impl Elector {
     async fn attempt(&self, api: &Api<Lease>, election: &mut Election) -> Result<(), kube::Error> {
         let current = self.call("get", api.get_opt(&self.name)).await?;
         let step = election.observe(current.as_ref(), Instant::now());
-        let holder = current.as_ref().and_then(|lease| lease.spec.as_ref()?.holder_identity.as_deref());
-        self.share.saw(&self.name, holder);
+        self.share.saw(&self.name, current.as_ref(), &self.identity);
         if step == Step::Wait {
             // Lost to somebody else, or never had.
             self.fence.set(None);
@@ -102,24 +101,10 @@ impl Elector {
             };
         }
         let asked = current.as_ref().and_then(|lease| asked_by(lease, &self.identity));
-        if let Some(asked) = asked.filter(|_| step == Step::Renew && self.share.can_spare(&self.identity)) {
-            // What may still be under way has the time that the fence has.
-            if self.fence.holds(Instant::now()) {
-                return Ok(());
-            }
-            let asked = asked.to_owned();
-            return match self.call("update", self.release(api)).await {
-                // Somebody wrote in between.
-                Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-                Err(error) => Err(error),
-                Ok(()) => {
-                    tracing::info!(cluster = self.cluster, lease = self.name, to = asked, "given away");
-                    election.leave(Instant::now());
-                    self.share.saw(&self.name, None);
-                    Ok(())
-                }
-            };
+        if asked.is_some() && step == Step::Renew && self.share.gives(&self.name, &self.identity) {
+            return self.give(api).await;
         }
+        self.share.takes(&self.name, &self.identity);
         let sent = Instant::now();
         let next = self.next(current.as_ref(), &step);
         let params = PostParams::default();
@@ -136,9 +121,9 @@ impl Elector {
         Ok(())
     }
 
-    /// Asks for somebody else's lease, if that has more of them than we have.
+    /// Asks for somebody else's lease, if that has most of them and we have less than our share.
     async fn ask(&self, api: &Api<Lease>, lease: Lease) -> Result<(), kube::Error> {
-        if is_asked(&lease) || !self.share.wants(&self.identity, &self.name) {
+        if !self.share.asks(&self.name, &self.identity) {
             return Ok(());
         }
         let asked = ask(lease, &self.identity);
@@ -146,6 +131,24 @@ impl Elector {
             // Its holder wrote in between, as it does every second; there is a next time.
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
             done => done.map(drop),
+        }
+    }
+
+    /// Lets the right to act end, and what was under way arrive; then gives the lease back, for who asked.
+    async fn give(&self, api: &Api<Lease>) -> Result<(), kube::Error> {
+        let now = Instant::now();
+        let is_open = self.fence.holds(now);
+        if is_open || self.fence.closed_for(now).is_some_and(|closed| closed < self.timing.retry) {
+            return Ok(());
+        }
+        match self.call("update", self.release(api)).await {
+            // Somebody wrote in between.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                tracing::info!(cluster = self.cluster, lease = self.name, "given away");
+                Ok(())
+            }
         }
     }
 
@@ -203,6 +206,6 @@ impl Elector {
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(timestamp(self.clock.wall_ms())));
-        api.replace(&self.name, &PostParams::default(), &answered(lease)).await.map(drop)
+        api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
     }
 }

@@ -56,23 +56,27 @@ fn anothers_lease_is_respected_until_it_stood_still_for_its_duration_here() {
 #[test]
 fn asking_for_a_lease_does_not_keep_it() {
     let start = Instant::now();
-    let mut election = me();
-    let theirs = lease("you", 8, 1);
-    election.observe(Some(&theirs), start);
-    let mut asked = share::ask(theirs, "somebody");
-    asked.metadata.resource_version = Some("2".into());
-    assert_eq!(election.observe(Some(&asked), at(start, 7)), Step::Wait);
-    assert!(!election.is_kept(at(start, 7)));
-    assert_eq!(election.observe(Some(&asked), at(start, 8)), Step::Acquire);
+    for asker in ["somebody", "me"] {
+        let mut election = me();
+        let theirs = lease("you", 8, 1);
+        election.observe(Some(&theirs), start);
+        let mut asked = share::ask(theirs, asker);
+        asked.metadata.resource_version = Some("2".into());
+        assert_eq!(election.observe(Some(&asked), at(start, 7)), Step::Wait);
+        assert!(!election.is_kept(at(start, 7)));
+        assert_eq!(election.observe(Some(&asked), at(start, 8)), Step::Acquire);
+    }
 }
 
 #[test]
 fn what_was_given_back_is_left_to_who_asked() {
     let start = Instant::now();
     let mut election = me();
-    election.leave(start);
-    assert_eq!(election.observe(Some(&lease("", 1, 1)), at(start, 7)), Step::Wait);
-    assert_eq!(election.observe(Some(&lease("", 1, 1)), at(start, 8)), Step::Acquire);
+    let given = share::ask(lease("", 1, 1), "you");
+    assert_eq!(election.observe(Some(&given), start), Step::Wait);
+    assert_eq!(election.observe(Some(&given), at(start, 7)), Step::Wait);
+    assert_eq!(election.observe(Some(&given), at(start, 8)), Step::Acquire);
+    assert_eq!(me().observe(Some(&share::ask(lease("", 1, 1), "me")), start), Step::Acquire);
 }
 
 #[test]
@@ -96,6 +100,10 @@ fn the_fence_closes_before_anybody_else_may_take_over() {
     assert!(fence.holds(at(start, 4)));
     assert_eq!(fence.left(at(start, 4)), Some(Duration::from_secs(1)));
     assert!(!fence.holds(at(start, 5)), "three seconds before the lease may be taken");
+    assert_eq!(
+        (fence.closed_for(at(start, 4)), fence.closed_for(at(start, 6))),
+        (None, Some(Duration::from_secs(1)))
+    );
     fence.set(None);
     assert!(!fence.holds(start));
 }
