@@ -98,7 +98,7 @@ pub struct MetricHistory {
 pub struct KnownStart {
     /// Where.
     pub at: WindowStart,
-    /// How many replicas were ready then; 0 if unknown.
+    /// How many replicas were ready there, at most; 0 if unknown.
     #[serde(default, skip_serializing_if = "is_nobody_ready")]
     pub ready: i32,
     /// An answer since then had fewer where its window began: the next one is to count here again.

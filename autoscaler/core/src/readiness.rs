@@ -82,6 +82,17 @@ impl Readiness {
         within.map(|(ready, _)| ready.replicas).max().unwrap_or(0).max(0)
     }
 
+    /// The most from `from_ms` to `to_ms`, as far as it is known; zero if nothing was ever seen. What was before the first
+    /// look was as at it.
+    #[must_use]
+    pub fn most_between(&self, from_ms: i64, to_ms: i64) -> i32 {
+        let ends = self.0.iter().skip(1).map(|next| next.since_ms).chain([i64::MAX]);
+        let within =
+            self.0.iter().zip(ends).filter(|(ready, end_ms)| *end_ms > from_ms && ready.since_ms <= to_ms);
+        let first = self.0.first().filter(|first| first.since_ms > to_ms);
+        within.map(|(ready, _)| ready).chain(first).map(|ready| ready.replicas).max().unwrap_or(0).max(0)
+    }
+
     /// What is dated after `now_ms` happened now.
     pub(crate) fn clamp_to(&mut self, now_ms: i64) {
         for ready in &mut self.0 {
@@ -118,6 +129,11 @@ mod tests {
             [(99, 4, 8), (100, 4, 8), (200, 6, 8), (199, 4, 8), (299, 6, 8), (300, 6, 6), (1_000, 6, 6)]
         {
             assert_eq!((ready.least_since(from), ready.most_since(from)), (least, most), "{from}");
+        }
+        for (from, to, most) in
+            [(0, 50, 4), (0, 150, 4), (150, 250, 8), (150, 199, 4), (300, 400, 6), (250, 350, 8)]
+        {
+            assert_eq!(ready.most_between(from, to), most, "{from}..{to}");
         }
         ready.see(1_000, 7, 500);
         assert_eq!(ready.changes().first(), Some(&Ready { since_ms: 300, replicas: 6 }));

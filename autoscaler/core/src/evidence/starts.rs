@@ -175,7 +175,9 @@ fn count(counts: &[SeriesCount], cluster: &Name) -> u32 {
 }
 
 fn remember(seen: &StartSamples, known: &mut MetricHistory, moment: Moment<'_>) {
-    let ready = moment.ready.average(seen.start.at_ms, seen.start.at_ms) as i32;
+    // Whoever ended so shortly before is counted too.
+    let ready =
+        moment.ready.most_between(seen.start.at_ms.saturating_sub(seen.start.back_ms), seen.start.at_ms);
     known.start = Some(KnownStart { at: seen.start, ready, is_doubted: false, lost_since_ms: None });
     for cluster in &mut known.clusters {
         cluster.series = seen.selectors.iter().map(|counts| count(counts, &cluster.name)).collect();
