@@ -35,6 +35,9 @@ fn a_fall_is_followed_a_window_after_a_store_lost_its_samples() {
     assert_eq!(lowest.map(|(replicas, _)| replicas), Some(6));
 }
 
+/// How a part comes to be hidden.
+type Begin<'a> = (&'a str, &'a dyn Fn(&mut Run));
+
 /// West's series by second: what an answer has of each place.
 struct Run {
     run: Input,
@@ -232,7 +235,7 @@ fn a_part_that_is_hidden_lowers_nothing_whatever_else_is_lost_or_late() {
         run.lag_ms = 0;
     };
     let halved = |run: &mut Run| (0..40).for_each(|_| _ = run.tick(|_| 2));
-    let begins: [(&str, &dyn Fn(&mut Run)); 6] = [
+    let begins: [Begin<'_>; 6] = [
         ("nothing else", &|_| ()),
         ("all of it is away for one answer", &|run| _ = run.tick(|_| 0)),
         ("it was hidden, and all of it is away for one answer", &|run| {
