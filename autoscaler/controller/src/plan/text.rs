@@ -13,6 +13,8 @@
 //! Value and ages come from one answer, so from one querier at one moment. Selectors look half a minute ahead, so that
 //! a clock of ours that is behind shows samples from the future, and does not make old ones look fresh.
 
+use std::fmt::Write as _;
+
 use autoscaler_core::{EvidenceSpec, WindowStart};
 use thanos_model::{MatchOp, Matcher};
 use thanos_promql_syntax::ast::{Expr, Kind};
@@ -117,7 +119,11 @@ pub(crate) struct QueryText {
 /// A selector whose series are counted where windows begin.
 #[derive(Clone, Debug)]
 struct Counted {
-    selector: SeriesSelector,
+    /// Its text for a range, which takes its own offset off.
+    range: String,
+    /// Its newest samples, where somebody looks ahead.
+    fresh: String,
+    offset_ms: i64,
     /// Its place among the selectors.
     index: usize,
     /// The query that it stands in.
@@ -155,7 +161,7 @@ impl QueryText {
             // What looks at a fixed time has no window that moves.
             if evidence.window_ms > 0 && selector.at_ms().is_none() {
                 let query = queries.reserve(START_OPERATORS);
-                counted.push(Counted { selector: selector.clone(), index: i, query });
+                counted.push(Counted::new(selector, i, query));
             }
         }
         let queries = queries.0.into_iter().map(|(pieces, _)| pieces).collect();
@@ -179,14 +185,12 @@ impl QueryText {
         for counted in &self.counted {
             let Some(text) = queries.get_mut(counted.query) else { continue };
             for (nth, start) in starts.iter().take(MAX_STARTS).enumerate() {
-                text.push_str("\nor ");
-                text.push_str(&counted.text(nth, *start, &self.cluster));
+                counted.count(text, nth, *start, &self.cluster);
                 let end = settled_ms.map(|at_ms| WindowStart { at_ms, ..*start });
                 let next = if nth == 0 { end } else { starts.first().copied() };
                 if let Some(next) = next {
                     let limit_ms = now_ms.saturating_sub(self.max_age_ms);
-                    text.push_str("\nor ");
-                    text.push_str(&counted.broken(nth, [*start, next], &self.cluster, limit_ms));
+                    counted.broken(text, nth, [*start, next], &self.cluster, limit_ms);
                 }
             }
         }
@@ -194,29 +198,43 @@ impl QueryText {
     }
 }
 
+/// Written each tick, and so without making anything anew. Writing into memory cannot fail.
 impl Counted {
+    fn new(selector: &SeriesSelector, index: usize, query: usize) -> Self {
+        let offset_ms = selector.offset_ms();
+        let range = selector.clone().offset(offset_ms.saturating_neg()).to_string();
+        let fresh = selector.clone().offset(-AHEAD_MS).to_string();
+        Self { range, fresh, offset_ms, index, query }
+    }
+
     /// Of samples, whatever markers of staleness are among them: a scrape that failed is no loss.
-    fn text(&self, nth: usize, start: WindowStart, cluster: &str) -> String {
-        let count = format!("count by ({cluster}) ({})", self.samples(start));
-        fill(&labelled(&[Piece::Text(count)], Part::Start(nth, self.index)), 0)
+    fn count(&self, text: &mut String, nth: usize, start: WindowStart, cluster: &str) {
+        let _ = write!(text, "\nor label_replace(count by ({cluster}) (");
+        self.samples(text, start);
+        let _ = write!(text, "), \"{PART}\", \"beg{nth}-{}\", \"\", \"\")", self.index);
     }
 
     /// The series that are at the first place, newer than `limit_ms`, and not at the second.
-    fn broken(&self, nth: usize, places: [WindowStart; 2], cluster: &str, limit_ms: i64) -> String {
-        let fresh = self.selector.clone().offset(-AHEAD_MS);
-        let limit = seconds(limit_ms.saturating_sub(self.selector.offset_ms()));
-        let [first, second] = places.map(|place| self.samples(place));
-        let count =
-            format!("count by ({cluster}) ({first} and (timestamp({fresh}) > {limit}) unless {second})");
-        fill(&labelled(&[Piece::Text(count)], Part::Broken(nth, self.index)), 0)
+    fn broken(
+        &self,
+        text: &mut String,
+        nth: usize,
+        [first, second]: [WindowStart; 2],
+        cluster: &str,
+        limit_ms: i64,
+    ) {
+        let _ = write!(text, "\nor label_replace(count by ({cluster}) (");
+        self.samples(text, first);
+        let limit = seconds(limit_ms.saturating_sub(self.offset_ms));
+        let _ = write!(text, " and (timestamp({}) > {limit}) unless ", self.fresh);
+        self.samples(text, second);
+        let _ = write!(text, "), \"{PART}\", \"brk{nth}-{}\", \"\", \"\")", self.index);
     }
 
     /// How many samples each series has there.
-    fn samples(&self, start: WindowStart) -> String {
-        let matchers = self.selector.clone().offset(self.selector.offset_ms().saturating_neg());
-        let at = seconds(start.at_ms.saturating_sub(self.selector.offset_ms()));
-        let back_ms = start.back_ms.max(1);
-        format!("count_over_time({matchers}[{back_ms}ms] @ {at})")
+    fn samples(&self, text: &mut String, start: WindowStart) {
+        let at = seconds(start.at_ms.saturating_sub(self.offset_ms));
+        let _ = write!(text, "count_over_time({}[{}ms] @ {at})", self.range, start.back_ms.max(1));
     }
 }
 
