@@ -27,7 +27,8 @@ pub(super) struct Kept {
 }
 
 /// A cluster of a metric: its place among the names; how long before the status it answered, and each of its series had
-/// samples; for how long it was missing; how many series it has of each selector; see [`KnownCluster`], whose course is begun anew.
+/// samples; for how long it was missing; how many series it has of each selector; see [`KnownCluster`], whose course is
+/// begun anew.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Member(usize, i64, Option<i64>, i64, Vec<u32>);
 

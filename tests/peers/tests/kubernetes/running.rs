@@ -18,7 +18,7 @@ use peers::{Address, Binaries, Process, World, write};
 use serde_json::{Value, json};
 use thanos_model::Labels;
 
-use crate::serving::{POLICIES, made, send, stand};
+use crate::serving::{POLICIES, deployment, made, send, stand};
 use crate::subject::eventually;
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
@@ -30,8 +30,9 @@ const REPLICAS: i64 = 4;
 const SHARDS: usize = 2;
 /// Several evaluations, in which nothing may happen.
 const LOOKS: Duration = Duration::from_secs(4);
-/// A leader is followed by the next one when its Lease of 8 s is over and the next attempt came.
-const HANDED_OVER: Duration = Duration::from_secs(15);
+/// A leader is followed by the next one when its Lease of 8 s is over and the next attempt came; the rest is for a busy
+/// machine.
+const HANDED_OVER: Duration = Duration::from_secs(30);
 
 /// The load of each service, pushed to Prometheus twice a second.
 #[derive(Clone, Default)]
@@ -93,18 +94,6 @@ impl Guarded {
         let Ok(answer) = sent.await else { return StatusCode::BAD_GATEWAY.into_response() };
         (answer.status(), answer.bytes().await.unwrap_or_default()).into_response()
     }
-}
-
-fn deployment(name: &str) -> Value {
-    json!({
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": REPLICAS, "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": name, "image": name}]},
-            },
-        },
-    })
 }
 
 /// One replica for ten of its service's load.
@@ -193,7 +182,7 @@ pub(crate) async fn policies_are_followed(dir: &Path, binaries: Binaries) {
 
     let names = ["a", "b", "c", "d", "secret", "restored", "kept"];
     for name in names {
-        made(&client, DEPLOYMENTS, &deployment(name)).await;
+        made(&client, DEPLOYMENTS, &deployment(name, REPLICAS)).await;
         load.set(name, 40.0);
     }
     let mut controllers: Vec<Process> = Vec::new();

@@ -99,6 +99,19 @@ fn start(name: &str, part: &str, dir: &Path, plane: &ControlPlane, at: &Address,
     Process::spawn(name, dir, &mut command)
 }
 
+/// A Deployment of its name, whose pods nobody runs.
+pub(crate) fn deployment(name: &str, replicas: i64) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": name, "image": name}]},
+            },
+        },
+    })
+}
+
 fn policy(name: &str, target: &str) -> Value {
     json!({
         "apiVersion": "autoscaling.gauntlet.dev/v1alpha1", "kind": "ScalingPolicy", "metadata": {"name": name},

@@ -75,15 +75,7 @@ async fn holds(client: &Client, wanted: i64, doubt: &str) {
 }
 
 fn workload() -> (Value, Value) {
-    let deployment = json!({
-        "metadata": {"name": "web"},
-        "spec": {
-            "replicas": 1, "selector": {"matchLabels": {"app": "web"}},
-            "template": {
-                "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web"}]},
-            },
-        },
-    });
+    let deployment = deployment("web", 1);
     let hpa = json!({
         "metadata": {"name": "web"},
         "spec": {
