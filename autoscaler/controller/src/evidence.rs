@@ -251,16 +251,19 @@ fn alternatives(pattern: &str) -> Option<Vec<&str>> {
 /// How many series there are where windows begin.
 fn starts(asked: &Asked, question: Question<'_>, answers: &[&Answer]) -> Vec<StartSamples> {
     let counted = |(nth, start): (usize, &WindowStart)| {
-        let mut counts = StartSamples {
-            start: *start,
-            selectors: vec![Vec::new(); asked.selectors.len()],
-            broken: vec![Vec::new(); asked.selectors.len()],
-        };
+        let nobody = || vec![Vec::new(); asked.selectors.len()];
+        let mut counts = StartSamples { start: *start, selectors: nobody(), broken: Vec::new() };
         for series in answers.iter().flat_map(|answer| &answer.series) {
             let part = series.labels.get(PART).and_then(|code| Part::read(code));
             let of_selector = match part {
                 Some(Part::Start(at, i)) if at == nth => counts.selectors.get_mut(i),
-                Some(Part::Broken(at, i)) if at == nth => counts.broken.get_mut(i),
+                Some(Part::Broken(at, i)) if at == nth => {
+                    // There are none but where something is wrong.
+                    if counts.broken.is_empty() {
+                        counts.broken = nobody();
+                    }
+                    counts.broken.get_mut(i)
+                }
                 _ => continue,
             };
             let count = series.value.filter(|count| count.is_finite() && *count >= 0.0);

@@ -106,7 +106,7 @@ pub struct StartSamples {
     /// One entry a series selector, in the query's order: of each cluster that has any.
     pub selectors: Vec<Vec<SeriesCount>>,
     /// How many of these are fresh by now, and have nothing at the next place: where the window ends, after where it
-    /// begins; where it begins, after where one did before. As `selectors`; empty if it was not asked for.
+    /// begins; where it begins, after where one did before. As `selectors`; empty if there are none, or it was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<Vec<SeriesCount>>,
 }
