@@ -138,7 +138,11 @@ impl World {
     /// When it does not become ready.
     pub async fn thanos_receive_at(&self, at: Address, name: &str, flags: &str) -> Server {
         let capnproto = "--receive.capnproto-address={ip}:19391";
-        let flags = format!("receive {RECEIVE} {capnproto} --label=replica=\"{name}\" {flags}");
+        // Thanos 0.42.4 prunes tenants if it starts in the first minute of each fourth hour, before their storage is
+        // open, and panics (multitsdb.go `Prune`, receive.go "periodic tenant pruning"). What is kept for ever is not
+        // pruned.
+        let keep = "--tsdb.retention=0d";
+        let flags = format!("receive {RECEIVE} {capnproto} {keep} --label=replica=\"{name}\" {flags}");
         Server::start(peer_spec(name, "thanos", &flags, "10902/-/ready"), at, self.dir()).await
     }
 
