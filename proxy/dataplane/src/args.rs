@@ -12,6 +12,7 @@ use thanos_telemetry::RunError;
 use crate::client::Settings;
 use crate::discovery::file::{self, Endpoints};
 use crate::inbound::{self, RateLimit};
+use crate::limits::{Timeouts, duration};
 use crate::{outbound, server};
 
 /// Flags of `gauntlet proxy sidecar`.
@@ -50,9 +51,21 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub max_in_flight: u64,
 
-    /// How long a request may wait for the head of its response; `l5d-timeout` on an outbound request overrides.
+    /// How long a request that is over may wait for the head of its response. Calls of gRPC may wait for ever, or as
+    /// long as their `grpc-timeout` says; `l5d-timeout` on an outbound request overrides, from its arrival.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub request_timeout: Duration,
+    /// How long the body of a request may stand still before there is a response: 408 if it was the client, 504 if it
+    /// was the target. Not for gRPC.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub upload_idle_timeout: Duration,
+    /// How long a client that ended its own side of an HTTP/1 connection is answered without a byte going out: it may
+    /// be waiting, or have left.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub half_close_timeout: Duration,
+    /// How long a peer may take nothing of what is written to it; then the connection or stream is broken off.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub write_timeout: Duration,
     /// How long a response may pause between two frames.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub stream_idle_timeout: Duration,
@@ -68,8 +81,9 @@ pub struct Args {
     /// How long the head of a request may take; a connection unused for as long is closed.
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration)]
     pub header_timeout: Duration,
-    /// How long a connection to a target is kept unused. Keep it under the target's own limit.
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    /// How long a connection to a target is kept unused, or as long as the target says (`Keep-Alive: timeout=5`) if
+    /// that is less. Keep it under the target's own limit: a request that meets its closing fails.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     pub pool_idle_timeout: Duration,
 
     /// How long the series of an endpoint that left its service are still told. Shorter keeps scrapes small
@@ -148,6 +162,7 @@ impl Args {
                 connections_max: self.max_connections,
                 detect_timeout: self.detect_timeout,
                 header_timeout: self.header_timeout,
+                write_stall: self.write_timeout,
             },
             drain: drain::Config {
                 delay_ms: millis(self.drain_delay),
@@ -166,6 +181,11 @@ impl Args {
             ("--max-in-flight", self.max_in_flight == 0),
             ("--request-timeout", self.request_timeout.is_zero()),
             ("--connect-timeout", self.connect_timeout.is_zero()),
+            ("--upload-idle-timeout", self.upload_idle_timeout.is_zero()),
+            ("--write-timeout", self.write_timeout.is_zero()),
+            ("--stream-idle-timeout", self.stream_idle_timeout.is_zero()),
+            ("--detect-timeout", self.detect_timeout.is_zero()),
+            ("--header-timeout", self.header_timeout.is_zero()),
         ] {
             if zero {
                 return Err(RunError::Config(format!("{flag} 0: nothing would pass; give at least 1")));
@@ -199,7 +219,20 @@ impl Args {
     }
 
     fn client(&self) -> Settings {
-        Settings { connect_timeout: self.connect_timeout, idle_timeout: self.pool_idle_timeout }
+        Settings {
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.pool_idle_timeout,
+            write_stall: self.write_timeout,
+        }
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            request: self.request_timeout,
+            upload_idle: self.upload_idle_timeout,
+            stream_idle: self.stream_idle_timeout,
+            half_close: self.half_close_timeout,
+        }
     }
 
     fn inbound_config(&self, forward: SocketAddr) -> inbound::Config {
@@ -207,8 +240,7 @@ impl Args {
             forward,
             rate_limit: self.inbound_rate_limit,
             in_flight_max: self.max_in_flight,
-            request_timeout: self.request_timeout,
-            stream_idle: self.stream_idle_timeout,
+            timeouts: self.timeouts(),
             client: self.client(),
         }
     }
@@ -217,30 +249,11 @@ impl Args {
         outbound::Config {
             listen,
             in_flight_max: self.max_in_flight,
-            request_timeout: self.request_timeout,
+            timeouts: self.timeouts(),
             fail_fast: self.fail_fast_timeout,
-            stream_idle: self.stream_idle_timeout,
             client: self.client(),
         }
     }
-}
-
-/// `250ms`, `2s`, `1m`, `1h`: a whole number and a unit.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 =
-        number.parse().map_err(|_| format!("{text:?}: expected a number and a unit, such as 250ms"))?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(format!("{text:?}: the unit must be ms, s, m or h")),
-    };
-    // A year is forever here, and far from every overflow.
-    let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= 366 * 24 * 3_600_000);
-    ms.map(Duration::from_millis).ok_or_else(|| format!("{text:?}: longer than a year"))
 }
 
 fn rate_limit(text: &str) -> Result<RateLimit, String> {
@@ -279,6 +292,10 @@ mod tests {
             ("--outbound-listen 127.0.0.1:1 --endpoints /does/not/exist", "/does/not/exist"),
             ("--destination http://x:1", "--outbound-listen"),
             ("--outbound-listen 127.0.0.1:1 --max-connections 0", "--max-connections"),
+            ("--outbound-listen 127.0.0.1:1 --detect-timeout 0s", "--detect-timeout"),
+            ("--outbound-listen 127.0.0.1:1 --header-timeout 0ms", "--header-timeout"),
+            ("--outbound-listen 127.0.0.1:1 --stream-idle-timeout 0s", "--stream-idle-timeout"),
+            ("--outbound-listen 127.0.0.1:1 --write-timeout 0s", "--write-timeout"),
             ("--outbound-listen 127.0.0.1:1 --inbound-rate-limit 5", "--inbound-rate-limit"),
             ("--outbound-listen 127.0.0.1:1 --drain-delay 1m", "--drain-delay"),
         ];
@@ -293,12 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_rates() {
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "s", "5", "-1s", "1.5s", "5d", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
+    fn rates() {
         let limit = |rps, burst| RateLimit {
             per_second: NonZeroU32::new(rps).unwrap(),
             burst: NonZeroU32::new(burst).unwrap(),

@@ -13,8 +13,16 @@ use hyper::body::Incoming;
 use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::caller::Caller;
 use crate::client::Lease;
+use crate::io::Far;
+use crate::limits::Limits;
 use crate::metrics::Target;
+use crate::upload::Progress;
+
+/// How often it is looked whether a client in a pause is still there.
+const LOOK_FIRST: Duration = Duration::from_secs(1);
+const LOOK_LAST: Duration = Duration::from_secs(30);
 
 /// What the proxy answers with.
 #[derive(Debug)]
@@ -25,13 +33,6 @@ pub(crate) enum ProxyBody {
     Streamed(Box<Streamed>),
 }
 
-/// A request's body, or none where the request is a repetition.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    Streamed(Incoming),
-    Empty,
-}
-
 /// Why a stream broke.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
@@ -39,6 +40,8 @@ pub(crate) enum BodyError {
     Stream(#[from] hyper::Error),
     #[error("no data for {0:?}")]
     Idle(Duration),
+    #[error("the client left")]
+    Left,
 }
 
 /// What a response holds until it is over: counts of what is in flight, which end when this is dropped.
@@ -55,6 +58,9 @@ pub(crate) struct Streamed {
     lease: Option<Lease>,
     held: Option<Held>,
     idle: Idle,
+    caller: Arc<Caller>,
+    /// The request's body, which may not be over yet.
+    upload: Option<Arc<Progress>>,
 }
 
 /// Records what Linkerd records of one response, each once.
@@ -71,8 +77,15 @@ pub(crate) struct Meter {
 #[derive(Debug)]
 struct Idle {
     limit: Duration,
+    half_close: Duration,
     last_frame: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// How a pause ended.
+enum Paused {
+    TooLong,
+    Left,
 }
 
 impl Held {
@@ -101,14 +114,14 @@ impl Meter {
         Self { target, status, eos: Some(eos), started, latency_recorded: false }
     }
 
-    fn first_frame(&mut self) {
+    pub(crate) fn first_frame(&mut self) {
         if !std::mem::replace(&mut self.latency_recorded, true) {
             let us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.target.latency(self.status, us);
         }
     }
 
-    fn over(&mut self, class: impl FnOnce(Eos) -> Class) {
+    pub(crate) fn over(&mut self, class: impl FnOnce(Eos) -> Class) {
         self.first_frame();
         if let Some(eos) = self.eos.take() {
             self.target.response(Some(self.status), class(eos));
@@ -117,9 +130,18 @@ impl Meter {
 }
 
 impl Streamed {
-    pub(crate) fn new(inner: Incoming, meter: Meter, lease: Lease, held: Held, idle_limit: Duration) -> Self {
-        let idle = Idle { limit: idle_limit, last_frame: Instant::now(), sleep: None };
-        let mut this = Self { inner, meter, lease: Some(lease), held: Some(held), idle };
+    pub(crate) fn new(
+        inner: Incoming,
+        meter: Meter,
+        lease: Lease,
+        held: Held,
+        limits: &Limits,
+        caller: Arc<Caller>,
+        upload: Option<Arc<Progress>>,
+    ) -> Self {
+        let (limit, half_close) = (limits.stream_idle(), limits.half_close());
+        let idle = Idle { limit, half_close, last_frame: Instant::now(), sleep: None };
+        let mut this = Self { inner, meter, lease: Some(lease), held: Some(held), idle, caller, upload };
         if this.inner.is_end_stream() {
             this.end(None);
         }
@@ -131,13 +153,21 @@ impl Streamed {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
-        self.held = None;
+        self.let_go();
     }
 
     fn broke(&mut self, error: StreamError) {
         self.meter.over(|_| Class::Error(error));
         self.lease = None;
+        self.caller.broke_off();
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
         self.held = None;
+        if let Some(upload) = self.upload.take() {
+            upload.abandon();
+        }
     }
 }
 
@@ -145,6 +175,7 @@ impl Drop for Streamed {
     fn drop(&mut self) {
         // Dropped before its end: the client left.
         self.meter.over(Eos::canceled);
+        self.let_go();
     }
 }
 
@@ -180,11 +211,18 @@ impl Body for ProxyBody {
 impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Pending => {
-                ready!(self.idle.poll(cx));
-                self.broke(StreamError::Timeout);
-                Poll::Ready(Some(Err(BodyError::Idle(self.idle.limit))))
-            }
+            Poll::Pending => Poll::Ready(Some(Err(match ready!(self.idle.poll(cx, &self.caller)) {
+                Paused::TooLong => {
+                    self.broke(StreamError::Timeout);
+                    BodyError::Idle(self.idle.limit)
+                }
+                Paused::Left => {
+                    self.meter.over(Eos::canceled);
+                    self.lease = None;
+                    self.let_go();
+                    BodyError::Left
+                }
+            }))),
             Poll::Ready(None) => {
                 self.end(None);
                 Poll::Ready(None)
@@ -209,46 +247,23 @@ impl Streamed {
 }
 
 impl Idle {
-    /// Ready once nothing came for the limit.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once nothing came for the limit, or nobody is there to whom it could go. While something is written, a
+    /// client that left shows by itself; in a pause it is looked for, less and less often.
+    fn poll(&mut self, cx: &mut Context<'_>, caller: &Caller) -> Poll<Paused> {
         let due = self.last_frame + self.limit;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        let next = |now: Instant, last: Instant| due.min(now + (now - last).clamp(LOOK_FIRST, LOOK_LAST));
+        let last = self.last_frame;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(next(last, last))));
         while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= due {
-                return Poll::Ready(());
+            let now = Instant::now();
+            match caller.far() {
+                Far::Gone => return Poll::Ready(Paused::Left),
+                Far::HalfClosed if now >= last + self.half_close => return Poll::Ready(Paused::Left),
+                _ if now >= due => return Poll::Ready(Paused::TooLong),
+                _ => sleep.as_mut().reset(next(now, last)),
             }
-            sleep.as_mut().reset(due);
         }
         Poll::Pending
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
-            Self::Empty => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Streamed(body) => body.is_end_stream(),
-            Self::Empty => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Streamed(body) => body.size_hint(),
-            Self::Empty => SizeHint::with_exact(0),
-        }
     }
 }
 
@@ -258,6 +273,9 @@ pub(crate) fn stream_error(error: &hyper::Error) -> StreamError {
     while let Some(e) = source {
         if let Some(h2) = e.downcast_ref::<h2::Error>() {
             return h2.reason().map_or(StreamError::Unclassified, |r| StreamError::h2(r.into()));
+        }
+        if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut) {
+            return StreamError::Timeout;
         }
         source = e.source();
     }

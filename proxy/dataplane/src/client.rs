@@ -18,15 +18,14 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::body::RequestBody;
-use crate::headers::Protocol;
 use crate::io::CountedIo;
+use crate::limits::HEAD_MAX_BYTES;
+use crate::message::Protocol;
 use crate::metrics::Transport;
+use crate::upload::RequestBody;
 
 /// Idle connections kept for one address.
 const IDLE_MAX: usize = 256;
-/// A header larger than this breaks the connection, in bytes.
-const HEAD_MAX_BYTES: usize = 64 << 10;
 /// Flow-control windows: large enough for one fast stream, small enough for many.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
@@ -44,6 +43,8 @@ pub(crate) struct Settings {
     /// An unused connection is closed after this. Must be shorter than what servers grant, or requests race
     /// with their closing.
     pub(crate) idle_timeout: Duration,
+    /// How long a write may make no progress.
+    pub(crate) write_stall: Duration,
 }
 
 /// Why no response came.
@@ -71,12 +72,21 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Unused {
     sender: H1,
-    since: Instant,
+    /// When it is too old to be used: its server may be closing it.
+    until: Instant,
 }
 
 /// A connection that a response is still using.
 #[derive(Debug)]
-pub(crate) struct Lease(Option<(Arc<Pool>, H1)>);
+pub(crate) struct Lease(Option<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    pool: Arc<Pool>,
+    sender: H1,
+    /// How long its server keeps it, if it said so.
+    granted: Option<Duration>,
+}
 
 impl Pool {
     pub(crate) fn new(addr: SocketAddr, settings: Settings, transport: Arc<Transport>) -> Self {
@@ -131,7 +141,10 @@ impl Pool {
                 on_send();
             }
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Lease(Some((self.clone(), sender))))),
+                Ok(response) => {
+                    let granted = granted(response.headers());
+                    return Ok((response, Lease(Some(Kept { pool: self.clone(), sender, granted }))));
+                }
                 Err(mut failed) => match failed.take_message() {
                     // Closed while it was unused: another one, or at last a fresh one.
                     Some(back) if reused => request = back,
@@ -176,7 +189,8 @@ impl Pool {
     /// The most recently used connection that is free, so that the others can go idle and close.
     fn take_unused(&self) -> Option<H1> {
         let mut idle = self.idle.lock();
-        idle.retain(|c| !c.sender.is_closed());
+        let now = Instant::now();
+        idle.retain(|c| !c.sender.is_closed() && c.until > now);
         let free = idle.iter().rposition(|c| c.sender.is_ready())?;
         Some(idle.remove(free).sender)
     }
@@ -185,19 +199,22 @@ impl Pool {
         let stream = timeout(self.settings.connect_timeout, TcpStream::connect(self.addr))
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;
-        Ok(TokioIo::new(CountedIo::new(stream, self.transport.open())))
+        Ok(TokioIo::new(CountedIo::new(stream, self.transport.open(), self.settings.write_stall)))
     }
 
     async fn connect_h1(&self) -> io::Result<H1> {
         let io = self.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_MAX_BYTES)
+            // What a server gets wrong in ways that have one meaning is put right on the way (RFC 9112 §5.1, §5.2).
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(io)
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(async move {
             // Its request, if any, sees the error.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         });
         Ok(sender)
     }
@@ -239,8 +256,10 @@ impl Pool {
         *self.h2.lock() = None;
     }
 
-    fn keep(self: &Arc<Self>, sender: H1) {
-        if sender.is_closed() || self.retired.load(Ordering::Acquire) {
+    fn keep(self: &Arc<Self>, sender: H1, granted: Option<Duration>) {
+        let limit = self.settings.idle_timeout;
+        let limit = granted.map_or(limit, |granted| limit.min(granted));
+        if limit.is_zero() || sender.is_closed() || self.retired.load(Ordering::Acquire) {
             return;
         }
         {
@@ -248,7 +267,7 @@ impl Pool {
             if idle.len() >= IDLE_MAX {
                 idle.remove(0);
             }
-            idle.push(Unused { sender, since: Instant::now() });
+            idle.push(Unused { sender, until: Instant::now() + limit });
         }
         self.reap();
     }
@@ -264,7 +283,8 @@ impl Pool {
                 sleep(limit).await;
                 let Some(pool) = pool.upgrade() else { return };
                 let mut idle = pool.idle.lock();
-                idle.retain(|c| !c.sender.is_closed() && c.since.elapsed() < limit);
+                let now = Instant::now();
+                idle.retain(|c| !c.sender.is_closed() && c.until > now);
                 if idle.is_empty() {
                     // Under the lock, so that a connection kept next starts the next reaper.
                     pool.reaping.store(false, Ordering::Release);
@@ -278,10 +298,22 @@ impl Pool {
 impl Lease {
     /// The response is over: the connection may serve another request.
     pub(crate) fn give_back(self) {
-        if let Some((pool, sender)) = self.0 {
-            pool.keep(sender);
+        if let Some(Kept { pool, sender, granted }) = self.0 {
+            pool.keep(sender, granted);
         }
     }
+}
+
+/// How long a server says that it keeps an unused connection (`Keep-Alive: timeout=5`), less what a request needs to
+/// get there before the end.
+fn granted(headers: &http::HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| {
+        let (name, number) = part.trim().split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| number.trim().parse::<u32>().ok()).flatten()
+    })?;
+    let granted = Duration::from_secs(seconds.into());
+    Some(granted - (granted / 2).min(Duration::from_secs(1)))
 }
 
 fn not_sent(request: Request<RequestBody>) -> SendError {

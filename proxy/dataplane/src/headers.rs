@@ -2,12 +2,13 @@
 //! 9112 §3, RFC 9113 §8).
 
 use http::header::{
-    CONNECTION, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
+use crate::framing;
+use crate::message::{Protocol, Role};
 use crate::refusal::Refusal;
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -15,48 +16,41 @@ static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection"
 
 /// Longest authority, in bytes: a DNS name has 253, a port 6 more.
 const AUTHORITY_MAX: usize = 260;
-
-/// How a message is framed on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    H1,
-    H2,
-}
-
-impl Protocol {
-    pub(crate) fn of(version: Version) -> Self {
-        if version == Version::HTTP_2 { Self::H2 } else { Self::H1 }
-    }
-}
+/// What starts so is between proxies; an app must not take a stranger's word for ours.
+const OWN_PREFIX: &str = "l5d-";
 
 /// Checks a request and makes it fit for the next hop. Returns the authority that it asks for, if it names one.
-pub(crate) fn prepare<B>(request: &mut Request<B>) -> Result<Option<Authority>, Refusal> {
-    if request.method() == Method::CONNECT {
+pub(crate) fn prepare<B: http_body::Body>(
+    request: &mut Request<B>,
+    role: Role,
+) -> Result<Option<Authority>, Refusal> {
+    let version = request.version();
+    let connect = request.method() == Method::CONNECT;
+    if connect && (role == Role::Outbound || version != Version::HTTP_11) {
         return Err(Refusal::Connect);
     }
+    framing::coding(request.headers()).map_err(Refusal::Coding)?;
     let authority = authority(request)?;
-    upgrade(request.headers())?;
+    let upgrade = upgrade(request);
     strip_hop_by_hop(request.headers_mut());
-    match Protocol::of(request.version()) {
+    if role == Role::Outbound {
+        request.headers_mut().remove(PROXY_AUTHORIZATION);
+    } else {
+        strip_own(request.headers_mut());
+    }
+    match Protocol::of(version) {
         Protocol::H1 => {
-            // What is sent on is origin-form, whose authority is the Host field alone; the request target wins
-            // over a Host field that differs (RFC 9112 §3.2.2).
-            if let Some(scheme) = request.uri().scheme() {
-                if *scheme != Scheme::HTTP {
-                    return Err(Refusal::BadRequest("only http:// targets are forwarded"));
-                }
-                if let Some(value) = authority.as_ref().and_then(|a| HeaderValue::from_str(a.as_str()).ok()) {
-                    request.headers_mut().insert(HOST, value);
-                }
-                *request.uri_mut() = origin_form(request.uri());
-            } else if request.uri().authority().is_some() {
-                // RFC 9112 §3.2.3; the next hop might read as Host what we did not route by.
-                return Err(Refusal::BadRequest("a target of only host and port is CONNECT's"));
+            if !connect {
+                target_h1(request, authority.as_ref(), role)?;
             }
             // A 1.0 client's framing ends here: the next hop speaks 1.1, which obliges to a Host field.
             *request.version_mut() = Version::HTTP_11;
             if !request.headers().contains_key(HOST) {
                 request.headers_mut().insert(HOST, HeaderValue::from_static(""));
+            }
+            if let Some(upgrade) = upgrade {
+                request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                request.headers_mut().insert(UPGRADE, upgrade);
             }
         }
         Protocol::H2 => {
@@ -72,19 +66,64 @@ pub(crate) fn prepare<B>(request: &mut Request<B>) -> Result<Option<Authority>, 
             request.headers_mut().remove(HOST);
         }
     }
+    let mut headers = std::mem::take(request.headers_mut());
+    framing::frame_request(&mut headers, request.version(), request.body());
+    *request.headers_mut() = headers;
     Ok(authority)
 }
 
-/// Removes what concerned only the connection that the message came by.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Makes a response fit for the way back. An upgrade that was asked for keeps its words.
+pub(crate) fn prepare_response<B>(
+    response: &mut http::Response<B>,
+    role: Role,
+) -> Result<(), framing::Unknown> {
+    framing::response_coding(response.headers())?;
+    let upgrade = if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        response.headers().get(UPGRADE).cloned()
+    } else {
+        None
+    };
+    strip_hop_by_hop(response.headers_mut());
+    if role == Role::Outbound {
+        response.headers_mut().remove(PROXY_AUTHENTICATE);
+    }
+    if response.version() < Version::HTTP_11 {
+        // What we send, we frame: an app of HTTP/1.0 must not make its client close.
+        *response.version_mut() = Version::HTTP_11;
+    }
+    if let Some(upgrade) = upgrade {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, upgrade);
+    }
+    Ok(())
+}
+
+/// An absolute target is the sender's word to a proxy. Outbound that is us, and what goes on is origin-form, whose
+/// authority is the Host field alone; inbound it is the app, and stays. Either way it wins over a Host field that
+/// differs (RFC 9112 §3.2.2).
+fn target_h1<B>(request: &mut Request<B>, authority: Option<&Authority>, role: Role) -> Result<(), Refusal> {
+    if let Some(scheme) = request.uri().scheme() {
+        if *scheme != Scheme::HTTP {
+            return Err(Refusal::BadRequest("only http:// targets are forwarded"));
+        }
+        if let Some(value) = authority.and_then(|a| HeaderValue::from_str(a.as_str()).ok()) {
+            request.headers_mut().insert(HOST, value);
+        }
+        // `OPTIONS http://web` should become `OPTIONS *` (RFC 9112 §3.2.4); the library reads it as `http://web/`.
+        if role == Role::Outbound {
+            *request.uri_mut() = origin_form(request.uri());
+        }
+    } else if request.uri().authority().is_some() {
+        // RFC 9112 §3.2.3; the next hop might read as Host what we did not route by.
+        return Err(Refusal::BadRequest("a target of only host and port is CONNECT's"));
+    }
+    Ok(())
+}
+
+/// Removes what concerned only the connection that the message came by, framing included.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .flat_map(|v| v.split(','))
-            .filter_map(|token| token.trim().parse().ok())
-            .collect();
+        let named: Vec<HeaderName> = tokens(headers, &CONNECTION).filter_map(|t| t.parse().ok()).collect();
         headers.remove(CONNECTION);
         for name in named.iter().filter(|n| !protected(n)) {
             headers.remove(name);
@@ -92,24 +131,35 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
     headers.remove(&KEEP_ALIVE);
     headers.remove(&PROXY_CONNECTION);
-    headers.remove(PROXY_AUTHENTICATE);
-    headers.remove(PROXY_AUTHORIZATION);
-    headers.remove(TRANSFER_ENCODING);
     headers.remove(UPGRADE);
-    // `TE: trailers` is how a gRPC client says that trailers reach it; through us they do.
-    let trailers = headers
-        .get_all(TE)
-        .iter()
-        .any(|v| v.to_str().is_ok_and(|v| v.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers"))));
-    headers.remove(TE);
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+    framing::unframe(headers);
+    if headers.contains_key(TE) {
+        // `TE: trailers` is how a gRPC client says that trailers reach it; through us they do.
+        let trailers = tokens(headers, &TE).any(|t| t.eq_ignore_ascii_case("trailers"));
+        headers.remove(TE);
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
     }
+}
+
+fn strip_own(headers: &mut HeaderMap) {
+    while let Some(name) = headers.keys().find(|n| n.as_str().starts_with(OWN_PREFIX)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// Elements of a field that is a list, over all of its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim)
 }
 
 /// Fields that frame or route the message stay, whatever a client's `Connection` field says of them.
 fn protected(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "host" | "content-length" | "trailer" | "te" | "date" | "content-type")
+    matches!(
+        name.as_str(),
+        "host" | "content-length" | "transfer-encoding" | "trailer" | "te" | "date" | "content-type"
+    )
 }
 
 fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
@@ -131,7 +181,7 @@ fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     let target = request.uri().authority().cloned();
     if let (Some(t), Some(h)) = (&target, &host)
         && request.version() == Version::HTTP_2
-        && t != h
+        && !same_entity(t, h)
     {
         return Err(Refusal::BadRequest(":authority and Host differ"));
     }
@@ -142,21 +192,37 @@ fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     Ok(authority)
 }
 
-/// An upgrade to HTTP/2 may be ignored (RFC 9110 §7.8); anything else would leave its client talking to nobody.
-fn upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
-    let other = |v: &HeaderValue| {
-        !v.to_str().is_ok_and(|v| v.split(',').all(|t| t.trim().eq_ignore_ascii_case("h2c")))
-    };
-    if headers.get_all(UPGRADE).iter().any(other) { Err(Refusal::Upgrade) } else { Ok(()) }
+/// Whether both name one host and port, of which 80 is the one that need not be said (RFC 9113 §8.3.1).
+fn same_entity(a: &Authority, b: &Authority) -> bool {
+    fn bare(a: &Authority) -> &str {
+        let text = a.as_str();
+        text.strip_suffix(":80").or_else(|| text.strip_suffix(':')).unwrap_or(text)
+    }
+    bare(a).eq_ignore_ascii_case(bare(b))
+}
+
+/// The protocols that a client offers to change to, if it can and says so to us: an offer without `Connection:
+/// upgrade`, or from HTTP/1.0, is none (RFC 9110 §7.8), and the one to HTTP/2 is declined by saying nothing of it.
+fn upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
+    let headers = request.headers();
+    if request.version() != Version::HTTP_11
+        || !headers.contains_key(UPGRADE)
+        || !tokens(headers, &CONNECTION).any(|t| t.eq_ignore_ascii_case("upgrade"))
+    {
+        return None;
+    }
+    let offered: Vec<_> =
+        tokens(headers, &UPGRADE).filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case("h2c")).collect();
+    HeaderValue::from_str(&offered.join(", ")).ok().filter(|v| !v.is_empty())
+}
+
+/// Whether a request, made fit, asks for another protocol on its connection.
+pub(crate) fn asks_for_a_tunnel<B>(request: &Request<B>) -> bool {
+    request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE)
 }
 
 fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
-}
-
-/// Whether a request is gRPC.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(http::header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]

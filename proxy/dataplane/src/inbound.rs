@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
@@ -13,12 +12,16 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::body::{Held, ProxyBody, RequestBody};
+use crate::body::{Held, ProxyBody};
+use crate::caller::Caller;
 use crate::client::{Pool, Settings};
-use crate::forward::{self, Destination, Failed, Leaving, Limits, Replay};
+use crate::forward::{self, Destination, Failed, Leaving, Replay};
 use crate::headers;
-use crate::metrics::{Admitted, Direction, Peer, Registry, Target, Traffic};
+use crate::limits::{Limits, Timeouts};
+use crate::message::{Call, Role};
+use crate::metrics::{Admitted, Cause, Direction, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
+use crate::upload::RequestBody;
 
 /// Requests a second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +38,7 @@ pub(crate) struct Config {
     pub(crate) forward: SocketAddr,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) in_flight_max: u64,
-    pub(crate) request_timeout: Duration,
-    pub(crate) stream_idle: Duration,
+    pub(crate) timeouts: Timeouts,
     pub(crate) client: Settings,
 }
 
@@ -67,17 +69,27 @@ impl Inbound {
     }
 
     /// Serves one request.
-    pub(crate) async fn serve(&self, mut request: Request<Incoming>) -> Response<ProxyBody> {
+    pub(crate) async fn serve(
+        &self,
+        mut request: Request<Incoming>,
+        caller: &Arc<Caller>,
+    ) -> Response<ProxyBody> {
         self.traffic.arrived();
-        let (version, grpc) = (request.version(), headers::is_grpc(request.headers()));
+        let (version, call) = (request.version(), Call::of(request.headers()));
         let admitted = match self.admit(&mut request) {
             Ok(admitted) => admitted,
-            Err(refusal) => return forward::refuse(&self.traffic, &refusal, version, grpc),
+            Err(refusal) => return forward::refuse(&self.traffic, &refusal, version, call),
         };
         let leaving = Leaving::watch(&self.traffic);
-        let result = self.forward(request.map(RequestBody::Streamed), admitted).await;
+        let result = self.forward(forward::with_body(request, caller), call, admitted, caller).await;
         leaving.answered();
-        result.unwrap_or_else(|refusal| forward::refuse(&self.traffic, &refusal, version, grpc))
+        result.unwrap_or_else(|refusal| forward::refuse(&self.traffic, &refusal, version, call))
+    }
+
+    /// A request that the library refused: it arrived, all the same.
+    pub(crate) fn refused_unseen(&self) {
+        self.traffic.arrived();
+        self.traffic.refused(Cause::BadRequest);
     }
 
     /// Requests in flight.
@@ -86,7 +98,7 @@ impl Inbound {
     }
 
     fn admit(&self, request: &mut Request<Incoming>) -> Result<Admitted, Refusal> {
-        headers::prepare(request)?;
+        headers::prepare(request, Role::Inbound)?;
         if let Some(limiter) = &self.limiter
             && let Err(not_until) = limiter.check()
         {
@@ -100,21 +112,31 @@ impl Inbound {
     async fn forward(
         &self,
         request: Request<RequestBody>,
+        call: Call,
         admitted: Admitted,
+        caller: &Arc<Caller>,
     ) -> Result<Response<ProxyBody>, Refusal> {
-        let timeout = self.config.request_timeout;
-        let limits =
-            Limits { deadline: Instant::now() + timeout, timeout, stream_idle: self.config.stream_idle };
+        let limits = Limits::of(self.config.timeouts, Instant::now(), call, request.headers(), None);
         let mut replay = Replay::of(&request);
         let mut request = request;
         let mut admitted = Some(admitted);
         loop {
-            let to = Destination { addr: self.config.forward, pool: &self.pool, target: &self.target };
+            let to = Destination {
+                addr: self.config.forward,
+                pool: &self.pool,
+                target: &self.target,
+                role: Role::Inbound,
+            };
             // The guard moves into the response; a failed attempt leaves it here.
             let held = || Held::new(admitted.take());
-            match forward::attempt(to, &self.registry, request, limits, held).await {
+            match forward::attempt(to, &self.registry, request, &limits, caller, held).await {
                 Ok(response) => return Ok(response),
-                Err(Failed::NotSent { refusal, .. } | Failed::Timeout(refusal)) => return Err(refusal),
+                Err(
+                    Failed::NotSent { refusal, .. }
+                    | Failed::Timeout(refusal)
+                    | Failed::Client(refusal)
+                    | Failed::BadResponse(refusal),
+                ) => return Err(refusal),
                 // The app may close a connection at the moment at which we use it again.
                 Err(Failed::Broken { reused: true }) if replay.is_some() => match replay.take() {
                     Some(again) => request = again.request(),

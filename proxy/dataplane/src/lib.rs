@@ -16,23 +16,31 @@
 //! - the request path takes no lock that another thread holds for long, and records nothing by name;
 //! - bodies stream: nothing is buffered beyond the flow-control windows.
 //!
-//! Modules in reading order: [`args`], [`server`], [`inbound`], [`outbound`], [`discovery`], [`forward`],
-//! [`client`], [`body`], [`headers`], [`refusal`], [`io`], [`metrics`], [`admin`].
+//! Modules in reading order: [`args`], [`limits`], [`server`], [`caller`], [`inbound`], [`outbound`], [`discovery`],
+//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`interim`], [`tunnel`], [`client`], [`body`],
+//! [`refusal`], [`io`], [`metrics`], [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
 mod admin;
 mod args;
 mod body;
+mod caller;
 mod client;
 mod discovery;
 mod forward;
+mod framing;
 mod headers;
 mod inbound;
+mod interim;
 mod io;
+mod limits;
+mod message;
 pub mod metrics;
 mod outbound;
 mod refusal;
 mod server;
+mod tunnel;
+mod upload;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -15,30 +15,31 @@ use proxy_api::header::TIMEOUT;
 use proxy_core::random::Seeded;
 use tokio::time::Instant;
 
-use crate::body::{Held, ProxyBody, RequestBody};
+use crate::body::{Held, ProxyBody};
+use crate::caller::Caller;
 use crate::client::Settings;
 use crate::discovery::Source;
-use crate::forward::{self, Destination, Failed, Leaving, Limits, Replay};
+use crate::forward::{self, Destination, Failed, Leaving, Replay};
 use crate::headers;
-use crate::metrics::{Admitted, Registry, Traffic};
+use crate::limits::{self, Limits, Timeouts};
+use crate::message::{Call, Role};
+use crate::metrics::{Admitted, Cause, Registry, Traffic};
 use crate::refusal::Refusal;
+use crate::upload::RequestBody;
 
 pub(crate) use route::{Addresses, InUse, Known, Route};
 use routes::Routes;
 
 /// Endpoints tried for one request that was not sent yet.
 const ATTEMPTS_MAX: u32 = 4;
-/// Longest deadline that a request may ask for.
-const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 /// What the outbound side is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) in_flight_max: u64,
-    pub(crate) request_timeout: Duration,
+    pub(crate) timeouts: Timeouts,
     pub(crate) fail_fast: Duration,
-    pub(crate) stream_idle: Duration,
     pub(crate) client: Settings,
 }
 
@@ -70,28 +71,40 @@ impl Outbound {
     }
 
     /// Serves one request.
-    pub(crate) async fn serve(&self, mut request: Request<Incoming>) -> Response<ProxyBody> {
+    pub(crate) async fn serve(
+        &self,
+        mut request: Request<Incoming>,
+        caller: &Arc<Caller>,
+    ) -> Response<ProxyBody> {
         self.used_ms.store(self.registry.now_ms(), Relaxed);
-        let (version, grpc) = (request.version(), headers::is_grpc(request.headers()));
-        let route = match headers::prepare(&mut request).and_then(|a| self.route(a)) {
+        let (version, call) = (request.version(), Call::of(request.headers()));
+        let route = match headers::prepare(&mut request, Role::Outbound).and_then(|a| self.route(a)) {
             Ok(route) => route,
             Err(refusal) => {
                 self.nowhere.arrived();
-                return forward::refuse(&self.nowhere, &refusal, version, grpc);
+                return forward::refuse(&self.nowhere, &refusal, version, call);
             }
         };
         route.traffic.arrived();
-        let timeout = match self.timeout(&mut request) {
-            Ok(timeout) => timeout,
-            Err(refusal) => return forward::refuse(&route.traffic, &refusal, version, grpc),
+        let asked = match asked(&mut request) {
+            Ok(asked) => asked,
+            Err(refusal) => return forward::refuse(&route.traffic, &refusal, version, call),
         };
+        let limits = Limits::of(self.config.timeouts, Instant::now(), call, request.headers(), asked);
         let Some(admitted) = self.admit(&route) else {
-            return forward::refuse(&route.traffic, &Refusal::LoadShed, version, grpc);
+            return forward::refuse(&route.traffic, &Refusal::LoadShed, version, call);
         };
         let leaving = Leaving::watch(&route.traffic);
-        let result = self.forward(&route, request.map(RequestBody::Streamed), admitted, timeout).await;
+        let result =
+            self.forward(&route, forward::with_body(request, caller), admitted, &limits, caller).await;
         leaving.answered();
-        result.unwrap_or_else(|refusal| forward::refuse(&route.traffic, &refusal, version, grpc))
+        result.unwrap_or_else(|refusal| forward::refuse(&route.traffic, &refusal, version, call))
+    }
+
+    /// A request that the library refused: it arrived, all the same.
+    pub(crate) fn refused_unseen(&self) {
+        self.nowhere.arrived();
+        self.nowhere.refused(Cause::BadRequest);
     }
 
     /// Requests in flight.
@@ -109,18 +122,6 @@ impl Outbound {
         self.routes.get(&authority)
     }
 
-    fn timeout(&self, request: &mut Request<Incoming>) -> Result<Duration, Refusal> {
-        let Some(value) = request.headers_mut().remove(TIMEOUT) else {
-            return Ok(self.config.request_timeout);
-        };
-        value
-            .to_str()
-            .ok()
-            .and_then(|v| crate::args::duration(v).ok())
-            .map(|d| d.min(TIMEOUT_MAX))
-            .ok_or(Refusal::BadRequest("l5d-timeout is not a duration such as 250ms or 2s"))
-    }
-
     fn admit(&self, route: &Route) -> Option<(Admitted, Counted)> {
         let counted = Counted(self.in_flight.clone());
         // Counted's drop takes back what the limit refuses.
@@ -133,18 +134,22 @@ impl Outbound {
         route: &Route,
         request: Request<RequestBody>,
         admitted: (Admitted, Counted),
-        timeout: Duration,
+        limits: &Limits,
+        caller: &Arc<Caller>,
     ) -> Result<Response<ProxyBody>, Refusal> {
-        let limits =
-            Limits { deadline: Instant::now() + timeout, timeout, stream_idle: self.config.stream_idle };
         let mut replay = Replay::of(&request);
         let mut request = request;
         let mut admitted = Some(admitted);
         let mut attempts = 0;
         loop {
-            let endpoint = route.endpoint(self.config.fail_fast, limits.deadline).await?;
+            let endpoint = route.endpoint(self.config.fail_fast, limits.find_by()).await?;
             attempts += 1;
-            let to = Destination { addr: endpoint.addr, pool: &endpoint.pool, target: &endpoint.target };
+            let to = Destination {
+                addr: endpoint.addr,
+                pool: &endpoint.pool,
+                target: &endpoint.target,
+                role: Role::Outbound,
+            };
             let mut in_use = Some(InUse::start(endpoint.clone()));
             let started_ns = self.registry.now_ns();
             let answered = || {
@@ -155,8 +160,8 @@ impl Outbound {
                 answered();
                 Held::new((admitted.take(), in_use.take()))
             };
-            let last = attempts >= ATTEMPTS_MAX || Instant::now() >= limits.deadline;
-            match forward::attempt(to, &self.registry, request, limits, held).await {
+            let last = attempts >= ATTEMPTS_MAX || limits.deadline().is_some_and(|d| Instant::now() >= d);
+            match forward::attempt(to, &self.registry, request, limits, caller, held).await {
                 Ok(response) => return Ok(response),
                 Err(Failed::NotSent { request: back, refusal }) => {
                     tracing::debug!(%refusal, "endpoint unreachable");
@@ -171,6 +176,7 @@ impl Outbound {
                     answered();
                     return Err(refusal);
                 }
+                Err(Failed::Client(refusal) | Failed::BadResponse(refusal)) => return Err(refusal),
                 Err(Failed::Broken { .. }) => match replay.take() {
                     Some(again) if !last => request = again.request(),
                     _ => return Err(Refusal::Broken),
@@ -178,6 +184,13 @@ impl Outbound {
             }
         }
     }
+}
+
+/// What a request asks for by our own header.
+fn asked(request: &mut Request<Incoming>) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = request.headers_mut().remove(TIMEOUT) else { return Ok(None) };
+    let asked = value.to_str().ok().and_then(|v| limits::duration(v).ok());
+    asked.map(Some).ok_or(Refusal::BadRequest("l5d-timeout is not a duration such as 250ms or 2s"))
 }
 
 impl Drop for Counted {

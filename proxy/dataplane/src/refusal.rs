@@ -8,6 +8,8 @@ use http::{Response, StatusCode, Version};
 use proxy_api::header::PROXY_ERROR;
 
 use crate::body::ProxyBody;
+use crate::framing;
+use crate::message::Call;
 use crate::metrics::Cause;
 
 /// Why a request was not, or not successfully, forwarded.
@@ -15,10 +17,16 @@ use crate::metrics::Cause;
 pub(crate) enum Refusal {
     #[error("{0}")]
     BadRequest(&'static str),
-    #[error("method CONNECT is not supported")]
+    #[error("method CONNECT is not supported here")]
     Connect,
-    #[error("upgrading the connection is not supported")]
-    Upgrade,
+    #[error("{0}")]
+    Coding(framing::Unknown),
+    #[error("the body of the request is malformed")]
+    BadBody,
+    #[error("the client left")]
+    Left,
+    #[error("the body of the request stood still for {0:?}")]
+    ClientStalled(Duration),
     #[error("over the rate limit of this proxy")]
     RateLimited { retry_after: Duration },
     #[error("too many requests in flight")]
@@ -31,8 +39,13 @@ pub(crate) enum Refusal {
     TooManyAuthorities,
     #[error("the request would come back to this proxy")]
     Loop,
-    #[error("cannot connect to {addr}: {error}")]
-    Unreachable { addr: std::net::SocketAddr, error: std::io::Error },
+    /// Nothing was sent.
+    #[error("cannot connect to {whom}: {error}")]
+    Unreachable { whom: String, error: std::io::Error },
+    #[error("the head of the response has more than 100 fields or 64 KiB")]
+    HeadTooLarge,
+    #[error("the response is not HTTP: {0}")]
+    BadResponse(String),
     #[error("the connection broke before the response")]
     Broken,
     #[error("no response within {0:?}")]
@@ -43,7 +56,10 @@ impl Refusal {
     /// Under which counter it goes.
     pub(crate) fn cause(&self) -> Cause {
         match self {
-            Self::BadRequest(_) | Self::Connect | Self::Upgrade => Cause::BadRequest,
+            Self::BadRequest(_) | Self::Connect | Self::Coding(_) | Self::BadBody => Cause::BadRequest,
+            Self::Left => Cause::Canceled,
+            Self::ClientStalled(_) => Cause::ClientTimeout,
+            Self::HeadTooLarge | Self::BadResponse(_) => Cause::BadResponse,
             Self::RateLimited { .. } => Cause::RateLimited,
             Self::LoadShed | Self::TooManyAuthorities => Cause::LoadShed,
             Self::UnknownService(_) | Self::NoEndpoint(_) => Cause::FailFast,
@@ -55,14 +71,18 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Connect | Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            // Whoever left does not read it.
+            Self::BadRequest(_) | Self::BadBody | Self::Left => StatusCode::BAD_REQUEST,
+            Self::ClientStalled(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Connect | Self::Coding(_) => StatusCode::NOT_IMPLEMENTED,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::LoadShed | Self::TooManyAuthorities | Self::UnknownService(_) | Self::NoEndpoint(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Unreachable { .. } | Self::Broken => StatusCode::BAD_GATEWAY,
+            Self::Unreachable { .. } | Self::Broken | Self::HeadTooLarge | Self::BadResponse(_) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -71,7 +91,7 @@ impl Refusal {
     fn grpc_status(&self) -> &'static str {
         match self.status() {
             StatusCode::BAD_REQUEST => "3",
-            StatusCode::GATEWAY_TIMEOUT => "4",
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "4",
             StatusCode::TOO_MANY_REQUESTS => "8",
             StatusCode::NOT_IMPLEMENTED => "12",
             _ => "14",
@@ -79,18 +99,22 @@ impl Refusal {
     }
 
     /// The response. A gRPC client gets its own kind of error: HTTP 200 with the status in the headers.
-    pub(crate) fn response(&self, version: Version, grpc: bool) -> Response<ProxyBody> {
+    pub(crate) fn response(&self, version: Version, call: Call) -> Response<ProxyBody> {
         let text = self.to_string();
-        let mut response = Response::new(ProxyBody::full(if grpc {
+        let grpc = call.error_type();
+        let mut response = Response::new(ProxyBody::full(if grpc.is_some() {
             Bytes::new()
         } else {
             Bytes::from(format!("{text}\n"))
         }));
+        if grpc.is_none() {
+            *response.status_mut() = self.status();
+        }
         let headers = response.headers_mut();
         let reason = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("error"));
         headers.insert(PROXY_ERROR, reason.clone());
-        if grpc {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        if let Some(grpc) = grpc {
+            headers.insert(CONTENT_TYPE, grpc);
             headers.insert("grpc-status", HeaderValue::from_static(self.grpc_status()));
             headers.insert("grpc-message", reason);
         } else {
@@ -101,12 +125,18 @@ impl Refusal {
             let seconds = retry_after.as_secs_f64().ceil().max(1.0) as u64;
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if version < Version::HTTP_2 && matches!(self, Self::BadRequest(_) | Self::Connect) {
+        let in_doubt = matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::Connect
+                | Self::Coding(_)
+                | Self::BadBody
+                | Self::Left
+                | Self::ClientStalled(_)
+        );
+        if version < Version::HTTP_2 && in_doubt {
             // Where the message ended is in doubt: nothing after it can be trusted.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if !grpc {
-            *response.status_mut() = self.status();
         }
         response
     }

@@ -12,32 +12,30 @@ mod connection;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proxy_core::drain::{Observed, Phase};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::body::ProxyBody;
-use crate::headers::Protocol;
+use crate::caller::{Caller, OpenCount, OpenGuard};
 use crate::inbound::Inbound;
 use crate::io::CountedIo;
+use crate::limits::HEAD_MAX_BYTES;
+use crate::message::Protocol;
 use crate::metrics::Transport;
 use crate::outbound::Outbound;
 use connection::{Activity, Busy, LAST_WORDS, Tracked, detect, drive, finishing};
 
-/// Largest head of a request: beyond, 431. So with more than a hundred fields in HTTP/1, which is hyper's own limit:
-/// another one, even a smaller one, makes it prepare room for every request.
-const HEAD_MAX_BYTES: usize = 64 << 10;
 const H2_STREAMS_MAX: u32 = 1_000;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
@@ -59,6 +57,8 @@ pub(crate) struct Limits {
     pub(crate) detect_timeout: Duration,
     /// For a request's head; on a connection kept alive this is also how long it may be unused.
     pub(crate) header_timeout: Duration,
+    /// For a client that does not take what is written to it.
+    pub(crate) write_stall: Duration,
 }
 
 /// A running side.
@@ -67,15 +67,6 @@ pub(crate) struct Server {
     open: Arc<OpenCount>,
     abort: CancellationToken,
 }
-
-/// Connections open; the listener counts as one.
-#[derive(Debug, Default)]
-struct OpenCount {
-    count: AtomicUsize,
-    fell: Notify,
-}
-
-struct OpenGuard(Arc<OpenCount>);
 
 struct Connections {
     side: Side,
@@ -87,10 +78,18 @@ struct Connections {
 }
 
 impl Side {
-    async fn serve(&self, request: Request<Incoming>) -> Response<ProxyBody> {
+    async fn serve(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Response<ProxyBody> {
         match self {
-            Self::Inbound(inbound) => inbound.serve(request).await,
-            Self::Outbound(outbound) => outbound.serve(request).await,
+            Self::Inbound(inbound) => inbound.serve(request, caller).await,
+            Self::Outbound(outbound) => outbound.serve(request, caller).await,
+        }
+    }
+
+    /// A request that the library refused before anybody saw it.
+    fn refused_unseen(&self) {
+        match self {
+            Self::Inbound(inbound) => inbound.refused_unseen(),
+            Self::Outbound(outbound) => outbound.refused_unseen(),
         }
     }
 }
@@ -123,32 +122,18 @@ impl Server {
             Side::Inbound(inbound) => (inbound.in_flight(), 0),
             Side::Outbound(outbound) => (outbound.in_flight(), outbound.last_used_ms()),
         };
-        Observed { connections: self.open.count.load(Ordering::Acquire), in_flight, last_used_ms }
+        Observed { connections: self.open.get(), in_flight, last_used_ms }
     }
 
     /// Resolves when a connection closed since the last call.
     pub(crate) async fn closed_one(&self) {
-        self.open.fell.notified().await;
+        self.open.fell().await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.abort.cancel();
-    }
-}
-
-impl OpenGuard {
-    fn new(open: &Arc<OpenCount>) -> Self {
-        open.count.fetch_add(1, Ordering::AcqRel);
-        Self(open.clone())
-    }
-}
-
-impl Drop for OpenGuard {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::AcqRel);
-        self.0.fell.notify_one();
     }
 }
 
@@ -169,6 +154,7 @@ impl Connections {
             };
             match accepted {
                 Ok((stream, _)) => self.spawn(stream, permit),
+                Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
                     sleep(ACCEPT_PAUSE).await;
@@ -193,7 +179,7 @@ impl Connections {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream) {
-        let mut io = CountedIo::new(stream, self.transport.open());
+        let mut io = CountedIo::new(stream, self.transport.open(), self.limits.write_stall);
         let mut phase = self.phase.clone();
         let protocol = {
             let mut detect = pin!(timeout(self.limits.detect_timeout, detect(&mut io)));
@@ -212,9 +198,14 @@ impl Connections {
         let this = self.clone();
         let activity = Arc::new(Activity::default());
         let busy = activity.clone();
+        let caller =
+            Arc::new(Caller::new(io.wire().clone(), protocol, self.open.clone(), self.abort.clone()));
         let service = service_fn(move |request| {
-            let (this, busy) = (this.clone(), Busy::start(&busy));
-            async move { Ok::<_, Infallible>(this.serve(request).await.map(|body| Tracked::new(body, busy))) }
+            let (this, caller, busy) = (this.clone(), caller.clone(), Busy::start(&busy));
+            async move {
+                let response = this.serve(request, &caller).await;
+                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy)))
+            }
         });
         let io = TokioIo::new(io);
         let limit = self.limits.header_timeout;
@@ -224,8 +215,10 @@ impl Connections {
                 builder.timer(TokioTimer::new());
                 builder.header_read_timeout(self.limits.header_timeout);
                 builder.max_buf_size(HEAD_MAX_BYTES);
-                drive(builder.serve_connection(io, service), &mut phase, None, |c| c.graceful_shutdown())
-                    .await
+                // A client that ended its side may wait for its answer; whether it left is looked for elsewhere.
+                builder.half_close(true);
+                let connection = builder.serve_connection(io, service).with_upgrades();
+                drive(connection, &mut phase, None, |c| c.graceful_shutdown()).await
             }
             Protocol::H2 => {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -239,19 +232,36 @@ impl Connections {
             }
         };
         if let Err(error) = ended {
+            if error.is_parse() {
+                self.side.refused_unseen();
+            }
             tracing::debug!(%error, "connection ended");
         }
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Response<ProxyBody> {
+    async fn serve(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Response<ProxyBody> {
         let version = request.version();
-        let mut response = self.side.serve(request).await;
+        caller.asks(version);
+        let mut response = self.side.serve(request, caller).await;
         // From the first moment of a drain: whoever still uses this connection should find another proxy.
-        if version < Version::HTTP_2 && *self.phase.borrow() > Phase::Serving {
+        let may_close = version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if may_close && *self.phase.borrow() > Phase::Serving {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
+}
+
+/// A client that left between the kernel's accepting and ours, as opposed to want of descriptors or memory.
+fn concerns_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::Interrupted
+    )
 }
 
 /// Connections that were accepted by the kernel and not yet by us. Closes the port.

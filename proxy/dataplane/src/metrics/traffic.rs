@@ -28,11 +28,15 @@ pub enum Cause {
     Timeout,
     /// The client left before the response.
     Canceled,
+    /// The client stopped sending its request.
+    ClientTimeout,
+    /// What the target answered is not HTTP, or more of it than we take.
+    BadResponse,
 }
 
 impl Cause {
     /// All, in the order of their counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::BadRequest,
         Self::RateLimited,
         Self::LoadShed,
@@ -41,6 +45,8 @@ impl Cause {
         Self::Broken,
         Self::Timeout,
         Self::Canceled,
+        Self::ClientTimeout,
+        Self::BadResponse,
     ];
 
     /// The label's value.
@@ -54,6 +60,8 @@ impl Cause {
             Self::Broken => "i/o",
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
+            Self::ClientTimeout => "client_timeout",
+            Self::BadResponse => "bad_response",
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::body::{BodyError, ProxyBody};
-use crate::headers::Protocol;
 use crate::io::CountedIo;
+use crate::message::Protocol;
 
 /// A connection that said nothing yet when the port closes may have its first request on the way; one that is asked
 /// to end gets as long to answer.

@@ -4,9 +4,13 @@
 mod balance;
 mod discovery;
 mod drain;
+mod ends;
 mod forwarding;
+mod framing;
 mod limits;
 mod linkerd;
 mod malformed;
 mod metrics;
 mod support;
+mod times;
+mod tunnels;

@@ -224,6 +224,22 @@ pub(crate) async fn send(client: &Client, request: Request<Body>) -> (StatusCode
     (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
+/// The same over HTTP/2 with an authority of its own.
+pub(crate) async fn send_h2(
+    proxy: SocketAddr,
+    request: Request<Body>,
+) -> (StatusCode, http::HeaderMap, String) {
+    let io = TokioIo::new(TcpStream::connect(proxy).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let response = timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+    let (head, body) = response.into_parts();
+    let body = timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
+    connection.abort();
+    (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
 /// Sends bytes and reads until the peer closes.
 pub(crate) async fn raw(addr: SocketAddr, bytes: &[u8]) -> String {
     let mut s = TcpStream::connect(addr).await.unwrap();
@@ -249,7 +265,126 @@ pub(crate) fn write_endpoints(file: &tempfile::NamedTempFile, list: &[(&str, &[S
     std::fs::write(file.path(), list.iter().map(line).collect::<String>()).unwrap();
 }
 
-/// An address that refuses connections.
+/// An address that refuses connections: bound by us, so that nobody else gets it, and not listened on.
 pub(crate) fn refusing() -> SocketAddr {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    addr
+}
+
+/// An app in bytes: what it saw on each connection, and what it answers to each request's head.
+pub(crate) struct RawApp {
+    pub(crate) addr: SocketAddr,
+    pub(crate) seen: Arc<parking_lot::Mutex<Vec<u8>>>,
+    task: JoinHandle<()>,
+}
+
+impl RawApp {
+    /// Answers each head at once, and goes on reading; `close` after the answer.
+    pub(crate) async fn answering(answer: &'static str, close: bool) -> Self {
+        Self::start(move |mut stream, seen| async move {
+            while let Some(()) = read_head(&mut stream, &seen).await {
+                if stream.write_all(answer.as_bytes()).await.is_err() || close {
+                    return;
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn start<F, Fut>(serve: F) -> Self
+    where
+        F: Fn(TcpStream, Arc<parking_lot::Mutex<Vec<u8>>>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let seen = Arc::<parking_lot::Mutex<Vec<u8>>>::default();
+        let all = seen.clone();
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, all.clone()));
+            }
+        });
+        Self { addr, seen, task }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock()).into_owned()
+    }
+
+    /// Waits until it saw this.
+    pub(crate) async fn saw(&self, part: &str) {
+        let wait = async {
+            while !self.text().contains(part) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if timeout(PATIENCE, wait).await.is_err() {
+            panic!("never saw {part:?}: {:?}", self.text());
+        }
+    }
+}
+
+impl Drop for RawApp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Reads until there is one head more than before, noting everything; `None` at the end.
+pub(crate) async fn read_head(stream: &mut TcpStream, seen: &parking_lot::Mutex<Vec<u8>>) -> Option<()> {
+    let heads = || String::from_utf8_lossy(&seen.lock()).matches(" HTTP/1.1\r\n").count();
+    let before = heads();
+    let mut piece = [0; 4096];
+    loop {
+        let n = stream.read(&mut piece).await.ok().filter(|n| *n > 0)?;
+        seen.lock().extend_from_slice(&piece[..n]);
+        let whole = seen.lock().windows(4).any(|w| w == b"\r\n\r\n");
+        if whole && heads() > before {
+            return Some(());
+        }
+    }
+}
+
+/// A client in bytes.
+pub(crate) struct RawClient(pub(crate) TcpStream);
+
+impl RawClient {
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        Self(TcpStream::connect(addr).await.unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads up to and with this.
+    pub(crate) async fn until(&mut self, part: &str) -> String {
+        let mut got = Vec::new();
+        let read = async {
+            let mut piece = [0; 4096];
+            while !String::from_utf8_lossy(&got).contains(part) {
+                match self.0.read(&mut piece).await {
+                    Ok(n) if n > 0 => got.extend_from_slice(&piece[..n]),
+                    _ => return false,
+                }
+            }
+            true
+        };
+        let found = timeout(PATIENCE, read).await;
+        let text = String::from_utf8_lossy(&got).into_owned();
+        assert!(matches!(found, Ok(true)), "never came: {part:?}; came: {text:?}");
+        text
+    }
+
+    /// Reads to the end; whether it was a proper one.
+    pub(crate) async fn rest(&mut self) -> (String, bool) {
+        let mut got = Vec::new();
+        let ended = timeout(PATIENCE, self.0.read_to_end(&mut got)).await.expect("the end");
+        (String::from_utf8_lossy(&got).into_owned(), ended.is_ok())
+    }
 }

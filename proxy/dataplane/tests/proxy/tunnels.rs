@@ -1,0 +1,125 @@
+//! Connections that change to another protocol.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::*;
+
+/// Takes an upgrade (or CONNECT), then sends back what it gets, in capitals.
+async fn echoing(answer: &'static str) -> RawApp {
+    RawApp::start(move |mut stream, seen| async move {
+        if read_head(&mut stream, &seen).await.is_none() || stream.write_all(answer.as_bytes()).await.is_err()
+        {
+            return;
+        }
+        let mut piece = [0; 1024];
+        while let Ok(n) = stream.read(&mut piece).await
+            && n > 0
+        {
+            let capitals = piece[..n].to_ascii_uppercase();
+            if stream.write_all(&capitals).await.is_err() {
+                return;
+            }
+        }
+        let _ = stream.write_all(b"BYE").await;
+    })
+    .await
+}
+
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: x\r\n\r\n";
+const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nhost: web\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
+                         sec-websocket-key: y\r\n\r\n";
+
+#[tokio::test]
+async fn a_websocket_passes_both_proxies() {
+    let app = echoing(SWITCHED).await;
+    let inbound = Proxy::inbound_to(app.addr, "").await;
+    let file = endpoints(&[("web:80", &[inbound.inbound()])]);
+    let outbound = Proxy::outbound_with(&format!("--endpoints {}", file.path().display())).await;
+    let mut client = RawClient::connect(outbound.outbound()).await;
+    client.send(HANDSHAKE).await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    for part in ["upgrade: websocket", "connection: upgrade", "sec-websocket-accept: x"] {
+        assert!(head.to_lowercase().contains(part), "{head}");
+    }
+    assert!(app.text().contains("sec-websocket-key: y"), "{}", app.text());
+    for _ in 0..3 {
+        client.send("ping").await;
+        client.until("PING").await;
+    }
+    // In flight for as long as it is open.
+    let m = inbound.metrics_when(|m| m.sum("requests_in_flight", &["inbound"]) == 1.0).await;
+    assert_eq!(m.sum("response_total", &[]), 0.0);
+    client.0.shutdown().await.unwrap();
+    let (rest, proper) = client.rest().await;
+    assert_eq!((rest.as_str(), proper), ("BYE", true));
+    for proxy in [&inbound, &outbound] {
+        proxy.metrics_when(|m| m.sum("response_total", &["101", "success"]) == 1.0).await;
+    }
+    inbound.metrics_when(|m| m.sum("requests_in_flight", &["inbound"]) == 0.0).await;
+}
+
+#[tokio::test]
+async fn bytes_that_came_with_the_handshake_are_not_lost() {
+    let app = echoing(SWITCHED).await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client.send(&format!("{HANDSHAKE}early")).await;
+    client.until("EARLY").await;
+}
+
+#[tokio::test]
+async fn an_app_may_decline() {
+    let app = RawApp::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false).await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    for _ in 0..2 {
+        client.send(HANDSHAKE).await;
+        let got = client.until("\r\n\r\nok").await;
+        assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    }
+    // An offer that is none.
+    let got = raw(proxy.inbound(), b"GET / HTTP/1.0\r\nhost: web\r\nupgrade: TLS/1.0\r\n\r\n").await;
+    assert!(got.contains(" 200 OK"), "{got}");
+}
+
+#[tokio::test]
+async fn connect_passes_to_an_app_that_is_a_proxy() {
+    let app = echoing("HTTP/1.1 200 Connection established\r\n\r\n").await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client
+        .send("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\nproxy-authorization: x\r\n\r\n")
+        .await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(app.text().starts_with("CONNECT example.com:443 HTTP/1.1"), "{}", app.text());
+    assert!(app.text().contains("proxy-authorization: x"));
+    client.send("hello").await;
+    client.until("HELLO").await;
+}
+
+/// A drain waits for tunnels as for any request, and cuts what is left.
+#[tokio::test]
+async fn a_drain_lets_tunnels_finish() {
+    let app = echoing(SWITCHED).await;
+    let proxy = Proxy::inbound_to(app.addr, "--drain-delay 100ms --drain-timeout 10s").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client.send(HANDSHAKE).await;
+    client.until("\r\n\r\n").await;
+    proxy.begin_drain();
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    client.send("still").await;
+    client.until("STILL").await;
+    client.0.shutdown().await.unwrap();
+    client.until("BYE").await;
+    proxy.ended().await;
+
+    let proxy = Proxy::inbound_to(app.addr, "--drain-delay 100ms --drain-timeout 500ms").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client.send(HANDSHAKE).await;
+    client.until("\r\n\r\n").await;
+    proxy.begin_drain();
+    proxy.ended().await;
+    client.rest().await;
+}
