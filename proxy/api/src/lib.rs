@@ -141,6 +141,9 @@ pub mod latency {
 pub mod header {
     /// Why the proxy, and not the app, answered.
     pub const PROXY_ERROR: &str = "l5d-proxy-error";
+    /// On a refusal: the request reached no app, so that whoever sent it may send it elsewhere, whatever its method. What
+    /// an app says under this name is not passed on.
+    pub const NOT_SENT: &str = "gauntlet-not-sent";
     /// A request's own deadline up to the response's headers: `250ms`, `2s`, `1m`. Outbound.
     pub const TIMEOUT: &str = "l5d-timeout";
 }

@@ -19,16 +19,16 @@ use crate::{outbound, server};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Where other pods reach the app through this proxy. Needs --inbound-forward.
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub inbound_listen: Option<SocketAddr>,
     /// The app's own address. Needs --inbound-listen.
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub inbound_forward: Option<SocketAddr>,
     /// Where the app reaches other services through this proxy.
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub outbound_listen: Option<SocketAddr>,
     /// Where /metrics, /live and /ready are served.
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:4191")]
+    #[arg(long, value_name = "IP:PORT", default_value = "[::]:4191", value_parser = address)]
     pub admin_listen: SocketAddr,
 
     /// The mesh's control plane: io.linkerd.proxy.destination.Destination.
@@ -256,6 +256,17 @@ impl Args {
     }
 }
 
+/// `127.0.0.1:80`, `[::1]:80`, and `fd00::1:80`, which is what `$(POD_IP):80` becomes: the port is behind the last
+/// colon.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = || {
+        let (ip, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+    };
+    let parsed = text.parse().ok().or_else(bare);
+    parsed.ok_or_else(|| format!("{text:?}: expected IP:PORT, such as 127.0.0.1:8080 or [::1]:8080"))
+}
+
 fn rate_limit(text: &str) -> Result<RateLimit, String> {
     let number = |t: &str| {
         t.parse::<NonZeroU32>()
@@ -306,6 +317,20 @@ mod tests {
                 matches!(error, RunError::Config(_)) && error.to_string().contains(expected),
                 "{flags}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        for (text, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[fd00::1]:80", "[fd00::1]:80"),
+            ("fd00::1:4143", "[fd00::1]:4143"),
+        ] {
+            assert_eq!(address(text).unwrap().to_string(), expected);
+        }
+        for bad in ["", "80", "localhost:80", "1.2.3.4", "1.2.3.4:x", "1.2.3.4:70000"] {
+            assert!(address(bad).is_err(), "{bad}");
         }
     }
 

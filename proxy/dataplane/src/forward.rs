@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::body::{Held, Meter, ProxyBody, Streamed, stream_error};
 use crate::caller::Caller;
 use crate::client::{Pool, SendError};
+use crate::descriptors;
 use crate::headers;
 use crate::interim;
 use crate::io::Far;
@@ -52,6 +53,8 @@ pub(crate) enum Failed {
     Client(Refusal),
     /// Sent, and what came back cannot be passed on.
     BadResponse(Refusal),
+    /// Not sent, for want of something of our own.
+    Own(Refusal),
 }
 
 /// What of a request suffices to send it again: it had no body, and its method may be repeated.
@@ -163,6 +166,9 @@ pub(crate) async fn attempt(
         }
         Err(SendError::NotSent { request, error }) => {
             tracing::debug!(addr = %to.addr, %error, "cannot connect");
+            if descriptors::are_wanting(&error) {
+                return Err(Failed::Own(Refusal::NoDescriptors));
+            }
             // Where an app listens is nobody's business; where a service's endpoint is, its own client's.
             let whom = if to.role == Role::Inbound { "the app".into() } else { to.addr.to_string() };
             let refusal = Refusal::Unreachable { whom, error };

@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
+use proxy_api::header::NOT_SENT;
 
 use crate::framing;
 use crate::message::{Protocol, Role};
@@ -86,6 +87,8 @@ pub(crate) fn prepare_response<B>(
     strip_hop_by_hop(response.headers_mut());
     if role == Role::Outbound {
         response.headers_mut().remove(PROXY_AUTHENTICATE);
+    } else {
+        response.headers_mut().remove(NOT_SENT);
     }
     if response.version() < Version::HTTP_11 {
         // What we send, we frame: an app of HTTP/1.0 must not make its client close.

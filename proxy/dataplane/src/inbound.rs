@@ -135,7 +135,8 @@ impl Inbound {
                     Failed::NotSent { refusal, .. }
                     | Failed::Timeout(refusal)
                     | Failed::Client(refusal)
-                    | Failed::BadResponse(refusal),
+                    | Failed::BadResponse(refusal)
+                    | Failed::Own(refusal),
                 ) => return Err(refusal),
                 // The app may close a connection at the moment at which we use it again.
                 Err(Failed::Broken { reused: true }) if replay.is_some() => match replay.take() {

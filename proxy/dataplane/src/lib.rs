@@ -18,7 +18,7 @@
 //!
 //! Modules in reading order: [`args`], [`limits`], [`server`], [`caller`], [`inbound`], [`outbound`], [`discovery`],
 //! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`interim`], [`tunnel`], [`client`], [`body`],
-//! [`refusal`], [`io`], [`metrics`], [`admin`].
+//! [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
 mod admin;
@@ -26,6 +26,7 @@ mod args;
 mod body;
 mod caller;
 mod client;
+mod descriptors;
 mod discovery;
 mod forward;
 mod framing;
@@ -39,6 +40,7 @@ pub mod metrics;
 mod outbound;
 mod refusal;
 mod server;
+mod stall;
 mod tunnel;
 mod upload;
 
@@ -74,7 +76,8 @@ pub fn run(args: Args, ctx: Context) -> Running {
 }
 
 async fn proxy(args: Args, ctx: Context) -> Result<(), RunError> {
-    let config = args.config()?;
+    let mut config = args.config()?;
+    config.limits.connections_max = descriptors::connections(config.limits.connections_max);
     let seed = args.seed.map_or_else(seed_from_clock, |seed| seed_of(seed, &args.stream));
     let registry = Arc::new(Registry::forgetting_after(args.metrics_idle_timeout));
     let readiness = Readiness::default();
@@ -89,7 +92,9 @@ async fn proxy(args: Args, ctx: Context) -> Result<(), RunError> {
         None => None,
     };
 
-    let admin = tokio::spawn(admin::serve(admin, registry.clone(), readiness.clone()));
+    let shutdown = ctx.shutdown.clone();
+    let asked = admin::Admin { registry: registry.clone(), readiness: readiness.clone(), shutdown };
+    let admin = tokio::spawn(admin::serve(admin, asked));
     let _admin = AbortOnDropHandle::new(admin);
     let (inbound_phase, outbound_phase) =
         (watch::Sender::new(Phase::Serving), watch::Sender::new(Phase::Serving));

@@ -176,7 +176,9 @@ impl Outbound {
                     answered();
                     return Err(refusal);
                 }
-                Err(Failed::Client(refusal) | Failed::BadResponse(refusal)) => return Err(refusal),
+                Err(Failed::Client(refusal) | Failed::BadResponse(refusal) | Failed::Own(refusal)) => {
+                    return Err(refusal);
+                }
                 Err(Failed::Broken { .. }) => match replay.take() {
                     Some(again) if !last => request = again.request(),
                     _ => return Err(Refusal::Broken),

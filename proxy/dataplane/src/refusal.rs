@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode, Version};
-use proxy_api::header::PROXY_ERROR;
+use proxy_api::header::{NOT_SENT, PROXY_ERROR};
 
 use crate::body::ProxyBody;
 use crate::framing;
@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     /// Nothing was sent.
     #[error("cannot connect to {whom}: {error}")]
     Unreachable { whom: String, error: std::io::Error },
+    #[error("this proxy has no file descriptors left")]
+    NoDescriptors,
     #[error("the head of the response has more than 100 fields or 64 KiB")]
     HeadTooLarge,
     #[error("the response is not HTTP: {0}")]
@@ -61,7 +63,7 @@ impl Refusal {
             Self::ClientStalled(_) => Cause::ClientTimeout,
             Self::HeadTooLarge | Self::BadResponse(_) => Cause::BadResponse,
             Self::RateLimited { .. } => Cause::RateLimited,
-            Self::LoadShed | Self::TooManyAuthorities => Cause::LoadShed,
+            Self::LoadShed | Self::TooManyAuthorities | Self::NoDescriptors => Cause::LoadShed,
             Self::UnknownService(_) | Self::NoEndpoint(_) => Cause::FailFast,
             Self::Loop | Self::Unreachable { .. } => Cause::Connect,
             Self::Broken => Cause::Broken,
@@ -76,9 +78,11 @@ impl Refusal {
             Self::ClientStalled(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Connect | Self::Coding(_) => StatusCode::NOT_IMPLEMENTED,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::LoadShed | Self::TooManyAuthorities | Self::UnknownService(_) | Self::NoEndpoint(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::LoadShed
+            | Self::NoDescriptors
+            | Self::TooManyAuthorities
+            | Self::UnknownService(_)
+            | Self::NoEndpoint(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Unreachable { .. } | Self::Broken | Self::HeadTooLarge | Self::BadResponse(_) => {
                 StatusCode::BAD_GATEWAY
@@ -119,6 +123,9 @@ impl Refusal {
             headers.insert("grpc-message", reason);
         } else {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        }
+        if matches!(self, Self::Unreachable { .. } | Self::LoadShed | Self::NoDescriptors) {
+            headers.insert(NOT_SENT, HeaderValue::from_static("1"));
         }
         if let Self::RateLimited { retry_after } = self {
             // Whole seconds are all that the header can say.

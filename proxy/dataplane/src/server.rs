@@ -19,7 +19,7 @@ use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use proxy_core::drain::{Observed, Phase};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -34,11 +34,17 @@ use crate::limits::HEAD_MAX_BYTES;
 use crate::message::Protocol;
 use crate::metrics::Transport;
 use crate::outbound::Outbound;
+use crate::stall::Streams;
 use connection::{Activity, Busy, LAST_WORDS, Tracked, detect, drive, finishing};
 
 const H2_STREAMS_MAX: u32 = 1_000;
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+/// What one upload may have on its way that its target did not take yet.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+/// The same of a connection: as many uploads as our own proxies send on one do not stop each other. Where there are
+/// many connections each gets less, so that a target that takes nothing does not fill us with what is sent to it.
+const CONNECTION_WINDOW_BYTES: u32 = 100 * STREAM_WINDOW_BYTES;
+const CONNECTION_WINDOW_LEAST: u32 = 4 * STREAM_WINDOW_BYTES;
+const UPLOADS_BYTES: usize = 16 << 20;
 /// After accepting failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -75,6 +81,9 @@ struct Connections {
     phase: watch::Receiver<Phase>,
     open: Arc<OpenCount>,
     abort: CancellationToken,
+    /// HTTP/2 connections open.
+    h2: Arc<OpenCount>,
+    streams: Streams,
 }
 
 impl Side {
@@ -111,6 +120,8 @@ impl Server {
             phase,
             open: open.clone(),
             abort: abort.clone(),
+            h2: Arc::default(),
+            streams: Streams::new(limits.write_stall),
         };
         tokio::spawn(Arc::new(connections).accept(listener, OpenGuard::new(&open)));
         Self { side, open, abort }
@@ -221,11 +232,15 @@ impl Connections {
                 drive(connection, &mut phase, None, |c| c.graceful_shutdown()).await
             }
             Protocol::H2 => {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
+                let _one = OpenGuard::new(&self.h2);
+                let share = u32::try_from(UPLOADS_BYTES / self.h2.get().max(1)).unwrap_or(u32::MAX);
+                let mut builder = http2::Builder::new(self.streams.clone());
                 builder.timer(TokioTimer::new());
                 builder.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(HEAD_MAX_BYTES as u32);
                 builder.initial_stream_window_size(STREAM_WINDOW_BYTES);
-                builder.initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+                builder.initial_connection_window_size(
+                    share.clamp(CONNECTION_WINDOW_LEAST, CONNECTION_WINDOW_BYTES),
+                );
                 let unused = Some((&*activity, limit));
                 drive(builder.serve_connection(io, service), &mut phase, unused, |c| c.graceful_shutdown())
                     .await

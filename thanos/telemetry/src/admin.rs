@@ -1,6 +1,6 @@
 //! The endpoints that every process serves beside its own: metrics, liveness, readiness.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,12 +55,20 @@ async fn serve_metrics(metrics: Metrics, headers: HeaderMap) -> impl IntoRespons
     ([(header::CONTENT_TYPE, content_type)], body)
 }
 
-/// Binds a listening port, naming the flag in the error, and who holds the port.
+/// Binds a listening port, naming the flag in the error, and who holds the port. `[::]` is all addresses, of IPv4 too.
 ///
 /// # Errors
 /// [`RunError::Config`]: the address is taken or not ours.
 pub async fn bind(flag: &str, addr: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(addr).await.map_err(|e| {
+    let mut bound = TcpListener::bind(addr).await;
+    if let Err(error) = &bound
+        && addr.ip() == Ipv6Addr::UNSPECIFIED
+        && error.kind() != std::io::ErrorKind::AddrInUse
+    {
+        // "All addresses" on a machine without IPv6.
+        bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, addr.port())).await;
+    }
+    bound.map_err(|e| {
         let why = explain(Protocol::Tcp, addr, &e);
         RunError::Config(format!("{flag} {addr}: cannot listen: {why}"))
     })

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::body::{BodyError, ProxyBody};
 use crate::io::CountedIo;
 use crate::message::Protocol;
+use crate::stall;
 
 /// A connection that said nothing yet when the port closes may have its first request on the way; one that is asked
 /// to end gets as long to answer.
@@ -132,7 +133,9 @@ impl Body for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        stall::note(&polled);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

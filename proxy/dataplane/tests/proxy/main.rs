@@ -1,6 +1,7 @@
 //! The sidecar over real sockets: an app behind it, clients before it, and what it says of both.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as tests do")]
 
+mod admin;
 mod balance;
 mod discovery;
 mod drain;

@@ -204,3 +204,36 @@ async fn a_client_is_told_to_continue_by_the_app() {
         client.until("\r\n\r\nok").await;
     }
 }
+
+/// Streams of HTTP/2 have no socket of their own on which it would show.
+#[tokio::test]
+async fn a_stream_that_nobody_reads_is_given_up() {
+    let app = App::start(|_| async { text(vec![b'x'; 4_000_000]) }).await;
+    let proxy = Proxy::inbound_to(app.addr, "--write-timeout 500ms").await;
+    let stream = tokio::net::TcpStream::connect(proxy.inbound()).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (client, connection) = builder.handshake::<_, Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let mut responses = Vec::new();
+    for _ in 0..3 {
+        let request = Request::get("http://web/").body(()).unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        responses.push(response.await.unwrap().into_body());
+    }
+    proxy.metrics_when(|m| m.sum("requests_in_flight", &["inbound"]) == 0.0).await;
+    for mut body in responses {
+        let error = loop {
+            match tokio::time::timeout(PATIENCE, body.data()).await.unwrap() {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break error,
+                None => panic!("ended as if whole"),
+            }
+        };
+        assert!(error.is_reset(), "{error}");
+    }
+    // The connection goes on.
+    let (response, _) = client.send_request(Request::get("http://web/").body(()).unwrap(), true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200);
+}
