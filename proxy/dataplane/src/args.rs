@@ -41,6 +41,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub endpoints: Option<PathBuf>,
 
+    /// Ports of apps whose connections are passed on unseen: protocols in which the server speaks first, or whose lines
+    /// look like HTTP's. TLS and what else is not HTTP is told by its first bytes and needs no word.
+    #[arg(
+        long,
+        value_name = "PORT,…",
+        value_delimiter = ',',
+        default_value = "25,587,3306,4444,5432,6379,9300,11211"
+    )]
+    pub opaque_ports: Vec<u16>,
     /// Inbound requests a second, and how many may come at once (default: as many); beyond, 429.
     #[arg(long, value_name = "RPS[:BURST]", value_parser = rate_limit)]
     pub inbound_rate_limit: Option<RateLimit>,
@@ -238,6 +247,7 @@ impl Args {
     fn inbound_config(&self, forward: SocketAddr) -> inbound::Config {
         inbound::Config {
             forward,
+            opaque: self.opaque_ports.contains(&forward.port()),
             rate_limit: self.inbound_rate_limit,
             in_flight_max: self.max_in_flight,
             timeouts: self.timeouts(),

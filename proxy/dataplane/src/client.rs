@@ -116,6 +116,13 @@ impl Pool {
         }
     }
 
+    /// A connection for what is not looked into.
+    pub(crate) async fn connect_opaque(&self) -> io::Result<CountedIo> {
+        let mut io = self.connect().await?.into_inner();
+        io.leave_alone();
+        Ok(io)
+    }
+
     /// The endpoint left: nothing new is sent, what is in flight finishes, unused connections close.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);

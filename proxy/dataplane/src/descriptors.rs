@@ -9,7 +9,7 @@ const KEPT: u64 = 128;
 /// may need another one to where its requests go.
 pub(crate) fn connections(wanted: usize) -> usize {
     let limit = raised();
-    let fit = limit.map_or(usize::MAX, |limit| fitting(limit));
+    let fit = limit.map_or(usize::MAX, fitting);
     if fit < wanted {
         tracing::warn!(
             wanted,

@@ -15,12 +15,15 @@ use tokio::time::Instant;
 use crate::body::{Held, ProxyBody};
 use crate::caller::Caller;
 use crate::client::{Pool, Settings};
+use crate::descriptors;
 use crate::forward::{self, Destination, Failed, Leaving, Replay};
 use crate::headers;
+use crate::io::CountedIo;
 use crate::limits::{Limits, Timeouts};
 use crate::message::{Call, Role};
 use crate::metrics::{Admitted, Cause, Direction, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
+use crate::tunnel;
 use crate::upload::RequestBody;
 
 /// Requests a second, and how many may come at once.
@@ -36,6 +39,8 @@ pub struct RateLimit {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
     pub(crate) forward: SocketAddr,
+    /// Whether the app's protocol is not looked into: one whose server speaks first, or whose lines look like HTTP's.
+    pub(crate) opaque: bool,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) in_flight_max: u64,
     pub(crate) timeouts: Timeouts,
@@ -92,6 +97,34 @@ impl Inbound {
         self.traffic.refused(Cause::BadRequest);
     }
 
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.config.opaque
+    }
+
+    /// Joins a connection that speaks no HTTP to the app. It counts as a connection, not as a request, but for the rate
+    /// limit: nobody gets around that by speaking otherwise.
+    pub(crate) async fn tunnel(&self, mut io: CountedIo) {
+        let refused = match self.limited() {
+            Err(refusal) => refusal,
+            Ok(()) => match self.pool.connect_opaque().await {
+                Ok(app) => {
+                    io.leave_alone();
+                    let joined = tunnel::join(io, app, self.config.timeouts.stream_idle).await;
+                    if let Err(error) = joined {
+                        tracing::debug!(%error, "tunnel ended");
+                    }
+                    return;
+                }
+                Err(error) if descriptors::are_wanting(&error) => Refusal::NoDescriptors,
+                Err(error) => Refusal::Unreachable { whom: "the app".into(), error },
+            },
+        };
+        self.traffic.refused(refused.cause());
+        // What cannot be told in words is told by a reset.
+        io.wire().end_by_reset();
+        tracing::debug!(refusal = %refused, "refused a connection");
+    }
+
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> u64 {
         self.traffic.in_flight().0
@@ -99,6 +132,11 @@ impl Inbound {
 
     fn admit(&self, request: &mut Request<Incoming>) -> Result<Admitted, Refusal> {
         headers::prepare(request, Role::Inbound)?;
+        self.limited()?;
+        self.traffic.admit_below(self.config.in_flight_max).ok_or(Refusal::LoadShed)
+    }
+
+    fn limited(&self) -> Result<(), Refusal> {
         if let Some(limiter) = &self.limiter
             && let Err(not_until) = limiter.check()
         {
@@ -106,7 +144,7 @@ impl Inbound {
                 retry_after: not_until.wait_time_from(limiter.clock().now()),
             });
         }
-        self.traffic.admit_below(self.config.in_flight_max).ok_or(Refusal::LoadShed)
+        Ok(())
     }
 
     async fn forward(

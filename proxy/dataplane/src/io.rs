@@ -25,8 +25,11 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(15))
     .with_interval(Duration::from_secs(5))
     .with_retries(3);
-/// How long what was sent may stay unacknowledged: a peer whose machine is gone says nothing.
+/// How long what was sent may stay unacknowledged: a peer whose machine is gone says nothing. The kernel counts one that
+/// acknowledges and takes nothing as well.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// For ever, as far as a tunnel is concerned.
+const STALL_NEVER: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// See the module.
 #[derive(Debug)]
@@ -74,6 +77,11 @@ pub(crate) fn tune(stream: &TcpStream) {
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
 }
 
+/// Whoever speaks another protocol may pause as that allows: a cursor of a database is read when its client likes to.
+fn untune(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_tcp_user_timeout(None);
+}
+
 impl CountedIo {
     pub(crate) fn new(stream: TcpStream, open: Open, stall_max: Duration) -> Self {
         tune(&stream);
@@ -90,6 +98,12 @@ impl CountedIo {
     /// Puts bytes back in front.
     pub(crate) fn unread(&mut self, bytes: Bytes) {
         self.prefix = bytes;
+    }
+
+    /// It is a tunnel's from here on: slow is no fault.
+    pub(crate) fn leave_alone(&mut self) {
+        self.stall_max = STALL_NEVER;
+        untune(&self.wire.stream);
     }
 
     pub(crate) fn wire(&self) -> &Arc<Wire> {

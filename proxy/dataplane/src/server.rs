@@ -1,7 +1,8 @@
 //! A listening side: accepts, tells HTTP/1 from HTTP/2, serves, and ends politely.
 //!
 //! ```text
-//!  accept ─► detect (prior knowledge or not) ─► hyper h1 / h2 ─► Side::serve
+//!  accept ─► detect by the first bytes ─► hyper h1 / h2 ─► Side::serve
+//!     │                          └─► neither: Side::tunnel
 //!     │ at most max_connections; more wait in the kernel's queue
 //!     └ Finishing: takes what the kernel already accepted, closes the port; idle connections close,
 //!       busy ones after their response (Connection: close, GOAWAY)
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use proxy_core::detect::Detected;
 use proxy_core::drain::{Observed, Phase};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -91,6 +93,22 @@ impl Side {
         match self {
             Self::Inbound(inbound) => inbound.serve(request, caller).await,
             Self::Outbound(outbound) => outbound.serve(request, caller).await,
+        }
+    }
+
+    /// Whether connections are not looked into.
+    fn is_opaque(&self) -> bool {
+        match self {
+            Self::Inbound(inbound) => inbound.is_opaque(),
+            Self::Outbound(_) => false,
+        }
+    }
+
+    /// A connection that speaks nothing that we do.
+    async fn tunnel(&self, io: CountedIo) {
+        match self {
+            Self::Inbound(inbound) => inbound.tunnel(io).await,
+            Self::Outbound(_) => tracing::debug!("not HTTP, and where it should go is not known"),
         }
     }
 
@@ -192,19 +210,28 @@ impl Connections {
     async fn connection(self: Arc<Self>, stream: TcpStream) {
         let mut io = CountedIo::new(stream, self.transport.open(), self.limits.write_stall);
         let mut phase = self.phase.clone();
-        let protocol = {
-            let mut detect = pin!(timeout(self.limits.detect_timeout, detect(&mut io)));
-            let detected = tokio::select! {
-                biased;
-                detected = &mut detect => detected,
-                () = finishing(&mut phase) => timeout(LAST_WORDS, detect).await.unwrap_or_else(Err),
-            };
-            match detected {
-                Ok(Ok(Some(protocol))) => protocol,
-                Ok(Ok(None)) => return,
-                Ok(Err(error)) => return tracing::debug!(%error, "connection failed before a request"),
-                Err(_) => return tracing::debug!("no request in time"),
+        let detected = if self.side.is_opaque() { Some(Detected::Opaque) } else { None };
+        let detected = match detected {
+            Some(detected) => detected,
+            None => {
+                let mut detect = pin!(timeout(self.limits.detect_timeout, detect(&mut io)));
+                let detected = tokio::select! {
+                    biased;
+                    detected = &mut detect => detected,
+                    () = finishing(&mut phase) => timeout(LAST_WORDS, detect).await.unwrap_or_else(Err),
+                };
+                match detected {
+                    Ok(Ok(Some(detected))) => detected,
+                    Ok(Ok(None)) => return,
+                    Ok(Err(error)) => return tracing::debug!(%error, "connection failed before a request"),
+                    Err(_) => return tracing::debug!("no request in time"),
+                }
             }
+        };
+        let protocol = match detected {
+            Detected::H1 => Protocol::H1,
+            Detected::H2 => Protocol::H2,
+            Detected::More | Detected::Tls(_) | Detected::Opaque => return self.side.tunnel(io).await,
         };
         let this = self.clone();
         let activity = Arc::new(Activity::default());

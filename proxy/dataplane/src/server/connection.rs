@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use proxy_core::detect::Detected;
 use proxy_core::drain::Phase;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -17,17 +18,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::body::{BodyError, ProxyBody};
 use crate::io::CountedIo;
-use crate::message::Protocol;
 use crate::stall;
 
 /// A connection that said nothing yet when the port closes may have its first request on the way; one that is asked
 /// to end gets as long to answer.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What HTTP/2 starts with (RFC 9113 §3.4).
-const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What TLS starts with: a handshake record.
-const TLS_HANDSHAKE: u8 = 0x16;
+/// Read at once to find out what is spoken.
+const DETECT_BYTES: usize = 1 << 10;
 
 /// Runs a connection; once finishing, or unused for `limit`, asks it to end after what is in flight. HTTP/1 keeps
 /// hyper's own time of its pauses and has no activity to watch.
@@ -147,26 +145,28 @@ impl Body for Tracked {
     }
 }
 
-/// `None`: nothing that we speak, or nothing at all.
-pub(super) async fn detect(io: &mut CountedIo) -> io::Result<Option<Protocol>> {
-    let mut seen = [0u8; H2_PREFACE.len()];
-    let mut len = 0;
-    while let Some(rest) = seen.get_mut(len..).filter(|r| !r.is_empty()) {
-        let n = io.read(rest).await?;
-        len += n;
-        let so_far = seen.get(..len).unwrap_or_default();
-        if n == 0 && len == 0 {
-            return Ok(None);
+/// What a connection speaks; `None` if its client left without a word. What was read is put back.
+pub(super) async fn detect(io: &mut CountedIo) -> io::Result<Option<Detected>> {
+    let mut seen = BytesMut::with_capacity(DETECT_BYTES);
+    loop {
+        if io.read_buf(&mut seen).await? == 0 {
+            if seen.is_empty() {
+                return Ok(None);
+            }
+            // It ended its side in the middle of a word; whoever reads it can say what is wrong with it.
+            let verdict = if proxy_core::detect::H2_PREFACE.starts_with(&seen) {
+                Detected::H1
+            } else {
+                Detected::Opaque
+            };
+            io.unread(seen.freeze());
+            return Ok(Some(verdict));
         }
-        if so_far.first() == Some(&TLS_HANDSHAKE) {
-            tracing::debug!("refused a TLS connection: this proxy speaks plain HTTP");
-            return Ok(None);
+        let verdict = proxy_core::detect::detect(&seen);
+        if verdict != Detected::More {
+            io.unread(seen.freeze());
+            return Ok(Some(verdict));
         }
-        if n == 0 || !H2_PREFACE.starts_with(so_far) {
-            io.unread(Bytes::copy_from_slice(so_far));
-            return Ok(Some(Protocol::H1));
-        }
+        seen.reserve(DETECT_BYTES);
     }
-    io.unread(Bytes::copy_from_slice(&seen));
-    Ok(Some(Protocol::H2))
 }

@@ -123,3 +123,70 @@ async fn a_drain_lets_tunnels_finish() {
     proxy.ended().await;
     client.rest().await;
 }
+
+/// PostgreSQL's and Redis' first bytes, a ClientHello, and a client that waits for its server to speak.
+#[tokio::test]
+async fn what_is_not_http_passes_to_the_app() {
+    let app = RawApp::start(|mut stream, seen| async move {
+        let mut piece = [0; 1024];
+        while let Ok(n) = stream.read(&mut piece).await
+            && n > 0
+        {
+            seen.lock().extend_from_slice(&piece[..n]);
+            if stream.write_all(b"+PONG\r\n").await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    for first in
+        [&b"*1\r\n$4\r\nPING\r\n"[..], b"\0\0\0\x08\x04\xd2\x16\x2f", b"\x16\x03\x01\0\x04\x01\0\0\0"]
+    {
+        let mut client = RawClient::connect(proxy.inbound()).await;
+        for _ in 0..3 {
+            client.0.write_all(first).await.unwrap();
+            client.until("+PONG\r\n").await;
+        }
+        assert!(app.seen.lock().starts_with(first), "{first:?}");
+        app.seen.lock().clear();
+    }
+    let m = proxy.metrics().await;
+    assert_eq!((m.sum("request_total", &[]), m.sum("requests_in_flight", &["inbound"])), (0.0, 0.0));
+    assert!(m.sum("tcp_write_bytes_total", &["src"]) > 60.0);
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_first_is_declared() {
+    let app = RawApp::start(|mut stream, _| async move {
+        let _ = stream.write_all(b"220 mail ready\r\n").await;
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all).await;
+        let _ = stream.write_all(b"221 bye\r\n").await;
+    })
+    .await;
+    let proxy = Proxy::inbound_to(app.addr, &format!("--opaque-ports {}", app.addr.port())).await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client.until("220 mail ready\r\n").await;
+    client.send("GET / looks like HTTP and is not\r\n").await;
+    client.0.shutdown().await.unwrap();
+    client.until("221 bye\r\n").await;
+}
+
+/// Nobody gets around the limit by speaking another protocol.
+#[tokio::test]
+async fn connections_that_are_not_http_are_rate_limited() {
+    let app = echoing("hello\r\n").await;
+    let proxy = Proxy::inbound_to(app.addr, "--inbound-rate-limit 1:2").await;
+    let mut cut = 0;
+    for _ in 0..6 {
+        let mut client = RawClient::connect(proxy.inbound()).await;
+        client.0.write_all(b"\0\0 HTTP/1.1\r\n\r\n").await.unwrap();
+        client.0.shutdown().await.ok();
+        let (text, _) = client.rest().await;
+        cut += usize::from(text.is_empty());
+    }
+    assert!(cut >= 3, "{cut}");
+    let m = proxy.metrics().await;
+    assert_eq!(m.sum("inbound_http_errors_total", &["ratelimited"]), cut as f64);
+}
