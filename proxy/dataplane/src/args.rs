@@ -62,6 +62,9 @@ pub struct Args {
     /// How long an outbound request waits for a service to have an endpoint; then 503.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     pub fail_fast_timeout: Duration,
+    /// How long an endpoint that joins others takes until it has its full share of requests; 0s: at once.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub slow_start: Duration,
     /// How long a new connection may say nothing.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub detect_timeout: Duration,
@@ -219,6 +222,7 @@ impl Args {
             in_flight_max: self.max_in_flight,
             request_timeout: self.request_timeout,
             fail_fast: self.fail_fast_timeout,
+            slow_start: self.slow_start,
             stream_idle: self.stream_idle_timeout,
             client: self.client(),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, Uri, Version};
-use proxy_core::classify::{Class, StreamError};
+use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::{Held, Meter, ProxyBody, RequestBody, Streamed, stream_error};
@@ -72,13 +72,14 @@ impl Replay {
     }
 }
 
-/// Sends and measures. `held` is kept by the response until it is over.
+/// Sends and measures. `held` is told what the response's head says of its end, and what it gives is kept by the
+/// response until it is over.
 pub(crate) async fn attempt(
     to: Destination<'_>,
     registry: &Registry,
     request: Request<RequestBody>,
     limits: Limits,
-    held: impl FnOnce() -> Held,
+    held: impl FnOnce(Option<Eos>) -> Held,
 ) -> Result<Response<ProxyBody>, Failed> {
     let grpc = headers::is_grpc(request.headers());
     let protocol = Protocol::of(request.version());
@@ -96,8 +97,9 @@ pub(crate) async fn attempt(
         Ok((mut response, lease)) => {
             headers::strip_hop_by_hop(response.headers_mut());
             let meter = Meter::new(to.target.clone(), started, grpc, &response);
+            let held = held(meter.eos());
             let wrap = |inner| {
-                ProxyBody::Streamed(Box::new(Streamed::new(inner, meter, lease, held(), limits.stream_idle)))
+                ProxyBody::Streamed(Box::new(Streamed::new(inner, meter, lease, held, limits.stream_idle)))
             };
             Ok(response.map(wrap))
         }

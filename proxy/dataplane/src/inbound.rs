@@ -111,7 +111,7 @@ impl Inbound {
         loop {
             let to = Destination { addr: self.config.forward, pool: &self.pool, target: &self.target };
             // The guard moves into the response; a failed attempt leaves it here.
-            let held = || Held::new(admitted.take());
+            let held = |_| Held::new(admitted.take());
             match forward::attempt(to, &self.registry, request, limits, held).await {
                 Ok(response) => return Ok(response),
                 Err(Failed::NotSent { refusal, .. } | Failed::Timeout(refusal)) => return Err(refusal),

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use proxy_core::ewma::SEED_RTT_NS;
-use proxy_core::load::Load;
-use proxy_core::p2c;
+use proxy_core::budget::Budget;
+use proxy_core::load::{Load, Peers, SlowStart};
+use proxy_core::p2c::{self, Candidate};
 use proxy_core::random::Seeded;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::{Pool, Settings};
+use super::own::Own;
+use crate::client::{self, Pool};
 use crate::metrics::{Direction, Discovery, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
 
@@ -38,22 +39,33 @@ pub(crate) struct Endpoint {
     pub(crate) addr: SocketAddr,
     pub(crate) target: Arc<Target>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) load: Load,
+    pub(crate) load: Arc<Load>,
     labels: BTreeMap<String, String>,
 }
 
-/// A request that an endpoint is working on, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct InUse(Arc<Endpoint>);
+/// Endpoints that failed one request.
+#[derive(Debug, Default)]
+pub(crate) struct Tried([Option<SocketAddr>; Tried::MAX]);
+
+/// What all routes are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) client: client::Settings,
+    pub(crate) slow_start: Duration,
+    pub(crate) own: Own,
+    pub(crate) random: Arc<Seeded>,
+}
 
 /// One service.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) authority: String,
     pub(crate) traffic: Arc<Traffic>,
+    /// Of retries.
+    pub(crate) budget: Budget,
     registry: Arc<Registry>,
-    client: Settings,
-    random: Arc<Seeded>,
+    settings: Settings,
+    peers: Arc<Peers>,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     state: watch::Sender<State>,
     used_ms: AtomicU64,
@@ -66,33 +78,30 @@ struct State {
 }
 
 impl Route {
-    pub(crate) fn new(
-        authority: String,
-        registry: Arc<Registry>,
-        client: Settings,
-        random: Arc<Seeded>,
-    ) -> Self {
+    pub(crate) fn new(authority: String, registry: Arc<Registry>, settings: Settings) -> Self {
         let state = State { known: Known::Unknown, empty_since: Some(Instant::now()) };
         Self {
             traffic: registry.outbound_traffic(&authority),
             used_ms: AtomicU64::new(registry.now_ms()),
+            budget: Budget::default(),
             authority,
             registry,
-            client,
-            random,
+            settings,
+            peers: Arc::default(),
             endpoints: ArcSwap::default(),
             state: watch::Sender::new(state),
         }
     }
 
-    /// The endpoint for the next request. Waits for one to exist, but not after there was none for `patience`
+    /// The endpoint for the next attempt, one that was not tried if there is one. Waits for one to exist, but not after there was none for `patience`
     /// already: requests must not pile up behind a service that is gone.
     pub(crate) async fn endpoint(
         &self,
+        tried: &Tried,
         patience: Duration,
         deadline: Instant,
     ) -> Result<Arc<Endpoint>, Refusal> {
-        if let Some(endpoint) = self.pick() {
+        if let Some(endpoint) = self.pick(tried) {
             return Ok(endpoint);
         }
         let started = Instant::now();
@@ -100,7 +109,7 @@ impl Route {
         let found = timeout_at(deadline, async {
             loop {
                 let State { known, empty_since } = *state.borrow_and_update();
-                if let Some(endpoint) = self.pick() {
+                if let Some(endpoint) = self.pick(tried) {
                     return Ok(endpoint);
                 }
                 if known == Known::Missing {
@@ -121,18 +130,25 @@ impl Route {
     /// task only.
     pub(crate) fn publish(&self, addresses: &Addresses, known: Known) {
         let (now_ns, old) = (self.registry.now_ns(), self.endpoints.load_full());
-        // A newcomer is assumed to be as slow as its peers, see [`Load::new`].
-        let mean = old.iter().map(|e| e.load.rtt_ns(now_ns)).sum::<f64>() / old.len().max(1) as f64;
-        let seed = SEED_RTT_NS.max(mean as u64);
+        // Who comes to others starts slowly; where all are new there is nobody else.
+        let window_ns = if old.is_empty() { 0 } else { nanos(self.settings.slow_start) };
+        let warm = SlowStart { from_ns: now_ns, window_ns };
         // Both lists are in the order of their addresses.
         let find = |list: &[Arc<Endpoint>], addr: &SocketAddr| {
             list.binary_search_by_key(addr, |e| e.addr).ok().and_then(|i| list.get(i).cloned())
         };
         let new: Vec<_> = addresses
             .iter()
+            .filter(|(addr, _)| {
+                let own = self.settings.own.is(**addr);
+                if own {
+                    tracing::warn!(authority = self.authority, %addr, "discovery names this proxy itself");
+                }
+                !own
+            })
             .map(|(addr, labels)| match find(&old, addr) {
                 Some(stays) if stays.labels == *labels => stays,
-                _ => Arc::new(self.make(*addr, labels, seed, now_ns)),
+                _ => Arc::new(self.make(*addr, labels, warm)),
             })
             .collect();
         for endpoint in old.iter() {
@@ -157,7 +173,12 @@ impl Route {
 
     /// A random number, for whoever speaks for this route.
     pub(crate) fn random(&self) -> u64 {
-        self.random.next()
+        self.settings.random.next()
+    }
+
+    /// The clock of loads and budgets.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.registry.now_ns()
     }
 
     pub(crate) fn used(&self) {
@@ -171,21 +192,25 @@ impl Route {
         self.registry.now_ms().saturating_sub(self.used_ms.load(Relaxed))
     }
 
-    fn pick(&self) -> Option<Arc<Endpoint>> {
+    fn pick(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
         let endpoints = self.endpoints.load();
-        let now_ns = self.registry.now_ns();
-        let cost = |i: usize| endpoints.get(i).and_then(|e| e.load.cost(now_ns));
-        let chosen = p2c::choose(endpoints.len(), self.random.next(), cost)?;
+        let (now_ns, random) = (self.registry.now_ns(), self.random());
+        let candidate = |i: usize| match endpoints.get(i) {
+            Some(e) if !tried.has(e.addr) => e.load.candidate(now_ns, random ^ i as u64),
+            _ => Candidate::Tried,
+        };
+        let cost = |i: usize| endpoints.get(i).map_or(f64::MAX, |e| e.load.cost(now_ns));
+        let chosen = p2c::choose(endpoints.len(), random, candidate, cost)?;
         endpoints.get(chosen).cloned()
     }
 
-    fn make(&self, addr: SocketAddr, labels: &BTreeMap<String, String>, seed: u64, now_ns: u64) -> Endpoint {
+    fn make(&self, addr: SocketAddr, labels: &BTreeMap<String, String>, warm: SlowStart) -> Endpoint {
         let transport = self.registry.transport(Direction::Outbound, Peer::Dst);
         Endpoint {
             addr,
             target: self.registry.outbound_target(&self.authority, addr, labels),
-            pool: Arc::new(Pool::new(addr, self.client, transport)),
-            load: Load::new(seed, now_ns),
+            pool: Arc::new(Pool::new(addr, self.settings.client, transport)),
+            load: Arc::new(Load::new(self.peers.clone(), warm, 1.0)),
             labels: labels.clone(),
         }
     }
@@ -197,15 +222,21 @@ impl Drop for Route {
     }
 }
 
-impl InUse {
-    pub(crate) fn start(endpoint: Arc<Endpoint>) -> Self {
-        endpoint.load.start();
-        Self(endpoint)
+impl Tried {
+    /// Attempts of one request.
+    pub(crate) const MAX: usize = 4;
+
+    pub(crate) fn add(&mut self, addr: SocketAddr) {
+        if let Some(free) = self.0.iter_mut().find(|t| t.is_none()) {
+            *free = Some(addr);
+        }
+    }
+
+    fn has(&self, addr: SocketAddr) -> bool {
+        self.0.contains(&Some(addr))
     }
 }
 
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.load.end();
-    }
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }
