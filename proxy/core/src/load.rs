@@ -342,6 +342,13 @@ impl Drop for Load {
 }
 
 impl Waiting {
+    /// The client sent something of the request at `at_ns`: the endpoint's time counts from then.
+    pub fn heard(&mut self, at_ns: u64) {
+        if let Some(request) = &mut self.0 {
+            request.started_ns = request.started_ns.max(at_ns);
+        }
+    }
+
     /// The response's head came. `verdict` is `None` where its trailers will tell.
     pub fn answered(mut self, verdict: Option<Verdict>, now_ns: u64, jitter: u64) -> Option<Streaming> {
         let request = self.0.take()?;

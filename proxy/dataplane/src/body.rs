@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Lease;
 use crate::metrics::Target;
+use crate::replay::Kept;
 
 /// What the proxy answers with.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum ProxyBody {
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     Streamed(Incoming),
+    /// Remembered while it passes, or again.
+    Kept(Kept),
     Empty,
 }
 
@@ -262,6 +265,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Self::Kept(body) => body.poll_frame(cx),
             Self::Empty => Poll::Ready(None),
         }
     }
@@ -269,6 +273,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streamed(body) => body.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
             Self::Empty => true,
         }
     }
@@ -276,6 +281,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streamed(body) => body.size_hint(),
+            Self::Kept(body) => body.size_hint(),
             Self::Empty => SizeHint::with_exact(0),
         }
     }

@@ -28,10 +28,11 @@ use tokio::time::Instant;
 use crate::body::{ProxyBody, RequestBody};
 use crate::client;
 use crate::discovery::Source;
-use crate::forward::{self, Destination, Failed, Leaving, Limits, Replay};
+use crate::forward::{self, Destination, Failed, Leaving, Limits};
 use crate::headers;
 use crate::metrics::{Admitted, Registry, Traffic};
 use crate::refusal::Refusal;
+use crate::replay::Replay;
 
 use in_use::InUse;
 use own::Own;
@@ -162,9 +163,7 @@ impl Outbound {
         let limits =
             Limits { deadline: Instant::now() + timeout, timeout, stream_idle: self.config.stream_idle };
         route.budget.request(self.registry.now_ns());
-        let idempotent = request.method().is_idempotent();
-        let mut replay = Replay::of(&request);
-        let mut request = request;
+        let (replay, mut request) = Replay::keep(request);
         let mut admitted = Some(admitted);
         let (mut attempts, mut tried) = (Attempts::new(RETRIES), Tried::default());
         loop {
@@ -173,7 +172,7 @@ impl Outbound {
             let to = Destination { addr: endpoint.addr, pool: &endpoint.pool, target: &endpoint.target };
             // Dropped with this future, it tells that the client left.
             let mut in_use = InUse::start(route, &endpoint);
-            let held = |eos| in_use.answered(eos, admitted.take());
+            let held = |eos| in_use.answered(eos, replay.heard(), admitted.take());
             let (how, failure, back, refusal) =
                 match forward::attempt(to, &self.registry, request, limits, held).await {
                     Ok(response) => return Ok(response),
@@ -184,15 +183,18 @@ impl Outbound {
                         };
                         (how, Failure::NotProcessed, Some(*back), refusal)
                     }
+                    // The client's doing.
+                    Err(Failed::Broken { .. }) if replay.broken() => {
+                        (Unanswered::Canceled, Failure::Final, None, Refusal::Broken)
+                    }
                     Err(Failed::Broken { reused }) => {
-                        let again = replay.take().map(Replay::request);
-                        (Unanswered::Broken, Failure::Broken { reused }, again, Refusal::Broken)
+                        (Unanswered::Broken, Failure::Broken { reused }, replay.again(), Refusal::Broken)
                     }
                     Err(Failed::Timeout(refusal)) => (Unanswered::TimedOut, Failure::Final, None, refusal),
                 };
             tracing::debug!(%refusal, addr = %endpoint.addr, "attempt failed");
-            in_use.unanswered(how);
-            let again = Again { whole: back.is_some(), idempotent };
+            in_use.unanswered(how, replay.heard());
+            let again = Again { whole: back.is_some(), idempotent: replay.idempotent() };
             let late = Instant::now() >= limits.deadline;
             let next = attempts.failed(failure, again, late, &route.budget, self.registry.now_ns());
             match (next, back) {

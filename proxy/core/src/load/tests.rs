@@ -86,6 +86,16 @@ fn silence_counts_while_somebody_waits_and_a_long_watch_does_not() {
 }
 
 #[test]
+fn a_slow_upload_is_not_held_against_the_endpoint() {
+    let load = load();
+    answer(&load, 0, 2, Verdict::Good);
+    let mut waiting = load.start(2 * MS, 0);
+    waiting.heard(5_000 * MS);
+    drop(waiting.answered(Some(Verdict::Good), 5_003 * MS, 0));
+    assert!(load.rtt_ns(5_003 * MS) < 4.0 * MS as f64);
+}
+
+#[test]
 fn what_trailers_tell_counts_when_they_come() {
     let load = load();
     answer(&load, 0, 20, Verdict::Good);

@@ -9,4 +9,5 @@ mod limits;
 mod linkerd;
 mod malformed;
 mod metrics;
+mod resilience;
 mod support;

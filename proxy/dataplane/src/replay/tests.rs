@@ -1,0 +1,102 @@
+use std::convert::Infallible;
+
+use futures::{FutureExt, StreamExt};
+use http_body_util::{BodyExt, StreamBody};
+
+use super::*;
+
+/// A request whose body has these frames; an empty one is trailers.
+fn request(frames: &[&'static str]) -> (Replay, Kept) {
+    let frames: Vec<_> = frames
+        .iter()
+        .map(|f| match *f {
+            "" => Frame::trailers(HeaderMap::from_iter([(http::header::ETAG, "t".parse().unwrap())])),
+            data => Frame::data(Bytes::from_static(data.as_bytes())),
+        })
+        .map(Ok::<_, Infallible>)
+        .collect();
+    let body = StreamBody::new(futures::stream::iter(frames)).map_err(|never| match never {});
+    let (mut replay, _) = Replay::keep(Request::new(RequestBody::Empty));
+    replay.body = Some(Arc::new(Mutex::new(Source::new(body))));
+    let first = kept(replay.body());
+    (replay, first)
+}
+
+fn kept(body: RequestBody) -> Kept {
+    match body {
+        RequestBody::Kept(kept) => kept,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Up to `frames` of what it gives at once; `.` stands for the end.
+fn read(body: &mut Kept, frames: usize) -> String {
+    let next = futures::stream::poll_fn(|cx| body.poll_frame(cx)).take(frames);
+    let show = |f: Result<Frame<Bytes>, Error>| match f.unwrap().into_data() {
+        Ok(data) => String::from_utf8(data.to_vec()).unwrap(),
+        Err(_) => "+trailers".to_owned(),
+    };
+    let mut got = String::new();
+    let mut next = std::pin::pin!(next);
+    for _ in 0..frames {
+        match next.next().now_or_never() {
+            Some(Some(frame)) => got.push_str(&show(frame)),
+            Some(None) => return got + ".",
+            None => return got + "…",
+        }
+    }
+    got
+}
+
+#[test]
+fn the_next_attempt_sends_what_was_read_and_goes_on() {
+    let (replay, mut first) = request(&["a", "b", "c", ""]);
+    assert_eq!(read(&mut first, 2), "ab");
+    let mut second = kept(replay.again().unwrap().into_body());
+    assert_eq!(read(&mut first, 9), "…", "the older one gets nothing more, not even an end");
+    assert_eq!(read(&mut second, 1), "a");
+    let mut third = kept(replay.again().unwrap().into_body());
+    assert_eq!(read(&mut third, 9), "abc+trailers.");
+    assert_eq!(read(&mut kept(replay.again().unwrap().into_body()), 9), "abc+trailers.");
+}
+
+#[test]
+fn a_long_body_passes_but_cannot_be_sent_again() {
+    let long: &'static str = "x".repeat(40 << 10).leak();
+    let (replay, mut first) = request(&[long, long, "y"]);
+    assert_eq!(read(&mut first, 1).len(), 40 << 10);
+    assert!(replay.again().is_some());
+    let mut second = kept(replay.again().unwrap().into_body());
+    assert_eq!(read(&mut second, 9).len(), (80 << 10) + 2, "all of it and the end");
+    assert!(replay.again().is_none());
+    assert!(replay.heard().is_some());
+}
+
+#[test]
+fn many_small_frames_are_not_remembered_for_ever() {
+    let (replay, mut first) = request(&["x"; 10_000]);
+    assert_eq!(read(&mut first, 20_000).len(), 10_001);
+    assert!(replay.again().is_none());
+}
+
+#[test]
+fn nothing_is_remembered_once_there_is_no_use_for_it() {
+    let (replay, mut first) = request(&["a", "b", "c"]);
+    assert_eq!(read(&mut first, 1), "a");
+    drop(replay);
+    assert_eq!(read(&mut first, 9), "bc.");
+    assert!(first.source.lock().read.is_empty());
+}
+
+#[test]
+fn lengths_are_told() {
+    let (replay, mut first) = request(&["abc", "de"]);
+    read(&mut first, 9);
+    assert!(first.is_end_stream());
+    let mut second = kept(replay.again().unwrap().into_body());
+    assert_eq!((second.size_hint().exact(), second.is_end_stream()), (Some(5), false));
+    read(&mut second, 1);
+    assert_eq!((second.size_hint().exact(), second.is_end_stream()), (Some(2), false));
+    read(&mut second, 1);
+    assert_eq!((second.size_hint().exact(), second.is_end_stream()), (Some(0), true));
+}
