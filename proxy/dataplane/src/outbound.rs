@@ -198,7 +198,10 @@ impl Outbound {
             let late = Instant::now() >= limits.deadline;
             let next = attempts.failed(failure, again, late, &route.budget, self.registry.now_ns());
             match (next, back) {
-                (Next::Elsewhere | Next::Here, Some(back)) => request = back,
+                (Next::Elsewhere | Next::Here, Some(back)) => {
+                    route.traffic.retried();
+                    request = back;
+                }
                 _ => return Err(refusal),
             }
         }

@@ -80,6 +80,8 @@ struct State {
 impl Route {
     pub(crate) fn new(authority: String, registry: Arc<Registry>, settings: Settings) -> Self {
         let state = State { known: Known::Unknown, empty_since: Some(Instant::now()) };
+        let peers = Arc::<Peers>::default();
+        registry.balancer(&authority, peers.clone());
         Self {
             traffic: registry.outbound_traffic(&authority),
             used_ms: AtomicU64::new(registry.now_ms()),
@@ -87,7 +89,7 @@ impl Route {
             authority,
             registry,
             settings,
-            peers: Arc::default(),
+            peers,
             endpoints: ArcSwap::default(),
             state: watch::Sender::new(state),
         }

@@ -96,7 +96,21 @@ async fn an_endpoint_that_closes_each_connection_costs_few_posts_and_no_put() {
         // Half would be its fair share.
         assert!(failed <= most, "{method}: {failed}");
         assert!((1..=20).contains(&bad.requests()), "{method}: {}", bad.requests());
+        let retries = proxy.metrics().await.sum("outbound_http_route_retry_requests_total", &["web.svc"]);
+        assert_eq!(retries as usize, if most == 0 { bad.requests() } else { 0 });
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_out_is_pending() {
+    let (good, bad) = (echo().await, refusing());
+    let (proxy, _file) = outbound(&[good.addr, bad], "").await;
+    // Asked once or more, and out for longer each time.
+    assert_eq!(failed(&proxy, 20, Method::GET).await, 0);
+    let name = "outbound_http_balancer_endpoints";
+    let m = proxy.metrics().await;
+    let state = |state: &str| m.sum(name, &[&format!("endpoint_state=\"{state}\"")]);
+    assert_eq!((state("ready"), state("pending")), (1.0, 1.0));
 }
 
 #[tokio::test]
