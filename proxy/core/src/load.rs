@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!           ┌ what it takes: peak-EWMA of its successes, at least ─┐
-//!  cost  =  │ as long as it has answered nothing to those waiting  │ × (in flight + 1) ÷ weight
+//!  cost  =  │ as long as it has answered nothing to those waiting  │ × (in flight ÷ weight + 1)
 //!           └ +  5 × what its peers take × blame for failures      ┘
 //! ```
 //!
@@ -87,8 +87,8 @@ pub struct Peers {
 pub struct Load {
     peers: Arc<Peers>,
     warm: SlowStart,
-    /// Over zero; 1 is usual.
-    weight: f32,
+    /// An `f32` over zero; 1 is usual.
+    weight: AtomicU32,
     asked: AtomicBool,
     latency: AtomicU64,
     health: AtomicU64,
@@ -163,7 +163,7 @@ impl Load {
         Self {
             peers,
             warm,
-            weight: if weight.is_finite() && weight > 0.0 { weight } else { 1.0 },
+            weight: AtomicU32::new(sane(weight).to_bits()),
             asked: AtomicBool::new(false),
             latency: AtomicU64::new(PeakEwma::UNKNOWN.to_bits()),
             health: AtomicU64::new(Health::default().to_bits()),
@@ -172,6 +172,11 @@ impl Load {
             waiting: AtomicU32::new(0),
             quiet_since_ns: AtomicU64::new(0),
         }
+    }
+
+    /// Discovery changed its weight. One that is no positive number is 1.
+    pub fn set_weight(&self, weight: f32) {
+        self.weight.store(sane(weight).to_bits(), Relaxed);
     }
 
     /// A request is given to it. `jitter` is random.
@@ -213,7 +218,9 @@ impl Load {
     pub fn cost(&self, now_ns: u64) -> f64 {
         let blame = Health::from_bits(self.health.load(Relaxed)).blame(now_ns);
         let failures_ns = if blame > 0.0 { BLAME * blame * self.peers.typical.ns() } else { 0.0 };
-        (self.rtt_ns(now_ns) + failures_ns) * (f64::from(self.in_flight()) + 1.0) / f64::from(self.weight)
+        // Who weighs twice as much carries twice as many; an idle one is no better for its weight, for it is drawn by it.
+        let carried = f64::from(self.in_flight()) / f64::from(f32::from_bits(self.weight.load(Relaxed)));
+        (self.rtt_ns(now_ns) + failures_ns) * (carried + 1.0)
     }
 
     /// What the balancer may do with it. `random` decides which choices a newcomer sits out.
@@ -417,6 +424,11 @@ impl Drop for Request {
     fn drop(&mut self) {
         self.load.in_flight.fetch_sub(1, Relaxed);
     }
+}
+
+fn sane(weight: f32) -> f32 {
+    // Subnormal ones are no weights, and would not divide.
+    if weight.is_normal() && weight > 0.0 { weight } else { 1.0 }
 }
 
 /// Where the closure gives nothing, nothing is written.

@@ -38,15 +38,52 @@ pub fn pair(n: usize, random: u64) -> Option<(usize, usize)> {
     Some((a, b))
 }
 
-/// Chooses among `n` endpoints by what may be done with them and by `cost`. `None` only if there are no endpoints.
+/// Endpoints that are drawn in proportion to their weights.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Sums up to and with each.
+    ends: Vec<u64>,
+}
+
+impl Weights {
+    /// `None` where all weigh the same: then [`pair`] does.
+    pub fn new(weights: impl Iterator<Item = u32>) -> Option<Self> {
+        let (mut ends, mut sum, mut first, mut differ) = (Vec::new(), 0u64, None, false);
+        for weight in weights {
+            differ |= *first.get_or_insert(weight) != weight;
+            sum += u64::from(weight.max(1));
+            ends.push(sum);
+        }
+        differ.then_some(Self { ends })
+    }
+
+    /// Two distinct indices: the first by its weight, the second by its weight among the others.
+    pub fn pair(&self, random: u64) -> Option<(usize, usize)> {
+        let total = *self.ends.last()?;
+        let at = |x: u64| self.ends.partition_point(|end| *end <= x);
+        let a = at(scale_u64(random as u32, total));
+        let (start, end) = (a.checked_sub(1).map_or(0, |i| self.end(i)), self.end(a));
+        let x = scale_u64((random >> 32) as u32, total - (end - start));
+        let b = at(if x >= start { x + (end - start) } else { x });
+        (a < self.ends.len() && b < self.ends.len() && a != b).then_some((a, b))
+    }
+
+    fn end(&self, i: usize) -> u64 {
+        self.ends.get(i).copied().unwrap_or(0)
+    }
+}
+
+/// Chooses among `n` endpoints, of which `drawn` were drawn, by what may be done with them and by `cost`. `None` only
+/// if there are no endpoints.
 pub fn choose(
     n: usize,
+    drawn: Option<(usize, usize)>,
     random: u64,
     candidate: impl Fn(usize) -> Candidate,
     cost: impl Fn(usize) -> f64,
 ) -> Option<usize> {
-    let Some((a, b)) = pair(n, random) else {
-        return (n == 1).then_some(0);
+    let Some((a, b)) = drawn.filter(|(a, b)| *a < n && *b < n) else {
+        return (n > 0).then_some(0);
     };
     let cheaper = |a: usize, b: usize| if cost(b) < cost(a) { b } else { a };
     use Candidate::{Due, Out, Ready, Resting, Tried};
@@ -114,7 +151,11 @@ fn others(
 
 /// Maps 32 random bits to `0..n` (Lemire's multiply-shift).
 fn scale(random: u32, n: usize) -> usize {
-    ((u64::from(random) * n as u64) >> 32) as usize
+    scale_u64(random, n as u64) as usize
+}
+
+fn scale_u64(random: u32, n: u64) -> u64 {
+    ((u128::from(random) * u128::from(n)) >> 32) as u64
 }
 
 #[cfg(test)]
@@ -137,7 +178,7 @@ mod tests {
 
         #[test]
         fn some_is_always_chosen_and_the_worse_only_for_want_of_a_better(of in candidates(), random: u64) {
-            let chosen = of[choose(of.len(), random, |i| of[i], |_| 1.0).unwrap()];
+            let chosen = of[choose(of.len(), pair(of.len(), random), random, |i| of[i], |_| 1.0).unwrap()];
             let count = |c: Candidate| of.iter().filter(|x| **x == c).count();
             if of.len() > 1 && chosen == Tried {
                 prop_assert_eq!(count(Tried), of.len());
@@ -150,30 +191,53 @@ mod tests {
 
         #[test]
         fn never_the_most_loaded_of_three(random: u64) {
-            prop_assert_ne!(choose(3, random, |_| Ready, |i| [1.0, 2.0, 3.0][i]), Some(2));
+            prop_assert_ne!(choose(3, pair(3, random), random, |_| Ready, |i| [1.0, 2.0, 3.0][i]), Some(2));
         }
 
         #[test]
         fn whoever_is_due_goes_first_where_it_is_drawn(random: u64) {
             let (a, b) = pair(9, random).unwrap();
             let of = |i| if i == 4 { Due } else { Ready };
-            let chosen = choose(9, random, of, |i| if i == 4 { 1e9 } else { 1.0 });
+            let chosen = choose(9, pair(9, random), random, of, |i| if i == 4 { 1e9 } else { 1.0 });
             prop_assert_eq!(chosen == Some(4), a == 4 || b == 4);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_weighted_pair_is_distinct_and_in_range(weights in proptest::collection::vec(any::<u32>(), 2..50), random: u64) {
+            if let Some(w) = Weights::new(weights.iter().copied()) {
+                let (a, b) = w.pair(random).unwrap();
+                prop_assert!(a < weights.len() && b < weights.len() && a != b);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_costs_are_shared_by_weight() {
+        assert!(Weights::new([5, 5, 5].into_iter()).is_none());
+        let weights = Weights::new([10_000, 10_000, 5_000, 1_000].into_iter()).unwrap();
+        let mut hits = [0u32; 4];
+        for i in 0..52_000 {
+            hits[choose(4, weights.pair(mix(i)), mix(i), |_| Ready, |_| 1.0).unwrap()] += 1;
+        }
+        for (hit, expected) in hits.into_iter().zip([20_000u32, 20_000, 10_000, 2_000]) {
+            assert!(hit.abs_diff(expected) < 600, "{hits:?}");
         }
     }
 
     fn hits<const N: usize>(candidate: impl Fn(usize) -> Candidate, cost: impl Fn(usize) -> f64) -> [u32; N] {
         let mut hits = [0u32; N];
         for i in 0..50_000 {
-            hits[choose(N, mix(i), &candidate, &cost).unwrap()] += 1;
+            hits[choose(N, pair(N, mix(i)), mix(i), &candidate, &cost).unwrap()] += 1;
         }
         hits
     }
 
     #[test]
     fn none_and_one() {
-        assert_eq!(choose(0, 7, |_| Ready, |_| 1.0), None);
-        assert_eq!(choose(1, 7, |_| Tried, |_| 1.0), Some(0));
+        assert_eq!(choose(0, pair(0, 7), 7, |_| Ready, |_| 1.0), None);
+        assert_eq!(choose(1, pair(1, 7), 7, |_| Tried, |_| 1.0), Some(0));
     }
 
     #[test]

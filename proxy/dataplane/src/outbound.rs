@@ -36,7 +36,7 @@ use crate::replay::Replay;
 
 use in_use::InUse;
 use own::Own;
-pub(crate) use route::{Addresses, Known, Route};
+pub(crate) use route::{Addresses, Described, Known, Route};
 use route::{Settings, Tried};
 use routes::Routes;
 

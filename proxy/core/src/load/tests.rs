@@ -30,7 +30,11 @@ fn cost_is_latency_times_one_more_than_in_flight_by_weight() {
     assert_eq!((load.in_flight(), load.cost(10 * MS)), (0, idle));
     let heavy = Arc::new(Load::new(peers, OLD, 2.0));
     answer(&heavy, 0, 10, Verdict::Good);
-    assert!((heavy.cost(10 * MS) * 2.0 / idle - 1.0).abs() < 1e-3);
+    assert!((heavy.cost(10 * MS) / idle - 1.0).abs() < 1e-3);
+    let _two = (heavy.start(10 * MS, 0), heavy.start(10 * MS, 0));
+    assert!((heavy.cost(10 * MS) / idle - 2.0).abs() < 1e-3);
+    heavy.set_weight(f32::NAN);
+    assert!((heavy.cost(10 * MS) / idle - 3.0).abs() < 1e-3);
 }
 
 #[test]

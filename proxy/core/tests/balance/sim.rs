@@ -232,7 +232,8 @@ impl Sim<'_> {
             }
             self.loads[i].candidate(now, random ^ i as u64)
         };
-        let e = p2c::choose(known, random, candidate, |i| self.loads[i].cost(now)).unwrap();
+        let e = p2c::choose(known, p2c::pair(known, random), random, candidate, |i| self.loads[i].cost(now));
+        let e = e.unwrap();
         self.requests[r].waiting = Some(self.loads[e].start(now, self.random.next()));
         self.requests[r].tried.push(e);
         self.seen.sent.push((now, e));

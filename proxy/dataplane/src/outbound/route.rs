@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use proxy_core::budget::Budget;
 use proxy_core::load::{Load, Peers, SlowStart};
-use proxy_core::p2c::{self, Candidate};
+use proxy_core::p2c::{self, Candidate, Weights};
 use proxy_core::random::Seeded;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -19,8 +19,16 @@ use crate::client::{self, Pool};
 use crate::metrics::{Direction, Discovery, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
 
-/// Endpoints of a service with the labels that discovery gave them.
-pub(crate) type Addresses = BTreeMap<SocketAddr, BTreeMap<String, String>>;
+/// Endpoints of a service as discovery describes them.
+pub(crate) type Addresses = BTreeMap<SocketAddr, Described>;
+
+/// What discovery says of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) labels: BTreeMap<String, String>,
+    /// [`Described::USUAL_WEIGHT`] is 1, as in Linkerd's API; 0 is none said.
+    pub(crate) weight: u32,
+}
 
 /// What discovery knows of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +74,17 @@ pub(crate) struct Route {
     registry: Arc<Registry>,
     settings: Settings,
     peers: Arc<Peers>,
-    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    endpoints: ArcSwap<Endpoints>,
     state: watch::Sender<State>,
     used_ms: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Endpoints {
+    /// In the order of their addresses.
+    list: Vec<Arc<Endpoint>>,
+    /// Where they differ.
+    weights: Option<Weights>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,9 +149,8 @@ impl Route {
     pub(crate) fn publish(&self, addresses: &Addresses, known: Known) {
         let (now_ns, old) = (self.registry.now_ns(), self.endpoints.load_full());
         // Who comes to others starts slowly; where all are new there is nobody else.
-        let window_ns = if old.is_empty() { 0 } else { nanos(self.settings.slow_start) };
+        let window_ns = if old.list.is_empty() { 0 } else { nanos(self.settings.slow_start) };
         let warm = SlowStart { from_ns: now_ns, window_ns };
-        // Both lists are in the order of their addresses.
         let find = |list: &[Arc<Endpoint>], addr: &SocketAddr| {
             list.binary_search_by_key(addr, |e| e.addr).ok().and_then(|i| list.get(i).cloned())
         };
@@ -148,19 +163,24 @@ impl Route {
                 }
                 !own
             })
-            .map(|(addr, labels)| match find(&old, addr) {
-                Some(stays) if stays.labels == *labels => stays,
-                _ => Arc::new(self.make(*addr, labels, warm)),
+            .map(|(addr, described)| match find(&old.list, addr) {
+                Some(stays) if stays.labels == described.labels => {
+                    stays.load.set_weight(described.weight());
+                    stays
+                }
+                _ => Arc::new(self.make(*addr, described, warm)),
             })
             .collect();
-        for endpoint in old.iter() {
+        for endpoint in &old.list {
             if !find(&new, &endpoint.addr).is_some_and(|stays| Arc::ptr_eq(&stays, endpoint)) {
                 endpoint.pool.retire();
             }
         }
         let empty = new.is_empty();
         self.registry.discovery(&self.authority, Some(Discovery { endpoints: new.len(), stale: false }));
-        self.endpoints.store(Arc::new(new));
+        let of = |e: &Arc<Endpoint>| addresses.get(&e.addr).map_or(0, Described::parts);
+        let weights = Weights::new(new.iter().map(of));
+        self.endpoints.store(Arc::new(Endpoints { list: new, weights }));
         self.state.send_modify(|state| {
             state.known = known;
             state.empty_since = if empty { state.empty_since.or(Some(Instant::now())) } else { None };
@@ -169,7 +189,7 @@ impl Route {
 
     /// Discovery cannot be reached: the endpoints stay, and the scrape says so.
     pub(crate) fn stale(&self) {
-        let endpoints = self.endpoints.load().len();
+        let endpoints = self.endpoints.load().list.len();
         self.registry.discovery(&self.authority, Some(Discovery { endpoints, stale: true }));
     }
 
@@ -197,23 +217,28 @@ impl Route {
     fn pick(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
         let endpoints = self.endpoints.load();
         let (now_ns, random) = (self.registry.now_ns(), self.random());
-        let candidate = |i: usize| match endpoints.get(i) {
+        let list = &endpoints.list;
+        let candidate = |i: usize| match list.get(i) {
             Some(e) if !tried.has(e.addr) => e.load.candidate(now_ns, random ^ i as u64),
             _ => Candidate::Tried,
         };
-        let cost = |i: usize| endpoints.get(i).map_or(f64::MAX, |e| e.load.cost(now_ns));
-        let chosen = p2c::choose(endpoints.len(), random, candidate, cost)?;
-        endpoints.get(chosen).cloned()
+        let cost = |i: usize| list.get(i).map_or(f64::MAX, |e| e.load.cost(now_ns));
+        let drawn = match &endpoints.weights {
+            Some(weights) => weights.pair(random),
+            None => p2c::pair(list.len(), random),
+        };
+        let chosen = p2c::choose(list.len(), drawn, random, candidate, cost)?;
+        list.get(chosen).cloned()
     }
 
-    fn make(&self, addr: SocketAddr, labels: &BTreeMap<String, String>, warm: SlowStart) -> Endpoint {
+    fn make(&self, addr: SocketAddr, described: &Described, warm: SlowStart) -> Endpoint {
         let transport = self.registry.transport(Direction::Outbound, Peer::Dst);
         Endpoint {
             addr,
-            target: self.registry.outbound_target(&self.authority, addr, labels),
+            target: self.registry.outbound_target(&self.authority, addr, &described.labels),
             pool: Arc::new(Pool::new(addr, self.settings.client, transport)),
-            load: Arc::new(Load::new(self.peers.clone(), warm, 1.0)),
-            labels: labels.clone(),
+            load: Arc::new(Load::new(self.peers.clone(), warm, described.weight())),
+            labels: described.labels.clone(),
         }
     }
 }
@@ -221,6 +246,19 @@ impl Route {
 impl Drop for Route {
     fn drop(&mut self) {
         self.registry.discovery(&self.authority, None);
+    }
+}
+
+impl Described {
+    /// A weight of 1.
+    pub(crate) const USUAL_WEIGHT: u32 = 10_000;
+
+    fn parts(&self) -> u32 {
+        if self.weight == 0 { Self::USUAL_WEIGHT } else { self.weight }
+    }
+
+    fn weight(&self) -> f32 {
+        self.parts() as f32 / Self::USUAL_WEIGHT as f32
     }
 }
 
