@@ -9,7 +9,8 @@
 //! Speed is read from successes only. A failure is an answer that was not wanted: were its time taken for latency,
 //! the endpoint that fails at once would be the fastest and draw all traffic. A client that leaves, and a deadline,
 //! tell that the answer would have taken at least so long. An endpoint that tells nothing at all while requests wait
-//! for it costs what that silence lasts.
+//! for it costs what that silence lasts; who was waiting already when another was answered, a watch for example, is no
+//! silence. So that it can show which of both it is, one more request goes to a silent one now and then.
 //!
 //! Failures are *added*, in units of what the service usually takes, rather than multiplied (Finagle's and Linkerd's
 //! biasers divide by the success rate): an estimate of latency decays towards zero while an endpoint is not asked,
@@ -35,6 +36,8 @@ const COLD: f64 = 1.5;
 const COLD_DECAY: f64 = 0.1;
 /// A wait of so many answers of its peers counts even where the endpoint answered others meanwhile.
 const LONG_WAIT: f64 = 32.0;
+/// A silent endpoint is asked once more after a second, doubled by each request that waits, up to half a minute.
+const ASK_AGAIN_NS: (u64, u32) = (1_000_000_000, 6);
 /// gRPC's RESOURCE_EXHAUSTED.
 const GRPC_EXHAUSTED: u8 = 8;
 
@@ -94,10 +97,11 @@ pub struct Load {
     health: AtomicU64,
     breaker: AtomicU64,
     in_flight: AtomicU32,
-    /// Of those in flight, without an answer yet.
-    waiting: AtomicU32,
-    /// When it last answered, or when the first of those waiting began to.
+    /// Answers so far (32 bits, they wrap), and requests that it was given since the last and that still wait.
+    unheard: AtomicU64,
+    /// When the first of these was given, and the last.
     quiet_since_ns: AtomicU64,
+    quiet_last_ns: AtomicU64,
 }
 
 /// A request that an endpoint has not answered. Its end has to be told; dropped without, it counts as a client that
@@ -120,6 +124,8 @@ struct Request {
     load: Arc<Load>,
     started_ns: u64,
     gate: Gate,
+    /// The endpoint's answers before it.
+    answers: u32,
 }
 
 impl Verdict {
@@ -169,8 +175,9 @@ impl Load {
             health: AtomicU64::new(Health::default().to_bits()),
             breaker: AtomicU64::new(Breaker::CLOSED.to_bits()),
             in_flight: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
+            unheard: AtomicU64::new(0),
             quiet_since_ns: AtomicU64::new(0),
+            quiet_last_ns: AtomicU64::new(0),
         }
     }
 
@@ -192,10 +199,13 @@ impl Load {
             gate => gate,
         };
         self.in_flight.fetch_add(1, Relaxed);
-        if self.waiting.fetch_add(1, Relaxed) == 0 {
+        let before = self.unheard.fetch_add(1, Relaxed);
+        if before as u32 == 0 {
             self.quiet_since_ns.store(now_ns, Relaxed);
         }
-        Waiting(Some(Request { load: self.clone(), started_ns: now_ns, gate }))
+        self.quiet_last_ns.store(now_ns, Relaxed);
+        let answers = (before >> 32) as u32;
+        Waiting(Some(Request { load: self.clone(), started_ns: now_ns, gate, answers }))
     }
 
     /// Requests given to it and not over.
@@ -207,11 +217,7 @@ impl Load {
     pub fn rtt_ns(&self, now_ns: u64) -> f64 {
         let latency = PeakEwma::from_bits(self.latency.load(Relaxed));
         let own = latency.estimate_ns(now_ns, self.decay_ns(latency, now_ns));
-        let silence_ns = match self.waiting.load(Relaxed) {
-            0 => 0,
-            _ => now_ns.saturating_sub(self.quiet_since_ns.load(Relaxed)),
-        };
-        own.unwrap_or_else(|| self.peers.typical.ns()).max(silence_ns as f64)
+        own.unwrap_or_else(|| self.peers.typical.ns()).max(self.silence_ns(now_ns) as f64)
     }
 
     /// The balancer's measure: finite, not negative.
@@ -231,11 +237,39 @@ impl Load {
             Gate::Closed if !self.asked.load(Relaxed) => return Candidate::Due,
             Gate::Closed => {}
         }
+        if self.ask_again(now_ns) {
+            return Candidate::Due;
+        }
         let share = self.warmth(now_ns);
         if share < 1.0 && unit(mix(random)) >= share.max(WARM_SHARE_MIN) {
             return Candidate::Resting;
         }
         Candidate::Ready
+    }
+
+    /// How long requests have heard nothing since its last answer.
+    fn silence_ns(&self, now_ns: u64) -> u64 {
+        if self.unheard.load(Relaxed) as u32 == 0 {
+            return 0;
+        }
+        now_ns.saturating_sub(self.quiet_since_ns.load(Relaxed))
+    }
+
+    fn ask_again(&self, now_ns: u64) -> bool {
+        let unheard = self.unheard.load(Relaxed) as u32;
+        let since_last_ns = now_ns.saturating_sub(self.quiet_last_ns.load(Relaxed));
+        unheard > 0 && since_last_ns >= ASK_AGAIN_NS.0 << (unheard.min(ASK_AGAIN_NS.1) - 1)
+    }
+
+    /// It answered: who still waits does so for another reason than its silence.
+    fn heard(&self) {
+        update_bits(&self.unheard, |bits| Some(u64::from(((bits >> 32) as u32).wrapping_add(1)) << 32));
+    }
+
+    /// One that was given after so many answers waits no longer. Returns whether none came meanwhile.
+    fn gone(&self, answers: u32) -> bool {
+        let since = |bits: u64| (bits >> 32) as u32 == answers && bits as u32 > 0;
+        self.unheard.fetch_update(Relaxed, Relaxed, |bits| since(bits).then(|| bits - 1)).is_ok()
     }
 
     /// Whether its breaker has it in.
@@ -281,11 +315,11 @@ impl Load {
         self.peers.typical.observe(latency.estimate_ns(now_ns, DECAY_NS).unwrap_or(rtt_ns as f64), now_ns);
     }
 
-    /// A request was not answered within `elapsed_ns`. Where the endpoint answered others meanwhile, a long wait is
-    /// as likely the request's own, a watch for example, and does not count in full.
-    fn took_at_least(&self, elapsed_ns: u64, now_ns: u64) {
-        let silence_ns = now_ns.saturating_sub(self.quiet_since_ns.load(Relaxed));
-        let rtt_ns = elapsed_ns.min(silence_ns.max((self.peers.typical.ns() * LONG_WAIT) as u64));
+    /// A request was not answered within `elapsed_ns`. Where the endpoint was not `silent` meanwhile, a long wait is as
+    /// likely the request's own and does not count in full.
+    fn took_at_least(&self, elapsed_ns: u64, silent: bool, now_ns: u64) {
+        let most_ns = if silent { u64::MAX } else { (self.peers.typical.ns() * LONG_WAIT) as u64 };
+        let rtt_ns = elapsed_ns.min(most_ns);
         update_bits(&self.latency, |bits| {
             let old = PeakEwma::from_bits(bits);
             Some(old.at_least(rtt_ns, now_ns, self.decay_ns(old, now_ns)).to_bits())
@@ -361,11 +395,10 @@ impl Waiting {
         let request = self.0.take()?;
         let load = &request.load;
         let rtt_ns = now_ns.saturating_sub(request.started_ns);
-        load.waiting.fetch_sub(1, Relaxed);
-        load.quiet_since_ns.fetch_max(now_ns, Relaxed);
+        load.heard();
         match verdict {
             Some(Verdict::Good) => load.took(rtt_ns, now_ns),
-            _ => load.took_at_least(rtt_ns, now_ns),
+            _ => load.took_at_least(rtt_ns, true, now_ns),
         }
         if let Some(verdict) = verdict {
             load.judge(verdict, request.gate, now_ns, jitter);
@@ -378,16 +411,16 @@ impl Waiting {
         let Some(request) = self.0.take() else { return };
         let load = &request.load;
         let elapsed_ns = now_ns.saturating_sub(request.started_ns);
-        load.waiting.fetch_sub(1, Relaxed);
+        let silent = load.gone(request.answers);
         match how {
             Unanswered::Broken | Unanswered::TimedOut => {
-                load.took_at_least(elapsed_ns, now_ns);
+                load.took_at_least(elapsed_ns, silent, now_ns);
                 load.judge(Verdict::Failed, request.gate, now_ns, jitter);
             }
             Unanswered::Unreachable => load.unreachable(request.gate, now_ns, jitter),
             Unanswered::Declined => load.judge(Verdict::Declined, request.gate, now_ns, jitter),
             Unanswered::Canceled => {
-                load.took_at_least(elapsed_ns, now_ns);
+                load.took_at_least(elapsed_ns, silent, now_ns);
                 load.change_breaker(|b| b.untold(request.gate, load.pause_ms(), now_ns, jitter));
             }
         }
@@ -397,7 +430,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(request) = &self.0 {
-            request.load.waiting.fetch_sub(1, Relaxed);
+            request.load.gone(request.answers);
         }
     }
 }

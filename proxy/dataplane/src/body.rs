@@ -14,8 +14,8 @@ use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Lease;
+use crate::kept::Kept;
 use crate::metrics::Target;
-use crate::replay::Kept;
 
 /// What the proxy answers with.
 #[derive(Debug)]

@@ -18,7 +18,7 @@
 //!   request's until its response begins.
 //!
 //! Modules in reading order: [`args`], [`server`], [`inbound`], [`outbound`], [`discovery`], [`forward`],
-//! [`replay`], [`client`], [`body`], [`headers`], [`refusal`], [`io`], [`metrics`], [`admin`].
+//! [`replay`], [`kept`], [`client`], [`body`], [`headers`], [`refusal`], [`io`], [`metrics`], [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
 mod admin;
@@ -30,6 +30,7 @@ mod forward;
 mod headers;
 mod inbound;
 mod io;
+mod kept;
 pub mod metrics;
 mod outbound;
 mod refusal;

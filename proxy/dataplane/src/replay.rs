@@ -1,28 +1,11 @@
 //! What suffices to send a request again: its head, and its body as long as that is short.
-//!
-//! ```text
-//!  client's body ─► Kept (first attempt) ─► connection
-//!                     │ remembers ≤64 KiB           while a Replay exists
-//!                     └────────────► Kept (next attempt): what is remembered, then the rest of the client's body
-//! ```
-//!
-//! Only the newest attempt reads on. An older one that is still polled gets nothing more, rather than an end: to its
-//! peer an end would mean that the request is complete.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri, Version};
-use http_body::{Body, Frame, SizeHint};
-use parking_lot::Mutex;
+use http_body::Body;
 use tokio::time::Instant;
 
 use crate::body::RequestBody;
-
-/// A longer body cannot be sent again, in bytes. Linkerd's.
-const KEEP_MAX_BYTES: usize = 64 << 10;
+use crate::kept::Keeper;
 
 /// A request that can perhaps be sent again. While it exists, the body that is being sent is remembered.
 #[derive(Debug)]
@@ -32,49 +15,22 @@ pub(crate) struct Replay {
     headers: HeaderMap,
     version: Version,
     /// `None`: the request has no body.
-    body: Option<Arc<Mutex<Source>>>,
-}
-
-/// The body of one attempt.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    source: Arc<Mutex<Source>>,
-    attempt: u32,
-    /// Remembered frames that this attempt has sent.
-    sent: usize,
-    over: bool,
-}
-
-type Error = <RequestBody as Body>::Error;
-
-/// The client's body, and what was read of it.
-struct Source {
-    body: Box<dyn Body<Data = Bytes, Error = Error> + Send + Unpin>,
-    /// Everything that was read, as long as `whole`.
-    read: Vec<Bytes>,
-    trailers: Option<HeaderMap>,
-    bytes: usize,
-    whole: bool,
-    ended: bool,
-    /// The client broke it.
-    broken: bool,
-    attempt: u32,
-    heard: Option<Instant>,
+    body: Option<Keeper>,
 }
 
 impl Replay {
     /// Takes a request; what is returned is to be sent in its place.
     pub(crate) fn keep(request: Request<RequestBody>) -> (Self, Request<RequestBody>) {
         let (head, body) = request.into_parts();
-        let source = (!body.is_end_stream()).then(|| Arc::new(Mutex::new(Source::new(body))));
+        let keeper = (!body.is_end_stream()).then(|| Keeper::new(body));
+        let body = keeper.as_ref().map_or(RequestBody::Empty, |k| RequestBody::Kept(k.body()));
         let replay = Self {
             method: head.method.clone(),
             uri: head.uri.clone(),
             headers: head.headers.clone(),
             version: head.version,
-            body: source,
+            body: keeper,
         };
-        let body = replay.body();
         (replay, Request::from_parts(head, body))
     }
 
@@ -83,16 +39,13 @@ impl Replay {
         self.method.is_idempotent()
     }
 
-    /// The request once more; `None` if its body is not at hand. An earlier one must not be read any more.
+    /// The request once more; `None` if its body is not at hand. An earlier one gets no more of the body.
     pub(crate) fn again(&self) -> Option<Request<RequestBody>> {
-        if let Some(source) = &self.body {
-            let mut source = source.lock();
-            if !source.whole || source.broken {
-                return None;
-            }
-            source.attempt = source.attempt.wrapping_add(1);
-        }
-        let mut request = Request::new(self.body());
+        let body = match &self.body {
+            Some(keeper) => RequestBody::Kept(keeper.again()?),
+            None => RequestBody::Empty,
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
@@ -102,129 +55,11 @@ impl Replay {
 
     /// When the client last sent something of the body: what passes before is no time that the target takes.
     pub(crate) fn heard(&self) -> Option<Instant> {
-        self.body.as_ref().and_then(|s| s.lock().heard)
+        self.body.as_ref().and_then(Keeper::heard)
     }
 
     /// Whether the client broke the body.
     pub(crate) fn broken(&self) -> bool {
-        self.body.as_ref().is_some_and(|s| s.lock().broken)
-    }
-
-    fn body(&self) -> RequestBody {
-        self.body.as_ref().map_or(RequestBody::Empty, |source| {
-            let attempt = source.lock().attempt;
-            RequestBody::Kept(Kept { source: source.clone(), attempt, sent: 0, over: false })
-        })
+        self.body.as_ref().is_some_and(Keeper::broken)
     }
 }
-
-impl std::fmt::Debug for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source")
-            .field("bytes", &self.bytes)
-            .field("whole", &self.whole)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Source {
-    fn new(body: impl Body<Data = Bytes, Error = Error> + Send + Unpin + 'static) -> Self {
-        Self {
-            // What is known to be too long need not be remembered in part.
-            whole: body.size_hint().lower() <= KEEP_MAX_BYTES as u64,
-            body: Box::new(body),
-            read: Vec::new(),
-            trailers: None,
-            bytes: 0,
-            ended: false,
-            broken: false,
-            attempt: 0,
-            heard: None,
-        }
-    }
-
-    /// Remembers a frame if it may be needed again.
-    fn keep(&mut self, frame: &Frame<Bytes>, wanted: bool) {
-        self.heard = Some(Instant::now());
-        if !self.whole {
-            return;
-        }
-        if let Some(data) = frame.data_ref() {
-            self.bytes = self.bytes.saturating_add(data.len());
-            // A frame may be a slice of a large buffer, and very small ones cost their handles.
-            self.bytes = self.bytes.saturating_add(size_of::<Bytes>());
-            self.read.push(data.clone());
-        } else {
-            self.trailers = frame.trailers_ref().cloned();
-        }
-        if !wanted || self.bytes > KEEP_MAX_BYTES {
-            self.forget();
-        }
-    }
-
-    fn forget(&mut self) {
-        self.whole = false;
-        self.read = Vec::new();
-        self.trailers = None;
-    }
-}
-
-impl Kept {
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        // Without a Replay there is no further attempt.
-        let wanted = Arc::strong_count(&self.source) > 1;
-        let mut source = self.source.lock();
-        if source.attempt != self.attempt {
-            return Poll::Pending;
-        }
-        if self.over {
-            return Poll::Ready(None);
-        }
-        if let Some(data) = source.read.get(self.sent) {
-            self.sent += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
-        }
-        if source.ended {
-            self.over = true;
-            return Poll::Ready(source.trailers.clone().map(|t| Ok(Frame::trailers(t))));
-        }
-        match Pin::new(&mut *source.body).poll_frame(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(None) => {
-                (source.ended, self.over) = (true, true);
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                source.broken = true;
-                Poll::Ready(Some(Err(error)))
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                source.keep(&frame, wanted);
-                self.over = frame.is_trailers();
-                source.ended = self.over || source.body.is_end_stream();
-                self.sent = source.read.len();
-                Poll::Ready(Some(Ok(frame)))
-            }
-        }
-    }
-
-    pub(crate) fn is_end_stream(&self) -> bool {
-        let source = self.source.lock();
-        self.over || source.ended && self.sent >= source.read.len() && source.trailers.is_none()
-    }
-
-    pub(crate) fn size_hint(&self) -> SizeHint {
-        let source = self.source.lock();
-        let left: u64 = source.read.iter().skip(self.sent).map(|b| b.len() as u64).sum();
-        let rest = if source.ended { SizeHint::with_exact(0) } else { source.body.size_hint() };
-        let mut hint = SizeHint::new();
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(left));
-        }
-        hint.set_lower(rest.lower().saturating_add(left));
-        hint
-    }
-}
-
-#[cfg(test)]
-mod tests;

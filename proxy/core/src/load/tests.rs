@@ -90,6 +90,28 @@ fn silence_counts_while_somebody_waits_and_a_long_watch_does_not() {
 }
 
 #[test]
+fn a_silent_one_is_asked_once_more_and_what_it_answers_tells_a_watch_from_a_hang() {
+    let load = load();
+    answer(&load, 0, 2, Verdict::Good);
+    let watch = load.start(2 * MS, 0);
+    assert_eq!(load.candidate(900 * MS, 0), Candidate::Ready);
+    assert_eq!(load.candidate(1_002 * MS, 0), Candidate::Due);
+    // It hangs: the next after two seconds, then four.
+    let second = load.start(1_002 * MS, 0);
+    assert_eq!(load.candidate(1_003 * MS, 0), Candidate::Ready);
+    assert_eq!(load.candidate(2_900 * MS, 0), Candidate::Ready);
+    assert_eq!(load.candidate(3_002 * MS, 0), Candidate::Due);
+    let third = load.start(3_002 * MS, 0);
+    assert!(load.rtt_ns(3_003 * MS) > 2_900.0 * MS as f64);
+    // It answers: those that wait are watches.
+    drop(third.answered(Some(Verdict::Good), 3_004 * MS, 0));
+    assert!(load.rtt_ns(60_000 * MS) < 1_000.0 * MS as f64);
+    assert_eq!(load.candidate(60_000 * MS, 0), Candidate::Ready);
+    drop((watch, second));
+    assert_eq!((load.in_flight(), load.silence_ns(60_000 * MS)), (0, 0));
+}
+
+#[test]
 fn a_slow_upload_is_not_held_against_the_endpoint() {
     let load = load();
     answer(&load, 0, 2, Verdict::Good);
@@ -140,8 +162,9 @@ fn a_newcomer_gets_one_request_at_once_and_then_a_growing_share() {
     let new = Arc::new(Load::new(peers, SlowStart { from_ns: 0, window_ns: 10_000 * MS }, 1.0));
     assert_eq!(new.candidate(0, 0), Candidate::Due);
     assert!((new.cost(0) / MS as f64 - 1.0).abs() < 1e-3, "as its peers");
-    let _first = new.start(0, 0);
+    let first = new.start(0, 0);
     assert_ne!(new.candidate(0, 0), Candidate::Due);
+    drop(first.answered(Some(Verdict::Good), MS, 0));
     let ready =
         |at_ms: u64| (0..10_000).filter(|r| new.candidate(at_ms * MS, mix(*r)) == Candidate::Ready).count();
     assert!((900..1_100).contains(&ready(0)), "{}", ready(0));

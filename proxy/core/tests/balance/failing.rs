@@ -122,6 +122,18 @@ fn a_failing_endpoint_gets_less_than_its_share_and_soon_nearly_nothing() {
             failed: (3.0, 1.5),
         },
         Row {
+            name: "two of three refuse",
+            world: World::new(vec![always(Good(2)), always(Refuses), always(Refuses)], 20, 120),
+            to_bad: (10.0, 3.0),
+            failed: (20.0, 5.0),
+        },
+        Row {
+            name: "two of three refuse, busy",
+            world: World::new(vec![always(Good(2)), always(Refuses), always(Breaks)], 500, 120),
+            to_bad: (10.0, 3.0),
+            failed: (20.0, 5.0),
+        },
+        Row {
             name: "two fail where the app takes 300 ms",
             world: World::new(
                 vec![always(Good(300)), always(Good(300)), always(Refuses), always(Breaks)],

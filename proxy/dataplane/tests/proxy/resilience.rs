@@ -149,6 +149,39 @@ async fn an_endpoint_that_answers_503_at_once_draws_no_traffic() {
     assert!(failed(&proxy, 200, Method::GET).await <= 20);
 }
 
+/// A gRPC response: OK, or UNAVAILABLE, in trailers after its head.
+fn grpc(ok: bool) -> http::Response<Body> {
+    let status = if ok { "0" } else { "14" };
+    let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
+    let frames = [Ok(http_body::Frame::data("x".into())), Ok(http_body::Frame::trailers(trailers))];
+    let body = http_body_util::StreamBody::new(futures::stream::iter(frames));
+    http::Response::builder().header("content-type", "application/grpc").body(BodyExt::boxed(body)).unwrap()
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_trailers_tell_that_it_fails_draws_no_calls() {
+    let good = App::start(|_| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        grpc(true)
+    })
+    .await;
+    let bad = App::start(|_| async { grpc(false) }).await;
+    let (proxy, _file) = outbound(&[good.addr, bad.addr], "").await;
+    // HTTP/2 takes its authority from the target, so connect by hand.
+    let io = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::connect(proxy.outbound()).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let mut failed = 0;
+    for _ in 0..200 {
+        let request = Request::post("http://web.svc/s/m").header("content-type", "application/grpc");
+        let response = client.send_request(request.body(full("x")).unwrap()).await.unwrap();
+        let trailers = response.into_body().collect().await.unwrap().trailers().cloned().unwrap();
+        failed += usize::from(trailers["grpc-status"] != "0");
+    }
+    assert!((1..=20).contains(&failed), "{failed}");
+}
+
 #[tokio::test]
 async fn an_endpoint_that_hangs_is_left_alone_when_clients_give_up() {
     let (a, b, bad) = (echo().await, echo().await, Bad::start(None).await);

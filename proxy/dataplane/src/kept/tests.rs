@@ -5,8 +5,8 @@ use http_body_util::{BodyExt, StreamBody};
 
 use super::*;
 
-/// A request whose body has these frames; an empty one is trailers.
-fn request(frames: &[&'static str]) -> (Replay, Kept) {
+/// A body that has these frames; an empty one is trailers.
+fn kept(frames: &[&'static str]) -> (Keeper, Kept) {
     let frames: Vec<_> = frames
         .iter()
         .map(|f| match *f {
@@ -16,17 +16,9 @@ fn request(frames: &[&'static str]) -> (Replay, Kept) {
         .map(Ok::<_, Infallible>)
         .collect();
     let body = StreamBody::new(futures::stream::iter(frames)).map_err(|never| match never {});
-    let (mut replay, _) = Replay::keep(Request::new(RequestBody::Empty));
-    replay.body = Some(Arc::new(Mutex::new(Source::new(body))));
-    let first = kept(replay.body());
-    (replay, first)
-}
-
-fn kept(body: RequestBody) -> Kept {
-    match body {
-        RequestBody::Kept(kept) => kept,
-        other => panic!("{other:?}"),
-    }
+    let keeper = Keeper::new(body);
+    let first = keeper.body();
+    (keeper, first)
 }
 
 /// Up to `frames` of what it gives at once; `.` stands for the end.
@@ -50,50 +42,50 @@ fn read(body: &mut Kept, frames: usize) -> String {
 
 #[test]
 fn the_next_attempt_sends_what_was_read_and_goes_on() {
-    let (replay, mut first) = request(&["a", "b", "c", ""]);
+    let (keeper, mut first) = kept(&["a", "b", "c", ""]);
     assert_eq!(read(&mut first, 2), "ab");
-    let mut second = kept(replay.again().unwrap().into_body());
+    let mut second = keeper.again().unwrap();
     assert_eq!(read(&mut first, 9), "…", "the older one gets nothing more, not even an end");
     assert_eq!(read(&mut second, 1), "a");
-    let mut third = kept(replay.again().unwrap().into_body());
+    let mut third = keeper.again().unwrap();
     assert_eq!(read(&mut third, 9), "abc+trailers.");
-    assert_eq!(read(&mut kept(replay.again().unwrap().into_body()), 9), "abc+trailers.");
+    assert_eq!(read(&mut keeper.again().unwrap(), 9), "abc+trailers.");
 }
 
 #[test]
 fn a_long_body_passes_but_cannot_be_sent_again() {
     let long: &'static str = "x".repeat(40 << 10).leak();
-    let (replay, mut first) = request(&[long, long, "y"]);
+    let (keeper, mut first) = kept(&[long, long, "y"]);
     assert_eq!(read(&mut first, 1).len(), 40 << 10);
-    assert!(replay.again().is_some());
-    let mut second = kept(replay.again().unwrap().into_body());
+    assert!(keeper.again().is_some());
+    let mut second = keeper.again().unwrap();
     assert_eq!(read(&mut second, 9).len(), (80 << 10) + 2, "all of it and the end");
-    assert!(replay.again().is_none());
-    assert!(replay.heard().is_some());
+    assert!(keeper.again().is_none());
+    assert!(keeper.heard().is_some());
 }
 
 #[test]
 fn many_small_frames_are_not_remembered_for_ever() {
-    let (replay, mut first) = request(&["x"; 10_000]);
+    let (keeper, mut first) = kept(&["x"; 10_000]);
     assert_eq!(read(&mut first, 20_000).len(), 10_001);
-    assert!(replay.again().is_none());
+    assert!(keeper.again().is_none());
 }
 
 #[test]
 fn nothing_is_remembered_once_there_is_no_use_for_it() {
-    let (replay, mut first) = request(&["a", "b", "c"]);
+    let (keeper, mut first) = kept(&["a", "b", "c"]);
     assert_eq!(read(&mut first, 1), "a");
-    drop(replay);
+    drop(keeper);
     assert_eq!(read(&mut first, 9), "bc.");
     assert!(first.source.lock().read.is_empty());
 }
 
 #[test]
 fn lengths_are_told() {
-    let (replay, mut first) = request(&["abc", "de"]);
+    let (keeper, mut first) = kept(&["abc", "de"]);
     read(&mut first, 9);
     assert!(first.is_end_stream());
-    let mut second = kept(replay.again().unwrap().into_body());
+    let mut second = keeper.again().unwrap();
     assert_eq!((second.size_hint().exact(), second.is_end_stream()), (Some(5), false));
     read(&mut second, 1);
     assert_eq!((second.size_hint().exact(), second.is_end_stream()), (Some(2), false));
