@@ -23,6 +23,8 @@ pub mod metric {
     pub const INBOUND_HTTP_ERRORS_TOTAL: &str = "inbound_http_errors_total";
     /// Requests that the outbound side answered itself, by cause. Counter. Linkerd's.
     pub const OUTBOUND_HTTP_ERRORS_TOTAL: &str = "outbound_http_errors_total";
+    /// Requests sent again after an attempt that failed. Counter. Linkerd's.
+    pub const OUTBOUND_HTTP_ROUTE_RETRY_REQUESTS_TOTAL: &str = "outbound_http_route_retry_requests_total";
     /// Endpoints that a service has, by state. Gauge. Linkerd's.
     pub const OUTBOUND_HTTP_BALANCER_ENDPOINTS: &str = "outbound_http_balancer_endpoints";
 
@@ -66,6 +68,7 @@ pub mod metric {
         RESPONSE_LATENCY_MS,
         INBOUND_HTTP_ERRORS_TOTAL,
         OUTBOUND_HTTP_ERRORS_TOTAL,
+        OUTBOUND_HTTP_ROUTE_RETRY_REQUESTS_TOTAL,
         OUTBOUND_HTTP_BALANCER_ENDPOINTS,
         REQUEST_ARRIVALS_TOTAL,
         REQUESTS_IN_FLIGHT,
@@ -122,7 +125,7 @@ pub mod label {
     pub const ERROR: &str = "error";
     /// `src` (accepted) or `dst` (connected).
     pub const PEER: &str = "peer";
-    /// `ready` or `pending`.
+    /// `ready`, or `pending` while a breaker has it out.
     pub const ENDPOINT_STATE: &str = "endpoint_state";
     /// Upper bound of a histogram bucket.
     pub const LE: &str = "le";

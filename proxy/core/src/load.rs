@@ -1,63 +1,211 @@
-//! An endpoint's load, shared between threads without a lock: peak-EWMA × (in flight + 1).
+//! An endpoint's load, shared between threads without a lock.
+//!
+//! ```text
+//!           ┌ what it takes: peak-EWMA of its successes, at least ─┐
+//!  cost  =  │ as long as it has answered nothing to those waiting  │ × (in flight ÷ weight + 1)
+//!           └ +  5 × what its peers take × blame for failures      ┘
+//! ```
+//!
+//! Speed is read from successes only. A failure is an answer that was not wanted: were its time taken for latency,
+//! the endpoint that fails at once would be the fastest and draw all traffic. A client that leaves, and a deadline,
+//! tell that the answer would have taken at least so long. An endpoint that tells nothing at all while requests wait
+//! for it costs what that silence lasts; who was waiting already when another was answered, a watch for example, is no
+//! silence. So that it can show which of both it is, one more request goes to a silent one now and then.
+//!
+//! Failures are *added*, in units of what the service usually takes, rather than multiplied (Finagle's and Linkerd's
+//! biasers divide by the success rate): an estimate of latency decays towards zero while an endpoint is not asked,
+//! and a multiple of nothing is nothing, so that it would be asked again ever sooner.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::backoff;
-use crate::ewma::PeakEwma;
+use crate::breaker::{self, Breaker, Gate};
+use crate::classify::{Class, Eos, Outcome};
+use crate::ewma::{DECAY_NS, PeakEwma, Typical};
+use crate::health::Health;
+use crate::p2c::Candidate;
+use crate::random::mix;
 
-/// First pause after a failed connect, in ms.
-const AVOID_MIN_MS: u64 = 100;
-/// Longest pause after failed connects, in ms.
-const AVOID_MAX_MS: u64 = 5_000;
+/// What a failure costs: as many answers of its peers.
+pub const BLAME: f64 = 5.0;
+/// The share of its choices that a newcomer has at once; it grows to all of them over the window.
+const WARM_SHARE_MIN: f64 = 0.1;
+/// What a newcomer took beyond so many times what its peers take is forgotten over this part of the window: what a cold
+/// one takes says little of a warm one, and would be held against it for long.
+const COLD: f64 = 1.5;
+const COLD_DECAY: f64 = 0.1;
+/// A wait of so many answers of its peers counts even where the endpoint answered others meanwhile.
+const LONG_WAIT: f64 = 32.0;
+/// A silent endpoint is asked once more after a second, doubled by each request that waits, up to half a minute.
+const ASK_AGAIN_NS: (u64, u32) = (1_000_000_000, 6);
+/// gRPC's RESOURCE_EXHAUSTED.
+const GRPC_EXHAUSTED: u8 = 8;
+
+/// How a request that was answered went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should, or by the client's fault.
+    Good,
+    /// The endpoint lives but wants less: 429, RESOURCE_EXHAUSTED. It costs like a failure and opens no breaker: a
+    /// limit is no fault, and who is out takes no traffic off the others.
+    Declined,
+    /// 5xx, a gRPC failure, a stream that broke. 503 is one: it mostly says that an app cannot, now or ever.
+    Failed,
+}
+
+/// How a request ended that was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The connection broke.
+    Broken,
+    /// There was none.
+    Unreachable,
+    /// It came back unprocessed from an endpoint that lives.
+    Declined,
+    /// The deadline passed.
+    TimedOut,
+    /// The client left, or what became of it is not the endpoint's doing.
+    Canceled,
+}
+
+/// A newcomer's first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlowStart {
+    /// When it came.
+    pub from_ns: u64,
+    /// How long its share of choices grows. 0: not at all.
+    pub window_ns: u64,
+}
+
+/// What the endpoints of one service have in common.
+#[derive(Debug, Default)]
+pub struct Peers {
+    typical: Typical,
+    known: AtomicU32,
+    out: AtomicU32,
+}
 
 /// What the balancer knows of one endpoint.
 #[derive(Debug)]
 pub struct Load {
-    ewma: AtomicU64,
+    peers: Arc<Peers>,
+    warm: SlowStart,
+    /// An `f32` over zero; 1 is usual.
+    weight: AtomicU32,
+    asked: AtomicBool,
+    latency: AtomicU64,
+    health: AtomicU64,
+    breaker: AtomicU64,
     in_flight: AtomicU32,
-    connect_failures: AtomicU32,
-    avoid_until_ns: AtomicU64,
+    /// Answers so far (32 bits, they wrap), and requests that it was given since the last and that still wait.
+    unheard: AtomicU64,
+    /// When the first of these was given, and the last.
+    quiet_since_ns: AtomicU64,
+    quiet_last_ns: AtomicU64,
+}
+
+/// A request that an endpoint has not answered. Its end has to be told; dropped without, it counts as a client that
+/// left, of whose waiting nothing is known.
+#[derive(Debug)]
+#[must_use = "how the request went has to be told"]
+pub struct Waiting(Option<Request>);
+
+/// A request whose response is on its way.
+#[derive(Debug)]
+#[must_use = "it is in flight until this is dropped"]
+pub struct Streaming {
+    request: Request,
+    /// What its head took, while what it was worth is not known.
+    rtt_ns: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Request {
+    load: Arc<Load>,
+    started_ns: u64,
+    gate: Gate,
+    /// The endpoint's answers before it.
+    answers: u32,
+}
+
+impl Verdict {
+    /// By the head of a response; `None` if only its trailers will tell.
+    pub fn of_head(eos: Eos) -> Option<Self> {
+        match eos {
+            Eos::Http { status: 429 } => Some(Self::Declined),
+            Eos::Http { status: 500..=599 } => Some(Self::Failed),
+            Eos::Http { .. } => Some(Self::Good),
+            Eos::Known(class) => Some(Self::of(class)),
+            Eos::GrpcOpen => None,
+        }
+    }
+
+    /// By a response that is over.
+    pub fn of(class: Class) -> Self {
+        match class {
+            Class::Grpc(_, GRPC_EXHAUSTED) => Self::Declined,
+            _ if class.outcome() == Outcome::Failure => Self::Failed,
+            _ => Self::Good,
+        }
+    }
+}
+
+impl Peers {
+    /// How many of them breakers have out.
+    pub fn out(&self) -> u32 {
+        self.out.load(Relaxed)
+    }
+
+    /// Then the fault is hardly the endpoints'.
+    fn most_are_out(&self) -> bool {
+        self.out() > self.known.load(Relaxed) / 2
+    }
 }
 
 impl Load {
-    /// An endpoint that was just discovered. Seed it with its peers' estimate: a fixed small seed makes fresh
-    /// endpoints look cheap beside a slow service and floods them.
-    pub fn new(seed_rtt_ns: u64, now_ns: u64) -> Self {
+    /// An endpoint that was just discovered among `peers`. A weight that is no positive number is 1.
+    pub fn new(peers: Arc<Peers>, warm: SlowStart, weight: f32) -> Self {
+        peers.known.fetch_add(1, Relaxed);
         Self {
-            ewma: AtomicU64::new(PeakEwma::seeded(seed_rtt_ns, now_ns).to_bits()),
+            peers,
+            warm,
+            weight: AtomicU32::new(sane(weight).to_bits()),
+            asked: AtomicBool::new(false),
+            latency: AtomicU64::new(PeakEwma::UNKNOWN.to_bits()),
+            health: AtomicU64::new(Health::default().to_bits()),
+            breaker: AtomicU64::new(Breaker::CLOSED.to_bits()),
             in_flight: AtomicU32::new(0),
-            connect_failures: AtomicU32::new(0),
-            avoid_until_ns: AtomicU64::new(0),
+            unheard: AtomicU64::new(0),
+            quiet_since_ns: AtomicU64::new(0),
+            quiet_last_ns: AtomicU64::new(0),
         }
     }
 
-    /// A request was given to it.
-    pub fn start(&self) {
+    /// Discovery changed its weight. One that is no positive number is 1.
+    pub fn set_weight(&self, weight: f32) {
+        self.weight.store(sane(weight).to_bits(), Relaxed);
+    }
+
+    /// A request is given to it. `jitter` is random.
+    pub fn start(self: &Arc<Self>, now_ns: u64, jitter: u64) -> Waiting {
+        // Nearly always set already: a load is cheaper than a store on a shared line.
+        if !self.asked.load(Relaxed) {
+            self.asked.store(true, Relaxed);
+        }
+        let gate = self.breaker().gate(now_ns);
+        // Of several that see it due at the same moment one is the probe; the others went out under an open gate.
+        let gate = match gate {
+            Gate::Due if !self.claim(now_ns, jitter) => Gate::Open,
+            gate => gate,
+        };
         self.in_flight.fetch_add(1, Relaxed);
-    }
-
-    /// That request is over, however it went.
-    pub fn end(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
-    }
-
-    /// It answered after `rtt_ns`.
-    pub fn answered(&self, rtt_ns: u64, now_ns: u64) {
-        // Nearly always zero already: a load is cheaper than a store on a shared line.
-        if self.connect_failures.load(Relaxed) != 0 {
-            self.connect_failures.store(0, Relaxed);
-            self.avoid_until_ns.store(0, Relaxed);
+        let before = self.unheard.fetch_add(1, Relaxed);
+        if before as u32 == 0 {
+            self.quiet_since_ns.store(now_ns, Relaxed);
         }
-        let update = |bits| Some(PeakEwma::from_bits(bits).observe(rtt_ns, now_ns).to_bits());
-        // The closure always gives a value, so this cannot fail.
-        let _ = self.ewma.fetch_update(Relaxed, Relaxed, update);
-    }
-
-    /// It could not be connected to: the balancer avoids it for a while, longer each time. `jitter` is random.
-    pub fn unreachable(&self, now_ns: u64, jitter: u64) {
-        let failures = self.connect_failures.fetch_add(1, Relaxed);
-        let pause_ms = backoff::delay_ms(AVOID_MIN_MS, AVOID_MAX_MS, failures, jitter);
-        self.avoid_until_ns.store(now_ns.saturating_add(pause_ms.saturating_mul(1_000_000)), Relaxed);
+        self.quiet_last_ns.store(now_ns, Relaxed);
+        let answers = (before >> 32) as u32;
+        Waiting(Some(Request { load: self.clone(), started_ns: now_ns, gate, answers }))
     }
 
     /// Requests given to it and not over.
@@ -65,49 +213,266 @@ impl Load {
         self.in_flight.load(Relaxed)
     }
 
-    /// Latency estimate in ns.
+    /// Latency estimate in ns: its own, or while it has none its peers', and no less than its silence.
     pub fn rtt_ns(&self, now_ns: u64) -> f64 {
-        PeakEwma::from_bits(self.ewma.load(Relaxed)).estimate_ns(now_ns)
+        let latency = PeakEwma::from_bits(self.latency.load(Relaxed));
+        let own = latency.estimate_ns(now_ns, self.decay_ns(latency, now_ns));
+        own.unwrap_or_else(|| self.peers.typical.ns()).max(self.silence_ns(now_ns) as f64)
     }
 
-    /// The balancer's measure; `None` while it is avoided.
-    pub fn cost(&self, now_ns: u64) -> Option<f64> {
-        if self.avoid_until_ns.load(Relaxed) > now_ns {
-            return None;
-        }
-        Some(self.rtt_ns(now_ns) * (f64::from(self.in_flight()) + 1.0))
+    /// The balancer's measure: finite, not negative.
+    pub fn cost(&self, now_ns: u64) -> f64 {
+        let blame = Health::from_bits(self.health.load(Relaxed)).blame(now_ns);
+        let failures_ns = if blame > 0.0 { BLAME * blame * self.peers.typical.ns() } else { 0.0 };
+        // Who weighs twice as much carries twice as many; an idle one is no better for its weight, for it is drawn by it.
+        let carried = f64::from(self.in_flight()) / f64::from(f32::from_bits(self.weight.load(Relaxed)));
+        (self.rtt_ns(now_ns) + failures_ns) * (carried + 1.0)
     }
+
+    /// What the balancer may do with it. `random` decides which choices a newcomer sits out.
+    pub fn candidate(&self, now_ns: u64, random: u64) -> Candidate {
+        match self.breaker().gate(now_ns) {
+            Gate::Open => return Candidate::Out,
+            Gate::Due => return Candidate::Due,
+            Gate::Closed if !self.asked.load(Relaxed) => return Candidate::Due,
+            Gate::Closed => {}
+        }
+        if self.ask_again(now_ns) {
+            return Candidate::Due;
+        }
+        let share = self.warmth(now_ns);
+        if share < 1.0 && unit(mix(random)) >= share.max(WARM_SHARE_MIN) {
+            return Candidate::Resting;
+        }
+        Candidate::Ready
+    }
+
+    /// How long requests have heard nothing since its last answer.
+    fn silence_ns(&self, now_ns: u64) -> u64 {
+        if self.unheard.load(Relaxed) as u32 == 0 {
+            return 0;
+        }
+        now_ns.saturating_sub(self.quiet_since_ns.load(Relaxed))
+    }
+
+    fn ask_again(&self, now_ns: u64) -> bool {
+        let unheard = self.unheard.load(Relaxed) as u32;
+        let since_last_ns = now_ns.saturating_sub(self.quiet_last_ns.load(Relaxed));
+        unheard > 0 && since_last_ns >= ASK_AGAIN_NS.0 << (unheard.min(ASK_AGAIN_NS.1) - 1)
+    }
+
+    /// It answered: who still waits does so for another reason than its silence.
+    fn heard(&self) {
+        update_bits(&self.unheard, |bits| Some(u64::from(((bits >> 32) as u32).wrapping_add(1)) << 32));
+    }
+
+    /// One that was given after so many answers waits no longer. Returns whether none came meanwhile.
+    fn gone(&self, answers: u32) -> bool {
+        let since = |bits: u64| (bits >> 32) as u32 == answers && bits as u32 > 0;
+        self.unheard.fetch_update(Relaxed, Relaxed, |bits| since(bits).then(|| bits - 1)).is_ok()
+    }
+
+    /// Whether its breaker has it in.
+    pub fn is_in(&self) -> bool {
+        self.breaker().is_closed()
+    }
+
+    fn breaker(&self) -> Breaker {
+        Breaker::from_bits(self.breaker.load(Relaxed))
+    }
+
+    fn claim(&self, now_ns: u64, jitter: u64) -> bool {
+        let claim = |bits| {
+            let breaker = Breaker::from_bits(bits);
+            (breaker.gate(now_ns) == Gate::Due).then(|| breaker.started(now_ns, jitter).to_bits())
+        };
+        self.breaker.fetch_update(Relaxed, Relaxed, claim).is_ok()
+    }
+
+    /// How much of its slow start is over, up to 1.
+    fn warmth(&self, now_ns: u64) -> f64 {
+        let age_ns = now_ns.saturating_sub(self.warm.from_ns);
+        if age_ns >= self.warm.window_ns { 1.0 } else { age_ns as f64 / self.warm.window_ns as f64 }
+    }
+
+    /// How fast an estimate is forgotten.
+    fn decay_ns(&self, latency: PeakEwma, now_ns: u64) -> u64 {
+        let observed_ns = now_ns.saturating_sub(latency.age_ns(now_ns));
+        let cold = self.warmth(observed_ns) < 1.0 && latency.last_ns() > self.peers.typical.ns() * COLD;
+        if !cold {
+            return DECAY_NS;
+        }
+        ((self.warm.window_ns as f64 * COLD_DECAY) as u64).min(DECAY_NS)
+    }
+
+    fn took(&self, rtt_ns: u64, now_ns: u64) {
+        let mut latency = PeakEwma::UNKNOWN;
+        update_bits(&self.latency, |bits| {
+            let old = PeakEwma::from_bits(bits);
+            latency = old.observe(rtt_ns, now_ns, self.decay_ns(old, now_ns));
+            Some(latency.to_bits())
+        });
+        self.peers.typical.observe(latency.estimate_ns(now_ns, DECAY_NS).unwrap_or(rtt_ns as f64), now_ns);
+    }
+
+    /// A request was not answered within `elapsed_ns`. Where the endpoint was not `silent` meanwhile, a long wait is as
+    /// likely the request's own and does not count in full.
+    fn took_at_least(&self, elapsed_ns: u64, silent: bool, now_ns: u64) {
+        let most_ns = if silent { u64::MAX } else { (self.peers.typical.ns() * LONG_WAIT) as u64 };
+        let rtt_ns = elapsed_ns.min(most_ns);
+        update_bits(&self.latency, |bits| {
+            let old = PeakEwma::from_bits(bits);
+            Some(old.at_least(rtt_ns, now_ns, self.decay_ns(old, now_ns)).to_bits())
+        });
+    }
+
+    fn judge(&self, verdict: Verdict, gate: Gate, now_ns: u64, jitter: u64) {
+        let mut health = Health::default();
+        let failed = verdict != Verdict::Good;
+        update_bits(&self.health, |bits| {
+            health = Health::from_bits(bits).observe(failed, now_ns);
+            Some(health.to_bits())
+        });
+        let change = |b: Breaker| match verdict {
+            Verdict::Good => b.succeeded(gate, now_ns),
+            // It lives, which is what a probe asks.
+            Verdict::Declined if gate != Gate::Closed => b.succeeded(gate, now_ns),
+            Verdict::Declined => b,
+            Verdict::Failed => b.failed(gate, health, self.pause_ms(), now_ns, jitter),
+        };
+        if self.change_breaker(change) == Some(true) {
+            // What made it open is over, and would open it again on the next failure.
+            self.health.store(Health::default().to_bits(), Relaxed);
+        }
+    }
+
+    /// Where most are out, none should miss for long that the service is back.
+    fn pause_ms(&self) -> (u64, u64) {
+        if self.peers.most_are_out() { breaker::COMMON_PAUSE_MS } else { breaker::PAUSE_MS }
+    }
+
+    fn unreachable(&self, gate: Gate, now_ns: u64, jitter: u64) {
+        update_bits(&self.health, |bits| Some(Health::from_bits(bits).observe(true, now_ns).to_bits()));
+        self.change_breaker(|b| b.unreachable(gate, now_ns, jitter));
+    }
+
+    /// Whether that closed it, or opened it; `None` if neither.
+    fn change_breaker(&self, change: impl Fn(Breaker) -> Breaker) -> Option<bool> {
+        let mut seen = (true, true);
+        update_bits(&self.breaker, |bits| {
+            let (old, new) = (Breaker::from_bits(bits), change(Breaker::from_bits(bits)));
+            seen = (old.is_closed(), new.is_closed());
+            (new != old).then(|| new.to_bits())
+        });
+        match seen {
+            (true, false) => self.peers.out.fetch_add(1, Relaxed),
+            (false, true) => self.peers.out.fetch_sub(1, Relaxed),
+            _ => return None,
+        };
+        Some(seen.1)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.peers.known.fetch_sub(1, Relaxed);
+        if !self.is_in() {
+            self.peers.out.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Waiting {
+    /// The client sent something of the request at `at_ns`: the endpoint's time counts from then.
+    pub fn heard(&mut self, at_ns: u64) {
+        if let Some(request) = &mut self.0 {
+            request.started_ns = request.started_ns.max(at_ns);
+        }
+    }
+
+    /// The response's head came. `verdict` is `None` where its trailers will tell.
+    pub fn answered(mut self, verdict: Option<Verdict>, now_ns: u64, jitter: u64) -> Option<Streaming> {
+        let request = self.0.take()?;
+        let load = &request.load;
+        let rtt_ns = now_ns.saturating_sub(request.started_ns);
+        load.heard();
+        match verdict {
+            Some(Verdict::Good) => load.took(rtt_ns, now_ns),
+            _ => load.took_at_least(rtt_ns, true, now_ns),
+        }
+        if let Some(verdict) = verdict {
+            load.judge(verdict, request.gate, now_ns, jitter);
+        }
+        Some(Streaming { request, rtt_ns: verdict.is_none().then_some(rtt_ns) })
+    }
+
+    /// It ended without one.
+    pub fn unanswered(mut self, how: Unanswered, now_ns: u64, jitter: u64) {
+        let Some(request) = self.0.take() else { return };
+        let load = &request.load;
+        let elapsed_ns = now_ns.saturating_sub(request.started_ns);
+        let silent = load.gone(request.answers);
+        match how {
+            Unanswered::Broken | Unanswered::TimedOut => {
+                load.took_at_least(elapsed_ns, silent, now_ns);
+                load.judge(Verdict::Failed, request.gate, now_ns, jitter);
+            }
+            Unanswered::Unreachable => load.unreachable(request.gate, now_ns, jitter),
+            Unanswered::Declined => load.judge(Verdict::Declined, request.gate, now_ns, jitter),
+            Unanswered::Canceled => {
+                load.took_at_least(elapsed_ns, silent, now_ns);
+                load.change_breaker(|b| b.untold(request.gate, load.pause_ms(), now_ns, jitter));
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(request) = &self.0 {
+            request.load.gone(request.answers);
+        }
+    }
+}
+
+impl Streaming {
+    /// The response is over, or broke: what is in flight ends with this.
+    pub fn over(self, verdict: Verdict, now_ns: u64, jitter: u64) {
+        let Request { load, gate, .. } = &self.request;
+        match (self.rtt_ns, verdict) {
+            // Judged by its head; that its body came is no second success.
+            (None, Verdict::Good | Verdict::Declined) => {}
+            (None, Verdict::Failed) => load.judge(verdict, *gate, now_ns, jitter),
+            (Some(rtt_ns), _) => {
+                if verdict == Verdict::Good {
+                    load.took(rtt_ns, now_ns);
+                }
+                load.judge(verdict, *gate, now_ns, jitter);
+            }
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.load.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+fn sane(weight: f32) -> f32 {
+    // Subnormal ones are no weights, and would not divide.
+    if weight.is_normal() && weight > 0.0 { weight } else { 1.0 }
+}
+
+/// Where the closure gives nothing, nothing is written.
+fn update_bits(atomic: &AtomicU64, update: impl FnMut(u64) -> Option<u64>) {
+    let _ = atomic.fetch_update(Relaxed, Relaxed, update);
+}
+
+/// A random number from 0 to 1, without 1.
+fn unit(random: u64) -> f64 {
+    (random >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: u64 = 1_000_000;
-
-    #[test]
-    fn cost_is_latency_times_one_more_than_in_flight() {
-        let load = Load::new(10 * MS, 0);
-        let idle = load.cost(0).unwrap();
-        load.start();
-        load.start();
-        assert!((load.cost(0).unwrap() / idle - 3.0).abs() < 1e-6);
-        load.end();
-        assert!((load.cost(0).unwrap() / idle - 2.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn unreachable_is_avoided_longer_each_time_until_it_answers() {
-        let load = Load::new(10 * MS, 0);
-        load.unreachable(0, u64::MAX);
-        assert_eq!(load.cost(0), None);
-        assert!(load.cost(101 * MS).is_some());
-        for _ in 0..20 {
-            load.unreachable(0, u64::MAX);
-        }
-        assert_eq!(load.cost(4_000 * MS), None);
-        assert!(load.cost(5_001 * MS).is_some());
-        load.answered(10 * MS, 0);
-        assert!(load.cost(0).is_some());
-    }
-}
+mod tests;

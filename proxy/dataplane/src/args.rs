@@ -84,6 +84,9 @@ pub struct Args {
     /// How long an outbound request waits for a service to have an endpoint; then 503.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     pub fail_fast_timeout: Duration,
+    /// How long an endpoint that joins others takes until it has its full share of requests; 0s: at once.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub slow_start: Duration,
     /// How long a new connection may say nothing.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub detect_timeout: Duration,
@@ -261,6 +264,7 @@ impl Args {
             in_flight_max: self.max_in_flight,
             timeouts: self.timeouts(),
             fail_fast: self.fail_fast_timeout,
+            slow_start: self.slow_start,
             client: self.client(),
         }
     }

@@ -45,8 +45,12 @@ pub(crate) enum BodyError {
 }
 
 /// What a response holds until it is over: counts of what is in flight, which end when this is dropped.
-pub(crate) struct Held {
-    _guards: Box<dyn Send + Sync>,
+pub(crate) enum Held {
+    Guards {
+        _guards: Box<dyn Send + Sync>,
+    },
+    /// Wants to know how it went. Its guards are what the closure captured.
+    Telling(Box<dyn FnOnce(Class) + Send + Sync>),
 }
 
 /// A response stream.
@@ -90,7 +94,19 @@ enum Paused {
 
 impl Held {
     pub(crate) fn new(guards: impl Send + Sync + 'static) -> Self {
-        Self { _guards: Box::new(guards) }
+        Self::Guards { _guards: Box::new(guards) }
+    }
+
+    /// The same for whoever wants to know how the response went; `over` is called when it is over, or never if it
+    /// was held by none.
+    pub(crate) fn telling(over: impl FnOnce(Class) + Send + Sync + 'static) -> Self {
+        Self::Telling(Box::new(over))
+    }
+
+    pub(crate) fn over(self, class: Option<Class>) {
+        if let (Self::Telling(over), Some(class)) = (self, class) {
+            over(class);
+        }
     }
 }
 
@@ -114,6 +130,11 @@ impl Meter {
         Self { target, status, eos: Some(eos), started, latency_recorded: false }
     }
 
+    /// What is known by the head.
+    pub(crate) fn eos(&self) -> Option<Eos> {
+        self.eos
+    }
+
     pub(crate) fn first_frame(&mut self) {
         if !std::mem::replace(&mut self.latency_recorded, true) {
             let us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -121,11 +142,12 @@ impl Meter {
         }
     }
 
-    pub(crate) fn over(&mut self, class: impl FnOnce(Eos) -> Class) {
+    /// The class, the first time.
+    pub(crate) fn over(&mut self, class: impl FnOnce(Eos) -> Class) -> Option<Class> {
         self.first_frame();
-        if let Some(eos) = self.eos.take() {
-            self.target.response(Some(self.status), class(eos));
-        }
+        let class = class(self.eos.take()?);
+        self.target.response(Some(self.status), class);
+        Some(class)
     }
 }
 
@@ -149,22 +171,24 @@ impl Streamed {
     }
 
     fn end(&mut self, trailers: Option<&HeaderMap>) {
-        self.meter.over(|eos| eos.end(trailers.and_then(grpc_status)));
+        let class = self.meter.over(|eos| eos.end(trailers.and_then(grpc_status)));
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
-        self.let_go();
+        self.let_go(class);
     }
 
     fn broke(&mut self, error: StreamError) {
-        self.meter.over(|_| Class::Error(error));
+        let class = self.meter.over(|_| Class::Error(error));
         self.lease = None;
         self.caller.broke_off();
-        self.let_go();
+        self.let_go(class);
     }
 
-    fn let_go(&mut self) {
-        self.held = None;
+    fn let_go(&mut self, class: Option<Class>) {
+        if let Some(held) = self.held.take() {
+            held.over(class);
+        }
         if let Some(upload) = self.upload.take() {
             upload.abandon();
         }
@@ -174,8 +198,8 @@ impl Streamed {
 impl Drop for Streamed {
     fn drop(&mut self) {
         // Dropped before its end: the client left.
-        self.meter.over(Eos::canceled);
-        self.let_go();
+        let class = self.meter.over(Eos::canceled);
+        self.let_go(class);
     }
 }
 
@@ -217,9 +241,9 @@ impl Streamed {
                     BodyError::Idle(self.idle.limit)
                 }
                 Paused::Left => {
-                    self.meter.over(Eos::canceled);
+                    let class = self.meter.over(Eos::canceled);
                     self.lease = None;
-                    self.let_go();
+                    self.let_go(class);
                     BodyError::Left
                 }
             }))),

@@ -8,11 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use proxy_core::classify::{Class, StreamError};
+use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, sleep_until};
 
 use crate::body::{Held, Meter, ProxyBody, Streamed, stream_error};
@@ -53,40 +53,10 @@ pub(crate) enum Failed {
     Client(Refusal),
     /// Sent, and what came back cannot be passed on.
     BadResponse(Refusal),
+    /// The proxy in front of the target says that it did not get there.
+    Declined(Refusal),
     /// Not sent, for want of something of our own.
     Own(Refusal),
-}
-
-/// What of a request suffices to send it again: it had no body, and its method may be repeated.
-#[derive(Debug)]
-pub(crate) struct Replay {
-    method: Method,
-    uri: Uri,
-    headers: http::HeaderMap,
-    version: Version,
-}
-
-impl Replay {
-    pub(crate) fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let repeatable = request.method().is_idempotent()
-            && http_body::Body::is_end_stream(request.body())
-            && !headers::asks_for_a_tunnel(request);
-        repeatable.then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-            version: request.version(),
-        })
-    }
-
-    pub(crate) fn request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::Empty);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        *request.version_mut() = self.version;
-        request
-    }
 }
 
 /// Gives a request the body that goes on.
@@ -100,14 +70,15 @@ pub(crate) fn with_body(request: Request<Incoming>, caller: &Caller) -> Request<
     request.map(|body| RequestBody::new(body, wire))
 }
 
-/// Sends and measures. `held` is kept by the response until it is over.
+/// Sends and measures. `held` is told what the response's head says of its end, and what it gives is kept by the
+/// response until it is over.
 pub(crate) async fn attempt(
     to: Destination<'_>,
     registry: &Registry,
     mut request: Request<RequestBody>,
     limits: &Limits,
     caller: &Arc<Caller>,
-    held: impl FnOnce() -> Held,
+    held: impl FnOnce(Option<Eos>) -> Held,
 ) -> Result<Response<ProxyBody>, Failed> {
     let grpc = Call::of(request.headers()) == Call::Grpc;
     let protocol = Protocol::of(request.version());
@@ -141,30 +112,32 @@ pub(crate) async fn attempt(
                 fail(StreamError::Unclassified);
                 return Err(Failed::BadResponse(Refusal::BadResponse("101 that nobody asked for".into())));
             }
+            if let Some(words) = headers::declined(&response, to.role) {
+                fail(StreamError::Unclassified);
+                return Err(Failed::Declined(Refusal::Declined(words)));
+            }
             if let Err(unknown) = headers::prepare_response(&mut response, to.role) {
                 fail(StreamError::Unclassified);
                 return Err(Failed::BadResponse(Refusal::BadResponse(unknown.to_string())));
             }
             let meter = Meter::new(to.target.clone(), started, grpc, &response);
-            if let Some(ours) = tunnel.filter(|_| is_tunnel(&response)) {
+            let held = held(meter.eos());
+            if let Some(ours) = tunnel.as_ref().filter(|_| is_tunnel(&response)).cloned() {
                 let theirs = hyper::upgrade::on(&mut response);
-                tokio::spawn(through(ours, theirs, meter, held(), limits.stream_idle(), caller.clone()));
+                tokio::spawn(through(ours, theirs, meter, held, limits.stream_idle(), caller.clone()));
                 return Ok(response.map(|_| ProxyBody::full(bytes::Bytes::new())));
             }
             let caller = caller.clone();
             Ok(response.map(|inner| {
                 ProxyBody::Streamed(Box::new(Streamed::new(
-                    inner,
-                    meter,
-                    lease,
-                    held(),
-                    limits,
-                    caller,
-                    upload,
+                    inner, meter, lease, held, limits, caller, upload,
                 )))
             }))
         }
-        Err(SendError::NotSent { request, error }) => {
+        Err(SendError::NotSent { mut request, error }) => {
+            if let Some(ours) = tunnel {
+                request.extensions_mut().insert(ours);
+            }
             tracing::debug!(addr = %to.addr, %error, "cannot connect");
             if descriptors::are_wanting(&error) {
                 return Err(Failed::Own(Refusal::NoDescriptors));
@@ -279,14 +252,15 @@ async fn through(
         ended = joined => ended,
         () = abort.cancelled() => Ok(()),
     };
-    match ended {
+    let class = match ended {
         Ok(()) => meter.over(|eos| eos.end(None)),
         Err(error) => {
             tracing::debug!(%error, "tunnel broke");
-            meter.over(proxy_core::classify::Eos::canceled);
+            meter.over(Eos::canceled)
         }
-    }
-    drop((held, open));
+    };
+    held.over(class);
+    drop(open);
 }
 
 /// Answers a request with the refusal, and counts it.

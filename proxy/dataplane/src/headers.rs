@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri, Version};
-use proxy_api::header::NOT_SENT;
+use proxy_api::header::{NOT_SENT, PROXY_ERROR};
 
 use crate::framing;
 use crate::message::{Protocol, Role};
@@ -71,6 +71,15 @@ pub(crate) fn prepare<B: http_body::Body>(
     framing::frame_request(&mut headers, request.version(), request.body());
     *request.headers_mut() = headers;
     Ok(authority)
+}
+
+/// What a peer's proxy says of a request that reached no app, if that is what this response is.
+pub(crate) fn declined<B>(response: &http::Response<B>, role: Role) -> Option<String> {
+    if role == Role::Inbound || !response.headers().contains_key(NOT_SENT) {
+        return None;
+    }
+    let words = response.headers().get(PROXY_ERROR).and_then(|v| v.to_str().ok());
+    Some(words.unwrap_or("no reason given").to_owned())
 }
 
 /// Makes a response fit for the way back. An upgrade that was asked for keeps its words.
@@ -221,7 +230,12 @@ fn upgrade<B>(request: &Request<B>) -> Option<HeaderValue> {
 
 /// Whether a request, made fit, asks for another protocol on its connection.
 pub(crate) fn asks_for_a_tunnel<B>(request: &Request<B>) -> bool {
-    request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE)
+    names_a_tunnel(request.method(), request.headers())
+}
+
+/// The same by its parts.
+pub(crate) fn names_a_tunnel(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::CONNECT || headers.contains_key(UPGRADE)
 }
 
 fn origin_form(uri: &Uri) -> Uri {

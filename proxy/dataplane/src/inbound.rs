@@ -16,13 +16,14 @@ use crate::body::{Held, ProxyBody};
 use crate::caller::Caller;
 use crate::client::{Pool, Settings};
 use crate::descriptors;
-use crate::forward::{self, Destination, Failed, Leaving, Replay};
+use crate::forward::{self, Destination, Failed, Leaving};
 use crate::headers;
 use crate::io::CountedIo;
 use crate::limits::{Limits, Timeouts};
 use crate::message::{Call, Role};
 use crate::metrics::{Admitted, Cause, Direction, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
+use crate::replay::Replay;
 use crate::tunnel;
 use crate::upload::RequestBody;
 
@@ -155,7 +156,7 @@ impl Inbound {
         caller: &Arc<Caller>,
     ) -> Result<Response<ProxyBody>, Refusal> {
         let limits = Limits::of(self.config.timeouts, Instant::now(), call, request.headers(), None);
-        let mut replay = Replay::of(&request);
+        let mut replay = Replay::of_repeatable(&request);
         let mut request = request;
         let mut admitted = Some(admitted);
         loop {
@@ -166,7 +167,7 @@ impl Inbound {
                 role: Role::Inbound,
             };
             // The guard moves into the response; a failed attempt leaves it here.
-            let held = || Held::new(admitted.take());
+            let held = |_| Held::new(admitted.take());
             match forward::attempt(to, &self.registry, request, &limits, caller, held).await {
                 Ok(response) => return Ok(response),
                 Err(
@@ -174,11 +175,12 @@ impl Inbound {
                     | Failed::Timeout(refusal)
                     | Failed::Client(refusal)
                     | Failed::BadResponse(refusal)
+                    | Failed::Declined(refusal)
                     | Failed::Own(refusal),
                 ) => return Err(refusal),
                 // The app may close a connection at the moment at which we use it again.
-                Err(Failed::Broken { reused: true }) if replay.is_some() => match replay.take() {
-                    Some(again) => request = again.request(),
+                Err(Failed::Broken { reused: true }) => match replay.take().and_then(|r| r.again()) {
+                    Some(again) => request = again,
                     None => return Err(Refusal::Broken),
                 },
                 Err(Failed::Broken { .. }) => return Err(Refusal::Broken),

@@ -9,15 +9,16 @@
 //! ```
 //!
 //! Invariants:
-//! - a request is sent to a second target only if it was not sent to the first, or if it has no body and its method
-//!   is idempotent;
+//! - a request is sent to a second target only if it was not processed by the first, or if its method is idempotent, its
+//!   body still at hand, and retries are within their budget;
 //! - an endpoint that left discovery, and a proxy that ends, finish what is in flight;
 //! - while discovery is away, the last known endpoints stay;
 //! - the request path takes no lock that another thread holds for long, and records nothing by name;
-//! - bodies stream: nothing is buffered beyond the flow-control windows.
+//! - bodies stream: nothing is buffered beyond the flow-control windows, but for the first 64 KiB of an outbound
+//!   request's until its response begins.
 //!
 //! Modules in reading order: [`args`], [`limits`], [`server`], [`caller`], [`inbound`], [`outbound`], [`discovery`],
-//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`interim`], [`tunnel`], [`client`], [`body`],
+//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`kept`], [`replay`], [`interim`], [`tunnel`], [`client`], [`body`],
 //! [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
@@ -34,11 +35,13 @@ mod headers;
 mod inbound;
 mod interim;
 mod io;
+mod kept;
 mod limits;
 mod message;
 pub mod metrics;
 mod outbound;
 mod refusal;
+mod replay;
 mod server;
 mod stall;
 mod tunnel;

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use proxy_api::label;
+use proxy_core::load::Peers;
 use tokio::time::Instant;
 
 pub use target::Target;
@@ -66,6 +67,8 @@ struct Series {
     traffic: BTreeMap<String, (Direction, Arc<Traffic>)>,
     transports: BTreeMap<String, Arc<Transport>>,
     discovery: BTreeMap<String, Discovery>,
+    /// Of the same authorities.
+    balancers: BTreeMap<String, Arc<Peers>>,
 }
 
 /// What discovery says of one authority.
@@ -164,7 +167,16 @@ impl Registry {
             Some(_) => {}
             None => {
                 series.discovery.remove(authority);
+                series.balancers.remove(authority);
             }
+        }
+    }
+
+    /// Where a scrape finds how many of an authority's endpoints breakers have out.
+    pub fn balancer(&self, authority: &str, peers: Arc<Peers>) {
+        let mut series = self.series.lock();
+        if series.balancers.len() < SERIES_MAX {
+            series.balancers.insert(authority.to_owned(), peers);
         }
     }
 

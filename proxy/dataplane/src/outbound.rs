@@ -1,5 +1,13 @@
 //! From the local app to a service's endpoints: power of two choices for every request.
+//!
+//! ```text
+//!  request ─► routes (by authority) ─► route ─► endpoint ─► in_use ─► forward::attempt ─► response
+//!                                        ▲                                │ failed
+//!                                        └── not one that was tried ◄─────┘ if Attempts and its budget say so
+//! ```
 
+mod in_use;
+mod own;
 mod route;
 mod routes;
 
@@ -12,26 +20,32 @@ use http::uri::Authority;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use proxy_api::header::TIMEOUT;
+use proxy_core::attempts::{Again, Attempts, Failure, Next, Policy};
+use proxy_core::load::Unanswered;
 use proxy_core::random::Seeded;
 use tokio::time::Instant;
 
-use crate::body::{Held, ProxyBody};
+use crate::body::ProxyBody;
 use crate::caller::Caller;
-use crate::client::Settings;
+use crate::client;
 use crate::discovery::Source;
-use crate::forward::{self, Destination, Failed, Leaving, Replay};
+use crate::forward::{self, Destination, Failed, Leaving};
 use crate::headers;
 use crate::limits::{self, Limits, Timeouts};
 use crate::message::{Call, Role};
 use crate::metrics::{Admitted, Cause, Registry, Traffic};
 use crate::refusal::Refusal;
+use crate::replay::Replay;
 use crate::upload::RequestBody;
 
-pub(crate) use route::{Addresses, InUse, Known, Route};
+use in_use::InUse;
+use own::Own;
+pub(crate) use route::{Addresses, Described, Known, Route};
+use route::{Settings, Tried};
 use routes::Routes;
 
-/// Endpoints tried for one request that was not sent yet.
-const ATTEMPTS_MAX: u32 = 4;
+/// What a request may be tried and sent again.
+const RETRIES: Policy = Policy { attempts_max: Tried::MAX as u32, resends_max: 2, elsewhere: true };
 
 /// What the outbound side is made from.
 #[derive(Clone, Debug)]
@@ -40,7 +54,9 @@ pub(crate) struct Config {
     pub(crate) in_flight_max: u64,
     pub(crate) timeouts: Timeouts,
     pub(crate) fail_fast: Duration,
-    pub(crate) client: Settings,
+    /// How long an endpoint that comes to others takes to get its share.
+    pub(crate) slow_start: Duration,
+    pub(crate) client: client::Settings,
 }
 
 /// The outbound side.
@@ -61,7 +77,16 @@ impl Outbound {
     pub(crate) fn new(config: Config, source: Source, registry: Arc<Registry>, seed: u64) -> Self {
         let random = Arc::new(Seeded::new(seed));
         Self {
-            routes: Routes::new(registry.clone(), config.client, random, source, config.listen),
+            routes: Routes::new(
+                registry.clone(),
+                Settings {
+                    client: config.client,
+                    slow_start: config.slow_start,
+                    own: Own::listening(config.listen),
+                    random,
+                },
+                source,
+            ),
             nowhere: registry.outbound_traffic(""),
             registry,
             config,
@@ -131,58 +156,61 @@ impl Outbound {
 
     async fn forward(
         &self,
-        route: &Route,
+        route: &Arc<Route>,
         request: Request<RequestBody>,
         admitted: (Admitted, Counted),
         limits: &Limits,
         caller: &Arc<Caller>,
     ) -> Result<Response<ProxyBody>, Refusal> {
-        let mut replay = Replay::of(&request);
-        let mut request = request;
+        route.budget.request(self.registry.now_ns());
+        let (replay, mut request) = Replay::keep(request);
         let mut admitted = Some(admitted);
-        let mut attempts = 0;
+        let (mut attempts, mut tried) = (Attempts::new(RETRIES), Tried::default());
         loop {
-            let endpoint = route.endpoint(self.config.fail_fast, limits.find_by()).await?;
-            attempts += 1;
+            let endpoint = route.endpoint(&tried, self.config.fail_fast, limits.find_by()).await?;
+            tried.add(endpoint.addr);
             let to = Destination {
                 addr: endpoint.addr,
                 pool: &endpoint.pool,
                 target: &endpoint.target,
                 role: Role::Outbound,
             };
-            let mut in_use = Some(InUse::start(endpoint.clone()));
-            let started_ns = self.registry.now_ns();
-            let answered = || {
-                let now_ns = self.registry.now_ns();
-                endpoint.load.answered(now_ns.saturating_sub(started_ns), now_ns);
-            };
-            let held = || {
-                answered();
-                Held::new((admitted.take(), in_use.take()))
-            };
-            let last = attempts >= ATTEMPTS_MAX || limits.deadline().is_some_and(|d| Instant::now() >= d);
-            match forward::attempt(to, &self.registry, request, limits, caller, held).await {
-                Ok(response) => return Ok(response),
-                Err(Failed::NotSent { request: back, refusal }) => {
-                    tracing::debug!(%refusal, "endpoint unreachable");
-                    endpoint.load.unreachable(self.registry.now_ns(), route.random());
-                    if last {
-                        return Err(refusal);
+            // Dropped with this future, it tells that the client left.
+            let mut in_use = InUse::start(route, &endpoint);
+            let held = |eos| in_use.answered(eos, replay.heard(), admitted.take());
+            let (how, failure, back, refusal) =
+                match forward::attempt(to, &self.registry, request, limits, caller, held).await {
+                    Ok(response) => return Ok(response),
+                    Err(Failed::NotSent { request: back, refusal }) => {
+                        let how = match refusal {
+                            Refusal::Unreachable { .. } => Unanswered::Unreachable,
+                            _ => Unanswered::Declined,
+                        };
+                        (how, Failure::NotProcessed, Some(*back), refusal)
                     }
-                    request = *back;
+                    Err(Failed::Client(refusal)) => (Unanswered::Canceled, Failure::Final, None, refusal),
+                    Err(Failed::BadResponse(refusal)) => (Unanswered::Broken, Failure::Final, None, refusal),
+                    Err(Failed::Declined(refusal)) => {
+                        (Unanswered::Declined, Failure::NotProcessed, replay.again(), refusal)
+                    }
+                    // No other endpoint has what we lack.
+                    Err(Failed::Own(refusal)) => (Unanswered::Canceled, Failure::Final, None, refusal),
+                    Err(Failed::Broken { reused }) => {
+                        (Unanswered::Broken, Failure::Broken { reused }, replay.again(), Refusal::Broken)
+                    }
+                    Err(Failed::Timeout(refusal)) => (Unanswered::TimedOut, Failure::Final, None, refusal),
+                };
+            tracing::debug!(%refusal, addr = %endpoint.addr, "attempt failed");
+            in_use.unanswered(how, replay.heard());
+            let again = Again { whole: back.is_some(), idempotent: replay.idempotent() };
+            let late = limits.deadline().is_some_and(|d| Instant::now() >= d);
+            let next = attempts.failed(failure, again, late, &route.budget, self.registry.now_ns());
+            match (next, back) {
+                (Next::Elsewhere | Next::Here, Some(back)) => {
+                    route.traffic.retried();
+                    request = back;
                 }
-                Err(Failed::Timeout(refusal)) => {
-                    // No answer for that long is an observation too.
-                    answered();
-                    return Err(refusal);
-                }
-                Err(Failed::Client(refusal) | Failed::BadResponse(refusal) | Failed::Own(refusal)) => {
-                    return Err(refusal);
-                }
-                Err(Failed::Broken { .. }) => match replay.take() {
-                    Some(again) if !last => request = again.request(),
-                    _ => return Err(Refusal::Broken),
-                },
+                _ => return Err(refusal),
             }
         }
     }

@@ -42,6 +42,8 @@ pub(crate) enum Refusal {
     /// Nothing was sent.
     #[error("cannot connect to {whom}: {error}")]
     Unreachable { whom: String, error: std::io::Error },
+    #[error("the endpoint's proxy: {0}")]
+    Declined(String),
     #[error("this proxy has no file descriptors left")]
     NoDescriptors,
     #[error("the head of the response has more than 100 fields or 64 KiB")]
@@ -65,7 +67,7 @@ impl Refusal {
             Self::RateLimited { .. } => Cause::RateLimited,
             Self::LoadShed | Self::TooManyAuthorities | Self::NoDescriptors => Cause::LoadShed,
             Self::UnknownService(_) | Self::NoEndpoint(_) => Cause::FailFast,
-            Self::Loop | Self::Unreachable { .. } => Cause::Connect,
+            Self::Loop | Self::Unreachable { .. } | Self::Declined(_) => Cause::Connect,
             Self::Broken => Cause::Broken,
             Self::Timeout(_) => Cause::Timeout,
         }
@@ -84,9 +86,11 @@ impl Refusal {
             | Self::UnknownService(_)
             | Self::NoEndpoint(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Unreachable { .. } | Self::Broken | Self::HeadTooLarge | Self::BadResponse(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Unreachable { .. }
+            | Self::Declined(_)
+            | Self::Broken
+            | Self::HeadTooLarge
+            | Self::BadResponse(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -124,7 +128,8 @@ impl Refusal {
         } else {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         }
-        if matches!(self, Self::Unreachable { .. } | Self::LoadShed | Self::NoDescriptors) {
+        if matches!(self, Self::Unreachable { .. } | Self::Declined(_) | Self::LoadShed | Self::NoDescriptors)
+        {
             headers.insert(NOT_SENT, HeaderValue::from_static("1"));
         }
         if let Self::RateLimited { retry_after } = self {

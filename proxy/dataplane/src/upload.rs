@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::io::Wire;
+use crate::kept::Kept;
 
 /// How long a client that expects to be told to continue is left waiting: an app that does not know the expectation
 /// says nothing.
@@ -80,6 +81,8 @@ struct Expects {
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     Streamed(Upload),
+    /// Remembered while it passes, or again.
+    Kept(Kept<UploadError>, Option<Arc<Progress>>),
     Empty,
 }
 
@@ -177,6 +180,7 @@ impl RequestBody {
     pub(crate) fn progress(&self) -> Option<&Arc<Progress>> {
         match self {
             Self::Streamed(upload) => Some(&upload.progress),
+            Self::Kept(_, progress) => progress.as_ref(),
             Self::Empty => None,
         }
     }
@@ -190,7 +194,11 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let Self::Streamed(upload) = self.get_mut() else { return Poll::Ready(None) };
+        let upload = match self.get_mut() {
+            Self::Streamed(upload) => upload,
+            Self::Kept(body, _) => return body.poll_frame(cx),
+            Self::Empty => return Poll::Ready(None),
+        };
         if let Some(expects) = &mut upload.expects {
             match ready!(expects.poll(cx, &upload.progress)) {
                 Ok(()) => upload.expects = None,
@@ -211,6 +219,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streamed(upload) => upload.body.is_end_stream(),
+            Self::Kept(body, _) => body.is_end_stream(),
             Self::Empty => true,
         }
     }
@@ -218,6 +227,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streamed(upload) => upload.body.size_hint(),
+            Self::Kept(body, _) => body.size_hint(),
             Self::Empty => SizeHint::with_exact(0),
         }
     }

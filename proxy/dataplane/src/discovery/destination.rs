@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::outbound::{Addresses, Known, Route};
+use crate::outbound::{Addresses, Described, Known, Route};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Until the stream begins.
@@ -140,7 +140,7 @@ fn add(addresses: &mut Addresses, set: WeightedAddrSet) {
         let mut labels = BTreeMap::new();
         take_labels(&mut labels, &set.metric_labels);
         take_labels(&mut labels, &weighted.metric_labels);
-        addresses.insert(addr, labels);
+        addresses.insert(addr, Described { labels, weight: weighted.weight });
     }
 }
 
@@ -177,6 +177,7 @@ mod tests {
             .iter()
             .map(|a| WeightedAddr {
                 addr: Some(tcp(a)),
+                weight: 5_000,
                 metric_labels: [("pod".to_owned(), (*a).to_owned())].into(),
                 ..Default::default()
             })
@@ -191,8 +192,9 @@ mod tests {
     fn adds_removes_and_clears() {
         let mut known = Addresses::new();
         assert_eq!(apply(&mut known, set(&["127.1.2.3:4143", "[::1]:80"])), Known::Exists);
-        let labels = &known[&"127.1.2.3:4143".parse().unwrap()];
+        let Described { labels, weight } = &known[&"127.1.2.3:4143".parse().unwrap()];
         assert_eq!((labels["pod"].as_str(), labels["service"].as_str()), ("127.1.2.3:4143", "web"));
+        assert_eq!(*weight, 5_000);
         apply(
             &mut known,
             update::Update::Remove(AddrSet { addrs: vec![tcp("127.1.2.3:4143"), tcp("1.1.1.1:1")] }),
@@ -210,7 +212,7 @@ mod tests {
             if let Ok(Update { update: Some(update) }) = prost::Message::decode(&bytes[..]) {
                 let mut known = Addresses::new();
                 apply(&mut known, update);
-                prop_assert!(known.values().all(|l| l.len() <= LABELS_MAX));
+                prop_assert!(known.values().all(|d| d.labels.len() <= LABELS_MAX));
             }
         }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::outbound::{Addresses, Known, Route};
+use crate::outbound::{Addresses, Described, Known, Route};
 
 /// Authority (`host:port`) → endpoints.
 pub(crate) type Endpoints = BTreeMap<String, Vec<SocketAddr>>;
@@ -65,7 +65,7 @@ impl Watched {
             let endpoints = self.endpoints.borrow_and_update().clone();
             match endpoints.get(&route.authority) {
                 Some(list) => {
-                    let addresses = list.iter().map(|a| (*a, BTreeMap::new())).collect();
+                    let addresses = list.iter().map(|a| (*a, Described::default())).collect();
                     route.publish(&addresses, Known::Exists);
                 }
                 None => route.publish(&Addresses::new(), Known::Missing),

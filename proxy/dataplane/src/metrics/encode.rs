@@ -168,15 +168,27 @@ fn demand(series: &Series, out: &mut Text) {
             }
         }
     }
-    out.family(metric::OUTBOUND_HTTP_BALANCER_ENDPOINTS, "gauge", "Endpoints known");
+    out.family(
+        metric::OUTBOUND_HTTP_ROUTE_RETRY_REQUESTS_TOTAL,
+        "counter",
+        "Requests sent again after an attempt that failed",
+    );
+    for (_, t) in traffic().filter(|(side, _)| *side == Direction::Outbound) {
+        out.sample(metric::OUTBOUND_HTTP_ROUTE_RETRY_REQUESTS_TOTAL, &t.labels, "", t.retries.load(Relaxed));
+    }
+    out.family(
+        metric::OUTBOUND_HTTP_BALANCER_ENDPOINTS,
+        "gauge",
+        "Endpoints known, pending while a breaker has them out",
+    );
     for (authority, d) in &series.discovery {
-        let state = format!("{}=\"ready\"", label::ENDPOINT_STATE);
-        out.sample(
-            metric::OUTBOUND_HTTP_BALANCER_ENDPOINTS,
-            &authority_label(authority),
-            &state,
-            d.endpoints,
-        );
+        // Endpoints that left may still finish requests, so that more can be out than are known.
+        let out_now = series.balancers.get(authority).map_or(0, |p| p.out() as usize).min(d.endpoints);
+        for (state, count) in [("ready", d.endpoints - out_now), ("pending", out_now)] {
+            let state = format!("{}=\"{state}\"", label::ENDPOINT_STATE);
+            let labels = authority_label(authority);
+            out.sample(metric::OUTBOUND_HTTP_BALANCER_ENDPOINTS, &labels, &state, count);
+        }
     }
     out.family(metric::DISCOVERY_STALE, "gauge", "1 while the endpoints are the last known ones");
     for (authority, d) in &series.discovery {

@@ -73,6 +73,7 @@ pub struct Traffic {
     pub(super) arrivals: Counter,
     pub(super) errors: [AtomicU64; Cause::ALL.len()],
     pub(super) queue_wait_us: AtomicU64,
+    pub(super) retries: AtomicU64,
     /// A lock a thread, which only a scrape ever contends for: count and integral must change together, or a
     /// scrape between the two would read a counter that falls.
     in_flight: Shards<Mutex<InFlight>>,
@@ -92,6 +93,7 @@ impl Traffic {
             arrivals: Counter::default(),
             errors: Default::default(),
             queue_wait_us: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             in_flight: Shards::default(),
             open: AtomicU64::new(0),
             epoch,
@@ -113,6 +115,11 @@ impl Traffic {
     /// It waited for an endpoint.
     pub fn waited(&self, wait: std::time::Duration) {
         self.queue_wait_us.fetch_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// It is sent again.
+    pub fn retried(&self) {
+        self.retries.fetch_add(1, Relaxed);
     }
 
     /// It is in flight until the guard is dropped.

@@ -7,19 +7,28 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use proxy_core::ewma::SEED_RTT_NS;
-use proxy_core::load::Load;
-use proxy_core::p2c;
+use proxy_core::budget::Budget;
+use proxy_core::load::{Load, Peers, SlowStart};
+use proxy_core::p2c::{self, Candidate, Weights};
 use proxy_core::random::Seeded;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::{Pool, Settings};
+use super::own::Own;
+use crate::client::{self, Pool};
 use crate::metrics::{Direction, Discovery, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
 
-/// Endpoints of a service with the labels that discovery gave them.
-pub(crate) type Addresses = BTreeMap<SocketAddr, BTreeMap<String, String>>;
+/// Endpoints of a service as discovery describes them.
+pub(crate) type Addresses = BTreeMap<SocketAddr, Described>;
+
+/// What discovery says of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) labels: BTreeMap<String, String>,
+    /// [`Described::USUAL_WEIGHT`] is 1, as in Linkerd's API; 0 is none said.
+    pub(crate) weight: u32,
+}
 
 /// What discovery knows of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +47,44 @@ pub(crate) struct Endpoint {
     pub(crate) addr: SocketAddr,
     pub(crate) target: Arc<Target>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) load: Load,
+    pub(crate) load: Arc<Load>,
     labels: BTreeMap<String, String>,
 }
 
-/// A request that an endpoint is working on, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct InUse(Arc<Endpoint>);
+/// Endpoints that failed one request.
+#[derive(Debug, Default)]
+pub(crate) struct Tried([Option<SocketAddr>; Tried::MAX]);
+
+/// What all routes are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) client: client::Settings,
+    pub(crate) slow_start: Duration,
+    pub(crate) own: Own,
+    pub(crate) random: Arc<Seeded>,
+}
 
 /// One service.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) authority: String,
     pub(crate) traffic: Arc<Traffic>,
+    /// Of retries.
+    pub(crate) budget: Budget,
     registry: Arc<Registry>,
-    client: Settings,
-    random: Arc<Seeded>,
-    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    settings: Settings,
+    peers: Arc<Peers>,
+    endpoints: ArcSwap<Endpoints>,
     state: watch::Sender<State>,
     used_ms: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Endpoints {
+    /// In the order of their addresses.
+    list: Vec<Arc<Endpoint>>,
+    /// Where they differ.
+    weights: Option<Weights>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,33 +94,32 @@ struct State {
 }
 
 impl Route {
-    pub(crate) fn new(
-        authority: String,
-        registry: Arc<Registry>,
-        client: Settings,
-        random: Arc<Seeded>,
-    ) -> Self {
+    pub(crate) fn new(authority: String, registry: Arc<Registry>, settings: Settings) -> Self {
         let state = State { known: Known::Unknown, empty_since: Some(Instant::now()) };
+        let peers = Arc::<Peers>::default();
+        registry.balancer(&authority, peers.clone());
         Self {
             traffic: registry.outbound_traffic(&authority),
             used_ms: AtomicU64::new(registry.now_ms()),
+            budget: Budget::default(),
             authority,
             registry,
-            client,
-            random,
+            settings,
+            peers,
             endpoints: ArcSwap::default(),
             state: watch::Sender::new(state),
         }
     }
 
-    /// The endpoint for the next request. Waits for one to exist, but not after there was none for `patience`
+    /// The endpoint for the next attempt, one that was not tried if there is one. Waits for one to exist, but not after there was none for `patience`
     /// already: requests must not pile up behind a service that is gone.
     pub(crate) async fn endpoint(
         &self,
+        tried: &Tried,
         patience: Duration,
         deadline: Instant,
     ) -> Result<Arc<Endpoint>, Refusal> {
-        if let Some(endpoint) = self.pick() {
+        if let Some(endpoint) = self.pick(tried) {
             return Ok(endpoint);
         }
         let started = Instant::now();
@@ -100,7 +127,7 @@ impl Route {
         let found = timeout_at(deadline, async {
             loop {
                 let State { known, empty_since } = *state.borrow_and_update();
-                if let Some(endpoint) = self.pick() {
+                if let Some(endpoint) = self.pick(tried) {
                     return Ok(endpoint);
                 }
                 if known == Known::Missing {
@@ -121,28 +148,39 @@ impl Route {
     /// task only.
     pub(crate) fn publish(&self, addresses: &Addresses, known: Known) {
         let (now_ns, old) = (self.registry.now_ns(), self.endpoints.load_full());
-        // A newcomer is assumed to be as slow as its peers, see [`Load::new`].
-        let mean = old.iter().map(|e| e.load.rtt_ns(now_ns)).sum::<f64>() / old.len().max(1) as f64;
-        let seed = SEED_RTT_NS.max(mean as u64);
-        // Both lists are in the order of their addresses.
+        // Who comes to others starts slowly; where all are new there is nobody else.
+        let window_ns = if old.list.is_empty() { 0 } else { nanos(self.settings.slow_start) };
+        let warm = SlowStart { from_ns: now_ns, window_ns };
         let find = |list: &[Arc<Endpoint>], addr: &SocketAddr| {
             list.binary_search_by_key(addr, |e| e.addr).ok().and_then(|i| list.get(i).cloned())
         };
         let new: Vec<_> = addresses
             .iter()
-            .map(|(addr, labels)| match find(&old, addr) {
-                Some(stays) if stays.labels == *labels => stays,
-                _ => Arc::new(self.make(*addr, labels, seed, now_ns)),
+            .filter(|(addr, _)| {
+                let own = self.settings.own.is(**addr);
+                if own {
+                    tracing::warn!(authority = self.authority, %addr, "discovery names this proxy itself");
+                }
+                !own
+            })
+            .map(|(addr, described)| match find(&old.list, addr) {
+                Some(stays) if stays.labels == described.labels => {
+                    stays.load.set_weight(described.weight());
+                    stays
+                }
+                _ => Arc::new(self.make(*addr, described, warm)),
             })
             .collect();
-        for endpoint in old.iter() {
+        for endpoint in &old.list {
             if !find(&new, &endpoint.addr).is_some_and(|stays| Arc::ptr_eq(&stays, endpoint)) {
                 endpoint.pool.retire();
             }
         }
         let empty = new.is_empty();
         self.registry.discovery(&self.authority, Some(Discovery { endpoints: new.len(), stale: false }));
-        self.endpoints.store(Arc::new(new));
+        let of = |e: &Arc<Endpoint>| addresses.get(&e.addr).map_or(0, Described::parts);
+        let weights = Weights::new(new.iter().map(of));
+        self.endpoints.store(Arc::new(Endpoints { list: new, weights }));
         self.state.send_modify(|state| {
             state.known = known;
             state.empty_since = if empty { state.empty_since.or(Some(Instant::now())) } else { None };
@@ -151,13 +189,18 @@ impl Route {
 
     /// Discovery cannot be reached: the endpoints stay, and the scrape says so.
     pub(crate) fn stale(&self) {
-        let endpoints = self.endpoints.load().len();
+        let endpoints = self.endpoints.load().list.len();
         self.registry.discovery(&self.authority, Some(Discovery { endpoints, stale: true }));
     }
 
     /// A random number, for whoever speaks for this route.
     pub(crate) fn random(&self) -> u64 {
-        self.random.next()
+        self.settings.random.next()
+    }
+
+    /// The clock of loads and budgets.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.registry.now_ns()
     }
 
     pub(crate) fn used(&self) {
@@ -171,22 +214,31 @@ impl Route {
         self.registry.now_ms().saturating_sub(self.used_ms.load(Relaxed))
     }
 
-    fn pick(&self) -> Option<Arc<Endpoint>> {
+    fn pick(&self, tried: &Tried) -> Option<Arc<Endpoint>> {
         let endpoints = self.endpoints.load();
-        let now_ns = self.registry.now_ns();
-        let cost = |i: usize| endpoints.get(i).and_then(|e| e.load.cost(now_ns));
-        let chosen = p2c::choose(endpoints.len(), self.random.next(), cost)?;
-        endpoints.get(chosen).cloned()
+        let (now_ns, random) = (self.registry.now_ns(), self.random());
+        let list = &endpoints.list;
+        let candidate = |i: usize| match list.get(i) {
+            Some(e) if !tried.has(e.addr) => e.load.candidate(now_ns, random ^ i as u64),
+            _ => Candidate::Tried,
+        };
+        let cost = |i: usize| list.get(i).map_or(f64::MAX, |e| e.load.cost(now_ns));
+        let drawn = match &endpoints.weights {
+            Some(weights) => weights.pair(random),
+            None => p2c::pair(list.len(), random),
+        };
+        let chosen = p2c::choose(list.len(), drawn, random, candidate, cost)?;
+        list.get(chosen).cloned()
     }
 
-    fn make(&self, addr: SocketAddr, labels: &BTreeMap<String, String>, seed: u64, now_ns: u64) -> Endpoint {
+    fn make(&self, addr: SocketAddr, described: &Described, warm: SlowStart) -> Endpoint {
         let transport = self.registry.transport(Direction::Outbound, Peer::Dst);
         Endpoint {
             addr,
-            target: self.registry.outbound_target(&self.authority, addr, labels),
-            pool: Arc::new(Pool::new(addr, self.client, transport)),
-            load: Load::new(seed, now_ns),
-            labels: labels.clone(),
+            target: self.registry.outbound_target(&self.authority, addr, &described.labels),
+            pool: Arc::new(Pool::new(addr, self.settings.client, transport)),
+            load: Arc::new(Load::new(self.peers.clone(), warm, described.weight())),
+            labels: described.labels.clone(),
         }
     }
 }
@@ -197,15 +249,34 @@ impl Drop for Route {
     }
 }
 
-impl InUse {
-    pub(crate) fn start(endpoint: Arc<Endpoint>) -> Self {
-        endpoint.load.start();
-        Self(endpoint)
+impl Described {
+    /// A weight of 1.
+    pub(crate) const USUAL_WEIGHT: u32 = 10_000;
+
+    fn parts(&self) -> u32 {
+        if self.weight == 0 { Self::USUAL_WEIGHT } else { self.weight }
+    }
+
+    fn weight(&self) -> f32 {
+        self.parts() as f32 / Self::USUAL_WEIGHT as f32
     }
 }
 
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.load.end();
+impl Tried {
+    /// Attempts of one request.
+    pub(crate) const MAX: usize = 4;
+
+    pub(crate) fn add(&mut self, addr: SocketAddr) {
+        if let Some(free) = self.0.iter_mut().find(|t| t.is_none()) {
+            *free = Some(addr);
+        }
     }
+
+    fn has(&self, addr: SocketAddr) -> bool {
+        self.0.contains(&Some(addr))
+    }
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -181,4 +181,43 @@ async fn outbound_outlives_inbound_while_the_app_needs_it() {
     let (status, _, body) = timeout(PATIENCE, request).await.unwrap().unwrap();
     assert_eq!((status, body.as_str()), (StatusCode::OK, "backend"));
     proxy.ended().await;
+}
+
+/// An app that stops listening at SIGTERM, as most do, while its proxy still takes requests: they go elsewhere, whatever
+/// their method and with their bodies.
+#[tokio::test]
+async fn what_reached_no_app_goes_elsewhere() {
+    let echo = |r: Request<hyper::body::Incoming>| async move {
+        let body = http_body_util::BodyExt::collect(r.into_body()).await.unwrap().to_bytes();
+        text(body)
+    };
+    let (leaving, staying) = (App::start(echo).await, App::start(echo).await);
+    let pods = [Proxy::inbound_to(leaving.addr, "").await, Proxy::inbound_to(staying.addr, "").await];
+    let file = endpoints(&[("web:80", &[pods[0].inbound(), pods[1].inbound()])]);
+    let proxy = Proxy::outbound_with(&format!("--seed 3 --endpoints {}", file.path().display())).await;
+    let client = h1();
+    let body = "x".repeat(30_000);
+    let post = async |nth: usize| {
+        let request = Request::post(format!("http://{}/", proxy.outbound())).header("host", "web");
+        let (status, headers, got) = send(&client, request.body(full(body.clone())).unwrap()).await;
+        assert_eq!(status, 200, "request {nth}: {headers:?} {got}");
+        assert_eq!(got.len(), body.len());
+    };
+    for nth in 0..20 {
+        post(nth).await;
+    }
+    drop(leaving);
+    for nth in 20..120 {
+        post(nth).await;
+    }
+    let m = proxy.metrics().await;
+    assert_eq!(m.sum("outbound_http_errors_total", &[]), 0.0);
+    assert!(pods[0].metrics().await.sum("inbound_http_errors_total", &["connect"]) > 0.0);
+    // Where there is no elsewhere, its words pass.
+    let only = endpoints(&[("web:80", &[pods[0].inbound()])]);
+    let proxy = Proxy::outbound_with(&format!("--endpoints {}", only.path().display())).await;
+    let request = Request::post(format!("http://{}/", proxy.outbound())).header("host", "web");
+    let (status, headers, _) = send(&client, request.body(full("x")).unwrap()).await;
+    assert_eq!(status, 502);
+    assert!(headers["l5d-proxy-error"].to_str().unwrap().contains("cannot connect to the app"), "{headers:?}");
 }

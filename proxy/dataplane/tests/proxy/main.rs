@@ -12,6 +12,7 @@ mod limits;
 mod linkerd;
 mod malformed;
 mod metrics;
+mod resilience;
 mod support;
 mod times;
 mod tunnels;
