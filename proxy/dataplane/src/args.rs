@@ -9,7 +9,7 @@ use proxy_core::drain;
 use thanos_model::http_url;
 use thanos_telemetry::RunError;
 
-use crate::client::Settings;
+use crate::client::{Settings, WRITE_STALL};
 use crate::discovery::file::{self, Endpoints};
 use crate::inbound::{self, RateLimit};
 use crate::{outbound, server};
@@ -199,7 +199,11 @@ impl Args {
     }
 
     fn client(&self) -> Settings {
-        Settings { connect_timeout: self.connect_timeout, idle_timeout: self.pool_idle_timeout }
+        Settings {
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.pool_idle_timeout,
+            write_stall: WRITE_STALL,
+        }
     }
 
     fn inbound_config(&self, forward: SocketAddr) -> inbound::Config {

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::client::Lease;
+use crate::client::{H2Body, Lease};
 use crate::metrics::Target;
 
 /// What the proxy answers with.
@@ -37,8 +37,24 @@ pub(crate) enum RequestBody {
 pub(crate) enum BodyError {
     #[error(transparent)]
     Stream(#[from] hyper::Error),
+    /// Its source says to hyper which reason to reset the other side's stream with.
+    #[error("{0}")]
+    H2(#[from] h2::Error),
     #[error("no data for {0:?}")]
     Idle(Duration),
+    #[error("the peer took no data for {0:?}")]
+    Stalled(Duration),
+    #[error("the peer does not answer")]
+    Dead,
+    #[error("the head or the trailers are too large")]
+    TooLarge,
+}
+
+/// A response's body as it comes from the target.
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    H1(Incoming),
+    H2(H2Body),
 }
 
 /// What a response holds until it is over: counts of what is in flight, which end when this is dropped.
@@ -49,7 +65,7 @@ pub(crate) struct Held {
 /// A response stream.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    inner: Incoming,
+    inner: ResponseBody,
     meter: Meter,
     /// Taken when the stream is over and the connection can serve another request.
     lease: Option<Lease>,
@@ -117,7 +133,13 @@ impl Meter {
 }
 
 impl Streamed {
-    pub(crate) fn new(inner: Incoming, meter: Meter, lease: Lease, held: Held, idle_limit: Duration) -> Self {
+    pub(crate) fn new(
+        inner: ResponseBody,
+        meter: Meter,
+        lease: Lease,
+        held: Held,
+        idle_limit: Duration,
+    ) -> Self {
         let idle = Idle { limit: idle_limit, last_frame: Instant::now(), sleep: None };
         let mut this = Self { inner, meter, lease: Some(lease), held: Some(held), idle };
         if this.inner.is_end_stream() {
@@ -191,7 +213,7 @@ impl Streamed {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.broke(stream_error(&error));
-                Poll::Ready(Some(Err(error.into())))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Some(Ok(frame))) => {
                 self.meter.first_frame();
@@ -220,6 +242,35 @@ impl Idle {
             sleep.as_mut().reset(due);
         }
         Poll::Pending
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::H1(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Stream),
+            Self::H2(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_end_stream(),
+            Self::H2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(body) => body.size_hint(),
+            Self::H2(body) => body.size_hint(),
+        }
     }
 }
 
@@ -253,7 +304,12 @@ impl Body for RequestBody {
 }
 
 /// In Linkerd's words.
-pub(crate) fn stream_error(error: &hyper::Error) -> StreamError {
+pub(crate) fn stream_error(error: &BodyError) -> StreamError {
+    let timeout = match error {
+        BodyError::Idle(_) | BodyError::Stalled(_) | BodyError::Dead => true,
+        BodyError::Stream(error) => error.is_timeout(),
+        BodyError::H2(_) | BodyError::TooLarge => false,
+    };
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(e) = source {
         if let Some(h2) = e.downcast_ref::<h2::Error>() {
@@ -261,7 +317,7 @@ pub(crate) fn stream_error(error: &hyper::Error) -> StreamError {
         }
         source = e.source();
     }
-    if error.is_timeout() { StreamError::Timeout } else { StreamError::Unclassified }
+    if timeout { StreamError::Timeout } else { StreamError::Unclassified }
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<&[u8]> {

@@ -36,6 +36,8 @@ pub(crate) struct Limits {
 pub(crate) enum Failed {
     /// Not sent: may be sent elsewhere.
     NotSent { request: Box<Request<RequestBody>>, refusal: Refusal },
+    /// Sent, and refused before it was processed: may be sent again, and anywhere.
+    NotProcessed { request: Box<Request<RequestBody>> },
     /// Sent, and the connection broke; `reused` if it had served before.
     Broken { reused: bool },
     /// Sent, and the deadline passed.
@@ -103,6 +105,11 @@ pub(crate) async fn attempt(
         }
         Err(SendError::NotSent { request, error }) => {
             Err(Failed::NotSent { request, refusal: Refusal::Unreachable { addr: to.addr, error } })
+        }
+        Err(SendError::NotProcessed { request, error }) => {
+            tracing::debug!(addr = %to.addr, %error, "not processed");
+            fail(stream_error(&error));
+            Err(request.map_or(Failed::Broken { reused: false }, |request| Failed::NotProcessed { request }))
         }
         Err(SendError::Broken { error, reused }) => {
             tracing::debug!(addr = %to.addr, %error, "connection broke before the response");

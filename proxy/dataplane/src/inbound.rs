@@ -20,6 +20,9 @@ use crate::headers;
 use crate::metrics::{Admitted, Direction, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
 
+/// Attempts for one request that the app does not take.
+const ATTEMPTS_MAX: u32 = 3;
+
 /// Requests a second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
@@ -108,19 +111,22 @@ impl Inbound {
         let mut replay = Replay::of(&request);
         let mut request = request;
         let mut admitted = Some(admitted);
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let to = Destination { addr: self.config.forward, pool: &self.pool, target: &self.target };
             // The guard moves into the response; a failed attempt leaves it here.
             let held = || Held::new(admitted.take());
             match forward::attempt(to, &self.registry, request, limits, held).await {
                 Ok(response) => return Ok(response),
                 Err(Failed::NotSent { refusal, .. } | Failed::Timeout(refusal)) => return Err(refusal),
+                Err(Failed::NotProcessed { request: back }) if attempts < ATTEMPTS_MAX => request = *back,
                 // The app may close a connection at the moment at which we use it again.
                 Err(Failed::Broken { reused: true }) if replay.is_some() => match replay.take() {
                     Some(again) => request = again.request(),
                     None => return Err(Refusal::Broken),
                 },
-                Err(Failed::Broken { .. }) => return Err(Refusal::Broken),
+                Err(Failed::NotProcessed { .. } | Failed::Broken { .. }) => return Err(Refusal::Broken),
             }
         }
     }

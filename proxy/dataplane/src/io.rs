@@ -3,12 +3,28 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::metrics::Open;
+
+/// Data that is not acknowledged for this long breaks the connection.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+/// An idle connection is probed this often.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// Lets the kernel notice a host that is gone. A socket that refuses is still usable.
+pub(crate) fn tune(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
+    // Where there is this, it also bounds how long probes go unanswered.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
+}
 
 /// See the module.
 #[derive(Debug)]

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Invariants:
-//! - a request is sent to a second target only if it was not sent to the first, or if it has no body and its method
-//!   is idempotent;
+//! - a request is sent to a second target only if it was not sent to the first, if that one says that it did not
+//!   process it, or if it has no body and its method is idempotent;
 //! - an endpoint that left discovery, and a proxy that ends, finish what is in flight;
 //! - while discovery is away, the last known endpoints stay;
 //! - the request path takes no lock that another thread holds for long, and records nothing by name;

@@ -166,6 +166,8 @@ impl Outbound {
                     }
                     request = *back;
                 }
+                Err(Failed::NotProcessed { request: back }) if !last => request = *back,
+                Err(Failed::NotProcessed { .. }) => return Err(Refusal::Broken),
                 Err(Failed::Timeout(refusal)) => {
                     // No answer for that long is an observation too.
                     answered();
