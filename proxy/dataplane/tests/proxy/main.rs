@@ -5,6 +5,7 @@ mod balance;
 mod discovery;
 mod drain;
 mod forwarding;
+mod h2;
 mod limits;
 mod linkerd;
 mod malformed;
