@@ -166,8 +166,13 @@ impl Outbound {
                     }
                     request = *back;
                 }
-                Err(Failed::NotProcessed { request: back }) if !last => request = *back,
-                Err(Failed::NotProcessed { .. }) => return Err(Refusal::Broken),
+                Err(Failed::NotProcessed { request: back }) => {
+                    endpoint.load.unreachable(self.registry.now_ns(), route.random());
+                    if last {
+                        return Err(Refusal::Broken);
+                    }
+                    request = *back;
+                }
                 Err(Failed::Timeout(refusal)) => {
                     // No answer for that long is an observation too.
                     answered();

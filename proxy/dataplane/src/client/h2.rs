@@ -147,7 +147,7 @@ impl Connections {
                     if self.state.lock().open.is_empty() {
                         return Err(error);
                     }
-                    // No more connections than these, but these work.
+                    // No more connections than these, but as long as these are open they will have room.
                     may_connect = false;
                 },
                 () = room => {}
@@ -162,8 +162,9 @@ impl Connections {
         }
         // An attempt whose task is gone without a word will not end.
         let connecting = state.connecting.clone().filter(|c| c.has_changed().is_ok());
+        let may_connect = (may_connect || state.open.is_empty()) && connecting.is_none();
         let loads = state.open.iter().map(|c| c.load());
-        Ok(match choose(loads, may_connect && connecting.is_none()) {
+        Ok(match choose(loads, may_connect) {
             Choice::Use(i) => match state.open.get(i) {
                 Some(connection) => Found::Room(connection.clone(), connection.slot()),
                 None => Found::Nothing(connecting),

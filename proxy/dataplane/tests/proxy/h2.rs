@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper_util::client::legacy::Client as Legacy;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -101,6 +101,14 @@ async fn answer_long(mut respond: Respond, mut left: usize) {
     }
 }
 
+/// hyper's pooling client would connect to the authority, which is no address here.
+async fn sender(addr: std::net::SocketAddr) -> hyper::client::conn::http2::SendRequest<Body> {
+    let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 fn post(proxy: &Proxy, body: Body) -> Request<Body> {
     Request::post(format!("http://{}/", proxy.inbound())).body(body).unwrap()
 }
@@ -166,6 +174,47 @@ async fn what_was_refused_unprocessed_is_sent_again_whatever_its_method() {
         assert_eq!(m.sum("request_total", &[]), 3.0);
         assert_eq!(m.sum("response_total", &[r#"error="h2(REFUSED_STREAM)""#]), refusals as f64);
     }
+}
+
+#[tokio::test]
+async fn what_one_endpoint_refuses_another_takes() {
+    let refusing = Peer::start(100, |_, mut respond| async move {
+        respond.send_reset(Reason::REFUSED_STREAM);
+    })
+    .await;
+    let taking = Peer::start(100, |_, respond| async { answer(respond, "taken") }).await;
+    let file = endpoints(&[("web.svc:80", &[refusing.addr, taking.addr])]);
+    let proxy = Proxy::outbound_with(&format!("--endpoints {}", file.path().display())).await;
+    let mut sender = sender(proxy.outbound()).await;
+    for _ in 0..50 {
+        let request = Request::post("http://web.svc/").body(full("")).unwrap();
+        let response = timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert_eq!(refusing.connections(), 1);
+}
+
+#[tokio::test]
+async fn with_no_more_than_one_connection_streams_wait_for_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // From here on, connecting is refused.
+        drop(listener);
+        serve(1, stream, |_, respond| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer(respond, "in turn");
+        })
+        .await;
+    });
+    let proxy = Proxy::inbound_to(addr, "").await;
+    let client = h2();
+    // Before it, whoever comes second waits in the queue of the listener, and is cut off.
+    assert_eq!(send(&client, post(&proxy, full(""))).await.0, StatusCode::OK);
+    let statuses = join_all((0..5).map(|_| async { send(&client, post(&proxy, full(""))).await.0 })).await;
+    assert_eq!(statuses, [StatusCode::OK; 5]);
+    task.abort();
 }
 
 #[tokio::test]
@@ -284,12 +333,7 @@ async fn an_endpoint_that_left_finishes_its_streams_and_gets_no_new_ones() {
     let file = endpoints(&[("web.svc:80", &[leaving.addr])]);
     let proxy = Proxy::outbound_with(&format!("--endpoints {}", file.path().display())).await;
     let ask = || Request::get("http://web.svc/").body(full("")).unwrap();
-    // hyper's pooling client would connect to the authority, which is no address here.
-    let stream = TcpStream::connect(proxy.outbound()).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = sender(proxy.outbound()).await;
     let open = timeout(PATIENCE, sender.send_request(ask())).await.unwrap().unwrap();
     write_endpoints(&file, &[("web.svc:80", &[staying.addr])]);
     let moved = async {

@@ -35,7 +35,7 @@ pub(super) enum Exchanged {
 /// A stream that waits for its response.
 struct Stream {
     response: ResponseFuture,
-    upload: Option<Upload>,
+    upload: Option<Upload<RequestBody>>,
     informational: Option<OnInformational>,
 }
 

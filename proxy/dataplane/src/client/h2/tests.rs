@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
+use http_body_util::{BodyExt as _, Full};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -152,4 +154,47 @@ async fn a_peer_that_is_no_http2_server_is_not_connected_to() {
     });
     let result = pool.send(request(), || panic!("sent")).await;
     assert!(matches!(result, Err(SendError::NotSent { .. })), "{result:?}");
+}
+
+/// The queue of the listener takes the connection, and nobody reads it.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_says_nothing_is_given_the_request_and_then_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (pool, began) = (connections(listener.local_addr().unwrap()), Instant::now());
+    let mut sent_after = None;
+    let result = pool.send(request(), || sent_after = Some(began.elapsed())).await;
+    assert!(matches!(result, Err(SendError::Broken { error: BodyError::Dead, reused: false })), "{result:?}");
+    assert!(sent_after.unwrap() >= CONNECT_TIMEOUT, "{sent_after:?}");
+    let limit = CONNECT_TIMEOUT + keepalive::PING_INTERVAL + keepalive::PING_TIMEOUT;
+    assert!(began.elapsed() <= limit + Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+/// A body larger than the peer's window, which the peer does not read.
+#[tokio::test]
+async fn an_upload_ends_when_its_peer_takes_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    serve_until(listener, Arc::default());
+    let (mut sender, connection) =
+        ::h2::client::handshake(tokio::net::TcpStream::connect(addr).await.unwrap()).await.unwrap();
+    tokio::spawn(connection);
+    let (response, sink) = sender.send_request(request().map(|_| ()), false).unwrap();
+    let body = Full::new(Bytes::from(vec![b'u'; 1 << 20])).map_err(|never| -> BodyError { match never {} });
+    let mut upload = upload::Upload::new(sink, body.boxed(), SETTINGS.write_stall);
+    // What fits is on its way before time stands still.
+    let mut first = tokio::time::interval(Duration::from_millis(100));
+    for _ in 0..2 {
+        tokio::select! {
+            biased;
+            _ = first.tick() => {}
+            result = std::future::poll_fn(|cx| upload.poll(cx)) => panic!("{result:?}"),
+        }
+    }
+    tokio::time::pause();
+    let began = Instant::now();
+    let result = std::future::poll_fn(|cx| upload.poll(cx)).await;
+    assert!(matches!(result, Err(BodyError::Stalled(limit)) if limit == SETTINGS.write_stall), "{result:?}");
+    assert!(began.elapsed() <= SETTINGS.write_stall, "{:?}", began.elapsed());
+    assert!(upload.untouched().is_none());
+    assert_eq!(response.await.unwrap_err().reason(), Some(::h2::Reason::CANCEL));
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use ::h2::{Reason, SendStream};
 use bytes::Bytes;
-use http_body::Body as _;
+use http_body::Body;
 use tokio::time::{Sleep, sleep};
 
-use crate::body::{BodyError, RequestBody};
+use crate::body::BodyError;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct Upload<B> {
     sink: SendStream<Bytes>,
-    source: RequestBody,
+    source: B,
     /// Taken from the source, and not yet by the sink.
     chunk: Bytes,
     /// Nothing comes after the chunk.
@@ -26,8 +26,8 @@ pub(super) struct Upload {
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl Upload {
-    pub(super) fn new(sink: SendStream<Bytes>, source: RequestBody, stall_limit: Duration) -> Self {
+impl<B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin> Upload<B> {
+    pub(super) fn new(sink: SendStream<Bytes>, source: B, stall_limit: Duration) -> Self {
         Self { sink, source, chunk: Bytes::new(), last: false, touched: false, stall_limit, stall: None }
     }
 
@@ -36,7 +36,7 @@ impl Upload {
     }
 
     /// The body, if it is still whole.
-    pub(super) fn untouched(self) -> Option<RequestBody> {
+    pub(super) fn untouched(self) -> Option<B> {
         (!self.touched).then_some(self.source)
     }
 
