@@ -14,11 +14,11 @@ use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::caller::Caller;
-use crate::client::Lease;
+use crate::client::{H2Body, Lease};
 use crate::io::Far;
 use crate::limits::Limits;
 use crate::metrics::Target;
-use crate::upload::Progress;
+use crate::upload::{Progress, UploadError};
 
 /// How often it is looked whether a client in a pause is still there.
 const LOOK_FIRST: Duration = Duration::from_secs(1);
@@ -38,10 +38,26 @@ pub(crate) enum ProxyBody {
 pub(crate) enum BodyError {
     #[error(transparent)]
     Stream(#[from] hyper::Error),
+    /// Its source says to hyper which reason to reset the other side's stream with.
+    #[error("{0}")]
+    H2(#[from] h2::Error),
     #[error("no data for {0:?}")]
     Idle(Duration),
+    #[error("the peer took no data for {0:?}")]
+    Stalled(Duration),
+    #[error("the peer does not answer")]
+    Dead,
+    #[error("the head or the trailers are too large")]
+    TooLarge,
     #[error("the client left")]
     Left,
+}
+
+/// A response's body as it comes from the target.
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    H1(Incoming),
+    H2(H2Body),
 }
 
 /// What a response holds until it is over: counts of what is in flight, which end when this is dropped.
@@ -56,7 +72,7 @@ pub(crate) enum Held {
 /// A response stream.
 #[derive(Debug)]
 pub(crate) struct Streamed {
-    inner: Incoming,
+    inner: ResponseBody,
     meter: Meter,
     /// Taken when the stream is over and the connection can serve another request.
     lease: Option<Lease>,
@@ -153,7 +169,7 @@ impl Meter {
 
 impl Streamed {
     pub(crate) fn new(
-        inner: Incoming,
+        inner: ResponseBody,
         meter: Meter,
         lease: Lease,
         held: Held,
@@ -253,7 +269,7 @@ impl Streamed {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.broke(stream_error(&error));
-                Poll::Ready(Some(Err(error.into())))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Some(Ok(frame))) => {
                 self.meter.first_frame();
@@ -291,8 +307,51 @@ impl Idle {
     }
 }
 
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::H1(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Stream),
+            Self::H2(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_end_stream(),
+            Self::H2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(body) => body.size_hint(),
+            Self::H2(body) => body.size_hint(),
+        }
+    }
+}
+
+impl From<UploadError> for BodyError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Client(error) => Self::Stream(error),
+            UploadError::Abandoned => Self::Left,
+        }
+    }
+}
+
 /// In Linkerd's words.
-pub(crate) fn stream_error(error: &hyper::Error) -> StreamError {
+pub(crate) fn stream_error(error: &BodyError) -> StreamError {
+    let timeout = match error {
+        BodyError::Idle(_) | BodyError::Stalled(_) | BodyError::Dead => true,
+        BodyError::Stream(error) => error.is_timeout(),
+        BodyError::H2(_) | BodyError::TooLarge | BodyError::Left => false,
+    };
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(e) = source {
         if let Some(h2) = e.downcast_ref::<h2::Error>() {
@@ -303,7 +362,7 @@ pub(crate) fn stream_error(error: &hyper::Error) -> StreamError {
         }
         source = e.source();
     }
-    if error.is_timeout() { StreamError::Timeout } else { StreamError::Unclassified }
+    if timeout { StreamError::Timeout } else { StreamError::Unclassified }
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<&[u8]> {

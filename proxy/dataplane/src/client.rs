@@ -1,8 +1,10 @@
-//! Connections to one address: HTTP/1.1 ones kept for the next request, one HTTP/2 connection shared.
+//! Connections to one address: HTTP/1.1 ones kept for the next request, HTTP/2 ones shared.
 //!
 //! Written here rather than taken from hyper-util's client because the proxy must know whether a request that failed
 //! was ever sent (only then it may be sent elsewhere), must count its connections, and must drop those of an
-//! endpoint that left.
+//! endpoint that left. HTTP/1.1 is hyper's connection; why HTTP/2 is not, [`h2`] says.
+
+mod h2;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,29 +14,25 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::body::{BodyError, ResponseBody};
 use crate::io::CountedIo;
 use crate::limits::HEAD_MAX_BYTES;
 use crate::message::Protocol;
 use crate::metrics::Transport;
 use crate::upload::RequestBody;
 
+pub(crate) use h2::Body as H2Body;
+
 /// Idle connections kept for one address.
 const IDLE_MAX: usize = 256;
-/// Flow-control windows: large enough for one fast stream, small enough for many.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
-/// While streams are open, the peer must answer pings.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 type H1 = http1::SendRequest<RequestBody>;
-type H2 = http2::SendRequest<RequestBody>;
 
 /// Times of a pool.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +41,7 @@ pub(crate) struct Settings {
     /// An unused connection is closed after this. Must be shorter than what servers grant, or requests race
     /// with their closing.
     pub(crate) idle_timeout: Duration,
-    /// How long a write may make no progress.
+    /// How long a peer may take nothing of what is written to it.
     pub(crate) write_stall: Duration,
 }
 
@@ -52,8 +50,11 @@ pub(crate) struct Settings {
 pub(crate) enum SendError {
     /// The request was not sent; here it is again.
     NotSent { request: Box<Request<RequestBody>>, error: io::Error },
+    /// It was sent, and the peer did not process it: it may be sent again whatever its method. Here it is, unless
+    /// some of its body is gone.
+    NotProcessed { request: Option<Box<Request<RequestBody>>>, error: BodyError },
     /// It was sent, perhaps in part.
-    Broken { error: hyper::Error, reused: bool },
+    Broken { error: BodyError, reused: bool },
 }
 
 /// Connections to one address.
@@ -64,8 +65,7 @@ pub(crate) struct Pool {
     transport: Arc<Transport>,
     idle: Mutex<Vec<Unused>>,
     reaping: AtomicBool,
-    h2: Mutex<Option<H2>>,
-    h2_connecting: tokio::sync::Mutex<()>,
+    h2: Arc<h2::Connections>,
     retired: AtomicBool,
 }
 
@@ -91,13 +91,12 @@ struct Kept {
 impl Pool {
     pub(crate) fn new(addr: SocketAddr, settings: Settings, transport: Arc<Transport>) -> Self {
         Self {
+            h2: Arc::new(h2::Connections::new(addr, settings, transport.clone())),
             addr,
             settings,
             transport,
             idle: Mutex::default(),
             reaping: AtomicBool::new(false),
-            h2: Mutex::default(),
-            h2_connecting: tokio::sync::Mutex::default(),
             retired: AtomicBool::new(false),
         }
     }
@@ -109,16 +108,22 @@ impl Pool {
         request: Request<RequestBody>,
         protocol: Protocol,
         on_send: impl FnOnce(),
-    ) -> Result<(Response<Incoming>, Lease), SendError> {
+    ) -> Result<(Response<ResponseBody>, Lease), SendError> {
         match protocol {
-            Protocol::H1 => self.send_h1(request, on_send).await,
-            Protocol::H2 => self.send_h2(request, on_send).await,
+            Protocol::H1 => {
+                let (response, lease) = self.send_h1(request, on_send).await?;
+                Ok((response.map(ResponseBody::H1), lease))
+            }
+            Protocol::H2 => {
+                let response = self.h2.send(request, on_send).await?;
+                Ok((response.map(ResponseBody::H2), Lease(None)))
+            }
         }
     }
 
     /// A connection for what is not looked into.
     pub(crate) async fn connect_opaque(&self) -> io::Result<CountedIo> {
-        let mut io = self.connect().await?.into_inner();
+        let mut io = connect(self.addr, &self.settings, &self.transport).await?;
         io.leave_alone();
         Ok(io)
     }
@@ -127,7 +132,7 @@ impl Pool {
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
         self.idle.lock().clear();
-        *self.h2.lock() = None;
+        self.h2.retire();
     }
 
     async fn send_h1(
@@ -156,41 +161,10 @@ impl Pool {
                     // Closed while it was unused: another one, or at last a fresh one.
                     Some(back) if reused => request = back,
                     Some(back) => return Err(not_sent(back)),
-                    None => return Err(SendError::Broken { error: failed.into_error(), reused }),
+                    None => return Err(SendError::Broken { error: failed.into_error().into(), reused }),
                 },
             }
         }
-    }
-
-    async fn send_h2(
-        self: &Arc<Self>,
-        request: Request<RequestBody>,
-        on_send: impl FnOnce(),
-    ) -> Result<(Response<Incoming>, Lease), SendError> {
-        let mut request = request;
-        let mut on_send = Some(on_send);
-        // The shared connection may be closing; the second try opens another.
-        for last in [false, true] {
-            let (mut sender, reused) = match self.h2_sender().await {
-                Ok(s) => s,
-                Err(error) => return Err(SendError::NotSent { request: Box::new(request), error }),
-            };
-            if let Some(on_send) = on_send.take() {
-                on_send();
-            }
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Lease(None))),
-                Err(mut failed) => match failed.take_message() {
-                    Some(back) if !last => {
-                        self.forget_h2();
-                        request = back;
-                    }
-                    Some(back) => return Err(not_sent(back)),
-                    None => return Err(SendError::Broken { error: failed.into_error(), reused }),
-                },
-            }
-        }
-        unreachable!("the last round returns")
     }
 
     /// The most recently used connection that is free, so that the others can go idle and close.
@@ -202,15 +176,8 @@ impl Pool {
         Some(idle.remove(free).sender)
     }
 
-    async fn connect(&self) -> io::Result<TokioIo<CountedIo>> {
-        let stream = timeout(self.settings.connect_timeout, TcpStream::connect(self.addr))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;
-        Ok(TokioIo::new(CountedIo::new(stream, self.transport.open(), self.settings.write_stall)))
-    }
-
     async fn connect_h1(&self) -> io::Result<H1> {
-        let io = self.connect().await?;
+        let io = TokioIo::new(connect(self.addr, &self.settings, &self.transport).await?);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_MAX_BYTES)
             // What a server gets wrong in ways that have one meaning is put right on the way (RFC 9112 §5.1, §5.2).
@@ -224,43 +191,6 @@ impl Pool {
             let _ = connection.with_upgrades().await;
         });
         Ok(sender)
-    }
-
-    async fn h2_sender(&self) -> io::Result<(H2, bool)> {
-        if let Some(sender) = self.h2_open() {
-            return Ok((sender, true));
-        }
-        // One connects, the others wait for it.
-        let _connecting = self.h2_connecting.lock().await;
-        if let Some(sender) = self.h2_open() {
-            return Ok((sender, true));
-        }
-        let io = self.connect().await?;
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_header_list_size(HEAD_MAX_BYTES as u32)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .handshake(io)
-            .await
-            .map_err(io::Error::other)?;
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        if !self.retired.load(Ordering::Acquire) {
-            *self.h2.lock() = Some(sender.clone());
-        }
-        Ok((sender, false))
-    }
-
-    fn h2_open(&self) -> Option<H2> {
-        self.h2.lock().as_ref().filter(|s| !s.is_closed()).cloned()
-    }
-
-    fn forget_h2(&self) {
-        *self.h2.lock() = None;
     }
 
     fn keep(self: &Arc<Self>, sender: H1, granted: Option<Duration>) {
@@ -321,6 +251,13 @@ fn granted(headers: &http::HeaderMap) -> Option<Duration> {
     })?;
     let granted = Duration::from_secs(seconds.into());
     Some(granted - (granted / 2).min(Duration::from_secs(1)))
+}
+
+async fn connect(addr: SocketAddr, settings: &Settings, transport: &Arc<Transport>) -> io::Result<CountedIo> {
+    let stream = timeout(settings.connect_timeout, TcpStream::connect(addr))
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;
+    Ok(CountedIo::new(stream, transport.open(), settings.write_stall))
 }
 
 fn not_sent(request: Request<RequestBody>) -> SendError {

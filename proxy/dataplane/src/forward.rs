@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, sleep_until};
 
-use crate::body::{Held, Meter, ProxyBody, Streamed, stream_error};
+use crate::body::{BodyError, Held, Meter, ProxyBody, ResponseBody, Streamed, stream_error};
 use crate::caller::Caller;
 use crate::client::{Pool, SendError};
 use crate::descriptors;
@@ -45,6 +45,8 @@ pub(crate) struct Destination<'a> {
 pub(crate) enum Failed {
     /// Not sent: may be sent elsewhere.
     NotSent { request: Box<Request<RequestBody>>, refusal: Refusal },
+    /// Sent, and refused before it was processed: may be sent again, and anywhere. Here it is, if its body is whole.
+    NotProcessed { request: Option<Box<Request<RequestBody>>> },
     /// Sent, and the connection broke; `reused` if it had served before.
     Broken { reused: bool },
     /// Sent, and the deadline passed.
@@ -147,6 +149,11 @@ pub(crate) async fn attempt(
             let refusal = Refusal::Unreachable { whom, error };
             Err(Failed::NotSent { request, refusal })
         }
+        Err(SendError::NotProcessed { request, error }) => {
+            tracing::debug!(addr = %to.addr, %error, "not processed");
+            fail(stream_error(&error));
+            Err(Failed::NotProcessed { request })
+        }
         Err(SendError::Broken { error, reused }) => {
             tracing::debug!(addr = %to.addr, %error, "no response");
             if let Some(refusal) = upload.and_then(|u| by_client(u.turn().0)) {
@@ -156,12 +163,17 @@ pub(crate) async fn attempt(
             fail(class);
             Err(if class == StreamError::Timeout {
                 Failed::Timeout(Refusal::Timeout(started.elapsed()))
-            } else if error.is_parse_too_large() {
-                Failed::BadResponse(Refusal::HeadTooLarge)
-            } else if error.is_parse() {
-                Failed::BadResponse(Refusal::BadResponse(error.to_string()))
             } else {
-                Failed::Broken { reused }
+                match error {
+                    BodyError::TooLarge => Failed::BadResponse(Refusal::HeadTooLarge),
+                    BodyError::Stream(e) if e.is_parse_too_large() => {
+                        Failed::BadResponse(Refusal::HeadTooLarge)
+                    }
+                    BodyError::Stream(e) if e.is_parse() => {
+                        Failed::BadResponse(Refusal::BadResponse(e.to_string()))
+                    }
+                    _ => Failed::Broken { reused },
+                }
             })
         }
     }
@@ -227,7 +239,7 @@ fn by_client(turn: Turn) -> Option<Refusal> {
 }
 
 /// Whether the connection is the two ends' own from here on.
-fn is_tunnel(response: &Response<Incoming>) -> bool {
+fn is_tunnel(response: &Response<ResponseBody>) -> bool {
     // Only a request that asked gets here; CONNECT's answer is any 2xx.
     response.status() == StatusCode::SWITCHING_PROTOCOLS
         || (response.status().is_success() && response.extensions().get::<OnUpgrade>().is_some())

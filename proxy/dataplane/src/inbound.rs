@@ -9,6 +9,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -26,6 +27,9 @@ use crate::refusal::Refusal;
 use crate::replay::Replay;
 use crate::tunnel;
 use crate::upload::RequestBody;
+
+/// Attempts for one request that the app does not take.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// Requests a second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +160,18 @@ impl Inbound {
         caller: &Arc<Caller>,
     ) -> Result<Response<ProxyBody>, Refusal> {
         let limits = Limits::of(self.config.timeouts, Instant::now(), call, request.headers(), None);
-        let mut replay = Replay::of_repeatable(&request);
-        let mut request = request;
+        // HTTP/2 says what was not processed; what breaks may be repeated if it has no body.
+        let says = request.version() == http::Version::HTTP_2 && !request.body().is_end_stream();
+        let (mut replay, mut request) = if says {
+            let (replay, request) = Replay::keep(request);
+            (Some(replay), request)
+        } else {
+            (Replay::of_repeatable(&request), request)
+        };
         let mut admitted = Some(admitted);
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let to = Destination {
                 addr: self.config.forward,
                 pool: &self.pool,
@@ -179,11 +191,20 @@ impl Inbound {
                     | Failed::Own(refusal),
                 ) => return Err(refusal),
                 // The app may close a connection at the moment at which we use it again.
-                Err(Failed::Broken { reused: true }) => match replay.take().and_then(|r| r.again()) {
-                    Some(again) => request = again,
-                    None => return Err(Refusal::Broken),
-                },
-                Err(Failed::Broken { .. }) => return Err(Refusal::Broken),
+                Err(Failed::Broken { reused: true }) => {
+                    let replay = replay.take().filter(|r| !says && r.idempotent());
+                    match replay.and_then(|r| r.again()) {
+                        Some(again) => request = again,
+                        None => return Err(Refusal::Broken),
+                    }
+                }
+                Err(Failed::NotProcessed { request: back }) if attempts < ATTEMPTS_MAX => {
+                    match back.map(|r| *r).or_else(|| replay.as_ref().and_then(Replay::again)) {
+                        Some(again) => request = again,
+                        None => return Err(Refusal::Broken),
+                    }
+                }
+                Err(Failed::NotProcessed { .. } | Failed::Broken { .. }) => return Err(Refusal::Broken),
             }
         }
     }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants:
-//! - a request is sent to a second target only if it was not processed by the first, or if its method is idempotent, its
+//! - a request is sent to a second target only if the first did not process it, or if its method is idempotent, its
 //!   body still at hand, and retries are within their budget;
 //! - an endpoint that left discovery, and a proxy that ends, finish what is in flight;
 //! - while discovery is away, the last known endpoints stay;

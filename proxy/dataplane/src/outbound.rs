@@ -193,6 +193,10 @@ impl Outbound {
                     Err(Failed::Declined(refusal)) => {
                         (Unanswered::Declined, Failure::NotProcessed, replay.again(), refusal)
                     }
+                    Err(Failed::NotProcessed { request: back }) => {
+                        let back = back.map(|r| *r).or_else(|| replay.again());
+                        (Unanswered::Declined, Failure::NotProcessed, back, Refusal::Broken)
+                    }
                     // No other endpoint has what we lack.
                     Err(Failed::Own(refusal)) => (Unanswered::Canceled, Failure::Final, None, refusal),
                     Err(Failed::Broken { reused }) => {

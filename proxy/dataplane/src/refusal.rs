@@ -46,7 +46,9 @@ pub(crate) enum Refusal {
     Declined(String),
     #[error("this proxy has no file descriptors left")]
     NoDescriptors,
-    #[error("the head of the response has more than 100 fields or 64 KiB")]
+    #[error(
+        "the head of the response is too large: more than 100 fields or 64 KiB, in HTTP/2 more than 256 KiB"
+    )]
     HeadTooLarge,
     #[error("the response is not HTTP: {0}")]
     BadResponse(String),

@@ -8,6 +8,7 @@ mod drain;
 mod ends;
 mod forwarding;
 mod framing;
+mod h2;
 mod limits;
 mod linkerd;
 mod malformed;
