@@ -84,6 +84,10 @@ pub struct Args {
     /// How long an outbound request waits for a service to have an endpoint; then 503.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     pub fail_fast_timeout: Duration,
+    /// Refuse outbound names that discovery does not know, with 503. Without this flag they are resolved as without a
+    /// proxy: an app that sends all its calls here also reaches what is outside of the mesh.
+    #[arg(long)]
+    pub known_names_only: bool,
     /// How long an endpoint that joins others takes until it has its full share of requests; 0s: at once.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub slow_start: Duration,
@@ -265,6 +269,7 @@ impl Args {
             timeouts: self.timeouts(),
             fail_fast: self.fail_fast_timeout,
             slow_start: self.slow_start,
+            pass_through: !self.known_names_only,
             client: self.client(),
         }
     }

@@ -1,6 +1,8 @@
-//! Where endpoints come from: the mesh's control plane, a file, or nowhere.
+//! Where endpoints come from: the mesh's control plane, a file, or nowhere; and names that it does not know from the
+//! system's resolver.
 
 pub(crate) mod destination;
+pub(crate) mod dns;
 pub(crate) mod file;
 
 use std::sync::Arc;
@@ -16,12 +18,19 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Keeps a route's endpoints up to date until it is dropped.
-    pub(crate) async fn follow(self, route: Arc<Route>) {
-        match self {
-            Self::Destination(client) => client.follow(&route).await,
-            Self::File(watched) => watched.follow(&route).await,
-            Self::Nowhere => route.publish(&Addresses::new(), Known::Missing),
+    /// Keeps a route's endpoints up to date until it is dropped. `name`: what else may be asked for.
+    pub(crate) async fn follow(self, route: Arc<Route>, name: Option<(String, u16)>) {
+        let known = async {
+            match self {
+                Self::Destination(client) => client.follow(&route).await,
+                Self::File(watched) => watched.follow(&route).await,
+                Self::Nowhere => route.publish(&Addresses::new(), Known::Missing),
+            }
+        };
+        match &name {
+            // In one task: nobody else publishes.
+            Some((host, port)) => drop(tokio::join!(known, dns::stand_in(&route, host, *port))),
+            None => known.await,
         }
     }
 }

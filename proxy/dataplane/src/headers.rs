@@ -27,7 +27,7 @@ pub(crate) fn prepare<B: http_body::Body>(
 ) -> Result<Option<Authority>, Refusal> {
     let version = request.version();
     let connect = request.method() == Method::CONNECT;
-    if connect && (role == Role::Outbound || version != Version::HTTP_11) {
+    if connect && version != Version::HTTP_11 {
         return Err(Refusal::Connect);
     }
     framing::coding(request.headers()).map_err(Refusal::Coding)?;

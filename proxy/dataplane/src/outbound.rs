@@ -6,6 +6,7 @@
 //!                                        └── not one that was tried ◄─────┘ if Attempts and its budget say so
 //! ```
 
+mod connect;
 mod in_use;
 mod own;
 mod route;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::uri::Authority;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use proxy_api::header::TIMEOUT;
 use proxy_core::attempts::{Again, Attempts, Failure, Next, Policy};
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) fail_fast: Duration,
     /// How long an endpoint that comes to others takes to get its share.
     pub(crate) slow_start: Duration,
+    /// Whether names that discovery does not know are resolved as without a proxy.
+    pub(crate) pass_through: bool,
     pub(crate) client: client::Settings,
 }
 
@@ -84,6 +87,7 @@ impl Outbound {
                     slow_start: config.slow_start,
                     own: Own::listening(config.listen),
                     random,
+                    pass_through: config.pass_through,
                 },
                 source,
             ),
@@ -119,6 +123,10 @@ impl Outbound {
         let Some(admitted) = self.admit(&route) else {
             return forward::refuse(&route.traffic, &Refusal::LoadShed, version, call);
         };
+        if request.method() == Method::CONNECT {
+            let result = self.connect(&route, request, admitted, &limits, caller).await;
+            return result.unwrap_or_else(|refusal| forward::refuse(&route.traffic, &refusal, version, call));
+        }
         let leaving = Leaving::watch(&route.traffic);
         let result =
             self.forward(&route, forward::with_body(request, caller), admitted, &limits, caller).await;

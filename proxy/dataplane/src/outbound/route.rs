@@ -37,6 +37,10 @@ pub(crate) enum Known {
     Unknown,
     /// There is no such service.
     Missing,
+    /// The same, but something else may know it and was not asked yet.
+    Perhaps,
+    /// Something else knows it.
+    Elsewhere,
     /// It exists, perhaps without a ready endpoint.
     Exists,
 }
@@ -62,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) slow_start: Duration,
     pub(crate) own: Own,
     pub(crate) random: Arc<Seeded>,
+    /// Whether names that discovery does not know are looked for elsewhere.
+    pub(crate) pass_through: bool,
 }
 
 /// One service.
@@ -144,9 +150,47 @@ impl Route {
         found.unwrap_or_else(|_| Err(Refusal::NoEndpoint(self.authority.clone())))
     }
 
-    /// Replaces the endpoints. An endpoint that stays keeps its connections and its load estimate. Called by one
-    /// task only.
+    /// What discovery knows. Called by one task only, as all that publishes.
     pub(crate) fn publish(&self, addresses: &Addresses, known: Known) {
+        if known == Known::Missing && self.settings.pass_through {
+            // It says so again and again; what was found meanwhile stays.
+            let found = self.state.borrow().known;
+            if !matches!(found, Known::Perhaps | Known::Elsewhere | Known::Missing) {
+                self.replace(addresses, Known::Perhaps);
+            }
+        } else {
+            self.replace(addresses, known);
+        }
+    }
+
+    /// What something else knows, unless discovery has learnt better.
+    pub(crate) fn publish_elsewhere(&self, addresses: &Addresses) {
+        if matches!(self.state.borrow().known, Known::Perhaps | Known::Elsewhere) {
+            let known = if addresses.is_empty() { Known::Missing } else { Known::Elsewhere };
+            self.replace(addresses, known);
+        }
+    }
+
+    /// Resolves when something else is to be asked.
+    pub(crate) async fn asked_elsewhere(&self) {
+        let mut state = self.state.subscribe();
+        // The sender lives as long as we do.
+        let _ = state.wait_for(|s| matches!(s.known, Known::Perhaps | Known::Elsewhere)).await;
+    }
+
+    /// It may know more, or less, by now.
+    pub(crate) fn ask_elsewhere_again(&self) {
+        self.state.send_if_modified(|state| {
+            let missing = state.known == Known::Missing;
+            if missing {
+                (state.known, state.empty_since) = (Known::Perhaps, Some(Instant::now()));
+            }
+            missing
+        });
+    }
+
+    /// Replaces the endpoints. An endpoint that stays keeps its connections and its load estimate.
+    fn replace(&self, addresses: &Addresses, known: Known) {
         let (now_ns, old) = (self.registry.now_ns(), self.endpoints.load_full());
         // Who comes to others starts slowly; where all are new there is nobody else.
         let window_ns = if old.list.is_empty() { 0 } else { nanos(self.settings.slow_start) };

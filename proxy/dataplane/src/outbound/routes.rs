@@ -125,7 +125,8 @@ impl Routes {
                 None
             }
             None => {
-                let task = tokio::spawn(self.source.clone().follow(route.clone()));
+                let name = self.settings.pass_through.then(|| (host.to_owned(), port));
+                let task = tokio::spawn(self.source.clone().follow(route.clone(), name));
                 Some(Arc::new(AbortOnDropHandle::new(task)))
             }
         };
@@ -165,6 +166,7 @@ mod tests {
             slow_start: Duration::ZERO,
             own: super::super::own::Own::listening(([127, 0, 0, 1], 4140).into()),
             random: Arc::new(proxy_core::random::Seeded::new(1)),
+            pass_through: false,
         };
         Routes::new(Arc::default(), settings, Source::Nowhere)
     }

@@ -190,3 +190,57 @@ async fn connections_that_are_not_http_are_rate_limited() {
     let m = proxy.metrics().await;
     assert_eq!(m.sum("inbound_http_errors_total", &["ratelimited"]), cut as f64);
 }
+
+/// An app that sends all its calls through the proxy reaches what discovery does not know, as without.
+#[tokio::test]
+async fn names_outside_the_mesh_are_resolved() {
+    let app = App::named("outside").await;
+    let file = endpoints(&[("web:80", &[refusing()])]);
+    let flags = format!("--endpoints {}", file.path().display());
+    let proxy = Proxy::outbound_with(&flags).await;
+    let host = format!("localhost:{}", app.addr.port());
+    for _ in 0..3 {
+        let (status, _, body) = send(&h1(), get(proxy.outbound(), &host, "/")).await;
+        assert_eq!((status.as_u16(), body.as_str()), (200, "outside"));
+    }
+    let strict = Proxy::outbound_with(&format!("{flags} --known-names-only")).await;
+    let (status, headers, _) = send(&h1(), get(strict.outbound(), &host, "/")).await;
+    assert_eq!(status, 503, "{headers:?}");
+    // A name that nobody knows.
+    let (status, headers, _) = send(&h1(), get(proxy.outbound(), "no-such-name.invalid:80", "/")).await;
+    assert_eq!(status, 503, "{headers:?}");
+}
+
+#[tokio::test]
+async fn connect_makes_a_connection_of_the_app_s_own() {
+    let app = echoing("").await;
+    let inbound = Proxy::inbound_to(app.addr, "").await;
+    let file = endpoints(&[("db:5433", &[inbound.inbound()])]);
+    let proxy = Proxy::outbound_with(&format!("--endpoints {}", file.path().display())).await;
+    // A service in the mesh, whose proxy takes what is not HTTP for what it is; and an address outside.
+    for to in ["db:5433".to_owned(), app.addr.to_string()] {
+        let mut client = RawClient::connect(proxy.outbound()).await;
+        client.send(&format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n\r\n")).await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{to}: {head}");
+        client.0.write_all(b"\0\0 HTTP/1.1\r\n\r\n").await.unwrap();
+        client.send("ping").await;
+        client.until("PING").await;
+        proxy.metrics_when(|m| m.sum("requests_in_flight", &["outbound"]) == 1.0).await;
+        client.0.shutdown().await.unwrap();
+        client.until("BYE").await;
+        drop(client);
+        proxy.metrics_when(|m| m.sum("requests_in_flight", &["outbound"]) == 0.0).await;
+    }
+    let to = refusing();
+    let got = raw(
+        proxy.outbound(),
+        format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n\r\n").as_bytes(),
+    )
+    .await;
+    assert!(got.starts_with("HTTP/1.1 502"), "{got}");
+    let to = proxy.outbound();
+    let got =
+        raw(to, format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n\r\n").as_bytes()).await;
+    assert!(got.starts_with("HTTP/1.1 508"), "{got}");
+}

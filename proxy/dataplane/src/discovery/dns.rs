@@ -1,0 +1,42 @@
+//! Names that discovery does not know, by the system's resolver: an app that sends all its calls through this proxy
+//! reaches what it would reach without.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::outbound::{Addresses, Described, Route};
+
+/// The resolver does not say for how long its answers hold.
+const AGAIN: Duration = Duration::from_secs(30);
+const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The resolver's own patience may be half a minute.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// A name that nobody asked for lately is not asked for either, in ms.
+const UNUSED_MS: u64 = 60_000;
+/// Addresses taken of one name.
+const ADDRESSES_MAX: usize = 64;
+
+/// Stands in for discovery whenever that does not know the route's name, for as long as it is polled.
+pub(super) async fn stand_in(route: &Route, host: &str, port: u16) {
+    loop {
+        route.asked_elsewhere().await;
+        let found = match timeout(ANSWER_MAX, tokio::net::lookup_host((host, port))).await {
+            Ok(found) => found.map(|a| a.take(ADDRESSES_MAX).collect()),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        };
+        let found: Vec<SocketAddr> = found.unwrap_or_else(|error| {
+            tracing::debug!(host, %error, "neither discovery nor the resolver know it");
+            Vec::new()
+        });
+        let pause = if found.is_empty() { AGAIN_AFTER_FAILURE } else { AGAIN };
+        let addresses: Addresses = found.into_iter().map(|a| (a, Described::default())).collect();
+        route.publish_elsewhere(&addresses);
+        sleep(pause).await;
+        while route.unused_for_ms() > UNUSED_MS {
+            sleep(AGAIN_AFTER_FAILURE).await;
+        }
+        route.ask_elsewhere_again();
+    }
+}
