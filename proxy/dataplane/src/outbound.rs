@@ -35,7 +35,7 @@ use crate::refusal::Refusal;
 use crate::replay::Replay;
 
 use in_use::InUse;
-use own::Own;
+pub(crate) use own::Own;
 pub(crate) use route::{Addresses, Described, Known, Route};
 use route::{Settings, Tried};
 use routes::Routes;
@@ -177,7 +177,8 @@ impl Outbound {
                 match forward::attempt(to, &self.registry, request, limits, held).await {
                     Ok(response) => return Ok(response),
                     Err(Failed::NotSent { request: back, refusal }) => {
-                        let how = match refusal {
+                        let how = match &refusal {
+                            Refusal::Unreachable { error, .. } if is_ours(error) => Unanswered::Canceled,
                             Refusal::Unreachable { .. } => Unanswered::Unreachable,
                             _ => Unanswered::Declined,
                         };
@@ -189,6 +190,10 @@ impl Outbound {
                     }
                     Err(Failed::Broken { reused }) => {
                         (Unanswered::Broken, Failure::Broken { reused }, replay.again(), Refusal::Broken)
+                    }
+                    // Who asked for less than everybody gets has left, as far as the endpoint is concerned.
+                    Err(Failed::Timeout(refusal)) if timeout < self.config.request_timeout => {
+                        (Unanswered::Canceled, Failure::Final, None, refusal)
                     }
                     Err(Failed::Timeout(refusal)) => (Unanswered::TimedOut, Failure::Final, None, refusal),
                 };
@@ -206,6 +211,12 @@ impl Outbound {
             }
         }
     }
+}
+
+/// Whether a connect failed for want of something of this host: descriptors or ports.
+fn is_ours(error: &std::io::Error) -> bool {
+    // ENFILE and EMFILE, the same on Linux, macOS and the BSDs, have no kind of their own.
+    error.kind() == std::io::ErrorKind::AddrNotAvailable || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 impl Drop for Counted {
