@@ -2,7 +2,7 @@
 //!
 //! | failed attempt | what may be sent again | where | counted against |
 //! |---|---|---|---|
-//! | not sent, or surely not processed | anything whose body is still whole | elsewhere | attempts |
+//! | not sent, or surely not processed | anything whose body is still whole | elsewhere, or here if there is none | attempts |
 //! | broke on a connection that had served before | what may be repeated | elsewhere | attempts, resends, budget |
 //! | broke on a new one | what may be repeated; here only if there is an elsewhere | elsewhere | the same |
 //! | timed out; the client's doing | nothing | | |
@@ -34,7 +34,7 @@ pub enum Failure {
         /// Whether the connection had served before: then the peer may just have closed it for being idle.
         reused: bool,
     },
-    /// Its deadline passed, or its client broke it.
+    /// Its deadline passed, or its client broke it, or the only target takes no connection.
     Final,
 }
 
@@ -87,7 +87,7 @@ impl Attempts {
         }
         let allowed = match failure {
             // Nothing was done, so nothing is done twice, and no load is added where it failed.
-            Failure::NotProcessed => self.policy.elsewhere,
+            Failure::NotProcessed => true,
             Failure::Broken { reused } => {
                 again.idempotent
                     && (reused || self.policy.elsewhere)
@@ -149,7 +149,11 @@ mod tests {
             (IN, ALL, &[(REUSED, Here), (REUSED, GiveUp)]),
             (IN, ALL, &[(FRESH, GiveUp)]),
             (IN, POST, &[(REUSED, GiveUp)]),
-            (IN, ALL, &[(NotProcessed, GiveUp)]),
+            (
+                IN,
+                POST,
+                &[(NotProcessed, Here), (NotProcessed, Here), (NotProcessed, Here), (NotProcessed, GiveUp)],
+            ),
         ];
         for (policy, again, steps) in table {
             let (mut attempts, budget) = (Attempts::new(policy), Budget::default());

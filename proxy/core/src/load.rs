@@ -16,15 +16,21 @@
 //! biasers divide by the success rate): an estimate of latency decays towards zero while an endpoint is not asked,
 //! and a multiple of nothing is nothing, so that it would be asked again ever sooner.
 
+mod outcome;
+mod request;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::breaker::{self, Breaker, Gate};
-use crate::classify::{Class, Eos, Outcome};
 use crate::ewma::{DECAY_NS, PeakEwma, Typical};
 use crate::health::Health;
 use crate::p2c::Candidate;
 use crate::random::mix;
+
+pub use outcome::{Unanswered, Verdict};
+use request::Request;
+pub use request::{Streaming, Waiting};
 
 /// What a failure costs: as many answers of its peers.
 pub const BLAME: f64 = 5.0;
@@ -38,35 +44,6 @@ const COLD_DECAY: f64 = 0.1;
 const LONG_WAIT: f64 = 32.0;
 /// A silent endpoint is asked once more after a second, doubled by each request that waits, up to half a minute.
 const ASK_AGAIN_NS: (u64, u32) = (1_000_000_000, 6);
-/// gRPC's RESOURCE_EXHAUSTED.
-const GRPC_EXHAUSTED: u8 = 8;
-
-/// How a request that was answered went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it should, or by the client's fault.
-    Good,
-    /// The endpoint lives but wants less: 429, RESOURCE_EXHAUSTED. It costs like a failure and opens no breaker: a
-    /// limit is no fault, and who is out takes no traffic off the others.
-    Declined,
-    /// 5xx, a gRPC failure, a stream that broke. 503 is one: it mostly says that an app cannot, now or ever.
-    Failed,
-}
-
-/// How a request ended that was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unanswered {
-    /// The connection broke.
-    Broken,
-    /// There was none.
-    Unreachable,
-    /// It came back unprocessed from an endpoint that lives.
-    Declined,
-    /// The deadline passed.
-    TimedOut,
-    /// The client left, or what became of it is not the endpoint's doing.
-    Canceled,
-}
 
 /// A newcomer's first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,52 +79,6 @@ pub struct Load {
     /// When the first of these was given, and the last.
     quiet_since_ns: AtomicU64,
     quiet_last_ns: AtomicU64,
-}
-
-/// A request that an endpoint has not answered. Its end has to be told; dropped without, it counts as a client that
-/// left, of whose waiting nothing is known.
-#[derive(Debug)]
-#[must_use = "how the request went has to be told"]
-pub struct Waiting(Option<Request>);
-
-/// A request whose response is on its way.
-#[derive(Debug)]
-#[must_use = "it is in flight until this is dropped"]
-pub struct Streaming {
-    request: Request,
-    /// What its head took, while what it was worth is not known.
-    rtt_ns: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Request {
-    load: Arc<Load>,
-    started_ns: u64,
-    gate: Gate,
-    /// The endpoint's answers before it.
-    answers: u32,
-}
-
-impl Verdict {
-    /// By the head of a response; `None` if only its trailers will tell.
-    pub fn of_head(eos: Eos) -> Option<Self> {
-        match eos {
-            Eos::Http { status: 429 } => Some(Self::Declined),
-            Eos::Http { status: 500..=599 } => Some(Self::Failed),
-            Eos::Http { .. } => Some(Self::Good),
-            Eos::Known(class) => Some(Self::of(class)),
-            Eos::GrpcOpen => None,
-        }
-    }
-
-    /// By a response that is over.
-    pub fn of(class: Class) -> Self {
-        match class {
-            Class::Grpc(_, GRPC_EXHAUSTED) => Self::Declined,
-            _ if class.outcome() == Outcome::Failure => Self::Failed,
-            _ => Self::Good,
-        }
-    }
 }
 
 impl Peers {
@@ -205,7 +136,7 @@ impl Load {
         }
         self.quiet_last_ns.store(now_ns, Relaxed);
         let answers = (before >> 32) as u32;
-        Waiting(Some(Request { load: self.clone(), started_ns: now_ns, gate, answers }))
+        Waiting::new(Request { load: self.clone(), started_ns: now_ns, gate, answers })
     }
 
     /// Requests given to it and not over.
@@ -379,83 +310,6 @@ impl Drop for Load {
         if !self.is_in() {
             self.peers.out.fetch_sub(1, Relaxed);
         }
-    }
-}
-
-impl Waiting {
-    /// The client sent something of the request at `at_ns`: the endpoint's time counts from then.
-    pub fn heard(&mut self, at_ns: u64) {
-        if let Some(request) = &mut self.0 {
-            request.started_ns = request.started_ns.max(at_ns);
-        }
-    }
-
-    /// The response's head came. `verdict` is `None` where its trailers will tell.
-    pub fn answered(mut self, verdict: Option<Verdict>, now_ns: u64, jitter: u64) -> Option<Streaming> {
-        let request = self.0.take()?;
-        let load = &request.load;
-        let rtt_ns = now_ns.saturating_sub(request.started_ns);
-        load.heard();
-        match verdict {
-            Some(Verdict::Good) => load.took(rtt_ns, now_ns),
-            _ => load.took_at_least(rtt_ns, true, now_ns),
-        }
-        if let Some(verdict) = verdict {
-            load.judge(verdict, request.gate, now_ns, jitter);
-        }
-        Some(Streaming { request, rtt_ns: verdict.is_none().then_some(rtt_ns) })
-    }
-
-    /// It ended without one.
-    pub fn unanswered(mut self, how: Unanswered, now_ns: u64, jitter: u64) {
-        let Some(request) = self.0.take() else { return };
-        let load = &request.load;
-        let elapsed_ns = now_ns.saturating_sub(request.started_ns);
-        let silent = load.gone(request.answers);
-        match how {
-            Unanswered::Broken | Unanswered::TimedOut => {
-                load.took_at_least(elapsed_ns, silent, now_ns);
-                load.judge(Verdict::Failed, request.gate, now_ns, jitter);
-            }
-            Unanswered::Unreachable => load.unreachable(request.gate, now_ns, jitter),
-            Unanswered::Declined => load.judge(Verdict::Declined, request.gate, now_ns, jitter),
-            Unanswered::Canceled => {
-                load.took_at_least(elapsed_ns, silent, now_ns);
-                load.change_breaker(|b| b.untold(request.gate, load.pause_ms(), now_ns, jitter));
-            }
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(request) = &self.0 {
-            request.load.gone(request.answers);
-        }
-    }
-}
-
-impl Streaming {
-    /// The response is over, or broke: what is in flight ends with this.
-    pub fn over(self, verdict: Verdict, now_ns: u64, jitter: u64) {
-        let Request { load, gate, .. } = &self.request;
-        match (self.rtt_ns, verdict) {
-            // Judged by its head; that its body came is no second success.
-            (None, Verdict::Good | Verdict::Declined) => {}
-            (None, Verdict::Failed) => load.judge(verdict, *gate, now_ns, jitter),
-            (Some(rtt_ns), _) => {
-                if verdict == Verdict::Good {
-                    load.took(rtt_ns, now_ns);
-                }
-                load.judge(verdict, *gate, now_ns, jitter);
-            }
-        }
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        self.load.in_flight.fetch_sub(1, Relaxed);
     }
 }
 

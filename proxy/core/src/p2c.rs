@@ -15,13 +15,16 @@ pub enum Candidate {
     Due,
     /// By its cost.
     Ready,
-    /// By its cost, but rather any that is ready: a newcomer that sits this choice out.
+    /// By its cost, but rather any that is ready: a newcomer that sits this choice out, unless the other is much worse.
     Resting,
     /// Rather none.
     Out,
     /// This request failed there already.
     Tried,
 }
+
+/// A newcomer sits no choice out where it is so many times cheaper: it was brought because the others are overloaded.
+const RELIEF: f64 = 10.0;
 
 /// Two distinct indices below `n`, uniform for a uniform `random`. `None` if `n` is under two.
 pub fn pair(n: usize, random: u64) -> Option<(usize, usize)> {
@@ -87,6 +90,8 @@ pub fn choose(
         (Due, _) => a,
         (_, Due) => b,
         (Ready, Ready) | (Resting, Resting) => cheaper(a, b),
+        (Ready, Resting) if cost(b) * RELIEF < cost(a) => b,
+        (Resting, Ready) if cost(a) * RELIEF < cost(b) => a,
         (Ready, _) | (Resting, Out | Tried) => a,
         (_, Ready) | (Out | Tried, Resting) => b,
         (x @ (Out | Tried), y @ (Out | Tried)) => {
@@ -232,6 +237,14 @@ mod tests {
     fn none_and_one() {
         assert_eq!(choose(0, pair(0, 7), 7, |_| Ready, |_| 1.0), None);
         assert_eq!(choose(1, pair(1, 7), 7, |_| Tried, |_| 1.0), Some(0));
+    }
+
+    #[test]
+    fn who_rests_is_chosen_only_where_the_other_is_much_worse() {
+        let hits_at = |cost: f64| {
+            hits::<2>(|i| if i == 0 { Ready } else { Resting }, |i| if i == 0 { cost } else { 1.0 })
+        };
+        assert_eq!((hits_at(9.0)[1], hits_at(11.0)[1]), (0, 50_000));
     }
 
     #[test]

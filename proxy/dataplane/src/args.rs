@@ -144,7 +144,7 @@ impl Args {
     /// Checks the flags together. Inside a runtime: a control plane's client needs one.
     pub(crate) fn config(&self) -> Result<Config, RunError> {
         let inbound = match (self.inbound_listen, self.inbound_forward) {
-            (Some(listen), Some(forward)) if listen == forward => {
+            (Some(listen), Some(forward)) if outbound::Own::listening(listen).is(forward) => {
                 return Err(RunError::Config(format!(
                     "--inbound-forward {forward}: is --inbound-listen itself; name the app's own address"
                 )));
@@ -317,6 +317,8 @@ mod tests {
             ("--inbound-listen 127.0.0.1:1", "--inbound-forward"),
             ("--inbound-forward 127.0.0.1:1", "--inbound-listen"),
             ("--inbound-listen 127.0.0.1:1 --inbound-forward 127.0.0.1:1", "itself"),
+            ("--inbound-listen 0.0.0.0:1 --inbound-forward 127.0.0.1:1", "itself"),
+            ("--inbound-listen 127.0.0.1:1 --inbound-forward [::ffff:127.0.0.1]:1", "itself"),
             ("--outbound-listen 127.0.0.1:1 --destination ftp://x", "--destination"),
             ("--outbound-listen 127.0.0.1:1 --destination https://x:1", "http://HOST:PORT"),
             ("--outbound-listen 127.0.0.1:1 --endpoints /does/not/exist", "/does/not/exist"),

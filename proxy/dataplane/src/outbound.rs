@@ -40,7 +40,7 @@ use crate::replay::Replay;
 use crate::upload::RequestBody;
 
 use in_use::InUse;
-use own::Own;
+pub(crate) use own::Own;
 pub(crate) use route::{Addresses, Described, Known, Route};
 use route::{Settings, Tried};
 use routes::Routes;
@@ -190,7 +190,7 @@ impl Outbound {
                 match forward::attempt(to, &self.registry, request, limits, caller, held).await {
                     Ok(response) => return Ok(response),
                     Err(Failed::NotSent { request: back, refusal }) => {
-                        let how = match refusal {
+                        let how = match &refusal {
                             Refusal::Unreachable { .. } => Unanswered::Unreachable,
                             _ => Unanswered::Declined,
                         };
@@ -209,6 +209,10 @@ impl Outbound {
                     Err(Failed::Own(refusal)) => (Unanswered::Canceled, Failure::Final, None, refusal),
                     Err(Failed::Broken { reused }) => {
                         (Unanswered::Broken, Failure::Broken { reused }, replay.again(), Refusal::Broken)
+                    }
+                    // Who asked for less than everybody gets has left, as far as the endpoint is concerned.
+                    Err(Failed::Timeout(refusal)) if timeout < self.config.request_timeout => {
+                        (Unanswered::Canceled, Failure::Final, None, refusal)
                     }
                     Err(Failed::Timeout(refusal)) => (Unanswered::TimedOut, Failure::Final, None, refusal),
                 };

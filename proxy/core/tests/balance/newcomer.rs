@@ -55,3 +55,15 @@ fn one_that_cannot_serve_yet_costs_little() {
     assert!(seen.share(NEW, 20..25) < 0.04, "{}", seen.share(NEW, 20..25));
     assert!((0.2..0.45).contains(&seen.share(NEW, 45..60)), "{}", seen.share(NEW, 45..60));
 }
+
+#[test]
+fn one_that_comes_to_overloaded_peers_relieves_them_at_once() {
+    // Two that serve 100 a second each are given 240; twenty seconds later everybody waits for seconds.
+    let endpoints = vec![always(Serial(10)), always(Serial(10)), from(20, Serial(10))];
+    let seen = run(&World::new(endpoints, 240, 60));
+    let medians = [19..20, 30..31, 50..60].map(|secs| seen.median_ms(secs));
+    let share = seen.share(NEW, 20..23);
+    let shown = format!("{share} {medians:?}");
+    assert!((0.3..0.7).contains(&share), "{shown}");
+    assert!(medians[0] > 1_500 && medians[1] < 1_500 && medians[2] < 100, "{shown}");
+}

@@ -30,6 +30,8 @@ pub(crate) enum Does {
     Unreachable,
     /// Answers 500 at once to that share, and the rest after so many ms.
     Errors(f64, u64),
+    /// One request after the other, each for so many ms.
+    Serial(u64),
     /// Good and bad, turn by turn, for so many ms each.
     Flaps(u64),
 }
@@ -80,6 +82,8 @@ pub(crate) struct Seen {
     pub(crate) sent: Vec<(u64, usize)>,
     /// When each request was over for its client, and whether well.
     pub(crate) over: Vec<(u64, bool)>,
+    /// When each answer came, and what it took in ms.
+    pub(crate) took: Vec<(u64, u64)>,
 }
 
 impl Seen {
@@ -97,6 +101,13 @@ impl Seen {
     pub(crate) fn failed(&self, secs: std::ops::Range<u64>) -> f64 {
         let of: Vec<_> = self.over.iter().filter(|(t, _)| secs.contains(&(t / S))).collect();
         of.iter().filter(|(_, ok)| !ok).count() as f64 / of.len().max(1) as f64
+    }
+
+    /// The median latency of answers in these seconds, in ms.
+    pub(crate) fn median_ms(&self, secs: std::ops::Range<u64>) -> u64 {
+        let mut of: Vec<_> = self.took.iter().filter(|(t, _)| secs.contains(&(t / S))).map(|t| t.1).collect();
+        of.sort_unstable();
+        of.get(of.len() / 2).copied().unwrap_or(0)
     }
 
     /// When an endpoint got its first request.
@@ -130,6 +141,8 @@ struct Sim<'a> {
     requests: Vec<Request>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     order: u64,
+    /// When a serial endpoint is done with what it was given.
+    free_ns: Vec<u64>,
     seen: Seen,
 }
 
@@ -150,6 +163,7 @@ pub(crate) fn run(world: &World) -> Seen {
         requests: Vec::new(),
         events: BinaryHeap::new(),
         order: 0,
+        free_ns: vec![0; world.endpoints.len()],
         seen: Seen::default(),
     };
     sim.at(0, Event::Arrival);
@@ -213,6 +227,7 @@ impl Sim<'_> {
         let streaming = self.waiting(r).answered(Some(verdict), now, jitter).unwrap();
         streaming.over(verdict, now, jitter);
         self.seen.over.push((now, verdict == Verdict::Good));
+        self.seen.took.push((now, (now - self.requests[r].arrived_ns) / MS));
     }
 
     fn again(&mut self, r: usize, failure: Failure, now: u64) {
@@ -238,7 +253,13 @@ impl Sim<'_> {
         self.requests[r].tried.push(e);
         self.seen.sent.push((now, e));
         let does = self.world.endpoints[e].does.iter().rev().find(|(s, _)| s * S <= now).unwrap().1;
-        let (after, event) = self.answer(does, r, now);
+        let (after, event) = match does {
+            Does::Serial(ms) => {
+                self.free_ns[e] = self.free_ns[e].max(now) + ms * MS;
+                (self.free_ns[e] - now, Event::Good(r))
+            }
+            does => self.answer(does, r, now),
+        };
         let leaves = self.requests[r].arrived_ns + self.world.patience_ms * MS;
         if now.saturating_add(after) > leaves {
             self.at(leaves, Event::Left(r));
@@ -249,7 +270,9 @@ impl Sim<'_> {
 
     fn answer(&self, does: Does, r: usize, now: u64) -> (u64, Event) {
         match does {
-            Does::Good(ms) => ((ms as f64 * (0.9 + 0.2 * self.unit()) * MS as f64) as u64, Event::Good(r)),
+            Does::Good(ms) | Does::Serial(ms) => {
+                ((ms as f64 * (0.9 + 0.2 * self.unit()) * MS as f64) as u64, Event::Good(r))
+            }
             Does::Refuses => (MS / 5, Event::Judged(r, false)),
             Does::Limits => (MS / 5, Event::Judged(r, true)),
             Does::Breaks => (MS / 5, Event::Broke(r)),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Where the outbound side listens.
+/// Where a side of this proxy listens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own(SocketAddr);
 
