@@ -211,7 +211,7 @@ impl Outbound {
                         (Unanswered::Broken, Failure::Broken { reused }, replay.again(), Refusal::Broken)
                     }
                     // Who asked for less than everybody gets has left, as far as the endpoint is concerned.
-                    Err(Failed::Timeout(refusal)) if timeout < self.config.request_timeout => {
+                    Err(Failed::Timeout(refusal)) if limits.waited() < self.config.timeouts.request => {
                         (Unanswered::Canceled, Failure::Final, None, refusal)
                     }
                     Err(Failed::Timeout(refusal)) => (Unanswered::TimedOut, Failure::Final, None, refusal),
