@@ -366,3 +366,22 @@ async fn unused_connections_close() {
     proxy.metrics_when(|m| m.sum("tcp_open_connections", &[r#"peer="dst""#]) == 0.0).await;
     assert_eq!(send(&client, post(&proxy, full(""))).await.0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_stream_that_breaks_is_reset_with_its_own_reason() {
+    let peer = Peer::start(100, |_, mut respond| async move {
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        stream.send_data(Bytes::from_static(b"half"), false).unwrap();
+        // A reset discards what was not yet written.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.send_reset(Reason::ENHANCE_YOUR_CALM);
+    })
+    .await;
+    let proxy = Proxy::inbound_to(peer.addr, "").await;
+    let response = timeout(PATIENCE, h2().request(post(&proxy, full("")))).await.unwrap().unwrap();
+    let error = timeout(PATIENCE, response.into_body().collect()).await.unwrap().unwrap_err();
+    let cause = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<::h2::Error>());
+    assert_eq!(cause.and_then(::h2::Error::reason), Some(Reason::ENHANCE_YOUR_CALM), "{error:?}");
+    let m = proxy.metrics_when(|m| m.sum("response_total", &[]) == 1.0).await;
+    assert_eq!(m.sum("response_total", &[r#"error="h2(ENHANCE_YOUR_CALM)""#]), 1.0);
+}
