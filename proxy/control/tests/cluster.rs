@@ -54,7 +54,8 @@ fn pod(last: u8, leaving: bool) -> Value {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": format!("web-{last}"), "namespace": "default", "labels": {"app": "web"},
             "resourceVersion": "2"},
-        "spec": {"containers": [{"name": "proxy", "ports": [{"containerPort": 4143}]}]},
+        "spec": {"containers": [{"name": "proxy", "args": ["--inbound-forward=127.0.0.1:8080"],
+            "ports": [{"containerPort": 4143}]}]},
         "status": {"podIP": format!("127.1.0.{last}"), "conditions": [{"type": "Ready", "status": "True"}]},
     });
     if leaving {
