@@ -14,9 +14,9 @@ use crate::pod::Pod;
 
 /// The weight that Linkerd's control plane gives every address.
 const WEIGHT: u32 = 10_000;
-/// Addresses in one message: nearly all services fit, and with the longest names it stays below the 4 MiB that gRPC
-/// clients take.
-const ADDRESSES_MAX: usize = 2_500;
+/// Addresses in one message: nearly all services fit. It is what a slow stream holds encoded, about 200 KB, and with
+/// the longest names it stays below the 4 MiB that gRPC clients take.
+const ADDRESSES_MAX: usize = 1_000;
 
 /// One address.
 #[derive(Clone, Debug)]

@@ -47,14 +47,14 @@ pub(crate) struct Api(Arc<Inner>);
 struct Inner {
     size: Size,
     template: String,
-    /// Whether each pod is ready, and since when.
-    pods: Mutex<Vec<(bool, Instant)>>,
+    /// Whether each pod is ready, and since when, if not from the start.
+    pods: Mutex<Vec<(bool, Option<Instant>)>>,
     events: broadcast::Sender<Bytes>,
 }
 
 impl Api {
     pub(crate) fn new(size: Size) -> Self {
-        let pods = Mutex::new(vec![(true, Instant::now()); size.pods]);
+        let pods = Mutex::new(vec![(true, None); size.pods]);
         Self(Arc::new(Inner {
             size,
             template: template().to_string(),
@@ -81,7 +81,7 @@ impl Api {
     pub(crate) fn turn(&self, pod: usize) {
         let ready = {
             let mut pods = self.0.pods.lock();
-            pods[pod] = (!pods[pod].0, Instant::now());
+            pods[pod] = (!pods[pod].0, Some(Instant::now()));
             pods[pod].0
         };
         self.send(pod, ready);
@@ -93,8 +93,8 @@ impl Api {
         self.send(pod, ready);
     }
 
-    /// Since when a pod is as it is.
-    pub(crate) fn since(&self, pod: usize) -> Instant {
+    /// Since when a pod is as it is, if it changed.
+    pub(crate) fn since(&self, pod: usize) -> Option<Instant> {
         self.0.pods.lock()[pod].1
     }
 

@@ -13,6 +13,7 @@
 mod api;
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -58,8 +59,17 @@ fn control(kubeconfig: &str, listen: &str, admin: &str) {
         context: None,
         cluster_domains: vec!["cluster.local".into()],
     };
+    let shutdown = Shutdown::new();
+    // Ends with the one that started it, however that ends.
+    std::thread::spawn({
+        let shutdown = shutdown.clone();
+        move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            shutdown.start();
+        }
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(proxy_control::run(args, Context { shutdown: Shutdown::new() })).unwrap();
+    runtime.block_on(proxy_control::run(args, Context { shutdown })).unwrap();
 }
 
 async fn measure(given: &HashMap<&str, &str>) {
@@ -203,7 +213,8 @@ async fn stream(channel: Channel, path: String, api: Api, seen: Arc<Seen>) {
         let mut delays = seen.delays.lock();
         for TcpAddress { ip, .. } in addresses {
             if let Some(Ip::Ipv4(ip)) = ip.and_then(|i| i.ip) {
-                delays.push(now - api.since((ip - api::ip(0)) as usize));
+                // A first answer may take several messages.
+                delays.extend(api.since((ip - api::ip(0)) as usize).map(|since| now - since));
             }
         }
     }
@@ -222,7 +233,7 @@ fn start(api: &str, folder: &std::path::Path) -> (Child, SocketAddr, SocketAddr)
     let (listen, admin) = (free(), free());
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("control").arg(kubeconfig).arg(listen.to_string()).arg(admin.to_string());
-    (command.stdout(Stdio::null()).spawn().unwrap(), listen, admin)
+    (command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap(), listen, admin)
 }
 
 /// Processor time of a process, seconds.
