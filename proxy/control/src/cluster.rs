@@ -1,26 +1,33 @@
-//! Keeps the index's stores like the cluster: lists, watches, and keeps the last known state while the API server
-//! is away.
+//! Keeps the index like the cluster: lists, watches, and keeps the last known state while the API server is away.
 
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use backon::ExponentialBuilder;
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::stream::{self, BoxStream, StreamExt};
+use futures::{FutureExt, Stream};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::objects::{Pod, Service};
+use crate::objects::{EndpointSlice, Pod, Service};
+use crate::pause::Pauses;
+use crate::slice::WRITTEN_BY_OTHERS;
 
-/// Pauses while the API server is away; kube's own go up to 30 s, in which pods come and go.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_LONGEST: Duration = Duration::from_secs(2);
+/// Objects in one answer to a list: what is held at once before it is made small.
+const PAGE: u32 = 500;
+/// Events between two looks at what they changed.
+const BATCH_MAX: usize = 1024;
+/// After telling streams, as much is waited for each: a change on a quiet system is told at once, and under load
+/// changes gather, so that telling takes a fraction of a core whatever happens.
+const PAUSE_A_STREAM: Duration = Duration::from_micros(50);
+/// Below the second in which a change is promised to be told.
+const PAUSE_LONGEST: Duration = Duration::from_millis(250);
+/// What is not served, or not allowed, may be one day.
+const ABSENT_PAUSE: Duration = Duration::from_secs(30);
 
 /// Reads the client's configuration; asks the API server nothing yet.
 ///
@@ -44,89 +51,173 @@ pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
     Client::try_from(config).map_err(|e| e.to_string())
 }
 
-/// What happened to one of the stores.
-enum Change {
-    Store,
-    Listed,
-    Away(String),
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Pods,
+    Services,
+    Slices,
 }
 
-/// The stores and the stream of changes that fills them.
-pub struct Watches {
-    /// All services.
-    pub services: Store<Service>,
-    /// All pods.
-    pub pods: Store<Pod>,
-    changes: stream::BoxStream<'static, Change>,
+/// What one of the watches says.
+enum Change {
+    Pod(Event<Pod>),
+    Service(Event<Service>),
+    Slice(Event<EndpointSlice>),
+    Failed(Kind, watcher::Error),
+}
+
+impl Change {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Pod(_) => Kind::Pods,
+            Self::Service(_) => Kind::Services,
+            Self::Slice(_) => Kind::Slices,
+            Self::Failed(kind, _) => *kind,
+        }
+    }
+
+    /// Whether a list has become whole.
+    fn is_list(&self) -> bool {
+        matches!(
+            self,
+            Self::Pod(Event::InitDone) | Self::Service(Event::InitDone) | Self::Slice(Event::InitDone)
+        )
+    }
+
+    /// Whether it only says that a list is asked for.
+    fn is_intention(&self) -> bool {
+        matches!(self, Self::Pod(Event::Init) | Self::Service(Event::Init) | Self::Slice(Event::Init))
+    }
+}
+
+/// Fills the index for as long as it is polled.
+pub async fn fill(client: Client, index: Arc<Index>, metrics: Metrics) {
+    let config = || watcher::Config::default().page_size(PAGE);
+    let pods = watcher::watcher(Api::<Pod>::all(client.clone()), config());
+    let services = watcher::watcher(Api::<Service>::all(client.clone()), config());
+    let slices = watcher::watcher(Api::<EndpointSlice>::all(client), config().labels(WRITTEN_BY_OTHERS));
+    let changes = stream::select_all([
+        patient(pods, Kind::Pods, Change::Pod),
+        patient(services, Kind::Services, Change::Service),
+        patient(slices, Kind::Slices, Change::Slice),
+    ]);
+    let mut changes = pin!(changes);
+    let mut watches = Watches::default();
+    while let Some(first) = changes.next().await {
+        let mut next = Some(first);
+        // What is there already belongs to one batch; nothing is waited for, because a pod that leaves must be out
+        // of every proxy at once.
+        for _ in 0..BATCH_MAX {
+            let Some(change) = next else { break };
+            watches.note(&change, &metrics);
+            match change {
+                Change::Pod(event) => index.pod(event),
+                Change::Service(event) => index.service(event),
+                Change::Slice(event) => index.slice(event),
+                Change::Failed(..) => {}
+            }
+            next = changes.next().now_or_never().flatten();
+        }
+        metrics.api_server_up.set(i64::from(watches.away.is_empty()));
+        let told = if watches.become_listed() {
+            index.set_listed();
+            0
+        } else {
+            index.publish()
+        };
+        rest(told).await;
+    }
+}
+
+/// Lets others run, and changes gather.
+async fn rest(told: usize) {
+    let pause = PAUSE_A_STREAM.saturating_mul(u32::try_from(told).unwrap_or(u32::MAX)).min(PAUSE_LONGEST);
+    // What is shorter than the timer's step is nothing.
+    if pause < Duration::from_millis(1) {
+        tokio::task::yield_now().await;
+    } else {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How the watches do.
+#[derive(Default)]
+struct Watches {
+    listed: Vec<Kind>,
+    away: Vec<Kind>,
+    ready: bool,
 }
 
 impl Watches {
-    /// Prepares to watch a cluster; nothing is asked until [`fill`](Self::fill) runs.
-    pub fn new(client: &Client) -> Self {
-        let (services, service_writer) = reflector::store();
-        let (pods, pod_writer) = reflector::store();
-        let config = watcher::Config::default;
-        let service_events =
-            watch(Api::<Service>::all(client.clone()), config()).backoff(pauses()).modify(forget_writers);
-        let pod_events =
-            watch(Api::<Pod>::all(client.clone()), config()).backoff(pauses()).modify(forget_writers);
-        let (service_events, pod_events) =
-            (service_events.reflect(service_writer), pod_events.reflect(pod_writer));
-        let changes = stream::select(changes(service_events), changes(pod_events)).boxed();
-        Self { services, pods, changes }
-    }
-
-    /// Fills the stores for as long as it is polled.
-    pub async fn fill(self, index: Arc<Index>, metrics: Metrics) {
-        let mut changes = pin!(self.changes);
-        let mut lists_missing = 2;
-        let mut away = false;
-        while let Some(first) = changes.next().await {
-            let mut next = Some(first);
-            // What is there already belongs to one refresh; nothing is waited for, because a pod that leaves
-            // must be out of every proxy at once.
-            while let Some(change) = next {
-                if let Change::Away(error) = &change {
-                    metrics.watch_errors.inc();
-                    if !std::mem::replace(&mut away, true) {
-                        tracing::warn!(error, "API server is away, the last known endpoints stay");
-                    }
-                } else if std::mem::take(&mut away) {
-                    tracing::info!("API server answers again");
+    fn note(&mut self, change: &Change, metrics: &Metrics) {
+        let kind = change.kind();
+        match change {
+            Change::Failed(kind, error) if is_absent(*kind, error) => {
+                if self.list(*kind) {
+                    tracing::warn!(%error, "no EndpointSlices: services without selector have no endpoints");
                 }
-                if matches!(change, Change::Listed) && lists_missing > 0 {
-                    lists_missing -= 1;
-                    if lists_missing == 0 {
-                        index.set_listed();
-                    }
-                }
-                next = changes.next().now_or_never().flatten();
+                self.away.retain(|k| k != kind);
             }
-            metrics.api_server_up.set(i64::from(!away));
-            index.refresh();
+            Change::Failed(kind, error) => {
+                metrics.watch_errors.inc();
+                if !self.away.contains(kind) {
+                    self.away.push(*kind);
+                    tracing::warn!(%error, ?kind, "API server is away, the last known endpoints stay");
+                }
+            }
+            change if change.is_intention() => {}
+            change => {
+                if self.away.contains(&kind) {
+                    self.away.retain(|k| *k != kind);
+                    tracing::info!(?kind, "API server answers again");
+                }
+                if change.is_list() {
+                    self.list(kind);
+                }
+            }
         }
     }
+
+    /// Returns whether it is the first time.
+    fn list(&mut self, kind: Kind) -> bool {
+        let first = !self.listed.contains(&kind);
+        if first {
+            self.listed.push(kind);
+        }
+        first
+    }
+
+    /// Whether everything has just been listed for the first time.
+    fn become_listed(&mut self) -> bool {
+        self.listed.len() == 3 && !std::mem::replace(&mut self.ready, self.listed.len() == 3)
+    }
 }
 
-fn changes<K: Send + 'static>(
+/// Whether the API server says that there are no slices for us: too old, too small, or an older role. Everything
+/// else goes on without them.
+fn is_absent(kind: Kind, error: &watcher::Error) -> bool {
+    let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return false };
+    kind == Kind::Slices && matches!(status.code, 403 | 404)
+}
+
+/// The stream, with a pause after each failure.
+fn patient<K: Send + 'static>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-) -> impl Stream<Item = Change> + Send {
-    // The first list of each kind counts; later ones are changes like any other.
-    let mut listed = false;
-    events.map(move |event| match event {
-        Ok(Event::InitDone) if !std::mem::replace(&mut listed, true) => Change::Listed,
-        Ok(_) => Change::Store,
-        Err(error) => Change::Away(error.to_string()),
+    kind: Kind,
+    change: fn(Event<K>) -> Change,
+) -> BoxStream<'static, Change> {
+    let start = (events.boxed(), Pauses::default(), Instant::now(), None);
+    stream::unfold(start, move |(mut events, mut pauses, start, pause)| async move {
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
+        let (said, pause) = match events.next().await? {
+            Ok(event) => (change(event), None),
+            Err(error) if is_absent(kind, &error) => (Change::Failed(kind, error), Some(ABSENT_PAUSE)),
+            Err(error) => (Change::Failed(kind, error), Some(pauses.failed(start.elapsed()))),
+        };
+        Some((said, (events, pauses, start, pause)))
     })
-}
-
-/// Who wrote which field is often half of an object, and says nothing about endpoints.
-fn forget_writers(object: &mut impl Resource) {
-    object.meta_mut().managed_fields = None;
-}
-
-/// Doubling pauses, started over by every success.
-fn pauses() -> watcher::ExponentialBackoff {
-    let pauses = ExponentialBuilder::default().with_min_delay(PAUSE_FIRST).with_max_delay(PAUSE_LONGEST);
-    pauses.without_max_times().into()
+    .boxed()
 }

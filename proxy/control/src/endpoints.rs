@@ -1,226 +1,176 @@
-//! From a Service and the cluster's pods to addresses, and from two sets of addresses to updates. Pure.
-//!
-//! A pod takes part when the Service selects it, it is ready, it is not being deleted and it has an address.
-//! Without traffic redirection, a pod's own proxy is reached by its port: where a pod declares container port
-//! 4143, every port of it is reached there, but those that its proxy container declares itself and those that
-//! the annotation `config.linkerd.io/skip-inbound-ports` names.
+//! What a `Get` stream says: addresses, and the messages that lead from one set of them to another.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use linkerd2_proxy_api::destination::{AddrSet, NoEndpoints, Update, WeightedAddr, WeightedAddrSet, update};
-use proxy_api::port;
 
-use crate::objects::{Container, ContainerPort, Pod, Service, ServicePort};
+use crate::pod::Pod;
 
-const SKIP_INBOUND_PORTS: &str = "config.linkerd.io/skip-inbound-ports";
 /// The weight that Linkerd's control plane gives every address.
 const WEIGHT: u32 = 10_000;
+/// Addresses in one message: nearly all services fit. It is what a slow stream holds encoded, about 200 KB, and with
+/// the longest names it stays below the 4 MiB that gRPC clients take.
+const ADDRESSES_MAX: usize = 1_000;
 
-/// Labels by name.
-pub type LabelMap = BTreeMap<String, String>;
+/// One address.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The pod there, unless somebody wrote the address into a slice.
+    pub pod: Option<Arc<Pod>>,
+}
 
-/// What is known of a service's port.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.pod, &other.pod) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.looks_like(b),
+            (None, None) => true,
+            _ => false,
+        };
+        same && self.address == other.address
+    }
+}
+
+impl Endpoint {
+    /// As it is told. What is left out would not be true yet:
+    ///
+    /// - `tls_identity`: our proxies speak no TLS, and Linkerd's are addressed past their own, which takes what
+    ///   was redirected to it;
+    /// - `protocol_hint`: it says that HTTP/1 may come as upgraded HTTP/2 and opaque streams in Linkerd's
+    ///   transport header, neither of which our sidecar undoes;
+    /// - zones: they are on nodes, which are not watched.
+    pub fn message(&self, with_namespace: bool) -> WeightedAddr {
+        let mut metric_labels = HashMap::new();
+        if let Some(pod) = &self.pod {
+            metric_labels.extend(pod.owner.iter().map(|(n, v)| (n.to_owned(), v.to_owned())));
+            metric_labels.insert("pod".to_owned(), pod.name.to_string());
+            if with_namespace {
+                metric_labels.insert("namespace".to_owned(), pod.namespace.to_string());
+            }
+        }
+        WeightedAddr { addr: Some(self.address.into()), weight: WEIGHT, metric_labels, ..Default::default() }
+    }
+}
+
+/// What all endpoints of a set have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Where they are.
+    pub namespace: Arc<str>,
+    /// Whose they are, if they are not asked for by address.
+    pub service: Option<Arc<str>>,
+}
+
+/// What is known of a target.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Endpoints {
-    /// There is no such service.
+    /// There is no such thing.
     #[default]
     Missing,
-    /// There is, with these ready endpoints, perhaps none.
+    /// There is, with these endpoints, perhaps none.
     Known {
         /// Of all endpoints.
-        labels: LabelMap,
-        /// Of each.
-        addresses: BTreeMap<SocketAddr, LabelMap>,
+        scope: Scope,
+        /// In the order of their addresses, each address once.
+        list: Arc<[Endpoint]>,
     },
 }
 
 impl Endpoints {
-    /// Resolves a service's port among the pods of its namespace.
-    pub fn resolve<'a>(service: Option<&Service>, pods: impl Iterator<Item = &'a Pod>, port: u16) -> Self {
-        let Some((service, spec)) = service.and_then(|s| Some((s, s.spec.as_ref()?))) else {
-            return Self::Missing;
-        };
-        if spec.type_.as_deref() == Some("ExternalName") {
-            return Self::Missing;
-        }
-        let text = |v: &Option<String>| v.clone().unwrap_or_default();
-        let labels = LabelMap::from([
-            ("namespace".to_owned(), text(&service.metadata.namespace)),
-            ("service".to_owned(), text(&service.metadata.name)),
-        ]);
-        let selector = spec.selector.as_ref().filter(|s| !s.is_empty());
-        let target = target_port(service, port);
-        let unready_too = spec.publish_not_ready_addresses == Some(true);
-        let mut addresses = BTreeMap::new();
-        for pod in pods {
-            let takes_part = selector.is_some_and(|s| selects(s, pod)) && serves(pod, unready_too);
-            if let Some(address) = address(pod, &target).filter(|_| takes_part) {
-                addresses.insert(address, pod_labels(pod));
-            }
-        }
-        Self::Known { labels, addresses }
+    /// A set; of two endpoints with one address, the pod that is first by name counts.
+    pub fn known(scope: Scope, mut list: Vec<Endpoint>) -> Self {
+        let name = |e: &Endpoint| e.pod.as_ref().map(|p| p.name.clone());
+        list.sort_unstable_by(|a, b| a.address.cmp(&b.address).then_with(|| name(a).cmp(&name(b))));
+        list.dedup_by(|later, first| later.address == first.address);
+        Self::Known { scope, list: list.into() }
     }
 
-    /// How many endpoints there are.
-    pub fn len(&self) -> usize {
+    /// The endpoints there are.
+    pub fn list(&self) -> &[Endpoint] {
         match self {
-            Self::Missing => 0,
-            Self::Known { addresses, .. } => addresses.len(),
+            Self::Missing => &[],
+            Self::Known { list, .. } => list,
         }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// What a proxy must be told. `before` is what it was told last; `None` at the start of a stream, which
     /// always gets a message, because a proxy keeps stale endpoints until it does.
     pub fn updates_since(&self, before: Option<&Self>) -> Vec<Update> {
-        if before == Some(self) {
-            return Vec::new();
-        }
-        let Self::Known { labels, addresses } = self else {
-            return vec![no_endpoints(false)];
+        let Self::Known { scope, list } = self else {
+            return if before == Some(&Self::Missing) { Vec::new() } else { vec![no_endpoints(false)] };
         };
-        if addresses.is_empty() {
+        let old: &[Endpoint] = match before {
+            Some(Self::Known { scope: s, list: old }) if s == scope => {
+                if old.is_empty() && list.is_empty() {
+                    return Vec::new();
+                }
+                old
+            }
+            // Of another service behind the same address: nothing of it may stay.
+            Some(Self::Known { list: old, .. }) => {
+                let gone: Vec<_> = old.iter().filter(|e| !has(list, e.address)).map(|e| e.address).collect();
+                return if list.is_empty() {
+                    vec![no_endpoints(true)]
+                } else {
+                    messages(scope, list.iter(), &gone)
+                };
+            }
+            _ => &[],
+        };
+        if list.is_empty() {
             return vec![no_endpoints(true)];
         }
-        let empty = BTreeMap::new();
-        let old = match before {
-            Some(Self::Known { labels: l, addresses }) if l == labels => addresses,
-            _ => &empty,
-        };
-        let gone: Vec<_> = old.keys().filter(|a| !addresses.contains_key(a)).map(|a| (*a).into()).collect();
-        let new: Vec<_> = addresses.iter().filter(|(a, l)| old.get(a) != Some(l)).collect();
-        let mut out = Vec::new();
-        // First what comes, then what goes: a proxy is never without endpoints in between.
-        if !new.is_empty() {
-            out.push(update::Update::Add(weighted(labels, &new)));
-        }
-        if !gone.is_empty() {
-            out.push(update::Update::Remove(AddrSet { addrs: gone }));
-        }
-        out.into_iter().map(|update| Update { update: Some(update) }).collect()
+        let (new, gone) = differences(old, list);
+        messages(scope, new.into_iter(), &gone)
     }
+}
+
+fn has(list: &[Endpoint], address: SocketAddr) -> bool {
+    list.binary_search_by(|e| e.address.cmp(&address)).is_ok()
+}
+
+/// What is new or different, and which addresses are gone, in one pass over both.
+fn differences<'a>(old: &[Endpoint], now: &'a [Endpoint]) -> (Vec<&'a Endpoint>, Vec<SocketAddr>) {
+    let (mut new, mut gone) = (Vec::new(), Vec::new());
+    let (mut old, mut now) = (old.iter().peekable(), now.iter().peekable());
+    loop {
+        let order = match (old.peek(), now.peek()) {
+            (None, None) => return (new, gone),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(o), Some(n)) => o.address.cmp(&n.address),
+        };
+        let o = if order.is_le() { old.next() } else { None };
+        let n = if order.is_ge() { now.next() } else { None };
+        match (o, n) {
+            (Some(o), None) => gone.push(o.address),
+            (o, Some(n)) if o != Some(n) => new.push(n),
+            _ => {}
+        }
+    }
+}
+
+/// First what comes, then what goes: a proxy is never without endpoints in between.
+fn messages<'a>(scope: &Scope, new: impl Iterator<Item = &'a Endpoint>, gone: &[SocketAddr]) -> Vec<Update> {
+    let mut labels = HashMap::from([("namespace".to_owned(), scope.namespace.to_string())]);
+    labels.extend(scope.service.iter().map(|s| ("service".to_owned(), s.to_string())));
+    let new: Vec<_> = new.map(|e| e.message(false)).collect();
+    let add = new.chunks(ADDRESSES_MAX).map(|addrs| {
+        update::Update::Add(WeightedAddrSet { addrs: addrs.to_vec(), metric_labels: labels.clone() })
+    });
+    let remove = gone
+        .chunks(ADDRESSES_MAX)
+        .map(|addrs| update::Update::Remove(AddrSet { addrs: addrs.iter().map(|a| (*a).into()).collect() }));
+    add.chain(remove).map(|update| Update { update: Some(update) }).collect()
 }
 
 fn no_endpoints(exists: bool) -> Update {
     Update { update: Some(update::Update::NoEndpoints(NoEndpoints { exists })) }
-}
-
-fn weighted(labels: &LabelMap, addresses: &[(&SocketAddr, &LabelMap)]) -> WeightedAddrSet {
-    let map = |labels: &LabelMap| labels.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
-    let addr = |(address, labels): &(&SocketAddr, &LabelMap)| WeightedAddr {
-        addr: Some((**address).into()),
-        weight: WEIGHT,
-        metric_labels: map(labels),
-        ..Default::default()
-    };
-    WeightedAddrSet { addrs: addresses.iter().map(addr).collect(), metric_labels: map(labels) }
-}
-
-/// The pod's port behind a service's port; a port that the service does not list stands for itself, as in
-/// Linkerd.
-fn target_port(service: &Service, port: u16) -> IntOrString {
-    let ports = service.spec.iter().flat_map(|s| s.ports.iter().flatten());
-    let tcp = |p: &&ServicePort| p.protocol.as_deref().unwrap_or("TCP") == "TCP";
-    let listed = ports.filter(tcp).find(|p| p.port == i32::from(port));
-    listed.and_then(|p| p.target_port.clone()).unwrap_or(IntOrString::Int(port.into()))
-}
-
-fn selects(selector: &BTreeMap<String, String>, pod: &Pod) -> bool {
-    let labels = pod.metadata.labels.as_ref();
-    selector.iter().all(|(name, value)| labels.and_then(|l| l.get(name)) == Some(value))
-}
-
-fn serves(pod: &Pod, unready_too: bool) -> bool {
-    let Some(status) = &pod.status else { return false };
-    let ready = || status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-    pod.metadata.deletion_timestamp.is_none()
-        && !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
-        && (unready_too || ready())
-}
-
-fn address(pod: &Pod, target: &IntOrString) -> Option<SocketAddr> {
-    let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()?;
-    let wanted = match target {
-        IntOrString::Int(number) => u16::try_from(*number).ok().filter(|p| *p != 0)?,
-        IntOrString::String(name) => {
-            let named = containers(pod).flat_map(ports).find(|p| p.name.as_deref() == Some(name));
-            u16::try_from(named?.container_port).ok()?
-        }
-    };
-    let declares = |c: &&Container, port: u16| ports(c).any(|p| p.container_port == i32::from(port));
-    let proxy = containers(pod).find(|c| declares(c, port::INBOUND));
-    let through_proxy = proxy.is_some_and(|c| !declares(&c, wanted)) && !skips_proxy(pod, wanted);
-    Some(SocketAddr::new(ip, if through_proxy { port::INBOUND } else { wanted }))
-}
-
-/// All containers that run as long as the pod does: native sidecars are init containers.
-fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
-    let spec = pod.spec.iter();
-    spec.flat_map(|s| {
-        let sidecars =
-            s.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-        s.containers.iter().flatten().chain(sidecars)
-    })
-}
-
-fn ports(container: &Container) -> impl Iterator<Item = &ContainerPort> {
-    container.ports.iter().flatten().filter(|p| p.protocol.as_deref().unwrap_or("TCP") == "TCP")
-}
-
-/// Reads `4222,6000-6010`; an entry that is neither says nothing.
-fn skips_proxy(pod: &Pod, port: u16) -> bool {
-    let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(SKIP_INBOUND_PORTS));
-    annotation.is_some_and(|list| {
-        list.split(',').any(|entry| {
-            let (from, to) = entry.split_once('-').unwrap_or((entry, entry));
-            match (from.trim().parse::<u16>(), to.trim().parse::<u16>()) {
-                (Ok(from), Ok(to)) => (from..=to).contains(&port),
-                _ => false,
-            }
-        })
-    })
-}
-
-/// `pod` and what owns it, under Linkerd's names: the proxy puts `dst_` in front.
-fn pod_labels(pod: &Pod) -> LabelMap {
-    let mut labels = LabelMap::new();
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    if let Some(owner) = owners.iter().find(|o| o.controller == Some(true)) {
-        let template_hash = pod.metadata.labels.as_ref().and_then(|l| l.get("pod-template-hash"));
-        match owner.kind.as_str() {
-            "ReplicaSet" => {
-                if let Some(hash) = template_hash {
-                    labels.insert("pod_template_hash".into(), hash.clone());
-                }
-                // A ReplicaSet that a Deployment made is named after it, with the template's hash behind.
-                let deployment = match template_hash {
-                    Some(hash) => owner.name.strip_suffix(hash.as_str()).and_then(|n| n.strip_suffix('-')),
-                    None => None,
-                };
-                match deployment {
-                    Some(deployment) => labels.insert("deployment".into(), deployment.to_owned()),
-                    None => labels.insert("replicaset".into(), owner.name.clone()),
-                };
-            }
-            // `job` is Prometheus' own.
-            "Job" => drop(labels.insert("k8s_job".into(), owner.name.clone())),
-            kind => drop(labels.insert(kind.to_lowercase(), owner.name.clone())),
-        }
-    }
-    let account = pod.spec.as_ref().and_then(|s| s.service_account_name.clone());
-    if let Some(account) = account.filter(|a| !a.is_empty()) {
-        labels.insert("serviceaccount".into(), account);
-    }
-    labels.insert("pod".into(), name);
-    labels
 }

@@ -1,28 +1,47 @@
-//! The mesh control plane: streams a service's ready endpoints to the proxies.
+//! The mesh control plane: streams to the proxies where a service's ready endpoints are.
 //!
 //! ```text
-//!  API server ─ watch pods, services ─► cluster ─► index ─► server ─ Destination/Get ─► proxies
-//!                                                    └ endpoints: Service + pods ─► addresses ─► updates
+//!  API server ─ lists, watches ─► cluster ─ objects ─► state ─ changes ─► index ─ versions ─► server ─► proxies
+//!               pods, services,            made small:    │                  │   encoded once,   Destination/Get
+//!               slices                     pod, service,  └── resolve ◄──────┘   shared          and /GetProfile
+//!                                          slice              target ─► view
 //! ```
 //!
 //! Invariants:
-//! - a pod that is being deleted or is not ready leaves every stream as soon as the API server says so;
+//! - a pod that is being deleted or is not ready leaves every stream about a service as soon as the API server says so;
 //! - while the API server is away, the last known endpoints stay;
 //! - the first message of a stream is the whole truth, later ones are differences;
-//! - a slow proxy costs one pending update, not a queue.
+//! - a slow proxy costs one pending update, not a queue;
+//! - of an object only what is read is kept, and an event that changes nothing of that does nothing;
+//! - what changes is worked out for the services that it may concern, once for all of their streams;
+//! - `state`, `resolve`, `endpoints` and `profile` know no clock and no socket.
 //!
-//! It watches Pods, not EndpointSlices, which cannot hold loopback addresses. Service profiles, identity and
-//! policy are not served yet.
+//! Pods are the source of endpoints, not EndpointSlices, which cannot hold loopback addresses and say a change
+//! later; services without selector have slices alone. Of a dual-stack pod the first address is used. Identity,
+//! policy, ServiceProfiles and zones are not served yet.
 //!
-//! Modules in reading order: [`authority`], [`objects`], [`endpoints`], [`index`], [`cluster`], [`server`], [`metrics`].
+//! Modules in reading order: [`authority`], [`objects`], [`intern`], [`ports`], [`pod`], [`service`], [`slice`],
+//! [`state`], [`endpoints`], [`profile`], [`resolve`], [`view`], [`index`], [`pause`], [`cluster`], [`server`],
+//! [`codec`], [`metrics`].
 
 pub mod authority;
 pub mod cluster;
+pub mod codec;
 pub mod endpoints;
 pub mod index;
+pub mod intern;
 pub mod metrics;
 pub mod objects;
+pub mod pause;
+pub mod pod;
+pub mod ports;
+pub mod profile;
+pub mod resolve;
 pub mod server;
+pub mod service;
+pub mod slice;
+pub mod state;
+pub mod view;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,19 +49,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use linkerd2_proxy_api::destination::destination_server::DestinationServer;
 use prometheus_client::registry::Registry;
 use thanos_telemetry::admin::{self, Readiness};
 use thanos_telemetry::{Context, RunError, Running};
 use tonic::transport::server::TcpIncoming;
 
+use crate::codec::Destination;
 use crate::index::Index;
 
 /// A proxy that vanished without a word is noticed after these two.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// A discovery request is a name.
-const REQUEST_MAX_BYTES: usize = 64 << 10;
+/// Streams of one proxy: one for each name and address that it talks to.
+const STREAMS_OF_ONE_MAX: u32 = 10_000;
 
 /// Run the mesh control plane of one cluster.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 
-    /// Domain that this cluster's service names end in; may be given again.
+    /// Domain that this cluster's service names end in; may be given again. Profiles name services in the first.
     #[arg(long = "cluster-domain", value_name = "DOMAIN", default_value = "cluster.local")]
     pub cluster_domains: Vec<String>,
 }
@@ -89,9 +108,9 @@ async fn serve(args: Args, ctx: Context) -> Result<(), RunError> {
     let routes = admin::router(thanos_telemetry::Metrics::new(registry), readiness.clone());
     let admin_server = tokio::spawn(admin::serve(admin_listener, routes, ctx.shutdown.clone()));
 
-    let watches = cluster::Watches::new(&client);
-    let index = Arc::new(Index::new(watches.services.clone(), watches.pods.clone(), metrics.clone()));
-    let filling = tokio::spawn(watches.fill(index.clone(), metrics.clone()));
+    let domain = args.cluster_domains.first().map_or("cluster.local", |d| d);
+    let index = Arc::new(Index::new(domain, metrics.clone()));
+    let filling = tokio::spawn(cluster::fill(client, index.clone(), metrics.clone()));
     let service = server::Server {
         index: index.clone(),
         domains: args.cluster_domains.into(),
@@ -101,14 +120,15 @@ async fn serve(args: Args, ctx: Context) -> Result<(), RunError> {
     let ready = tokio::spawn(async move {
         index.wait_until_listed().await;
         readiness.set(true);
-        tracing::info!("pods and services listed, ready");
+        tracing::info!("everything listed, ready");
     });
     tracing::info!(listen = %args.listen, "serving discovery");
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .tcp_nodelay(true)
-        .add_service(DestinationServer::new(service).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .max_concurrent_streams(Some(STREAMS_OF_ONE_MAX))
+        .add_service(Destination::new(service))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), ctx.shutdown.wait())
         .await
         .context("discovery server")?;

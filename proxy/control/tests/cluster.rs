@@ -35,6 +35,8 @@ struct ApiState {
     /// It does not remember what a watch wants to go on from: lists must be read anew.
     forgot: bool,
     requests: usize,
+    /// As an API server before 1.21 has none.
+    no_slices: bool,
 }
 
 impl Api {
@@ -54,7 +56,8 @@ fn pod(last: u8, leaving: bool) -> Value {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": format!("web-{last}"), "namespace": "default", "labels": {"app": "web"},
             "resourceVersion": "2"},
-        "spec": {"containers": [{"name": "proxy", "ports": [{"containerPort": 4143}]}]},
+        "spec": {"containers": [{"name": "proxy", "args": ["--inbound-forward=127.0.0.1:8080"],
+            "ports": [{"containerPort": 4143}]}]},
         "status": {"podIP": format!("127.1.0.{last}"), "conditions": [{"type": "Ready", "status": "True"}]},
     });
     if leaving {
@@ -76,6 +79,14 @@ async fn serve(State(api): State<Api>, uri: Uri, RawQuery(query): RawQuery) -> R
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let pods = uri.path().ends_with("/pods");
+    if uri.path().ends_with("/endpointslices") {
+        if state.no_slices {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        if !query.as_deref().unwrap_or_default().contains("watch=true") {
+            return list("EndpointSliceList", &[]);
+        }
+    }
     match (query.unwrap_or_default().contains("watch=true"), pods) {
         (true, true) if std::mem::take(&mut state.forgot) => {
             let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410,
@@ -127,42 +138,85 @@ fn print(update: Update) -> String {
     }
 }
 
-#[tokio::test]
-async fn endpoints_follow_the_cluster_and_stay_while_it_cannot_be_asked() {
-    let api = Api::default();
+/// An API server, and a control plane's arguments to watch it.
+async fn with(api: &Api, folder: &std::path::Path, host: u8) -> Args {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let app = Router::new().fallback(serve).with_state(api.clone());
     tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
-    let folder = tempfile::tempdir().unwrap();
-    let kubeconfig = folder.path().join("kubeconfig");
+    let kubeconfig = folder.join("kubeconfig");
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: c, users: [{{name: u, user: {{}}}}], \
          contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
          clusters: [{{name: c, cluster: {{server: '{url}'}}}}]}}"
     );
     std::fs::write(&kubeconfig, text).unwrap();
-    let args = Args {
-        listen: free_address(1),
-        admin_listen: free_address(2),
+    Args {
+        listen: free_address(host),
+        admin_listen: free_address(host + 1),
         kubeconfig: Some(kubeconfig),
         context: None,
         cluster_domains: vec!["cluster.local".into()],
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_asked_for_less_and_less_often() {
+    let api = Api::default();
+    api.0.lock().away = true;
+    let folder = tempfile::tempdir().unwrap();
+    let args = with(&api, folder.path(), 5).await;
+    let shutdown = Shutdown::new();
+    let task = tokio::spawn(run(args, Context { shutdown: shutdown.clone() }));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // Of each kind after 0, 0.1, 0.3, 0.7 and 1.5 s, and the client by itself repeats what is answered so; ten times
+    // a second would be 75 and what it repeats.
+    let asked = api.0.lock().requests;
+    assert!((3..=40).contains(&asked), "{asked}");
+    shutdown.start();
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn without_slices_everything_else_goes_on() {
+    let api = Api::default();
+    api.apply(pod(1, false));
+    api.0.lock().no_slices = true;
+    let folder = tempfile::tempdir().unwrap();
+    let args = with(&api, folder.path(), 7).await;
+    let listen = args.listen;
+    let shutdown = Shutdown::new();
+    let task = tokio::spawn(run(args, Context { shutdown: shutdown.clone() }));
+    let mut client = tokio::time::timeout(PATIENCE, connect(listen)).await.unwrap();
+    let path = "127.1.0.1:8080".to_owned();
+    let request = GetDestination { scheme: "k8s".into(), path, context_token: String::new() };
+    let mut stream = client.get(request).await.unwrap().into_inner();
+    let first = tokio::time::timeout(PATIENCE, stream.message()).await.unwrap();
+    assert_eq!(print(first.unwrap().unwrap()), "add 127.1.0.1:4143");
+    shutdown.start();
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+}
+
+async fn connect(listen: SocketAddr) -> DestinationClient<tonic::transport::Channel> {
+    loop {
+        match DestinationClient::connect(format!("http://{listen}")).await {
+            Ok(client) => return client,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn endpoints_follow_the_cluster_and_stay_while_it_cannot_be_asked() {
+    let api = Api::default();
+    let folder = tempfile::tempdir().unwrap();
+    let args = with(&api, folder.path(), 1).await;
     let listen = args.listen;
     let shutdown = Shutdown::new();
     api.apply(pod(1, false));
     let task = tokio::spawn(run(args, Context { shutdown: shutdown.clone() }));
 
-    let connect = async {
-        loop {
-            match DestinationClient::connect(format!("http://{listen}")).await {
-                Ok(client) => return client,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    };
-    let mut client = tokio::time::timeout(PATIENCE, connect).await.unwrap();
+    let mut client = tokio::time::timeout(PATIENCE, connect(listen)).await.unwrap();
     let path = "web.default.svc.cluster.local:80".to_owned();
     let request = GetDestination { scheme: "k8s".into(), path, context_token: String::new() };
     let mut stream = client.get(request).await.unwrap().into_inner();
