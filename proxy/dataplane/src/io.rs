@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::metrics::Open;
 
-/// Data that is not acknowledged for this long breaks the connection.
+/// Data that the peer's host does not acknowledge, or has no room for because the peer does not read, breaks the
+/// connection after this long.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 /// An idle connection is probed this often.
 const KEEPALIVE: Duration = Duration::from_secs(10);
