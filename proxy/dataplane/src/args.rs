@@ -73,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub half_close_timeout: Duration,
     /// How long a peer may take nothing of what is written to it; then the connection or stream is broken off.
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub write_timeout: Duration,
     /// How long a response may pause between two frames.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]

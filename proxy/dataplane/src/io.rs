@@ -25,9 +25,6 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(15))
     .with_interval(Duration::from_secs(5))
     .with_retries(3);
-/// How long what was sent may stay unacknowledged: a peer whose machine is gone says nothing. The kernel counts one that
-/// acknowledges and takes nothing as well.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 /// For ever, as far as a tunnel is concerned.
 const STALL_NEVER: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -69,12 +66,13 @@ pub(crate) enum Far {
 }
 
 /// Options of every connection, accepted or made. A socket that refuses one is still usable.
-pub(crate) fn tune(stream: &TcpStream) {
+fn tune(stream: &TcpStream, stall_max: Duration) {
     // Small frames matter more than full packets here.
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_keepalive(&KEEPALIVE);
-    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
+    // A peer whose machine is gone acknowledges nothing. The kernel counts one that acknowledges and takes nothing, too.
+    let _ = socket.set_tcp_user_timeout(Some(stall_max));
 }
 
 /// Whoever speaks another protocol may pause as that allows: a cursor of a database is read when its client likes to.
@@ -84,7 +82,7 @@ fn untune(stream: &TcpStream) {
 
 impl CountedIo {
     pub(crate) fn new(stream: TcpStream, open: Open, stall_max: Duration) -> Self {
-        tune(&stream);
+        tune(&stream, stall_max);
         let wire = Wire {
             stream,
             flushed: AtomicBool::new(true),

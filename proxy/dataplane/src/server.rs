@@ -47,6 +47,8 @@ const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 100 * STREAM_WINDOW_BYTES;
 const CONNECTION_WINDOW_LEAST: u32 = 4 * STREAM_WINDOW_BYTES;
 const UPLOADS_BYTES: usize = 16 << 20;
+/// What of one response waits for its client to take it, beside the window of where it comes from.
+const SEND_BYTES: usize = 64 << 10;
 /// After accepting failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -264,7 +266,7 @@ impl Connections {
                 let mut builder = http2::Builder::new(self.streams.clone());
                 builder.timer(TokioTimer::new());
                 builder.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(HEAD_MAX_BYTES as u32);
-                builder.initial_stream_window_size(STREAM_WINDOW_BYTES);
+                builder.initial_stream_window_size(STREAM_WINDOW_BYTES).max_send_buf_size(SEND_BYTES);
                 builder.initial_connection_window_size(
                     share.clamp(CONNECTION_WINDOW_LEAST, CONNECTION_WINDOW_BYTES),
                 );
