@@ -9,16 +9,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::caller::Caller;
-use crate::client::{H2Body, Lease};
+use crate::client::{Lease, ResponseBody};
 use crate::io::Far;
 use crate::limits::Limits;
 use crate::metrics::Target;
-use crate::upload::{Progress, UploadError};
+use crate::stream::{BodyError, stream_error};
+use crate::upload::Progress;
 
 /// How often it is looked whether a client in a pause is still there.
 const LOOK_FIRST: Duration = Duration::from_secs(1);
@@ -31,33 +31,6 @@ pub(crate) enum ProxyBody {
     Full(Option<Bytes>),
     /// The target's.
     Streamed(Box<Streamed>),
-}
-
-/// Why a stream broke.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
-    #[error(transparent)]
-    Stream(#[from] hyper::Error),
-    /// Its source says to hyper which reason to reset the other side's stream with.
-    #[error("{0}")]
-    H2(#[from] h2::Error),
-    #[error("no data for {0:?}")]
-    Idle(Duration),
-    #[error("the peer took no data for {0:?}")]
-    Stalled(Duration),
-    #[error("the peer does not answer")]
-    Dead,
-    #[error("the head or the trailers are too large")]
-    TooLarge,
-    #[error("the client left")]
-    Left,
-}
-
-/// A response's body as it comes from the target.
-#[derive(Debug)]
-pub(crate) enum ResponseBody {
-    H1(Incoming),
-    H2(H2Body),
 }
 
 /// What a response holds until it is over: counts of what is in flight, which end when this is dropped.
@@ -305,64 +278,6 @@ impl Idle {
         }
         Poll::Pending
     }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Self::H1(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Stream),
-            Self::H2(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::H1(body) => body.is_end_stream(),
-            Self::H2(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::H1(body) => body.size_hint(),
-            Self::H2(body) => body.size_hint(),
-        }
-    }
-}
-
-impl From<UploadError> for BodyError {
-    fn from(error: UploadError) -> Self {
-        match error {
-            UploadError::Client(error) => Self::Stream(error),
-            UploadError::Abandoned => Self::Left,
-        }
-    }
-}
-
-/// In Linkerd's words.
-pub(crate) fn stream_error(error: &BodyError) -> StreamError {
-    let timeout = match error {
-        BodyError::Idle(_) | BodyError::Stalled(_) | BodyError::Dead => true,
-        BodyError::Stream(error) => error.is_timeout(),
-        BodyError::H2(_) | BodyError::TooLarge | BodyError::Left => false,
-    };
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(e) = source {
-        if let Some(h2) = e.downcast_ref::<h2::Error>() {
-            return h2.reason().map_or(StreamError::Unclassified, |r| StreamError::h2(r.into()));
-        }
-        if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut) {
-            return StreamError::Timeout;
-        }
-        source = e.source();
-    }
-    if timeout { StreamError::Timeout } else { StreamError::Unclassified }
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<&[u8]> {

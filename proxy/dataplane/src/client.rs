@@ -8,11 +8,15 @@ mod h2;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -20,14 +24,12 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::body::{BodyError, ResponseBody};
 use crate::io::CountedIo;
 use crate::limits::HEAD_MAX_BYTES;
 use crate::message::Protocol;
 use crate::metrics::Transport;
+use crate::stream::BodyError;
 use crate::upload::RequestBody;
-
-pub(crate) use h2::Body as H2Body;
 
 /// Idle connections kept for one address.
 const IDLE_MAX: usize = 256;
@@ -74,6 +76,13 @@ struct Unused {
     sender: H1,
     /// When it is too old to be used: its server may be closing it.
     until: Instant,
+}
+
+/// A response's body as it comes from the target.
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    H1(Incoming),
+    H2(h2::Body),
 }
 
 /// A connection that a response is still using.
@@ -237,6 +246,35 @@ impl Lease {
     pub(crate) fn give_back(self) {
         if let Some(Kept { pool, sender, granted }) = self.0 {
             pool.keep(sender, granted);
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::H1(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Stream),
+            Self::H2(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_end_stream(),
+            Self::H2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(body) => body.size_hint(),
+            Self::H2(body) => body.size_hint(),
         }
     }
 }

@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use proxy_core::classify::{Class, Eos, StreamError};
 use tokio::time::{Instant, sleep_until};
 
-use crate::body::{BodyError, Held, Meter, ProxyBody, ResponseBody, Streamed, stream_error};
+use crate::body::{Held, Meter, ProxyBody, Streamed};
 use crate::caller::Caller;
-use crate::client::{Pool, SendError};
+use crate::client::{Pool, ResponseBody, SendError};
 use crate::descriptors;
 use crate::headers;
 use crate::interim;
@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::message::{Call, Protocol, Role};
 use crate::metrics::{Cause, Registry, Target, Traffic};
 use crate::refusal::Refusal;
+use crate::stream::{BodyError, stream_error};
 use crate::tunnel;
 use crate::upload::{Progress, RequestBody, Turn};
 

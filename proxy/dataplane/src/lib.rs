@@ -18,7 +18,7 @@
 //!   request's until its response begins.
 //!
 //! Modules in reading order: [`args`], [`limits`], [`server`], [`caller`], [`inbound`], [`outbound`], [`discovery`],
-//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`kept`], [`replay`], [`interim`], [`tunnel`], [`client`], [`body`],
+//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`kept`], [`replay`], [`interim`], [`tunnel`], [`client`], [`stream`], [`body`],
 //! [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
@@ -44,6 +44,7 @@ mod refusal;
 mod replay;
 mod server;
 mod stall;
+mod stream;
 mod tunnel;
 mod upload;
 

@@ -41,7 +41,7 @@ use crate::upload::RequestBody;
 
 use in_use::InUse;
 pub(crate) use own::Own;
-pub(crate) use route::{Addresses, Described, Known, Route};
+use route::Route;
 use route::{Settings, Tried};
 use routes::Routes;
 

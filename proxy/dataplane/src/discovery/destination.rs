@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::outbound::{Addresses, Described, Known, Route};
+use super::{Addresses, Described, Follower, Known};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Until the stream begins.
@@ -56,7 +56,7 @@ impl Client {
         Ok(Self { channel, context_token })
     }
 
-    pub(crate) async fn follow(self, route: &Route) {
+    pub(crate) async fn follow(self, route: &impl Follower) {
         let mut failures = 0u32;
         loop {
             let status = self.stream(route, &mut failures).await;
@@ -66,7 +66,7 @@ impl Client {
                 _ => route.stale(),
             }
             if failures == 0 {
-                tracing::warn!(authority = route.authority, code = ?status.code(), message = status.message(),
+                tracing::warn!(authority = route.authority(), code = ?status.code(), message = status.message(),
                     "discovery lost, the last known endpoints stay");
             }
             sleep(Duration::from_millis(backoff::delay_ms(
@@ -81,10 +81,10 @@ impl Client {
     }
 
     /// Follows one stream to its end.
-    async fn stream(&self, route: &Route, failures: &mut u32) -> Status {
+    async fn stream(&self, route: &impl Follower, failures: &mut u32) -> Status {
         let request = GetDestination {
             scheme: "k8s".to_owned(),
-            path: route.authority.clone(),
+            path: route.authority().to_owned(),
             context_token: self.context_token.clone(),
         };
         let mut client = DestinationClient::new(self.channel.clone());
@@ -98,7 +98,7 @@ impl Client {
             match updates.message().await {
                 Ok(Some(Update { update: Some(update) })) => {
                     if std::mem::take(failures) > 0 {
-                        tracing::info!(authority = route.authority, "discovery is back");
+                        tracing::info!(authority = route.authority(), "discovery is back");
                     }
                     let known = apply(&mut addresses, update);
                     route.publish(&addresses, known);

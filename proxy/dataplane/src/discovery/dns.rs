@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::outbound::{Addresses, Described, Route};
+use super::{Addresses, Described, Follower};
 
 /// The resolver does not say for how long its answers hold.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const UNUSED_MS: u64 = 60_000;
 const ADDRESSES_MAX: usize = 64;
 
 /// Stands in for discovery whenever that does not know the route's name, for as long as it is polled.
-pub(super) async fn stand_in(route: &Route, host: &str, port: u16) {
+pub(super) async fn stand_in(route: &impl Follower, host: &str, port: u16) {
     loop {
         route.asked_elsewhere().await;
         let found = match timeout(ANSWER_MAX, tokio::net::lookup_host((host, port))).await {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::outbound::{Addresses, Described, Known, Route};
+use super::{Addresses, Described, Follower, Known};
 
 /// Authority (`host:port`) → endpoints.
 pub(crate) type Endpoints = BTreeMap<String, Vec<SocketAddr>>;
@@ -60,10 +60,10 @@ impl Watched {
         Self { endpoints, _watching: Arc::new(AbortOnDropHandle::new(task)) }
     }
 
-    pub(crate) async fn follow(mut self, route: &Route) {
+    pub(crate) async fn follow(mut self, route: &impl Follower) {
         loop {
             let endpoints = self.endpoints.borrow_and_update().clone();
-            match endpoints.get(&route.authority) {
+            match endpoints.get(route.authority()) {
                 Some(list) => {
                     let addresses = list.iter().map(|a| (*a, Described::default())).collect();
                     route.publish(&addresses, Known::Exists);

@@ -16,34 +16,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::own::Own;
 use crate::client::{self, Pool};
+use crate::discovery::{Addresses, Described, Follower, Known};
 use crate::metrics::{Direction, Discovery, Peer, Registry, Target, Traffic};
 use crate::refusal::Refusal;
-
-/// Endpoints of a service as discovery describes them.
-pub(crate) type Addresses = BTreeMap<SocketAddr, Described>;
-
-/// What discovery says of an endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Described {
-    pub(crate) labels: BTreeMap<String, String>,
-    /// [`Described::USUAL_WEIGHT`] is 1, as in Linkerd's API; 0 is none said.
-    pub(crate) weight: u32,
-}
-
-/// What discovery knows of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// Not yet answered.
-    Unknown,
-    /// There is no such service.
-    Missing,
-    /// The same, but something else may know it and was not asked yet.
-    Perhaps,
-    /// Something else knows it.
-    Elsewhere,
-    /// It exists, perhaps without a ready endpoint.
-    Exists,
-}
 
 /// One endpoint. It outlives its service's list as long as a request uses it.
 #[derive(Debug)]
@@ -150,45 +125,6 @@ impl Route {
         found.unwrap_or_else(|_| Err(Refusal::NoEndpoint(self.authority.clone())))
     }
 
-    /// What discovery knows. Called by one task only, as all that publishes.
-    pub(crate) fn publish(&self, addresses: &Addresses, known: Known) {
-        if known == Known::Missing && self.settings.pass_through {
-            // It says so again and again; what was found meanwhile stays.
-            let found = self.state.borrow().known;
-            if !matches!(found, Known::Perhaps | Known::Elsewhere | Known::Missing) {
-                self.replace(addresses, Known::Perhaps);
-            }
-        } else {
-            self.replace(addresses, known);
-        }
-    }
-
-    /// What something else knows, unless discovery has learnt better.
-    pub(crate) fn publish_elsewhere(&self, addresses: &Addresses) {
-        if matches!(self.state.borrow().known, Known::Perhaps | Known::Elsewhere) {
-            let known = if addresses.is_empty() { Known::Missing } else { Known::Elsewhere };
-            self.replace(addresses, known);
-        }
-    }
-
-    /// Resolves when something else is to be asked.
-    pub(crate) async fn asked_elsewhere(&self) {
-        let mut state = self.state.subscribe();
-        // The sender lives as long as we do.
-        let _ = state.wait_for(|s| matches!(s.known, Known::Perhaps | Known::Elsewhere)).await;
-    }
-
-    /// It may know more, or less, by now.
-    pub(crate) fn ask_elsewhere_again(&self) {
-        self.state.send_if_modified(|state| {
-            let missing = state.known == Known::Missing;
-            if missing {
-                (state.known, state.empty_since) = (Known::Perhaps, Some(Instant::now()));
-            }
-            missing
-        });
-    }
-
     /// Replaces the endpoints. An endpoint that stays keeps its connections and its load estimate.
     fn replace(&self, addresses: &Addresses, known: Known) {
         let (now_ns, old) = (self.registry.now_ns(), self.endpoints.load_full());
@@ -229,12 +165,6 @@ impl Route {
             state.known = known;
             state.empty_since = if empty { state.empty_since.or(Some(Instant::now())) } else { None };
         });
-    }
-
-    /// Discovery cannot be reached: the endpoints stay, and the scrape says so.
-    pub(crate) fn stale(&self) {
-        let endpoints = self.endpoints.load().list.len();
-        self.registry.discovery(&self.authority, Some(Discovery { endpoints, stale: true }));
     }
 
     /// A random number, for whoever speaks for this route.
@@ -287,22 +217,63 @@ impl Route {
     }
 }
 
-impl Drop for Route {
-    fn drop(&mut self) {
-        self.registry.discovery(&self.authority, None);
+impl Follower for Route {
+    fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn random(&self) -> u64 {
+        Self::random(self)
+    }
+
+    fn unused_for_ms(&self) -> u64 {
+        Self::unused_for_ms(self)
+    }
+
+    fn publish(&self, addresses: &Addresses, known: Known) {
+        if known == Known::Missing && self.settings.pass_through {
+            // It says so again and again; what was found meanwhile stays.
+            let found = self.state.borrow().known;
+            if !matches!(found, Known::Perhaps | Known::Elsewhere | Known::Missing) {
+                self.replace(addresses, Known::Perhaps);
+            }
+        } else {
+            self.replace(addresses, known);
+        }
+    }
+
+    fn publish_elsewhere(&self, addresses: &Addresses) {
+        if matches!(self.state.borrow().known, Known::Perhaps | Known::Elsewhere) {
+            let known = if addresses.is_empty() { Known::Missing } else { Known::Elsewhere };
+            self.replace(addresses, known);
+        }
+    }
+
+    async fn asked_elsewhere(&self) {
+        let mut state = self.state.subscribe();
+        // The sender lives as long as we do.
+        let _ = state.wait_for(|s| matches!(s.known, Known::Perhaps | Known::Elsewhere)).await;
+    }
+
+    fn ask_elsewhere_again(&self) {
+        self.state.send_if_modified(|state| {
+            let missing = state.known == Known::Missing;
+            if missing {
+                (state.known, state.empty_since) = (Known::Perhaps, Some(Instant::now()));
+            }
+            missing
+        });
+    }
+
+    fn stale(&self) {
+        let endpoints = self.endpoints.load().list.len();
+        self.registry.discovery(&self.authority, Some(Discovery { endpoints, stale: true }));
     }
 }
 
-impl Described {
-    /// A weight of 1.
-    pub(crate) const USUAL_WEIGHT: u32 = 10_000;
-
-    fn parts(&self) -> u32 {
-        if self.weight == 0 { Self::USUAL_WEIGHT } else { self.weight }
-    }
-
-    fn weight(&self) -> f32 {
-        self.parts() as f32 / Self::USUAL_WEIGHT as f32
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.registry.discovery(&self.authority, None);
     }
 }
 

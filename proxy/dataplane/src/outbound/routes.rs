@@ -9,8 +9,8 @@ use http::uri::Authority;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::route::{Addresses, Known, Route, Settings};
-use crate::discovery::Source;
+use super::route::{Route, Settings};
+use crate::discovery::{Addresses, Follower, Known, Source};
 use crate::metrics::Registry;
 use crate::refusal::Refusal;
 

@@ -16,9 +16,10 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::body::{BodyError, ProxyBody};
+use crate::body::ProxyBody;
 use crate::io::CountedIo;
 use crate::stall;
+use crate::stream::BodyError;
 
 /// A connection that said nothing yet when the port closes may have its first request on the way; one that is asked
 /// to end gets as long to answer.

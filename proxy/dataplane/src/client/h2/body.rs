@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Slot;
-use crate::body::BodyError;
+use crate::stream::BodyError;
 
 /// Largest head, and largest trailers, that are forwarded; what is larger resets its stream. In bytes, as RFC 9113
 /// §6.5.2 counts them.

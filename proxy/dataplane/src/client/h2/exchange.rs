@@ -18,7 +18,7 @@ use super::body::{Body, HEADERS_MAX_BYTES, size};
 use super::connection::{Connection, Slot};
 use super::outcome::Failure;
 use super::upload::Upload;
-use crate::body::BodyError;
+use crate::stream::BodyError;
 use crate::upload::RequestBody;
 
 /// What is to be called with each informational response (1xx), as an extension of the request.

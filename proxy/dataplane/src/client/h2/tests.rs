@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::*;
-use crate::body::BodyError;
 use crate::metrics::{Direction, Peer, Registry};
+use crate::stream::BodyError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SETTINGS: Settings = Settings {

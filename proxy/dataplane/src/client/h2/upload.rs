@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::Body;
 use tokio::time::{Sleep, sleep};
 
-use crate::body::BodyError;
+use crate::stream::BodyError;
 
 /// See the module.
 #[derive(Debug)]
