@@ -20,7 +20,7 @@
 //! later; services without selector have slices alone. Of a dual-stack pod the first address is used. Identity,
 //! policy, ServiceProfiles and zones are not served yet.
 //!
-//! Modules in reading order: [`authority`], [`objects`], [`intern`], [`ports`], [`pod`], [`service`], [`slice`],
+//! Modules in reading order: [`authority`], [`objects`], [`intern`], [`ports`], [`pod`], [`service`], [`mod@slice`],
 //! [`state`], [`endpoints`], [`profile`], [`resolve`], [`view`], [`index`], [`pause`], [`cluster`], [`server`],
 //! [`codec`], [`metrics`].
 
