@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
-use futures::{FutureExt, Stream};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
@@ -21,9 +21,11 @@ use crate::slice::WRITTEN_BY_OTHERS;
 const PAGE: u32 = 500;
 /// Events between two looks at what they changed.
 const BATCH_MAX: usize = 1024;
-/// After telling streams, as much is waited for each: a change on a quiet system is told at once, and under load
-/// changes gather, so that telling takes a fraction of a core whatever happens.
-const PAUSE_A_STREAM: Duration = Duration::from_micros(50);
+/// After telling streams, so much is waited for each, a multiple of what one costs, and a multiple of the time that
+/// working it out took: a change on a quiet system is told at once, and under load changes gather, so that telling
+/// takes a fraction of a core whatever happens.
+const PAUSE_A_STREAM: Duration = Duration::from_micros(100);
+const PAUSE_FOR_WORK: u32 = 4;
 /// Below the second in which a change is promised to be told.
 const PAUSE_LONGEST: Duration = Duration::from_millis(250);
 /// What is not served, or not allowed, may be one day.
@@ -104,12 +106,13 @@ pub async fn fill(client: Client, index: Arc<Index>, metrics: Metrics) {
     ]);
     let mut changes = pin!(changes);
     let mut watches = Watches::default();
+    let mut rested = tokio::time::Instant::now();
     while let Some(first) = changes.next().await {
         let mut next = Some(first);
-        // What is there already belongs to one batch; nothing is waited for, because a pod that leaves must be out
-        // of every proxy at once.
-        for _ in 0..BATCH_MAX {
-            let Some(change) = next else { break };
+        // What comes until we have rested belongs to one batch. Then nothing is waited for, because a pod that leaves
+        // must be out of every proxy at once.
+        let mut taken = 0;
+        while let Some(change) = next.take() {
             watches.note(&change, &metrics);
             match change {
                 Change::Pod(event) => index.pod(event),
@@ -117,28 +120,28 @@ pub async fn fill(client: Client, index: Arc<Index>, metrics: Metrics) {
                 Change::Slice(event) => index.slice(event),
                 Change::Failed(..) => {}
             }
-            next = changes.next().now_or_never().flatten();
+            taken += 1;
+            if taken < BATCH_MAX {
+                next = tokio::time::timeout_at(rested, changes.next()).await.ok().flatten();
+            }
         }
         metrics.api_server_up.set(i64::from(watches.away.is_empty()));
-        let told = if watches.become_listed() {
+        if watches.become_listed() {
             index.set_listed();
-            0
-        } else {
-            index.publish()
-        };
-        rest(told).await;
+        }
+        let begun = Instant::now();
+        let told = index.publish();
+        rested = tokio::time::Instant::now() + rest(told, begun.elapsed());
+        tokio::task::yield_now().await;
     }
 }
 
-/// Lets others run, and changes gather.
-async fn rest(told: usize) {
-    let pause = PAUSE_A_STREAM.saturating_mul(u32::try_from(told).unwrap_or(u32::MAX)).min(PAUSE_LONGEST);
-    // What is shorter than the timer's step is nothing.
-    if pause < Duration::from_millis(1) {
-        tokio::task::yield_now().await;
-    } else {
-        tokio::time::sleep(pause).await;
-    }
+/// How long changes gather after some were told.
+fn rest(told: usize, worked: Duration) -> Duration {
+    let told = u32::try_from(told).unwrap_or(u32::MAX);
+    let rest = PAUSE_A_STREAM.saturating_mul(told).saturating_add(worked * PAUSE_FOR_WORK).min(PAUSE_LONGEST);
+    // The timer's steps are a millisecond.
+    if rest < Duration::from_millis(1) { Duration::ZERO } else { rest }
 }
 
 /// How the watches do.

@@ -1,14 +1,15 @@
 //! The mesh control plane: streams to the proxies where a service's ready endpoints are.
 //!
 //! ```text
-//!  API server ─ lists, watches ─► cluster ─ objects ─► state ─ changes ─► index ─ versions ─► server ─► proxies
-//!               pods, services,            made small:    │                  │   encoded once,   Destination/Get
-//!               slices                     pod, service,  └── resolve ◄──────┘   shared          and /GetProfile
-//!                                          slice              target ─► view
+//!  API server ─ pods, services, slices ─► cluster ─ objects ─► state ─ what changed ─► index ─► server ─► proxies
+//!                                                  made small    │                      │  versions, encoded once
+//!                                                                └─────► resolve ◄──────┘
+//!                                                                     target ─► view
 //! ```
 //!
 //! Invariants:
-//! - a pod that is being deleted or is not ready leaves every stream about a service as soon as the API server says so;
+//! - a pod that is being deleted or is not ready leaves every stream about a service as soon as the API server says
+//!   so;
 //! - while the API server is away, the last known endpoints stay;
 //! - the first message of a stream is the whole truth, later ones are differences;
 //! - a slow proxy costs one pending update, not a queue;
@@ -20,7 +21,7 @@
 //! later; services without selector have slices alone. Of a dual-stack pod the first address is used. Identity,
 //! policy, ServiceProfiles and zones are not served yet.
 //!
-//! Modules in reading order: [`authority`], [`objects`], [`intern`], [`ports`], [`pod`], [`service`], [`slice`],
+//! Modules in reading order: [`authority`], [`objects`], [`intern`], [`ports`], [`pod`], [`service`], [`mod@slice`],
 //! [`state`], [`endpoints`], [`profile`], [`resolve`], [`view`], [`index`], [`pause`], [`cluster`], [`server`],
 //! [`codec`], [`metrics`].
 

@@ -157,7 +157,7 @@ fn a_service(size: Size, n: usize) -> Value {
     })
 }
 
-/// A pod of an ordinary Deployment, as an API server sends it: about 7.5 KB.
+/// A pod of an ordinary Deployment, as an API server sends it: about 7 KB.
 fn template() -> Value {
     let fields = |m: usize| -> Value {
         let field = |k: usize| {

@@ -1,12 +1,12 @@
 //! The control plane at the size of a large cluster: how soon a change is told, and what that costs.
 //!
 //! ```text
-//!  this process: API server ─ 7.5 KB a pod ─► control plane, a process of its own ─ Get streams ─► this process
+//!  this process: API server ─ 7 KB a pod ─► control plane, a process of its own ─ Get ─► this process: proxies
 //! ```
 //!
 //! `cargo bench -p proxy-control --bench size -- pods=10000 services=500 namespaces=50 streams=1000 connections=250
-//! rate=100 noise=0 seconds=40 follow=500`; these are the defaults. `rate` pods a second become ready or unready, `noise` are
-//! written in a way that is nothing to a proxy. `follow` is how many services the streams are spread over.
+//! rate=100 noise=0 seconds=40 follow=500`; these are the defaults. `rate` pods a second become ready or unready,
+//! `noise` are written in a way that is nothing to a proxy. The streams are spread over `follow` services.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
