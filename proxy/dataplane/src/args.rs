@@ -102,6 +102,9 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
     pub pool_idle_timeout: Duration,
 
+    /// Write a line of JSON to standard output for each inbound request, once its response is over.
+    #[arg(long)]
+    pub access_log: bool,
     /// How long the series of an endpoint that left its service are still told. Shorter keeps scrapes small
     /// where pods come and go.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]

@@ -19,9 +19,10 @@
 //!
 //! Modules in reading order: [`args`], [`limits`], [`server`], [`caller`], [`inbound`], [`outbound`], [`discovery`],
 //! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`kept`], [`replay`], [`interim`], [`tunnel`], [`client`], [`stream`], [`body`],
-//! [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`admin`].
+//! [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`access`], [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
+mod access;
 mod admin;
 mod args;
 mod body;
@@ -105,7 +106,8 @@ async fn proxy(args: Args, ctx: Context) -> Result<(), RunError> {
     let inbound = config.inbound.zip(inbound_listener).map(|((_, inbound), listener)| {
         let side = Side::Inbound(Arc::new(Inbound::new(inbound, registry.clone())));
         let transport = registry.transport(Direction::Inbound, Peer::Src);
-        Server::start(listener, side, config.limits, transport, inbound_phase.subscribe())
+        let access = args.access_log.then(access::AccessLog::to_stdout);
+        Server::start(listener, side, config.limits, access, transport, inbound_phase.subscribe())
     });
     let outbound = config.outbound.zip(outbound_listener).map(|((outbound, lookup), listener)| {
         let source = match lookup {
@@ -115,7 +117,7 @@ async fn proxy(args: Args, ctx: Context) -> Result<(), RunError> {
         };
         let side = Side::Outbound(Arc::new(Outbound::new(outbound, source, registry.clone(), seed)));
         let transport = registry.transport(Direction::Outbound, Peer::Src);
-        Server::start(listener, side, config.limits, transport, outbound_phase.subscribe())
+        Server::start(listener, side, config.limits, None, transport, outbound_phase.subscribe())
     });
     readiness.set(true);
     tracing::info!(inbound = ?args.inbound_listen, forward = ?args.inbound_forward,

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::AccessLog;
 use crate::body::ProxyBody;
 use crate::caller::{Caller, OpenCount, OpenGuard};
 use crate::inbound::Inbound;
@@ -88,6 +89,7 @@ struct Connections {
     /// HTTP/2 connections open.
     h2: Arc<OpenCount>,
     streams: Streams,
+    access: Option<AccessLog>,
 }
 
 impl Side {
@@ -129,6 +131,7 @@ impl Server {
         listener: TcpListener,
         side: Side,
         limits: Limits,
+        access: Option<AccessLog>,
         transport: Arc<Transport>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
@@ -142,6 +145,7 @@ impl Server {
             abort: abort.clone(),
             h2: Arc::default(),
             streams: Streams::new(limits.write_stall),
+            access,
         };
         tokio::spawn(Arc::new(connections).accept(listener, OpenGuard::new(&open)));
         Self { side, open, abort }
@@ -210,6 +214,7 @@ impl Connections {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream) {
+        let client = if self.access.is_some() { stream.peer_addr().ok() } else { None };
         let mut io = CountedIo::new(stream, self.transport.open(), self.limits.write_stall);
         let mut phase = self.phase.clone();
         let detected = if self.side.is_opaque() { Some(Detected::Opaque) } else { None };
@@ -243,8 +248,12 @@ impl Connections {
         let service = service_fn(move |request| {
             let (this, caller, busy) = (this.clone(), caller.clone(), Busy::start(&busy));
             async move {
+                let mut entry = this.access.as_ref().map(|log| Box::new(log.entry(&request, client)));
                 let response = this.serve(request, &caller).await;
-                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy)))
+                if let Some(entry) = &mut entry {
+                    entry.answered(&response);
+                }
+                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy, entry)))
             }
         });
         let io = TokioIo::new(io);

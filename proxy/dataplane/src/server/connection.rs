@@ -16,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::access::Entry;
 use crate::body::ProxyBody;
 use crate::io::CountedIo;
 use crate::stall;
@@ -83,11 +84,12 @@ pub(super) struct Busy(Arc<Activity>);
 pub(super) struct Tracked {
     body: ProxyBody,
     _busy: Busy,
+    entry: Option<Box<Entry>>,
 }
 
 impl Tracked {
-    pub(super) fn new(body: ProxyBody, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(super) fn new(body: ProxyBody, busy: Busy, entry: Option<Box<Entry>>) -> Self {
+        Self { body, _busy: busy, entry }
     }
 }
 
@@ -134,6 +136,9 @@ impl Body for Tracked {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         stall::note(&polled);
+        if let (Some(entry), Poll::Ready(Some(Ok(frame)))) = (&mut self.entry, &polled) {
+            entry.sent(frame.data_ref().map_or(0, Bytes::len));
+        }
         polled
     }
 
