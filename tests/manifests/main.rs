@@ -66,6 +66,13 @@ fn expand(argument: &str) -> String {
     values.iter().fold(argument.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
+/// Its containers and native sidecars, but for those of an app that a patch adds something to.
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    let all =
+        ["containers", "initContainers"].map(|kind| pod[kind].as_array()).into_iter().flatten().flatten();
+    all.filter(|c| c["image"].is_string())
+}
+
 fn strings(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(expand).collect()
 }
@@ -93,7 +100,7 @@ fn accepts(line: &[String]) -> Result<(), String> {
 fn every_container_runs_a_command_that_the_program_takes() {
     let mut seen = 0;
     for (path, pod) in pods() {
-        for container in pod["containers"].as_array().expect("containers") {
+        for container in containers(&pod) {
             let line = [strings(&container["command"]), strings(&container["args"])].concat();
             accepts(&line).unwrap_or_else(|e| panic!("{}: {line:?}: {e}", path.display()));
             seen += 1;
@@ -109,7 +116,7 @@ fn every_container_is_confined_and_says_what_it_needs() {
         let path = path.display();
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{path}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{path}");
-        for c in pod["containers"].as_array().expect("containers") {
+        for c in containers(&pod) {
             let security = &c["securityContext"];
             assert_eq!(security["allowPrivilegeEscalation"], false, "{path}");
             assert_eq!(security["readOnlyRootFilesystem"], true, "{path}");
