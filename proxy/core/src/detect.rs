@@ -8,8 +8,10 @@
 pub const MAX_BYTES: usize = 16 << 10;
 /// What HTTP/2 starts with (RFC 9113 §3.4).
 pub const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Longest method that is one: IANA's longest has 17.
-const METHOD_MAX: usize = 64;
+/// What a request line has near its end.
+const VERSION: &[u8] = b" HTTP/1.";
+/// Longest line that is waited for.
+const LINE_MAX: usize = 8 << 10;
 
 /// What the bytes so far say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +45,30 @@ pub fn detect(bytes: &[u8]) -> Detected {
             Err(NotTls) => Detected::Opaque,
         };
     }
-    if first.is_ascii_whitespace() {
+    line(bytes)
+}
+
+/// A first line of text is a request if it may be one to anybody: by its beginning, or by a version in it. Other bytes
+/// than those of text are another protocol's, which all of them have early on.
+fn line(bytes: &[u8]) -> Detected {
+    if bytes.first().is_some_and(u8::is_ascii_whitespace) {
         return Detected::H1;
     }
-    match bytes.iter().take(METHOD_MAX).position(|b| !is_token(*b)) {
-        // Other blanks than the one that belongs there are blanks to some.
-        Some(end) if end > 0 && matches!(bytes.get(end), Some(b' ' | b'\t' | 0x0b | 0x0c)) => Detected::H1,
+    let method = bytes.iter().position(|b| !is_token(*b)).unwrap_or(bytes.len());
+    // Other blanks than the one that belongs there are blanks to some.
+    if method > 0 && matches!(bytes.get(method), Some(b' ' | b'\t' | 0x0b | 0x0c)) {
+        return Detected::H1;
+    }
+    let control = |b: &u8| *b == 0x7f || (*b < b' ' && !matches!(b, b'\t' | b'\r'));
+    let end = bytes.iter().position(control);
+    let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+    if text.windows(VERSION.len()).any(|w| w.eq_ignore_ascii_case(VERSION)) {
+        return Detected::H1;
+    }
+    match end {
         Some(_) => Detected::Opaque,
-        None if bytes.len() >= METHOD_MAX => Detected::Opaque,
+        // A line without an end: whoever reads requests can say that it is too long.
+        None if bytes.len() >= LINE_MAX => Detected::H1,
         None => Detected::More,
     }
 }
@@ -181,7 +199,7 @@ mod tests {
     #[test]
     fn protocols_by_their_first_bytes() {
         use Detected::{H1, H2, More, Opaque, Tls};
-        let table: [(&[u8], Detected); 30] = [
+        let table: [(&[u8], Detected); 37] = [
             (b"", More),
             (b"G", More),
             (b"GET ", H1),
@@ -206,10 +224,18 @@ mod tests {
             (b"SSH-2.0-OpenSSH_9.2\r\n", Opaque),
             (b"PING\r\n", Opaque),
             (b"A\0\0\0\x01", Opaque),
-            (b"\xff\xfe", Opaque),
-            (b":80 GET", Opaque),
-            (&[b'A'; 63], More),
-            (&[b'A'; 64], Opaque),
+            (b"\xff\xfe\x01", Opaque),
+            (b":80 GET", More),
+            (b":80 GET\n", Opaque),
+            // However long or odd, a line that names a version is a request to somebody.
+            (&[b'A'; 64], More),
+            (&[b'A'; 8192], H1),
+            (b"\"GET\" / HTTP/1.1\r\n", H1),
+            (b"GET\xa0/ HTTP/1.1\r\n", H1),
+            (b"\xef\xbb\xbfGET / http/1.1\r\n", H1),
+            (b"(GET) / HTTP/1", More),
+            (b"(GET) / HTTP/1.\0", H1),
+            (b"\0GET / HTTP/1.1\r\n", Opaque),
             // The beginning of TLS, and what only looks like it.
             (b"\x16", More),
             (b"\x16\x03\x01", More),

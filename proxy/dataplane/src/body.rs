@@ -273,6 +273,7 @@ impl Idle {
                 Far::Gone => return Poll::Ready(Paused::Left),
                 Far::HalfClosed if now >= last + self.half_close => return Poll::Ready(Paused::Left),
                 _ if now >= due => return Poll::Ready(Paused::TooLong),
+                Far::HalfClosed => sleep.as_mut().reset(next(now, last).min(last + self.half_close)),
                 _ => sleep.as_mut().reset(next(now, last)),
             }
         }

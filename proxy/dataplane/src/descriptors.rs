@@ -5,11 +5,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// For scrapers, probes, files, and the libraries' own.
 const KEPT: u64 = 128;
 
-/// Raises the soft limit to the hard one. How many connections fit, of as many as are wanted: each that is accepted
-/// may need another one to where its requests go.
-pub(crate) fn connections(wanted: usize) -> usize {
+/// Raises the soft limit to the hard one. How many connections fit on each of so many sides, of as many as are wanted:
+/// each that is accepted may need another one to where its requests go.
+pub(crate) fn connections(wanted: usize, sides: usize) -> usize {
     let limit = raised();
-    let fit = limit.map_or(usize::MAX, fitting);
+    let fit = limit.map_or(usize::MAX, |limit| fitting(limit) / sides.max(1)).max(1);
     if fit < wanted {
         tracing::warn!(
             wanted,
@@ -51,6 +51,6 @@ mod tests {
         assert_eq!(fitting(1024), 448);
         assert_eq!(fitting(128), 32);
         assert_eq!(fitting(1), 1);
-        assert!(connections(10) <= 10);
+        assert!(connections(10, 2) <= 10);
     }
 }

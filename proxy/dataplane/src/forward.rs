@@ -40,6 +40,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) pool: &'a Arc<Pool>,
     pub(crate) target: &'a Arc<Target>,
     pub(crate) role: Role,
+    /// Whether its word counts on what it did not do.
+    pub(crate) trusted: bool,
 }
 
 /// How an attempt ended without a response.
@@ -63,12 +65,16 @@ pub(crate) enum Failed {
 }
 
 /// Gives a request the body that goes on.
-pub(crate) fn with_body(request: Request<Incoming>, caller: &Caller) -> Request<RequestBody> {
-    let expects = caller.protocol == Protocol::H1
+pub(crate) fn with_body(mut request: Request<Incoming>, caller: &Caller) -> Request<RequestBody> {
+    // In a request of HTTP/1.0 it has to be ignored (RFC 9110 §10.1.1).
+    let expects = caller.hears_interim()
         && request
             .headers()
             .get(http::header::EXPECT)
             .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if caller.protocol == Protocol::H1 && !caller.hears_interim() {
+        request.headers_mut().remove(http::header::EXPECT);
+    }
     let wire = expects.then(|| caller.wire.clone());
     request.map(|body| RequestBody::new(body, wire))
 }
@@ -115,7 +121,7 @@ pub(crate) async fn attempt(
                 fail(StreamError::Unclassified);
                 return Err(Failed::BadResponse(Refusal::BadResponse("101 that nobody asked for".into())));
             }
-            if let Some(words) = headers::declined(&response, to.role) {
+            if let Some(words) = headers::declined(&response).filter(|_| to.trusted) {
                 fail(StreamError::Unclassified);
                 return Err(Failed::Declined(Refusal::Declined(words)));
             }
@@ -227,6 +233,10 @@ async fn patience(limits: &Limits, started: Instant, upload: Option<&Progress>, 
             }
             look = (look * 2).min(LOOK_LAST);
             next_look = now + look;
+            let gives_up = started + limits.half_close();
+            if now < gives_up {
+                next_look = next_look.min(gives_up);
+            }
         }
     }
 }

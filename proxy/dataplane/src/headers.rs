@@ -74,8 +74,13 @@ pub(crate) fn prepare<B: http_body::Body>(
 }
 
 /// What a peer's proxy says of a request that reached no app, if that is what this response is.
-pub(crate) fn declined<B>(response: &http::Response<B>, role: Role) -> Option<String> {
-    if role == Role::Inbound || !response.headers().contains_key(NOT_SENT) {
+///
+/// Only of the responses that our refusals are: a peer may copy fields from elsewhere.
+pub(crate) fn declined<B>(response: &http::Response<B>) -> Option<String> {
+    let headers = response.headers();
+    let unavailable = matches!(response.status().as_u16(), 502 | 503)
+        || headers.get("grpc-status").is_some_and(|s| s.as_bytes() == b"14");
+    if !headers.contains_key(NOT_SENT) || !unavailable {
         return None;
     }
     let words = response.headers().get(PROXY_ERROR).and_then(|v| v.to_str().ok());
@@ -96,9 +101,8 @@ pub(crate) fn prepare_response<B>(
     strip_hop_by_hop(response.headers_mut());
     if role == Role::Outbound {
         response.headers_mut().remove(PROXY_AUTHENTICATE);
-    } else {
-        response.headers_mut().remove(NOT_SENT);
     }
+    response.headers_mut().remove(NOT_SENT);
     if response.version() < Version::HTTP_11 {
         // What we send, we frame: an app of HTTP/1.0 must not make its client close.
         *response.version_mut() = Version::HTTP_11;

@@ -177,6 +177,7 @@ impl Inbound {
                 pool: &self.pool,
                 target: &self.target,
                 role: Role::Inbound,
+                trusted: false,
             };
             // The guard moves into the response; a failed attempt leaves it here.
             let held = |_| Held::new(admitted.take());

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(15))
     .with_interval(Duration::from_secs(5))
     .with_retries(3);
+/// Interim responses that wait for a client to take them.
+const INTERIM_MAX_BYTES: usize = 64 << 10;
 /// For ever, as far as a tunnel is concerned.
 const STALL_NEVER: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -50,6 +52,10 @@ pub(crate) struct Wire {
     /// Interim responses that did not fit into the socket yet.
     interim: Mutex<Vec<u8>>,
     interim_waits: AtomicBool,
+    /// Bytes of them that were sent and not counted yet.
+    interim_sent: AtomicUsize,
+    /// Whether the last bytes that were read ended with a head: then its body did not come yet.
+    head_last: AtomicBool,
     /// End by a reset: what was sent so far must not look whole.
     reset: AtomicBool,
 }
@@ -88,6 +94,8 @@ impl CountedIo {
             flushed: AtomicBool::new(true),
             interim: Mutex::default(),
             interim_waits: AtomicBool::new(false),
+            interim_sent: AtomicUsize::new(0),
+            head_last: AtomicBool::new(false),
             reset: AtomicBool::new(false),
         };
         Self { prefix: Bytes::new(), wire: Arc::new(wire), open, stall_max, stalled: None }
@@ -131,7 +139,7 @@ impl CountedIo {
         match result {
             Poll::Ready(Ok(n)) => {
                 self.stalled = None;
-                self.open.wrote(n);
+                self.open.wrote(n + self.wire.interim_sent.swap(0, Ordering::Relaxed));
                 Poll::Ready(Ok(n))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -149,7 +157,8 @@ impl CountedIo {
 impl Wire {
     /// What became of the other end. Costs no system call.
     pub(crate) fn far(&self) -> Far {
-        match self.stream.ready(Interest::READABLE).now_or_never() {
+        // Of what happened to writing is told only who asks about it.
+        match self.stream.ready(Interest::READABLE | Interest::WRITABLE).now_or_never() {
             Some(Ok(ready)) if ready.is_write_closed() || ready.is_error() => Far::Gone,
             Some(Ok(ready)) if ready.is_read_closed() => Far::HalfClosed,
             Some(Err(_)) => Far::Gone,
@@ -157,8 +166,11 @@ impl Wire {
         }
     }
 
-    /// Whether something came that nobody read yet.
-    pub(crate) fn has_unread(&self) -> bool {
+    /// Whether something came behind the head that was read last.
+    pub(crate) fn has_more_than_a_head(&self) -> bool {
+        if !self.head_last.load(Ordering::Relaxed) {
+            return true;
+        }
         let mut one = [MaybeUninit::uninit()];
         SockRef::from(&self.stream).peek(&mut one).is_ok_and(|n| n > 0)
     }
@@ -179,9 +191,22 @@ impl Wire {
         got.map_or(whole, Ok)
     }
 
+    /// The last chunk of a body ends as a head does, but for the size before.
+    fn read_last(&self, bytes: &[u8]) {
+        let head = bytes.ends_with(b"\r\n\r\n") && !bytes.ends_with(b"\r\n0\r\n\r\n");
+        self.head_last.store(head, Ordering::Relaxed);
+    }
+
     /// Sends an interim response of HTTP/1.1, now or as soon as the socket takes it.
     pub(crate) fn interim(&self, head: &[u8]) {
-        self.interim.lock().extend_from_slice(head);
+        {
+            let mut waiting = self.interim.lock();
+            if waiting.len() + head.len() > INTERIM_MAX_BYTES {
+                // A client that reads none of them can do without.
+                return;
+            }
+            waiting.extend_from_slice(head);
+        }
         self.interim_waits.store(true, Ordering::Release);
         if self.flushed.load(Ordering::Relaxed) {
             // An error shows at the owner's next write.
@@ -201,6 +226,7 @@ impl Wire {
             match self.stream.try_write(&waiting) {
                 Ok(n) => {
                     waiting.drain(..n);
+                    self.interim_sent.fetch_add(n, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
@@ -220,6 +246,7 @@ impl AsyncRead for CountedIo {
         if !self.prefix.is_empty() {
             let n = self.prefix.len().min(buf.remaining());
             buf.put_slice(&self.prefix[..n]);
+            self.wire.read_last(buf.filled());
             self.prefix.advance(n);
             return Poll::Ready(Ok(()));
         }
@@ -228,6 +255,7 @@ impl AsyncRead for CountedIo {
             match self.wire.read(buf) {
                 Ok(n) => {
                     self.open.read(n);
+                    self.wire.read_last(buf.filled());
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

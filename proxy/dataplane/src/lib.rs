@@ -82,7 +82,8 @@ pub fn run(args: Args, ctx: Context) -> Running {
 
 async fn proxy(args: Args, ctx: Context) -> Result<(), RunError> {
     let mut config = args.config()?;
-    config.limits.connections_max = descriptors::connections(config.limits.connections_max);
+    let sides = usize::from(config.inbound.is_some()) + usize::from(config.outbound.is_some());
+    config.limits.connections_max = descriptors::connections(config.limits.connections_max, sides);
     let seed = args.seed.map_or_else(seed_from_clock, |seed| seed_of(seed, &args.stream));
     let registry = Arc::new(Registry::forgetting_after(args.metrics_idle_timeout));
     let readiness = Readiness::default();

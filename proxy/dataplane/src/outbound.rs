@@ -182,6 +182,7 @@ impl Outbound {
                 pool: &endpoint.pool,
                 target: &endpoint.target,
                 role: Role::Outbound,
+                trusted: route.is_discovered(),
             };
             // Dropped with this future, it tells that the client left.
             let mut in_use = InUse::start(route, &endpoint);

@@ -96,7 +96,12 @@ impl Side {
     async fn serve(&self, request: Request<Incoming>, caller: &Arc<Caller>) -> Response<ProxyBody> {
         match self {
             Self::Inbound(inbound) => inbound.serve(request, caller).await,
-            Self::Outbound(outbound) => outbound.serve(request, caller).await,
+            Self::Outbound(outbound) => {
+                let mut response = outbound.serve(request, caller).await;
+                // That is between proxies.
+                response.headers_mut().remove(proxy_api::header::NOT_SENT);
+                response
+            }
         }
     }
 

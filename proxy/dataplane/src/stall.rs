@@ -22,7 +22,9 @@ use tokio::time::{Instant, sleep_until};
 /// Streams that wait at once, of all connections, beyond which none may wait for long: each may hold a window's bytes.
 const WAITING_MAX: usize = 256;
 /// How long they may then.
-const HURRIED: Duration = Duration::from_secs(1);
+const HURRIED: Duration = Duration::from_millis(250);
+/// And beyond so many not at all.
+const WAITING_MOST: usize = 4 * WAITING_MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gave {
@@ -57,7 +59,11 @@ impl Streams {
     }
 
     fn limit(&self) -> Duration {
-        if self.waiting.load(Ordering::Relaxed) > WAITING_MAX { HURRIED.min(self.limit) } else { self.limit }
+        match self.waiting.load(Ordering::Relaxed) {
+            0..=WAITING_MAX => self.limit,
+            n if n <= WAITING_MOST => HURRIED.min(self.limit),
+            _ => Duration::ZERO,
+        }
     }
 }
 

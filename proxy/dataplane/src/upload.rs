@@ -140,7 +140,7 @@ impl Expects {
                 if inner.abandoned {
                     return Poll::Ready(Err(UploadError::Abandoned));
                 }
-                if !inner.asked && (self.wire.has_unread() || Instant::now() >= self.until) {
+                if !inner.asked && (self.wire.has_more_than_a_head() || Instant::now() >= self.until) {
                     inner.asked = true;
                 }
                 if inner.asked {

@@ -167,6 +167,11 @@ impl Route {
         });
     }
 
+    /// Whether discovery vouches for its endpoints.
+    pub(crate) fn is_discovered(&self) -> bool {
+        self.state.borrow().known == Known::Exists
+    }
+
     /// A random number, for whoever speaks for this route.
     pub(crate) fn random(&self) -> u64 {
         self.settings.random.next()

@@ -121,7 +121,7 @@ impl Routes {
         let following = match literal {
             Some(addr) => {
                 // An address is its own and only endpoint.
-                route.publish(&Addresses::from([(addr, Default::default())]), Known::Exists);
+                route.publish(&Addresses::from([(addr, Default::default())]), Known::Elsewhere);
                 None
             }
             None => {

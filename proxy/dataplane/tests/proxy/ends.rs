@@ -6,6 +6,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::*;
 
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
 /// Answers after a while, and then in pieces.
 async fn slow_app(before: Duration, between: Duration) -> RawApp {
     RawApp::start(move |mut stream, seen| async move {
@@ -183,4 +185,67 @@ async fn addresses_of_the_pod_are_not_told_to_strangers() {
     let proxy = Proxy::inbound_to(app, "").await;
     let got = raw(proxy.inbound(), b"GET / HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n").await;
     assert!(got.starts_with("HTTP/1.1 502") && !got.contains(&app.to_string()), "{got}");
+}
+
+/// One that resets is gone, and is not waited for as one that may be listening.
+#[tokio::test]
+async fn a_reset_is_not_taken_for_half_an_end() {
+    let app = slow_app(Duration::from_secs(3600), Duration::ZERO).await;
+    let proxy = Proxy::inbound_to(app.addr, "--half-close-timeout 1h").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client.send("GET / HTTP/1.1\r\nhost: web\r\n\r\n").await;
+    proxy.metrics_when(|m| m.sum("requests_in_flight", &["inbound"]) == 1.0).await;
+    client.0.set_zero_linger().unwrap();
+    drop(client);
+    proxy.metrics_when(|m| m.sum("requests_in_flight", &["inbound"]) == 0.0).await;
+}
+
+/// Only a proxy in front of an endpoint knows that nothing reached it.
+#[tokio::test]
+async fn an_endpoint_that_says_not_sent_of_what_it_did_is_asked_once() {
+    let done = "HTTP/1.1 200 OK\r\ngauntlet-not-sent: 1\r\ncontent-length: 2\r\n\r\nok";
+    let odd = "HTTP/1.1 502 Bad Gateway\r\ngauntlet-not-sent: 1\r\ncontent-length: 2\r\n\r\nok";
+    // By discovery, and by an address, whose word does not count whatever it answers.
+    for (answer, status, by_address) in [(done, "200", false), (done, "200", true), (odd, "502", true)] {
+        let (a, b) = (RawApp::answering(answer, false).await, RawApp::answering(answer, false).await);
+        let file = endpoints(&[("web:80", &[a.addr, b.addr])]);
+        let proxy = Proxy::outbound_with(&format!("--endpoints {}", file.path().display())).await;
+        let host = if by_address { a.addr.to_string() } else { "web".into() };
+        let post =
+            format!("POST / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc");
+        let got = raw(proxy.outbound(), post.as_bytes()).await;
+        assert!(got.starts_with(&format!("HTTP/1.1 {status}")), "{got}");
+        assert!(!got.contains("gauntlet-not-sent"), "{got}");
+        let asked = [&a, &b].map(|app| app.text().matches("POST / ").count());
+        assert_eq!(asked[0] + asked[1], 1, "{asked:?}");
+    }
+}
+
+/// However many an app says, a client that reads none of them costs no memory.
+#[tokio::test]
+async fn interim_responses_that_nobody_reads_are_left_out() {
+    let app = RawApp::start(|mut stream, seen| async move {
+        read_head(&mut stream, &seen).await;
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nlink: <{}>\r\n\r\n", "x".repeat(900));
+        for _ in 0..20_000 {
+            if stream.write_all(hint.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+        let _ = stream.write_all(OK.as_bytes()).await;
+        read_head(&mut stream, &seen).await;
+    })
+    .await;
+    let proxy = Proxy::inbound_to(app.addr, "").await;
+    let mut client = RawClient::connect(proxy.inbound()).await;
+    client.send("GET / HTTP/1.1\r\nhost: web\r\n\r\n").await;
+    // All of them were said by then.
+    proxy
+        .metrics_when(|m| {
+            m.sum("request_total", &["inbound"]) == 1.0 && m.sum("tcp_read_bytes_total", &["dst"]) > 1.8e7
+        })
+        .await;
+    let got = client.until("\r\n\r\nok").await;
+    assert!(got.contains("HTTP/1.1 200 OK"));
+    assert!(got.len() < 10_000_000, "{}", got.len());
 }

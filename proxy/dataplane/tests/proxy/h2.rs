@@ -261,7 +261,7 @@ async fn clients_that_read_nothing_do_not_stop_another() {
         stalled.push((response.unwrap(), sender, driver));
     }
     // Their windows are full.
-    let full_windows = (2 * (256 << 10)) as f64;
+    let full_windows = (2 * (64 << 10)) as f64;
     proxy.metrics_when(|m| m.sum("tcp_read_bytes_total", &[r#"peer="dst""#]) > full_windows).await;
     let (status, _, body) = send(&h2(), get(proxy.inbound(), &proxy.inbound().to_string(), "/")).await;
     assert_eq!((status, body.len(), peer.connections()), (StatusCode::OK, LONG, 1));

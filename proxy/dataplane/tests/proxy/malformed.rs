@@ -191,3 +191,18 @@ async fn a_taken_port_is_a_configuration_error_that_names_the_flag() {
     assert_eq!(error.exit_code(), 64);
     assert!(error.to_string().contains("--outbound-listen"), "{error}");
 }
+
+/// What might be a request to some server is judged as one.
+#[tokio::test]
+async fn nobody_gets_around_the_rate_limit_by_an_odd_first_line() {
+    let (app, seen) = recording().await;
+    let proxy = Proxy::inbound_to(app.addr, "--inbound-rate-limit 1:2").await;
+    let long = "A".repeat(64);
+    for first in [&*long, "\"GET\"", "(GET)", "G\u{e9}T", "\u{feff}GET"] {
+        let more = "GET /more HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10);
+        let answer =
+            raw(proxy.inbound(), format!("{first} / HTTP/1.1\r\nhost: a\r\n\r\n{more}GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        assert!(answer.matches("HTTP/1.1 200").count() <= 4, "{first}: {answer}");
+    }
+    assert!(seen.lock().len() <= 8, "{:?}", seen.lock());
+}

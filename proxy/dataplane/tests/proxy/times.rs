@@ -194,6 +194,15 @@ async fn a_client_is_told_to_continue_by_the_app() {
     })
     .await;
     let proxy = Proxy::inbound_to(app.addr, "").await;
+    // What came with the head, and what a client of HTTP/1.0 expects, is waited for by nobody.
+    let began = std::time::Instant::now();
+    let old = head.replace("HTTP/1.1", "HTTP/1.0");
+    for together in [format!("{head}hello"), format!("{old}hello")] {
+        let mut client = RawClient::connect(proxy.inbound()).await;
+        client.send(&together).await;
+        client.until("\r\n\r\nok").await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     for wait in [false, true] {
         let mut client = RawClient::connect(proxy.inbound()).await;
         client.send(head).await;

@@ -21,12 +21,12 @@ use super::watched::Watched;
 use crate::client::connect;
 use crate::metrics::Transport;
 
-/// Enough for a stream in a data centre.
-const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// Enough for a stream in a data centre, and little enough for thousands that nobody reads.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 /// All streams may stall with full windows, and still nothing of the connection's is theirs.
 const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MAX as u32;
 /// What a stream holds that the connection has not written yet.
-const SEND_BUFFER_BYTES: usize = 256 << 10;
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Beyond this the h2 crate resets a head, but cuts trailers in silence. So it is far above what we forward.
 const HEADERS_BYTES: u32 = 1 << 20;
 /// Streams that a peer takes before it said how many: a number that no peer can say.
