@@ -11,7 +11,7 @@ pub(crate) fn connections(wanted: usize, sides: usize) -> usize {
     let limit = raised();
     let fit = limit.map_or(usize::MAX, |limit| fitting(limit) / sides.max(1)).max(1);
     if fit < wanted {
-        tracing::warn!(
+        tracing::info!(
             wanted,
             fit,
             descriptors = limit,
