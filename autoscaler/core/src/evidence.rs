@@ -122,6 +122,7 @@ pub(crate) fn judge(
             if !observation.starts.is_empty() {
                 known.settled_ms = held_back(spec, known, moment, &doubts);
                 doubts.extend(stepped(spec, selectors, known, moment));
+                starts::listen(spec, selectors, known, moment);
             }
             seen = Some((selectors, found));
         }

@@ -129,6 +129,10 @@ pub struct KnownCluster {
     /// How its newest sample moves on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub course: Option<Course>,
+    /// When some of its pods were seen last whose series stopped without a staleness marker, in milliseconds since the
+    /// epoch, until a window after that has as many series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_ms: Option<i64>,
 }
 
 /// How a cluster's newest sample moves on, beside our clock.
@@ -184,7 +188,15 @@ impl KnownCluster {
     /// One that is seen, or expected, for the first time.
     #[must_use]
     pub fn new(name: Name, seen_ms: i64) -> Self {
-        Self { name, seen_ms, missing_ms: 0, series: Vec::new(), slowest_ms: None, course: None }
+        Self {
+            name,
+            seen_ms,
+            missing_ms: 0,
+            series: Vec::new(),
+            slowest_ms: None,
+            course: None,
+            silent_ms: None,
+        }
     }
 }
 
@@ -320,6 +332,7 @@ impl History {
             let newest_ms = now_ms.saturating_add(MAX_AHEAD_MS);
             for cluster in &mut known.clusters {
                 cluster.seen_ms = cluster.seen_ms.min(now_ms);
+                cluster.silent_ms = cluster.silent_ms.map(|at_ms| at_ms.min(now_ms));
                 cluster.slowest_ms = cluster.slowest_ms.map(|at_ms| at_ms.min(newest_ms));
             }
             known.coverage.clamp_to(newest_ms);

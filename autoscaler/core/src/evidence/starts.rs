@@ -13,6 +13,9 @@
 //! lacks; the same place counted once more tells which: pods that ended are there and not now, series with a stretch
 //! missing are at both. A part that is lost stays expected, as a cluster does: a store that was only emptied has all of it
 //! again a window later, and one that is hidden has not.
+//!
+//! Pods whose series stopped without a staleness marker are silent only for as long as a querier looks back; after that
+//! the former place has them and this one has not, as if they had ended. They are a part that is lost.
 
 use super::Moment;
 use super::samples::of;
@@ -21,7 +24,7 @@ use crate::doubt::Doubt;
 use crate::history::{KnownCluster, KnownStart, MetricHistory};
 use crate::name::Name;
 use crate::observation::{Observation, SelectorSamples, SeriesCount, StartSamples};
-use crate::policy::MetricSpec;
+use crate::policy::{MetricSpec, PodEvidence};
 
 /// How long a part that is lost is expected, in milliseconds: pods may have ended while nobody could tell.
 const EXPECTED_MS: i64 = 3_600_000;
@@ -83,11 +86,40 @@ pub(super) fn look(
     };
     // They ended, as this server has them where they were counted before. What begins in a gap is no measure.
     if again.is_some() && begins.is_none() && is_vouched {
+        // But not those that nobody saw end: a querier only stopped looking back as far as their last samples.
+        let is_silent = |cluster: &KnownCluster| cluster.silent_ms.is_some();
+        let silent = fewer(known, seen, |cluster, selector| match is_silent(cluster) {
+            true => left(known, moment, &start, cluster, selector),
+            false => (0, 1),
+        });
+        if silent.is_some() {
+            let lost_since_ms = Some(moment.now_ms);
+            known.start = Some(KnownStart { at: seen.start, is_doubted: false, lost_since_ms, ..start });
+            return silent;
+        }
         remember(seen, known, moment);
         return ends;
     }
     known.start = Some(KnownStart { is_doubted: true, ..start });
     begins.or(Some(fallen)).filter(|_| is_vouched).or(ends)
+}
+
+/// Remembers which clusters have pods whose series stopped without a staleness marker, whatever else is wrong with them.
+pub(super) fn listen(
+    spec: &MetricSpec,
+    selectors: &[SelectorSamples],
+    known: &mut MetricHistory,
+    moment: Moment<'_>,
+) {
+    if spec.evidence.pods != PodEvidence::Auto || moment.at_zero {
+        return;
+    }
+    for cluster in &mut known.clusters {
+        let mut seen = selectors.iter().filter_map(|selector| of(selector, &cluster.name));
+        if seen.any(|samples| samples.silent_pods > 0) {
+            cluster.silent_ms = Some(moment.now_ms);
+        }
+    }
 }
 
 /// A cluster whose samples were vouched for, and that some selector sees without any there.
@@ -181,5 +213,7 @@ fn remember(seen: &StartSamples, known: &mut MetricHistory, moment: Moment<'_>) 
     known.start = Some(KnownStart { at: seen.start, ready, is_doubted: false, lost_since_ms: None });
     for cluster in &mut known.clusters {
         cluster.series = seen.selectors.iter().map(|counts| count(counts, &cluster.name)).collect();
+        // A longer window still begins where they were not silent yet.
+        cluster.silent_ms = cluster.silent_ms.filter(|at_ms| *at_ms > seen.start.at_ms);
     }
 }

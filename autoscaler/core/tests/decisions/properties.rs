@@ -178,14 +178,16 @@ fn metric_history() -> impl Strategy<Value = MetricHistory> {
     let course = (time_ms(), time_ms(), option::of(span_ms()))
         .prop_map(|(newest_ms, lag_ms, step_ms)| Course { newest_ms, lag_ms, step_ms });
     let known =
-        (cluster(), time_ms(), option::of(time_ms()), span_ms(), vec(series(), 0..3), option::of(course))
-            .prop_map(|(name, seen_ms, slowest_ms, missing_ms, series, course)| KnownCluster {
-                name,
-                seen_ms,
-                missing_ms,
-                series,
-                slowest_ms,
-                course,
+        (
+            cluster(),
+            time_ms(),
+            [option::of(time_ms()), option::of(time_ms())],
+            span_ms(),
+            vec(series(), 0..3),
+            option::of(course),
+        )
+            .prop_map(|(name, seen_ms, [slowest_ms, silent_ms], missing_ms, series, course)| {
+                KnownCluster { name, seen_ms, missing_ms, series, slowest_ms, course, silent_ms }
             });
     let start =
         (window_start(), prop_oneof![0..50, any::<i32>()], any::<bool>(), option::of(time_ms())).prop_map(

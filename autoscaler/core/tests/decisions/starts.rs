@@ -49,6 +49,8 @@ struct Run {
     /// How many series each cluster has of a second selector, if there is one.
     other: u32,
     lag_ms: i64,
+    /// How many of west's pods stopped without a marker.
+    silent: u32,
     value: f64,
     /// The lowest that was desired.
     lowest: i32,
@@ -62,8 +64,17 @@ impl Run {
         run.policy.interval_ms = 1_000;
         run.policy.metrics[0].evidence = both_within(20_000);
         run.policy.metrics[0].evidence.window_ms = 30_000;
-        let mut run =
-            Self { run, second: 0, broken: 0, own_pods: 0, other: 0, lag_ms: 0, value: 120.0, lowest: 12 };
+        let mut run = Self {
+            run,
+            second: 0,
+            broken: 0,
+            own_pods: 0,
+            other: 0,
+            lag_ms: 0,
+            silent: 0,
+            value: 120.0,
+            lowest: 12,
+        };
         for _ in 0..60 {
             assert_eq!(run.tick(|_| 4), [""; 0], "after {} s", run.second);
         }
@@ -79,6 +90,7 @@ impl Run {
             cluster.newest_ms -= self.lag_ms;
             cluster.slowest_ms = cluster.slowest_ms.map(|at_ms| at_ms - self.lag_ms);
             cluster.pods = if cluster.cluster == self.run.cluster { self.own_pods } else { 0 };
+            cluster.silent_pods = if &*cluster.cluster == "west" { self.silent } else { 0 };
         }
         let settled_ms = self.run.history.settled_ms("requests");
         observation.settled = settled_ms.map(|at_ms| Settled { at_ms, reading: observation.newest.clone() });
@@ -263,6 +275,42 @@ fn a_part_that_is_hidden_lowers_nothing_whatever_else_is_lost_or_late() {
             run.tick(|_| left);
         }
         assert_eq!(run.lowest, 12, "{name}");
+    }
+}
+
+/// A querier looks back five minutes, and then has no word of pods that fell silent. Nobody saw them end.
+#[test]
+fn pods_that_fell_silent_are_expected_when_the_querier_forgets_them() {
+    for window_ms in [30_000, 600_000] {
+        let mut run = Run::new();
+        run.run.policy.metrics[0].evidence.window_ms = window_ms;
+        for _ in 0..700 {
+            run.tick(|_| 4);
+        }
+        let from = run.second - 20;
+        let pods = |at| if at < from { 4 } else { 2 };
+        run.silent = 2;
+        for _ in 0..250 {
+            assert!(!run.tick(pods).is_empty(), "said while they are silent");
+        }
+        (run.silent, run.value) = (0, 60.0);
+        // A window that still begins before has them, and is no less whole for it: only what comes after is a lie.
+        for _ in 0..window_ms / 1_000 + 30 {
+            run.value = if run.asked()[0].at_ms - NOW_MS < from * 1_000 { 120.0 } else { 60.0 };
+            run.tick(pods);
+        }
+        for _ in 0..900 {
+            assert_eq!(run.tick(pods), [FEWER], "{window_ms}");
+        }
+        assert_eq!(run.lowest, 12, "{window_ms}");
+        // They are back, or others are in their place.
+        let back = run.second;
+        let pods = |at| if at < from || at > back { 4 } else { 2 };
+        for _ in 0..window_ms / 1_000 + 60 {
+            run.tick(pods);
+        }
+        assert_eq!(run.tick(pods), [""; 0], "{window_ms}");
+        assert_eq!(run.lowest, 6, "{window_ms}");
     }
 }
 

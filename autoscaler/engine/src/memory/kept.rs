@@ -27,10 +27,17 @@ pub(super) struct Kept {
 }
 
 /// A cluster of a metric: its place among the names; how long before the status it answered, and each of its series had
-/// samples; for how long it was missing; how many series it has of each selector; see [`KnownCluster`], whose course is
-/// begun anew.
+/// samples; for how long it was missing; how many series it has of each selector; how long before the status some
+/// were silent; see [`KnownCluster`], whose course is begun anew.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Member(usize, i64, Option<i64>, i64, Vec<u32>);
+struct Member(
+    usize,
+    i64,
+    Option<i64>,
+    i64,
+    Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<i64>,
+);
 
 impl Kept {
     /// `None`: they are too many.
@@ -47,8 +54,15 @@ impl Kept {
                     clusters.len() - 1
                 });
                 let before = |ms: i64| at_ms.saturating_sub(ms);
-                let KnownCluster { seen_ms, missing_ms, series, slowest_ms, .. } = cluster;
-                Member(number, before(seen_ms), slowest_ms.map(before), missing_ms, series)
+                let KnownCluster { seen_ms, missing_ms, series, slowest_ms, silent_ms, .. } = cluster;
+                Member(
+                    number,
+                    before(seen_ms),
+                    slowest_ms.map(before),
+                    missing_ms,
+                    series,
+                    silent_ms.map(before),
+                )
             };
             let group: Vec<Member> = std::mem::take(&mut metric.clusters).into_iter().map(member).collect();
             of.push(*known_groups.entry(group.clone()).or_insert_with(|| {
@@ -69,18 +83,32 @@ impl Kept {
         for (metric, group) in history.metrics.iter_mut().zip(of) {
             let group = groups.get(group)?;
             members_left = members_left.checked_sub(group.len())?;
-            let known = |Member(number, seen, slowest, missing_ms, series): &Member| {
+            let known = |Member(number, seen, slowest, missing_ms, series, silent): &Member| {
                 let before = |ms: i64| at_ms.saturating_sub(ms);
                 let name = clusters.get(*number)?.clone();
                 Some(KnownCluster {
                     missing_ms: *missing_ms,
                     series: series.clone(),
                     slowest_ms: slowest.map(before),
+                    silent_ms: silent.map(before),
                     ..KnownCluster::new(name, before(*seen))
                 })
             };
             metric.clusters = group.iter().map(known).collect::<Option<_>>()?;
         }
         Some(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a process of before wrote, which knew of no silent pods.
+    #[test]
+    fn a_member_without_its_newest_field_is_read() {
+        let old: Member = serde_json::from_str("[0,1,null,2,[3]]").unwrap();
+        assert!(old == Member(0, 1, None, 2, vec![3], None));
+        assert_eq!(serde_json::to_string(&old).unwrap(), "[0,1,null,2,[3]]");
     }
 }

@@ -135,6 +135,7 @@ fn what_is_no_memory_is_first_sight() {
 fn many(metrics: usize, clusters: usize, length: usize) -> History {
     let cluster = |metric: usize, n: usize| KnownCluster {
         slowest_ms: Some(1_700 + metric as i64),
+        silent_ms: (n % 2 == 1).then_some(1_800),
         ..KnownCluster::new(format!("{n:0length$}").into(), 1_900)
     };
     let metric = |at: usize| MetricHistory {
