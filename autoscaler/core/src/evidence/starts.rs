@@ -105,6 +105,7 @@ pub(super) fn look(
 }
 
 /// Remembers which clusters have pods whose series stopped without a staleness marker, whatever else is wrong with them.
+/// Of the target's own pods we know which are missing, and that those beyond them ended.
 pub(super) fn listen(
     spec: &MetricSpec,
     selectors: &[SelectorSamples],
@@ -114,9 +115,13 @@ pub(super) fn listen(
     if spec.evidence.pods != PodEvidence::Auto || moment.at_zero {
         return;
     }
+    let pods_seen = known.pods_seen;
     for cluster in &mut known.clusters {
-        let mut seen = selectors.iter().filter_map(|selector| of(selector, &cluster.name));
-        if seen.any(|samples| samples.silent_pods > 0) {
+        let is_told =
+            |selector: usize| cluster.name == *moment.cluster && is_of_own_pods(pods_seen, selector);
+        let mut untold = selectors.iter().enumerate().filter(|(nth, _)| !is_told(*nth));
+        let is_silent = |selector| of(selector, &cluster.name).is_some_and(|samples| samples.silent_pods > 0);
+        if untold.any(|(_, selector)| is_silent(selector)) {
             cluster.silent_ms = Some(moment.now_ms);
         }
     }
@@ -171,13 +176,18 @@ fn left(
     cluster: &KnownCluster,
     selector: usize,
 ) -> (u32, u32) {
-    let bit = u32::try_from(selector).ok().and_then(|selector| 1_u64.checked_shl(selector)).unwrap_or(0);
     let before = start.ready.max(0).unsigned_abs();
-    if cluster.name != *moment.cluster || known.pods_seen & bit == 0 || before == 0 {
+    if cluster.name != *moment.cluster || !is_of_own_pods(known.pods_seen, selector) || before == 0 {
         return (1, 1);
     }
     let ready = moment.ready.average(moment.now_ms, moment.now_ms) as u32;
     (ready.min(before), before)
+}
+
+/// Whether a selector's series carried the target's pods.
+fn is_of_own_pods(pods_seen: u64, selector: usize) -> bool {
+    let bit = u32::try_from(selector).ok().and_then(|selector| 1_u64.checked_shl(selector));
+    pods_seen & bit.unwrap_or(0) != 0
 }
 
 /// Whether no cluster has fewer than it had, by however little.

@@ -315,6 +315,30 @@ fn pods_that_fell_silent_are_expected_when_the_querier_forgets_them() {
 }
 
 /// A selector that sees many series hides nothing of one that sees few.
+/// Which of the target's own pods are missing is known, so those beyond them ended, whatever a marker was lost of.
+#[test]
+fn own_pods_that_ended_without_a_marker_are_not_expected() {
+    for (cluster, is_expected) in [("west", false), ("east", true)] {
+        let mut run = Run::new();
+        (run.run.cluster, run.own_pods) = (cluster.into(), 4);
+        run.run.scale.ready_replicas = 4;
+        for _ in 0..40 {
+            run.tick(|_| 4);
+        }
+        let from = run.second - 5;
+        let pods = |at| if at < from { 4 } else { 2 };
+        (run.run.scale.ready_replicas, run.own_pods, run.silent) = (2, 2, 2);
+        for _ in 0..250 {
+            assert!(!run.tick(pods).is_empty(), "said while they are silent");
+        }
+        run.silent = 0;
+        for _ in 0..120 {
+            run.tick(pods);
+        }
+        assert_eq!(!run.tick(pods).is_empty(), is_expected, "{cluster}");
+    }
+}
+
 #[test]
 fn each_selector_is_counted_by_itself() {
     let mut run = Run::new();
