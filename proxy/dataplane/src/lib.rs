@@ -4,7 +4,7 @@
 //!  other pods ─► :4143 server ─► inbound: rate limit, in-flight limit ─► client pool ─► the app
 //!  the app    ─► :4140 server ─► outbound: route by authority ─► P2C ─► client pool ─► endpoint's :4143
 //!                                            ▲ endpoints
-//!                                  discovery: control plane's stream, or a file
+//!                                  discovery: control plane's stream, or a file; else the resolver
 //!  scraper    ─► :4191 admin  ─► metrics (recorded by all of the above)
 //! ```
 //!
@@ -18,8 +18,9 @@
 //!   request's until its response begins.
 //!
 //! Modules in reading order: [`args`], [`limits`], [`server`], [`caller`], [`inbound`], [`outbound`], [`discovery`],
-//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`kept`], [`replay`], [`interim`], [`tunnel`], [`client`], [`stream`], [`body`],
-//! [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`access`], [`admin`].
+//! [`headers`], [`framing`], [`message`], [`forward`], [`upload`], [`kept`], [`replay`], [`interim`], [`tunnel`],
+//! [`client`], [`stream`], [`body`], [`stall`], [`refusal`], [`io`], [`metrics`], [`descriptors`], [`access`],
+//! [`admin`].
 #![expect(rustdoc::private_intra_doc_links, reason = "the module list is for readers of the source")]
 
 mod access;

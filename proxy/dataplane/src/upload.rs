@@ -102,14 +102,13 @@ impl Progress {
         (inner.turn, inner.since)
     }
 
-    /// The app said `100 Continue`. Whether that still had to be told.
-    pub(crate) fn go_on(&self) -> bool {
+    /// The app said `100 Continue`.
+    pub(crate) fn go_on(&self) {
         let mut inner = self.0.lock();
-        let new = !std::mem::replace(&mut inner.asked, true);
+        inner.asked = true;
         if let Some(waker) = inner.waker.take() {
             waker.wake();
         }
-        new
     }
 
     /// The response is over: a body that was never asked for is not waited for.
